@@ -4,7 +4,7 @@ import { bestRate, stepTime, type Curve } from './calibrate.js';
 import { ServiceClock, type SampleWork, type Ticket } from './clock.js';
 import { priorities, type BatcherOptions, type Priority, type ServiceOrder } from './options.js';
 
-/** For whom work is done, and how soon it is wanted. */
+/** Tenant and urgency of a request. */
 export interface ServiceTerms {
   readonly tenant: string;
   readonly weight: number;
@@ -12,34 +12,34 @@ export interface ServiceTerms {
   readonly deadline: number | undefined;
 }
 
-/** What a request asks of the batch. */
+/** Resources that a request needs from the batch. */
 export interface Demand {
-  /** Evaluations and rows of each, one entry per sample. */
+  /** Number of evaluations, and of rows per evaluation, for each sample. */
   readonly samples: readonly { readonly evaluations: number; readonly rows: number }[];
-  /** Of `init` and `noise`. */
+  /** Bytes of `init` and `noise`. */
   readonly bytes: number;
 }
 
-/** A request that has been taken in. */
+/** Request that was accepted. */
 export interface Admitted extends Ticket {
   readonly priority: Priority;
   readonly bytes: number;
 }
 
-/** What a batch was refused for, and how often. */
+/** Number of refusals by reason. */
 export interface Refusals {
-  /** The expected wait was too long. */
+  /** Refusals because the expected wait was too long. */
   wait: number;
-  /** It would have been late. */
+  /** Refusals because the request would have been late. */
   deadline: number;
-  /** Too many bytes are held already. */
+  /** Refusals because too many bytes are held already. */
   bytes: number;
 }
 
-/** The limits of {@link BatcherOptions}, complete. */
+/** Limits of {@link BatcherOptions}, complete. */
 export type Limits = Required<Pick<BatcherOptions, 'maxWait' | 'maxWork' | 'maxWaitingBytes'>>;
 
-/** Takes requests in as long as the batch can do them in time, and refuses them at once where it cannot. */
+/** Accepts requests that the batch can finish in time, and refuses all others at once. */
 export class Admission {
   readonly clock: ServiceClock;
   readonly refused: Refusals = { wait: 0, deadline: 0, bytes: 0 };
@@ -50,7 +50,7 @@ export class Admission {
   readonly #rate: number;
   #bytes = 0;
 
-  /** @param rows - Of a full step. */
+  /** @param rows - Number of rows of a full step. */
   constructor(
     { order, stretch }: { order: ServiceOrder; stretch: number },
     limits: { readonly [Name in keyof Limits]: number },
@@ -64,19 +64,19 @@ export class Admission {
     this.#rate = bestRate(curve.filter((point) => point.rows <= rows));
   }
 
-  /** Rows a millisecond of the full batch. */
+  /** Number of rows per millisecond of the full batch. */
   get rate(): number {
     return this.#rate;
   }
 
-  /** Accepted and unfinished work in milliseconds of the full batch. */
+  /** Amount of accepted and unfinished work, in milliseconds of the full batch. */
   get backlog(): number {
     let sum = 0;
     for (const { work, done } of this.clock.unfinished) sum += work * (1 - done);
     return sum;
   }
 
-  /** Milliseconds until a request on these terms would begin: the work that comes before it. */
+  /** Estimates the milliseconds until a request on these terms would begin: the work that comes before it. */
   expectedWait({ tenant, priority }: Pick<ServiceTerms, 'tenant' | 'priority'>): number {
     const start = this.clock.start(tenant);
     const rank = priorities.indexOf(priority);
@@ -93,7 +93,7 @@ export class Admission {
   /**
    * Refuses a request for which there is no room, before anything is done for it.
    *
-   * @returns Milliseconds until a request of his would begin.
+   * @returns Milliseconds until a request on these terms would begin.
    * @throws {@link DpmError} `ERR_DPM_OVERLOADED`.
    */
   requireRoom(terms: ServiceTerms): number {
@@ -108,9 +108,10 @@ export class Admission {
   }
 
   /**
-   * Takes a request in.
+   * Accepts a request.
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for more work than any request may ask, `ERR_DPM_OVERLOADED`, `ERR_DPM_DEADLINE`.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for more work than one request may need, `ERR_DPM_OVERLOADED`,
+   * `ERR_DPM_DEADLINE`.
    */
   admit(terms: ServiceTerms, { samples, bytes }: Demand): Admitted {
     const works = samples.map((sample) => this.#workOf(sample));
@@ -131,7 +132,7 @@ export class Admission {
     return admitted;
   }
 
-  /** The request is over. */
+  /** Removes a finished request. */
   finish(ticket: Admitted): void {
     if (!this.#admitted.delete(ticket)) return;
     this.#bytes -= ticket.bytes;
@@ -171,7 +172,7 @@ export class Admission {
     );
   }
 
-  /** Of the longest sample beside those that run now, or of all samples together. */
+  /** Computes the time of the longest sample beside those that run now, or of all samples together. */
   #ownTime(samples: Demand['samples'], total: number): number {
     const rows = samples.reduce((sum, sample) => sum + sample.rows, this.clock.unfinished.size);
     const longest = samples.reduce((most, { evaluations }) => Math.max(most, evaluations), 0);
@@ -179,7 +180,7 @@ export class Admission {
   }
 }
 
-/** Share of a request's work that is left which starts no later than `start`. */
+/** Computes the share of a request's remaining work that starts no later than `start`. */
 function shareBefore({ start: first, lastStart, done }: Ticket, start: number): number {
   if (start >= lastStart) return 1;
   const next = first + done * (lastStart - first);

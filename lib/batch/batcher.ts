@@ -32,47 +32,47 @@ import {
 import { ProgramCache } from './program-cache.js';
 import { termsOf, Requests, type Served, type Watcher } from './requests.js';
 
-/** A model as a batch takes it. @internal */
+/** Model in the form that a batch takes. @internal */
 export interface BatchedModel {
-  /** For traces. */
+  /** Name of the model in traces. */
   readonly name: string;
   readonly run: RunModel;
-  /** Of its network without a second output. */
+  /** Sizes of the network without a second output. */
   readonly sizes: RowSizes;
-  /** Whether samples can be guided, for which a step needs two rows. */
+  /** True if samples can be guided, which needs two rows in a step. */
   readonly isConditional: boolean;
   compile(sampler: SamplerName, own: SamplerOptions): Program;
-  /** The batcher is closed. */
+  /** Releases a batcher that was closed. */
   released(batcher: Batcher): Promise<void> | void;
-  /** An evaluation that is no sample, as the network gives more channels than it takes. */
+  /** Runs one evaluation outside of sampling, if the network gives more channels than it takes. */
   forward(x: Float32Array, t: number | ArrayLike<number>, labels: ArrayLike<number> | undefined): Promise<Float32Array>;
 }
 
-/** What a batch can do. */
+/** Capacity of a batch. */
 export interface BatcherCapacity {
-  /** Rows of a full step. */
+  /** Number of rows of a full step. */
   readonly rows: number;
-  /** Samples that have a state. */
+  /** Number of samples that have a state. */
   readonly slots: number;
-  /** Rows a second of full steps. */
+  /** Number of rows per second of full steps. */
   readonly rowsPerSecond: number;
   /** Milliseconds of a step by its rows, as measured when the batch was opened. */
   readonly curve: Curve;
 }
 
-/** What a batch has done and has to do. */
+/** Counts of a batch's finished and pending work. */
 export interface BatcherStats extends BatchCounts {
-  /** Requests that are not done, adaptive samplers included. */
+  /** Number of unfinished requests, those of adaptive samplers included. */
   unfinished: number;
-  /** Requests that were refused. */
+  /** Number of refused requests. */
   refused: Refusals;
-  /** Accepted work that is not done, in milliseconds of the full batch. */
+  /** Amount of accepted and unfinished work, in milliseconds of the full batch. */
   backlog: number;
 }
 
 type ParsedRequest = ReturnType<typeof splitOptions<BatchRunOptions>>;
 
-/** The options of a request apart, those of its run checked. */
+/** Separates the options of a request and checks those of its run. */
 function parsedRequest(call: string, request: { sampler?: SamplerName | undefined }): ParsedRequest {
   const parsed = splitOptions<BatchRunOptions>(request, batchRunKinds);
   checkOptions(call, parsed.run, batchRunKinds);
@@ -81,7 +81,7 @@ function parsedRequest(call: string, request: { sampler?: SamplerName | undefine
 
 /** Options of {@link Batcher.forward}. */
 export type BatchForwardOptions = Pick<BatchRunOptions, 'tenant' | 'weight' | 'priority' | 'deadline' | 'signal'> & {
-  /** One label per sample. */
+  /** Class labels, one per sample. */
   classLabels?: ArrayLike<number> | undefined;
 };
 
@@ -94,36 +94,36 @@ const forwardKinds: OptionKinds<BatchForwardOptions> = {
   classLabels: kinds.numbers,
 };
 
-/** Of `rows: 'auto'`. */
+/** Maximum number of rows for `rows: 'auto'`. */
 const MOST_ROWS = 128;
-/** Of a stream: its reader may be slow, and previews are all kept. */
+/** Maximum number of previews per sample of a stream, which keeps all of them for a slow reader. */
 const MOST_PREVIEWS = 20;
 const MOST_PREVIEWED = 4;
 
 const traces = tracingChannel<'dpm-native:sample', SampleTrace>('dpm-native:sample');
 
-/** What the tracing channel `dpm-native:sample` tells of a request. */
+/** Message of the tracing channel `dpm-native:sample` about a request. */
 export interface SampleTrace {
-  /** The model's folder. */
+  /** Folder of the model. */
   model: string;
-  /** Null: programs that the caller has made. */
+  /** Name of the sampler; null for programs that the caller has made. */
   sampler: SamplerName | null;
-  /** Whose request it is. */
+  /** Tenant of the request. */
   tenant: string;
-  /** Network evaluations, once it is done. */
+  /** Number of network evaluations, once the request is done. */
   records?: number;
   /** Milliseconds until its first sample had a slot, once it is done. */
   queued?: number;
-  /** Milliseconds from then on. */
+  /** Milliseconds since its first sample had a slot, once it is done. */
   ran?: number;
 }
 
 /**
- * A batch of a model that requests join and leave at every evaluation: each of their samples has a state of its own, and those that come
- * first run. Close it when done; closing the model ends it, too.
+ * Batch of a model that requests join and leave at every evaluation. Each of their samples has a state of its own; the
+ * samples that come first run. Close it when done; closing the model ends it, too.
  */
 export class Batcher {
-  /** What it can do. */
+  /** Capacity of the batch. */
   readonly capacity: BatcherCapacity;
   readonly #model: BatchedModel;
   readonly #batches: Batches;
@@ -147,7 +147,7 @@ export class Batcher {
     });
   }
 
-  /** Measures the network and allocates what the batch needs. @internal */
+  /** Measures the network and allocates the memory of the batch. @internal */
   static async open(model: BatchedModel, options: BatcherOptions = {}): Promise<Batcher> {
     checkOptions('batcher', options, batcherOptionKinds);
     const { rows = batcherDefaults.rows, stepTarget = batcherDefaults.stepTarget, memoryBudget = Infinity } = options;
@@ -167,7 +167,7 @@ export class Batcher {
       throw new DpmError('ERR_DPM_ARGUMENT', `slots is ${slots}, it has to be at least rows, ${wanted}`);
     }
     const fitting = withinBudget(model.sizes, { rows: wanted, slots, least: Math.min(least, wanted) }, memoryBudget);
-    // On the others bits do not depend on the batch anyway.
+    // On other devices bits never depend on the batch.
     const whole = sizes === 'one' && !['cpu', 'reference'].includes(network.device.name);
     const batches = new Batches({ ...fitting, fit: sizes === 'fit', whole, weight });
     await batches.of(network);
@@ -176,16 +176,16 @@ export class Batcher {
     return new Batcher(model, batches, { ...fitting, rowsPerSecond, curve }, options);
   }
 
-  /** Bytes that it has allocated. */
+  /** Number of bytes that it has allocated. */
   get memory(): number {
     return this.#batches.bytes;
   }
 
   /**
-   * Samples as `model.sample` does, with the same result.
+   * Draws samples as `model.sample` does, with the same result.
    *
-   * @throws {@link DpmError} `ERR_DPM_OVERLOADED` or `ERR_DPM_DEADLINE` with `retryAfterMs` when it cannot be done in time,
-   * `ERR_DPM_CLOSED` when the batcher takes no more requests, and as `model.sample` does.
+   * @throws {@link DpmError} `ERR_DPM_OVERLOADED` or `ERR_DPM_DEADLINE` with `retryAfterMs` if the request cannot be
+   * finished in time, `ERR_DPM_CLOSED` if the batcher takes no more requests; and the errors of `model.sample`.
    *
    * @example
    * ```ts
@@ -202,7 +202,7 @@ export class Batcher {
   /**
    * Runs a program, or one per sample, as `model.run` does.
    *
-   * @throws {@link DpmError} As {@link Batcher.sample} does.
+   * @throws {@link DpmError} The errors of {@link Batcher.sample}.
    */
   async run(program: Program | readonly Program[], options: BatchRunOptions = {}): Promise<RunResult> {
     checkOptions('run', options, batchRunKinds);
@@ -210,10 +210,11 @@ export class Batcher {
   }
 
   /**
-   * Samples, and tells of it while it goes on. Leaving the loop ends the request. Previews come where `previewEvery` is given: at most 20
-   * of a sample, of at most 4 samples.
+   * Draws samples and yields events meanwhile. Leaving the loop ends the request. Previews come if `previewEvery` is
+   * given: at most 20 of a sample, of at most 4 samples.
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for wrong options at the call; as {@link Batcher.sample} does while it runs.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for wrong options at the call; the errors of {@link Batcher.sample}
+   * while it runs.
    *
    * @example
    * ```ts
@@ -243,12 +244,13 @@ export class Batcher {
   }
 
   /**
-   * One evaluation, which joins the batch.
+   * Runs one evaluation, which joins the batch.
    *
    * @param x - States [batch, C, H, W], row-major.
-   * @param t - The number that enters the time embedding, one for all samples or one per sample.
-   * @returns The prediction, [batch, output channels, H, W]: what `unet.forward` gives.
-   * @throws {@link DpmError} As {@link Batcher.sample} does; `ERR_DPM_TENSOR_SHAPE` when `x` holds no whole samples.
+   * @param t - Number that enters the time embedding, one for all samples or one per sample.
+   * @returns The prediction, [batch, output channels, H, W]: the result of `unet.forward`.
+   * @throws {@link DpmError} The errors of {@link Batcher.sample}; `ERR_DPM_TENSOR_SHAPE` if `x` holds no whole number
+   * of samples.
    */
   async forward(
     x: Float32Array,
@@ -273,20 +275,20 @@ export class Batcher {
     return result.images.data;
   }
 
-  /** Milliseconds until a request would begin, as far as one can tell. */
+  /** Estimates the milliseconds until a request would begin. */
   expectedWait(request: Pick<BatchRequest, 'tenant' | 'priority'> = {}): number {
     requireObject('the request', request);
     return this.#admission.expectedWait(termsOf(request));
   }
 
-  /** What it has done and has to do. */
+  /** Counts of the finished and pending work. */
   stats(): BatcherStats {
     const { unfinished } = this.#requests;
     const { refused, backlog } = this.#admission;
     return { ...this.#batches.stats(), unfinished, refused: { ...refused }, backlog };
   }
 
-  /** Refuses new requests with `ERR_DPM_CLOSED`, and waits for those that it has. */
+  /** Refuses new requests with `ERR_DPM_CLOSED`, and waits for the accepted ones. */
   async drain(): Promise<void> {
     this.#requests.refuse('the batcher takes no more requests');
     await this.#requests.settled();
@@ -330,7 +332,7 @@ export class Batcher {
     }, trace);
   }
 
-  /** The events of a request, which ends when the reader leaves, also while he waits for one. */
+  /** Yields the events of a request. The request ends when the reader leaves, even while waiting for an event. */
   #eventsOf(request: ParsedRequest): AsyncGenerator<BatchEvent, void, void> {
     const queue = new EventQueue();
     const left = new AbortController();

@@ -2,7 +2,7 @@ import { DpmError, nativeWork } from '../base/errors.js';
 import type { NativeBatchOptions, NativeRequestBatch, BatchCounts } from '../engine/binding.js';
 import type { RunNetwork } from '../run/resolve.js';
 
-/** Elements of one sample, and what the network's maps of it take. */
+/** Number of elements of one sample, and bytes of its maps in the network. */
 export interface RowSizes {
   readonly image: number;
   readonly out: number;
@@ -10,7 +10,7 @@ export interface RowSizes {
   readonly rowBytes: number;
 }
 
-/** Past predictions that a sample keeps, as the budget counts them. */
+/** Number of past predictions per sample that the budget counts. */
 const HISTORY = 3;
 
 /** Bytes of a batch: maps and predictions of its rows, states of its slots. */
@@ -20,9 +20,9 @@ export function batchBytes({ image, out, head, rowBytes }: RowSizes, rows: numbe
 }
 
 /**
- * Rows and slots that fit into a budget: fewer slots first, then fewer rows.
+ * Finds the rows and slots that fit into a budget: reduces slots first, then rows.
  *
- * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` when not even `least` rows fit.
+ * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` if not even `least` rows fit.
  */
 export function withinBudget(
   sizes: RowSizes,
@@ -43,9 +43,9 @@ export function withinBudget(
 }
 
 /**
- * The most rows of at most `rows` that fit into a budget.
+ * Finds the largest number of rows, at most `rows`, that fits into a budget.
  *
- * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` when there is none.
+ * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` if no row fits.
  */
 export function largestWithin(sizes: RowSizes, rows: number, budget: number): number {
   return withinBudget(sizes, { rows, slots: rows, least: 1 }, budget).rows;
@@ -63,7 +63,7 @@ const noStats: BatchCounts = {
   lastStepAt: 0,
 };
 
-/** What two batches have done together. */
+/** Adds up the counts of two batches. */
 export function bothCounts(a: BatchCounts, b: BatchCounts): BatchCounts {
   return {
     steps: a.steps + b.steps,
@@ -78,19 +78,22 @@ export function bothCounts(a: BatchCounts, b: BatchCounts): BatchCounts {
   };
 }
 
-/** One batch for every network of a model: those with a second output are others. Each is opened when it is needed. */
+/**
+ * Batches of a model, one for every network: a second output makes another network. Each is opened when it is first
+ * needed.
+ */
 export class Batches {
   readonly #options: NativeBatchOptions;
   readonly #opening = new Map<RunNetwork, Promise<NativeRequestBatch>>();
   readonly #open: NativeRequestBatch[] = [];
-  /** What had been done when they were closed. */
+  /** Counts of the batches that were closed. */
   #closed: BatchCounts | null = null;
 
   constructor(options: NativeBatchOptions) {
     this.#options = options;
   }
 
-  /** The batch of a network. */
+  /** Gives the batch of a network. */
   async of(network: RunNetwork): Promise<NativeRequestBatch> {
     let batch = this.#opening.get(network);
     if (batch === undefined) {
@@ -106,18 +109,18 @@ export class Batches {
     return batch;
   }
 
-  /** Bytes that all of them have allocated. */
+  /** Number of bytes that all batches have allocated. */
   get bytes(): number {
     return this.#open.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** What all of them have done. */
+  /** Counts of all batches together. */
   stats(): BatchCounts {
     if (this.#closed !== null) return this.#closed;
     return this.#open.map((batch) => batch.stats()).reduce(bothCounts, noStats);
   }
 
-  /** Ends all of them, and what is still being opened. */
+  /** Closes all batches, those still being opened included. */
   async close(): Promise<void> {
     const opened = await Promise.allSettled(this.#opening.values());
     await Promise.all(
@@ -126,7 +129,7 @@ export class Batches {
       }),
     );
     this.#closed = this.stats();
-    // They keep their networks.
+    // Closed batches would keep their networks in memory.
     this.#open.length = 0;
     this.#opening.clear();
   }

@@ -2,15 +2,15 @@ import { DpmError } from '../base/errors.js';
 import type { Refusals } from './admission.js';
 import { Turnstile } from './turnstile.js';
 
-/** The mean time of adaptive runs, until one has been measured. */
+/** Mean milliseconds of adaptive runs before one has been measured. */
 const FIRST_GUESS = 1000;
-/** Weight of the last one in the running mean. */
+/** Weight of the last run in the running mean. */
 const NEWEST = 0.2;
 
-/** Runs when there is a place, or rejects with `ERR_DPM_ABORTED` when the signal aborts before. */
+/** Runs as soon as there is a place; rejects with `ERR_DPM_ABORTED` if the signal aborts before. */
 export type Pass = <R>(signal: AbortSignal, run: () => Promise<R>) => Promise<Timed<R>>;
 
-/** Runs of programs that decide while they run, which no batch can take: a few at once beside it. */
+/** Runner of programs that decide while they run, which no batch can take: runs a few at once beside the batch. */
 export class Beside {
   readonly #places: number;
   readonly #maxWait: number;
@@ -19,7 +19,7 @@ export class Beside {
   #unfinished = 0;
   #milliseconds = FIRST_GUESS;
 
-  /** @param places - How many run at once; 0: they are refused. */
+  /** @param places - Number of runs at once; 0: all are refused. */
   constructor(places: number, maxWait: number, refused: Refusals) {
     this.#places = places;
     this.#maxWait = maxWait;
@@ -28,9 +28,10 @@ export class Beside {
   }
 
   /**
-   * Milliseconds until a run would begin.
+   * Estimates the milliseconds until a run would begin.
    *
-   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` where there are none, `ERR_DPM_OVERLOADED` when it would wait too long.
+   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` if there are no places, `ERR_DPM_OVERLOADED` if the run would wait
+   * too long.
    */
   requireRoom(): number {
     if (this.#places === 0) {
@@ -47,7 +48,7 @@ export class Beside {
     );
   }
 
-  /** Counts a run from now on, which begins when `pass` lets it. */
+  /** Counts a run from now on; the run begins when `pass` lets it. */
   async counted<T>(work: (pass: Pass) => Promise<T>): Promise<T> {
     ++this.#unfinished;
     try {
@@ -69,7 +70,7 @@ export class Beside {
   }
 }
 
-/** A result, and the milliseconds before and while it was made. */
+/** Result, with the milliseconds that it waited and ran. */
 export interface Timed<R> {
   result: R;
   queued: number;

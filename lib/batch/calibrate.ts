@@ -1,26 +1,28 @@
 import { at } from '../base/arrays.js';
 import { median } from '../base/quantile.js';
 
-/** What a step takes by its number of rows, in milliseconds, ascending. */
+/** Milliseconds of a step by its number of rows, ascending. */
 export type Curve = readonly { readonly rows: number; readonly ms: number }[];
 
-/** Sizes that are measured; cards make plans for these. */
+/** Numbers of rows that are measured; cards make plans for these. */
 const sizes = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
 
 /** Share of the best throughput that `rows: 'auto'` reaches. */
 const ENOUGH = 0.97;
 
-/** A size whose throughput is not this much above the best one before grows no more; three in a row are the end. */
+/** Growth factor of throughput below which larger sizes gain nothing; three such sizes in a row end the measurement. */
 const LITTLE = 1.01;
 
 const throughput = ({ rows, ms }: Curve[number]): number => rows / ms;
 
-/** The best throughput of a curve, in rows a millisecond. */
+/** Finds the best throughput of a curve, in rows per millisecond. */
 export function bestRate(curve: Curve): number {
   return curve.reduce((best, point) => Math.max(best, throughput(point)), 0);
 }
 
-/** Milliseconds of a step of `rows` rows: straight lines between what was measured, in proportion beyond. */
+/**
+ * Estimates the milliseconds of a step of `rows` rows: by linear interpolation, in proportion beyond the last point.
+ */
 export function stepTime(curve: Curve, rows: number): number {
   const above = curve.findIndex((point) => point.rows >= rows);
   if (above < 0) {
@@ -33,7 +35,10 @@ export function stepTime(curve: Curve, rows: number): number {
   return low.ms + ((high.ms - low.ms) * (rows - low.rows)) / (high.rows - low.rows);
 }
 
-/** The smallest size with nearly the best throughput among those that take no longer than `stepTarget`; at least `least`. */
+/**
+ * Chooses the smallest size with nearly the best throughput among those that take no longer than `stepTarget`; at least
+ * `least`.
+ */
 export function chooseRows(curve: Curve, stepTarget: number, least: number): number {
   const allowed = curve.filter(({ rows, ms }) => ms <= stepTarget || rows <= least);
   const best = bestRate(allowed);
@@ -41,20 +46,20 @@ export function chooseRows(curve: Curve, stepTarget: number, least: number): num
   return chosen?.rows ?? at(allowed, allowed.length - 1).rows;
 }
 
-/** Milliseconds of an evaluation of so many rows, the median of `repeats`. */
+/** Measures the milliseconds of an evaluation of so many rows, the median of `repeats`. */
 export type Measure = (rows: number, repeats: number) => Promise<number>;
 
-/** Rounds over all sizes: machines change their pace while one measures. */
+/** Number of rounds over all sizes: the speed of machines changes during a measurement. */
 const ROUNDS = 3;
-/** No further round after so long. */
+/** Milliseconds after which no further round begins. */
 const ENOUGH_MILLISECONDS = 1000;
 
-/** More for short ones. */
+/** Chooses the number of repeats: more for short steps. */
 function repeatsOf(ms: number): number {
   return Math.min(9, Math.max(2, Math.ceil(30 / ms)));
 }
 
-/** The curve of sizes whose first times are known: medians over rounds. */
+/** Measures sizes whose first times are known again; gives the medians over rounds. */
 async function refined(measure: Measure, first: Curve): Promise<Curve> {
   const times = first.map(({ rows, ms }) => ({ rows, all: [ms] }));
   const start = performance.now();
@@ -68,7 +73,7 @@ async function refined(measure: Measure, first: Curve): Promise<Curve> {
  * Measures steps of growing size until they take too long or their throughput grows no more.
  *
  * @param most - The largest size of interest.
- * @param least - The smallest one that can be chosen.
+ * @param least - The smallest size that can be chosen.
  */
 export async function measureCurve(
   measure: Measure,
@@ -87,7 +92,7 @@ export async function measureCurve(
   return refined(measure, curve);
 }
 
-/** The same for a size that is given: itself and those below it that a curve needs. */
+/** Measures a given size, and the smaller ones that a curve needs. */
 export async function measureUpTo(measure: Measure, most: number): Promise<Curve> {
   const wanted = [...new Set([1, Math.ceil(most / 4), Math.ceil(most / 2), most])];
   const curve: { rows: number; ms: number }[] = [];

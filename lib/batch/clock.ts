@@ -1,20 +1,20 @@
 import type { ServiceOrder } from './options.js';
 
-/** A sample's work, in milliseconds of the device. */
+/** Work of a sample, in milliseconds of the device. */
 export interface SampleWork {
-  /** Its rows over the rate of the full batch: what others wait for it. */
+  /** Rows over the rate of the full batch: the time that others wait for it. */
   readonly work: number;
-  /** Its own time where every step is a full batch. */
+  /** Time of the sample itself if every step is a full batch. */
   readonly run: number;
 }
 
-/** An admitted request on the clock. */
+/** Admitted request on the clock. */
 export interface Ticket {
   readonly tenant: string;
   readonly weight: number;
-  /** One per sample; the least run first. */
+  /** Keys of the samples, one each; the sample with the least key runs first. */
   readonly keys: Float64Array;
-  /** Tags of its first and of its last sample, and where its tenant's next request starts. */
+  /** Start tags of its first and last sample, and of its tenant's next request. */
   readonly start: number;
   readonly lastStart: number;
   readonly end: number;
@@ -24,27 +24,28 @@ export interface Ticket {
   done: number;
 }
 
-/** What a request brings to the clock. */
+/** Request that arrives at the clock. */
 export interface Arrival {
   readonly tenant: string;
   readonly weight: number;
   readonly samples: readonly SampleWork[];
-  /** Milliseconds from now. */
+  /** Deadline in milliseconds from now. */
   readonly deadline?: number | undefined;
 }
 
-/** Tenants whose tags have passed are forgotten when there are more. */
+/** Number of tenants above which those whose tags have passed are forgotten. */
 const MOST_TENANTS = 1024;
 
 /**
- * Keys of samples: start-time fair queueing (Goyal, Vin & Cheng 1996) with an allowance in proportion to the sample's own length. The
- * unit of everything is the millisecond of the full batch; nothing looks at the time of day.
+ * Clock that gives samples their keys: start-time fair queueing (Goyal, Vin & Cheng 1996) with an allowance in
+ * proportion to the sample's own length. All values are in milliseconds of the full batch; the time of day has no
+ * effect.
  */
 export class ServiceClock {
   readonly #order: ServiceOrder;
   readonly #stretch: number;
   readonly #unfinished = new Set<Ticket>();
-  /** Where every tenant's next request starts at the earliest. */
+  /** Earliest start of every tenant's next request. */
   readonly #finish = new Map<string, number>();
   #now = 0;
   #latest = 0;
@@ -59,12 +60,12 @@ export class ServiceClock {
     return this.#unfinished;
   }
 
-  /** Tenants that are remembered. */
+  /** Number of remembered tenants. */
   get tenants(): number {
     return this.#finish.size;
   }
 
-  /** The least start tag of unfinished work; it never falls. */
+  /** Least start tag of unfinished work; it never decreases. */
   get now(): number {
     let least = Infinity;
     for (const { start, lastStart, done } of this.#unfinished) {
@@ -74,12 +75,12 @@ export class ServiceClock {
     return this.#now;
   }
 
-  /** The start tag that a request of the tenant would get. */
+  /** Computes the start tag of the tenant's next request. */
   start(tenant: string): number {
     return Math.max(this.now, this.#finish.get(this.#tag(tenant)) ?? 0);
   }
 
-  /** Takes a request in. */
+  /** Admits a request. */
   admit({ tenant, weight, samples, deadline }: Arrival): Ticket {
     const now = this.now;
     const start = this.start(tenant);
@@ -100,7 +101,7 @@ export class ServiceClock {
     return ticket;
   }
 
-  /** Its work is over, whatever came of it: a tenant does not pay for what was not done. */
+  /** Removes a request whose work is over, for any reason: a tenant does not pay for work that was not done. */
   finish(ticket: Ticket): void {
     this.#unfinished.delete(ticket);
     const unused = (1 - ticket.done) * (ticket.end - ticket.start);
@@ -109,7 +110,7 @@ export class ServiceClock {
     if (finish !== undefined) this.#finish.set(tag, Math.max(this.#now, finish - unused));
   }
 
-  /** Work that was done for a tenant beside the batch. */
+  /** Charges a tenant for work that was done beside the batch. */
   charge(tenant: string, weight: number, work: number): void {
     this.#setFinish(tenant, this.start(tenant) + work / weight);
   }
@@ -119,13 +120,13 @@ export class ServiceClock {
     return start + (this.#order === 'share' ? this.#stretch * run : 0);
   }
 
-  /** When it has to start to be done in time. */
+  /** Computes when a request has to start to be done in time. */
   #latestStart(now: number, deadline: number | undefined, work: number): number {
     if (deadline === undefined) return Infinity;
     return (this.#order === 'shortest' ? 0 : now) + deadline - work;
   }
 
-  /** Only `share` tells tenants apart. */
+  /** Gives the tenant's name, or one name for all unless the order is `share`. */
   #tag(tenant: string): string {
     return this.#order === 'share' ? tenant : '';
   }

@@ -26,18 +26,21 @@ type Unsent<Q> = Q extends Question ? Omit<Q, 'id'> : never;
 interface Waiting {
   resolve(answer: Answer): void;
   reject(error: unknown): void;
-  /** What is told before the answer. */
+  /** Function that receives messages before the answer. */
   watch?: ((answer: Answer) => void) | undefined;
 }
 
-/** What stays on this side of the port. */
+/** Options that stay on this side of the port. */
 const ownKinds = {
   signal: runOptionKinds.signal,
   onProgress: runOptionKinds.onProgress,
   onPreview: runOptionKinds.onPreview,
 };
 
-/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what stays on this side of the port; what crosses it is checked there. */
+/**
+ * Checks the options that stay on this side of the port; the others are checked at the other side. @throws
+ * {@link DpmError} `ERR_DPM_ARGUMENT`.
+ */
 function checkedRequest<T extends Partial<BatchRunOptions>>(request: T): T {
   requireObject('the request', request);
   const own = { signal: request.signal, onProgress: request.onProgress, onPreview: request.onPreview };
@@ -45,22 +48,22 @@ function checkedRequest<T extends Partial<BatchRunOptions>>(request: T): T {
   return request;
 }
 
-/** A batcher of another thread. */
+/** Batcher that runs in another thread. */
 export class RemoteBatcher {
-  /** What it can do. */
+  /** Capacity of the batcher. */
   readonly capacity: BatcherCapacity;
   readonly #client: PortClient;
 
-  /** For {@link connectBatcher}. @internal */
+  /** Made by {@link connectBatcher}. @internal */
   constructor(client: PortClient, capacity: BatcherCapacity) {
     this.#client = client;
     this.capacity = capacity;
   }
 
   /**
-   * Samples as `Batcher.sample` does, there.
+   * Draws samples in the other thread, as `Batcher.sample` does.
    *
-   * @throws {@link DpmError} As that does; `ERR_DPM_CLOSED` when the port is closed.
+   * @throws {@link DpmError} The errors of `Batcher.sample`; `ERR_DPM_CLOSED` if the port is closed.
    */
   async sample<N extends SamplerName>(
     request: ({ sampler: N } & OptionsOfSampler<N> & BatchRunOptions) | SchedulerBatchRequest,
@@ -79,9 +82,9 @@ export class RemoteBatcher {
   }
 
   /**
-   * One evaluation, as `Batcher.forward` does, there.
+   * Runs one evaluation in the other thread, as `Batcher.forward` does.
    *
-   * @throws {@link DpmError} As that does; `ERR_DPM_CLOSED` when the port is closed.
+   * @throws {@link DpmError} The errors of `Batcher.forward`; `ERR_DPM_CLOSED` if the port is closed.
    */
   async forward(
     x: Float32Array,
@@ -101,9 +104,10 @@ export class RemoteBatcher {
   }
 
   /**
-   * Samples, and tells of it while it goes on, as `Batcher.stream` does, there: an event crosses the port when it is asked for.
+   * Draws samples in the other thread and yields events meanwhile, as `Batcher.stream` does. An event crosses the port
+   * when it is asked for.
    *
-   * @throws {@link DpmError} As that does; `ERR_DPM_CLOSED` when the port is closed.
+   * @throws {@link DpmError} The errors of `Batcher.stream`; `ERR_DPM_CLOSED` if the port is closed.
    */
   async *stream<N extends SamplerName>(
     request:
@@ -124,7 +128,7 @@ export class RemoteBatcher {
     }
   }
 
-  /** Closes the port; what was asked rejects with `ERR_DPM_CLOSED` and ends there. Can be called again. */
+  /** Closes the port; open requests reject with `ERR_DPM_CLOSED` and end in the other thread. Can be called again. */
   close(): void {
     this.#client.close();
   }
@@ -138,7 +142,7 @@ function receivedEvent(event: SentEvent): BatchEvent {
   return (event.image === undefined ? event : { ...event, image: receivedImages(event.image) }) as BatchEvent;
 }
 
-/** Questions and answers over a port. */
+/** Client that sends questions over a port and receives the answers. */
 class PortClient {
   readonly #port: MessagePort;
   readonly #waiting = new Map<number, Waiting>();
@@ -156,7 +160,7 @@ class PortClient {
     port.unref();
   }
 
-  /** Sends what has no answer of its own; returns its number. */
+  /** Sends a question that has no answer of its own; returns its number. */
   begin(question: Unsent<Question>): number {
     const id = this.#asked++;
     this.#send(question, id);
@@ -177,7 +181,7 @@ class PortClient {
       },
       () =>
         new Promise((resolve, reject) => {
-          // Before anybody waits: what cannot be sent throws here.
+          // A message that cannot be sent throws here, before anyone waits for its answer.
           this.#send(question, id);
           if (this.#waiting.size === 0) this.#port.ref();
           this.#waiting.set(id, { resolve, reject, watch });
@@ -185,7 +189,7 @@ class PortClient {
     );
   }
 
-  /** Nobody waits for this any more. */
+  /** Tells the other side that the answer is no longer needed. */
   leave(id: number): void {
     if (!this.#isClosed) this.#port.postMessage({ kind: 'leave', id });
   }
@@ -236,9 +240,10 @@ class PortClient {
 }
 
 /**
- * The batcher at the other end of a port, of `exposeBatcher` in another thread: many threads share one engine instead of loading one each.
+ * Connects to the batcher at the other end of a port, which `exposeBatcher` serves in another thread: many threads
+ * share one engine instead of each loading one.
  *
- * @throws {@link DpmError} `ERR_DPM_CLOSED` when the port is closed.
+ * @throws {@link DpmError} `ERR_DPM_CLOSED` if the port is closed.
  */
 export async function connectBatcher(port: MessagePort): Promise<RemoteBatcher> {
   requireKind('the port', port, portKind);

@@ -24,17 +24,17 @@ import { ScriptNetwork, thrownBy, type BatchEvaluate } from '../run/script-netwo
 
 /** Options of {@link createBatcher}. */
 export interface ScriptBatcherOptions extends BatcherOptions {
-  /** [C, H, W] of one sample. */
+  /** Shape [C, H, W] of one sample. */
   shape: readonly [channels: number, height: number, width: number];
-  /** Predicts; see {@link BatchEvaluate}. */
+  /** Function that predicts; see {@link BatchEvaluate}. */
   evaluate: BatchEvaluate;
-  /** The noise schedule that the model was trained with; without one there is `run` alone. */
+  /** Noise schedule that the model was trained with. Without a schedule, only `run` is available. */
   schedule?: NoiseSchedule | undefined;
   /** Number of labels; 0: the model takes none. Default 0. */
   classes?: number | undefined;
-  /** Whether `evaluate` returns `{ out, head }`, for samplers that read a second output. Default false. */
+  /** True if `evaluate` returns `{ out, head }`, for samplers that read a second output. Default false. */
   head?: boolean | undefined;
-  /** Where states are kept and updated: a name, or a device that is open. Default the cpu with one thread. */
+  /** Device that keeps and updates the states: a name, or an open device. Default: the cpu with one thread. */
   device?: string | Device | undefined;
 }
 
@@ -84,9 +84,9 @@ function servedScript(device: Device, isOwn: boolean, options: ScriptBatcherOpti
 }
 
 /**
- * A batch over several models that are the same, on engines of their own: see {@link ReplicatedBatcher}.
+ * Opens a batch over several equal models on engines of their own: see {@link ReplicatedBatcher}.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` where the models differ in shape; as `model.batcher` does.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if the models differ in shape; and the errors of `model.batcher`.
  *
  * @example
  * ```ts
@@ -96,10 +96,11 @@ function servedScript(device: Device, isOwn: boolean, options: ScriptBatcherOpti
  */
 export function createBatcher(models: readonly BatchableModel[], options?: BatcherOptions): Promise<ReplicatedBatcher>;
 /**
- * A batch over a model written in JavaScript, such as another runtime's or one on another machine: requests join and leave at every call
- * of its function, which sees a compact batch with one time for each row.
+ * Opens a batch over a model written in JavaScript, e.g. one that calls another runtime or another machine. Requests
+ * join and leave at every call of its function, which receives a compact batch with one time per row.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong; what `evaluate` throws when it is measured.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option; the error of `evaluate` if it throws when it is
+ * measured.
  *
  * @example
  * ```ts

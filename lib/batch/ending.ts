@@ -1,9 +1,9 @@
 import { DpmError } from '../base/errors.js';
 
-/** Timers of Node take no longer ones. */
+/** Longest delay of Node's timers, in milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** What can end a request early: its caller's signal, its deadline, and the batch itself. */
+/** Early end of a request by its caller's signal, its deadline, or the batch. */
 export class Ending {
   readonly #controller = new AbortController();
   readonly #caller: AbortSignal | undefined;
@@ -23,7 +23,7 @@ export class Ending {
     }, deadline);
   }
 
-  /** For the work. */
+  /** Signal for the work. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
@@ -35,9 +35,9 @@ export class Ending {
   }
 
   /**
-   * Does the work, which `signal` ends.
+   * Does work that `signal` ends.
    *
-   * @throws {@link DpmError} The reason of {@link Ending.end}; else what the work rejects with.
+   * @throws {@link DpmError} The reason of {@link Ending.end}; else the error of the work.
    */
   async during<T>(work: () => Promise<T>): Promise<T> {
     try {

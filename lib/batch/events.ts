@@ -1,19 +1,24 @@
 import type { ImageBatch } from '../images/image-batch.js';
 
-/** What a stream tells of its request. */
+/** Event of a request's stream. */
 export type BatchEvent =
-  /** It has been taken in; milliseconds until it is expected to begin. */
+  /** Acceptance of the request, with the expected milliseconds until it begins. */
   | { type: 'accepted'; expectedWait: number }
-  /** Records done and records in all, over all samples. The newest alone where nobody has read the last one. */
+  /**
+   * Number of finished records and of all records, over all samples. A newer event replaces one that has not been read.
+   */
   | { type: 'progress'; done: number; total: number }
-  /** What a sample looks like after so many records, [1, C, H, W]. */
+  /** Preview of a sample after so many records, [1, C, H, W]. */
   | { type: 'preview'; sample: number; record: number; image: ImageBatch }
-  /** A sample that is done, [1, C, H, W]. */
+  /** Finished sample, [1, C, H, W]. */
   | { type: 'image'; sample: number; image: ImageBatch }
-  /** Everything is done: network evaluations (0 of adaptive samplers, which are not counted), and the milliseconds before its first sample had a slot and from then on. */
+  /**
+   * End of the request: network evaluations (0 for adaptive samplers, which are not counted), milliseconds before its
+   * first sample had a slot, and milliseconds from then on.
+   */
   | { type: 'done'; evaluations: number; queued: number; ran: number };
 
-/** Events that wait for a reader, who takes them one by one; the last progress event is the only one that waits. */
+/** Queue of events for a reader, who takes them one by one; of progress events only the last one waits. */
 export class EventQueue {
   readonly #events: BatchEvent[] = [];
   #wake: (() => void) | null = null;
@@ -30,20 +35,20 @@ export class EventQueue {
     this.#wake?.();
   }
 
-  /** No more events come. */
+  /** Ends the queue: no more events come. */
   end(): void {
     this.#ended = true;
     this.#wake?.();
   }
 
-  /** The reader gets the events that wait and then this error. */
+  /** Ends the queue with an error, which the reader gets after the waiting events. */
   fail(error: unknown): void {
     if (this.#ended) return;
     this.#failure = { error };
     this.end();
   }
 
-  /** Events as they come, to the end. */
+  /** Yields events as they come, to the end. */
   async *read(): AsyncGenerator<BatchEvent, void, void> {
     for (;;) {
       const event = this.#events.shift();

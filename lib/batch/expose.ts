@@ -16,13 +16,13 @@ import {
 import type { BatchRequest } from './options.js';
 import type { BatchService } from './replicas.js';
 
-/** What one client of a port has asked for. */
+/** Requests of one client of a port. */
 class PortClient {
   readonly #batcher: BatchService;
   readonly #port: MessagePort;
   readonly #running = new Map<number, AbortController>();
   readonly #streams = new Map<number, AsyncGenerator<BatchEvent, void, void>>();
-  /** Of streams, whose images are in the format that was asked for. */
+  /** Numbers of the streams whose images are grey levels. */
   readonly #levels = new Set<number>();
 
   constructor(batcher: BatchService, port: MessagePort) {
@@ -74,7 +74,7 @@ class PortClient {
   }
 
   async #sample({ id, request, watches }: Question & { kind: 'sample' }): Promise<void> {
-    // A string, spread, has a property for each of its characters.
+    // A string, if spread, has a property for each of its characters.
     requireObject('request', request);
     requireObject('watches', watches);
     const levels = (request as BatchRequest).format === 'uint8';
@@ -129,7 +129,7 @@ class PortClient {
 
   #leave(id: number): void {
     this.#running.get(id)?.abort();
-    // What it ends with concerns nobody any more.
+    // The result of an ended stream is ignored.
     this.#streams
       .get(id)
       ?.return()
@@ -153,8 +153,8 @@ function sentEvent(event: BatchEvent, levels: boolean): SentEvent {
 }
 
 /**
- * Lets another thread use a batcher: the other end of the port is for `connectBatcher`. What a client has asked for ends when its
- * port closes. Each port serves one client; a batcher can have many.
+ * Lets another thread use a batcher; the other end of the port is for `connectBatcher`. A client's requests end when
+ * its port closes. Each port serves one client; a batcher can have many.
  *
  * @example
  * ```ts

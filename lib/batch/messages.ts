@@ -7,18 +7,18 @@ import type { RunResult } from '../run/network-run.js';
 import type { BatcherCapacity } from './batcher.js';
 import type { BatchEvent } from './events.js';
 
-/** What a client of a port asks. */
+/** Message from a client of a port. */
 export type Question =
   | { kind: 'capacity'; id: number }
   | { kind: 'sample'; id: number; request: object; watches: { progress: boolean; previews: boolean } }
   | { kind: 'forward'; id: number; x: Float32Array; t: number | Float32Array; options: object }
   | { kind: 'stream'; id: number; request: object }
-  /** The next event of a stream. */
+  /** Request for the next event of a stream. */
   | { kind: 'next'; id: number }
-  /** Nobody waits for it any more. */
+  /** Notice that the client no longer waits. */
   | { kind: 'leave'; id: number };
 
-/** Images as a message; their numbers are handed over. */
+/** Images as a message; the memory of their numbers is transferred. */
 export interface SentImages {
   values: Float32Array | Uint8Array;
   shape: ImageShape;
@@ -39,18 +39,18 @@ export interface SentError {
   retryAfterMs?: number | undefined;
 }
 
-/** What it is told. */
+/** Message to a client. */
 export type Answer =
   | { kind: 'capacity'; id: number; capacity: BatcherCapacity }
   | { kind: 'result'; id: number; result: SentResult }
   | { kind: 'prediction'; id: number; out: Float32Array }
-  /** Null: there are no more. */
+  /** Next event; null if there are no more. */
   | { kind: 'event'; id: number; event: SentEvent | null }
   | { kind: 'progress'; id: number; done: number; total: number }
   | { kind: 'preview'; id: number; images: SentImages; record: number; first: number }
   | { kind: 'error'; id: number; error: SentError };
 
-/** Images in the form that they are in, as numbers of their own. */
+/** Copies images, as they are stored, into arrays of their own. */
 export function sentImages(images: ImageBatch, levels: boolean): SentImages {
   const values = levels ? images.toUint8() : images.data.slice();
   return { values, shape: images.shape, range: images.range };
@@ -74,7 +74,7 @@ export function receivedResult({ images, snapshots }: SentResult): RunResult {
   };
 }
 
-/** The memory of what is sent, which the receiver takes over. */
+/** Lists the memory of sent images, which the receiver takes over. */
 export function handedOver(...images: readonly SentImages[]): ArrayBuffer[] {
   return images.map(({ values }) => values.buffer as ArrayBuffer);
 }
@@ -90,7 +90,7 @@ export function receivedError({ code, message, retryAfterMs }: SentError): DpmEr
   return new DpmError(known ?? 'ERR_DPM_INTERNAL', message, { retryAfterMs });
 }
 
-/** A port, of whatever realm and kind. */
+/** Kind of a port, of any realm and implementation. */
 export const portKind: Kind = {
   expected: 'a MessagePort or a Worker',
   holds: (value) =>

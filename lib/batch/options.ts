@@ -17,84 +17,87 @@ import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
 /** Every {@link BatcherOptions.order}. */
 export const serviceOrders = ['share', 'arrival', 'shortest'] as const;
 
-/** In which order samples run where there are more than a step takes. */
+/** Order in which samples run if there are more than a step takes. */
 export type ServiceOrder = (typeof serviceOrders)[number];
 
 /** Every {@link ServiceOptions.priority}, the highest first. */
 export const priorities = ['high', 'normal', 'low'] as const;
 
-/** Samples of a higher one run first, whatever else is said of them. */
+/** Priority of samples: those of a higher one run first, regardless of other options. */
 export type Priority = (typeof priorities)[number];
 
 /** Every {@link PreviewOf}. */
 export const previewKinds = ['state', 'prediction'] as const;
 
-/** What a preview shows: the state as it is, noise included, or the data prediction. */
+/** Content of a preview: the state as it is, noise included, or the data prediction. */
 export type PreviewOf = (typeof previewKinds)[number];
 
-/** How a batch is opened, whoever predicts. */
+/** Options of a batch, of a network or of a function. */
 export interface BatcherOptions {
   /**
-   * Rows that the network sees in a step at most, two of a guided sample. `auto`, the default: the smallest number that reaches 97 %
-   * of the best throughput measured when it is opened, but none whose evaluation takes longer than `stepTarget`.
+   * Maximum number of rows in a step; a guided sample takes two. `auto`, the default: the smallest number that reaches
+   * 97 % of the best throughput measured when it is opened, but none whose evaluation takes longer than `stepTarget`.
    */
   rows?: number | 'auto' | undefined;
-  /** For `rows: 'auto'`, in milliseconds. A step is also the grain of joining and cancelling. Default 250. */
+  /**
+   * Maximum time of an evaluation for `rows: 'auto'`, in milliseconds. Requests join and are cancelled only between
+   * steps. Default 250.
+   */
   stepTarget?: number | undefined;
-  /** Samples that have a state on the device. Default four for each row, at least 16. */
+  /** Number of samples that have a state on the device. Default: four for each row, at least 16. */
   slots?: number | undefined;
   /**
-   * `share`: fair between tenants, and of one tenant's the short before the long, without starving anybody. `arrival`: first come, first
-   * served. `shortest`: the best mean, and long samples wait. Default `share`.
+   * Order of samples. `share`: fair between tenants; within a tenant short samples before long ones, without starving
+   * any. `arrival`: first come, first served. `shortest`: the best mean, but long samples wait. Default `share`.
    */
   order?: ServiceOrder | undefined;
-  /** How much `share` favours short samples, from 0 (not at all). Default 1. */
+  /** Factor, from 0 (not at all), by which `share` favours short samples. Default 1. */
   stretch?: number | undefined;
-  /** Expected milliseconds of waiting from which on requests are refused. Default 30,000. */
+  /** Maximum expected wait in milliseconds, above which requests are refused. Default 30,000. */
   maxWait?: number | undefined;
-  /** Most work of one request, in milliseconds of the full batch. Default 600,000. */
+  /** Maximum work of one request, in milliseconds of the full batch. Default 600,000. */
   maxWork?: number | undefined;
-  /** Most bytes of `init`, `noise` and states of `snapshotEvery` that requests hold. Default 64 MiB. */
+  /** Maximum number of bytes of `init`, `noise` and states of `snapshotEvery` that requests hold. Default 64 MiB. */
   maxWaitingBytes?: number | undefined;
-  /** Bytes that the batch may take: it has fewer slots, then fewer rows. Default: no limit. */
+  /** Maximum number of bytes of the batch: to fit, it takes fewer slots, then fewer rows. Default: no limit. */
   memoryBudget?: number | undefined;
   /** Share of the device's time among the batches on it that have work. Default 1. */
   weight?: number | undefined;
   /**
-   * What happens to steps whose number of rows a card makes no plans for. `fit`: rows are left out where that gives more of them a second;
-   * `pad`: others are computed beside them; `one`: every step is computed at its full size, so that no sample's bits depend on the others.
-   * The cpu has no such sizes, and bits never depend. Default `fit`.
+   * Treatment of steps whose number of rows a card makes no plans for. `fit`: rows are left out if that gives more rows
+   * per second; `pad`: padding rows are added; `one`: every step is computed at its full size, so that no sample's bits
+   * depend on the others. On the cpu there are no such sizes, and bits never depend on other samples. Default `fit`.
    */
   sizes?: 'fit' | 'pad' | 'one' | undefined;
-  /** Adaptive samplers that run beside the batch at once; 0: they are refused. Default 1. */
+  /** Number of adaptive samplers that run at once beside the batch; 0: they are refused. Default 1. */
   hostPrograms?: number | undefined;
 }
 
-/** What a request says beside what is to be sampled. */
+/** Options of a request beside those of sampling. */
 export interface ServiceOptions {
-  /** Whose request it is: `share` is fair between tenants. Default ''. */
+  /** Tenant of the request; `share` is fair between tenants. Default ''. */
   tenant?: string | undefined;
   /** Share of the tenant among the others. Default 1. */
   weight?: number | undefined;
-  /** Default `normal`. */
+  /** Priority of the request. Default `normal`. */
   priority?: Priority | undefined;
-  /** Milliseconds from now after which the result is of no use: what cannot be done by then is refused or ended. */
+  /** Deadline in milliseconds from now. A request that cannot be done by then is refused or ended. */
   deadline?: number | undefined;
-  /** Default `state`. */
+  /** Content of previews. Default `state`. */
   previewOf?: PreviewOf | undefined;
 }
 
-/** Options of a run in a batch, which decides itself how many samples it evaluates at once. */
+/** Options of a run in a batch, which chooses the number of samples evaluated at once. */
 export type BatchRunOptions = Omit<RunOptions, 'batch' | 'guides' | 'guideForm' | 'constrain'> & ServiceOptions;
 
 /** A request: a sampler by its name, its own options, those of a run and of the service. */
 export type BatchRequest<N extends SamplerName = SamplerName> =
   { [K in N]: { sampler: K } & OptionsOfSampler<K> & BatchRunOptions }[N] | SchedulerBatchRequest;
 
-/** A request that is sampled as the model's scheduler file says. */
+/** Request that is sampled by the model's scheduler file. */
 export type SchedulerBatchRequest = { sampler?: undefined } & OptionsOfSampler<'scheduler'> & BatchRunOptions;
 
-/** Shares of time or of tenants. */
+/** Kind of shares of time or of tenants. */
 const share: Kind = {
   expected: 'a number from 1e-6 to 1e6',
   schema: { type: 'number', minimum: 1e-6, maximum: 1e6 },
@@ -110,12 +113,12 @@ const fromZero: Kind = {
   schema: { type: 'number', minimum: 0 },
   holds: (value) => Number.isFinite(value) && Number(value) >= 0,
 };
-/** The same, or without end. */
+/** Kind of limits, which may be infinite. */
 const limit: Kind = { ...fromZero, holds: (value) => typeof value === 'number' && value >= 0 };
 
 const slotCount = integerBetween(1, MOST_AT_ONCE);
 
-/** The facts of {@link BatcherOptions}. */
+/** Facts about each option of {@link BatcherOptions}. */
 export const batcherOptionFacts = {
   rows: {
     kind: either(slotCount, oneOf(['auto'])),
@@ -182,13 +185,13 @@ export const batcherOptionFacts = {
   },
 } as const satisfies OptionFacts<BatcherOptions>;
 
-/** What {@link BatcherOptions} may be. */
+/** Kind of each option of {@link BatcherOptions}. */
 export const batcherOptionKinds: OptionKinds<BatcherOptions> = kindsOf<BatcherOptions>(batcherOptionFacts);
 
-/** The defaults of {@link BatcherOptions}. */
+/** Defaults of {@link BatcherOptions}. */
 export const batcherDefaults = standardsOf(batcherOptionFacts);
 
-/** The facts of {@link ServiceOptions}. */
+/** Facts about each option of {@link ServiceOptions}. */
 export const serviceOptionFacts = {
   tenant: {
     kind: kinds.string,
@@ -217,20 +220,20 @@ export const serviceOptionFacts = {
   },
 } as const satisfies OptionFacts<ServiceOptions>;
 
-/** The defaults of {@link ServiceOptions}. */
+/** Defaults of {@link ServiceOptions}. */
 export const serviceDefaults = standardsOf(serviceOptionFacts);
 
 const { batch: _, guides: __, guideForm: ___, constrain: ____, ...runKinds } = runOptionKinds;
 
-/** What {@link BatchRunOptions} may be. */
+/** Kind of each option of {@link BatchRunOptions}. */
 export const batchRunKinds: OptionKinds<BatchRunOptions> = {
   ...runKinds,
   ...kindsOf<ServiceOptions>(serviceOptionFacts),
 };
 
 /**
- * What the options of devices, runs, batchers and requests are, for whoever offers them in another form: what each does, its default, and
- * what it may be in JSON.
+ * Facts about the options of devices, runs, batchers and requests, for programs that offer them in another form:
+ * effect, default, and JSON Schema.
  *
  * @example
  * ```ts

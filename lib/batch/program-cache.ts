@@ -2,10 +2,10 @@ import { packRecords } from '../program/pack.js';
 import type { Program, StepProgram } from '../program/program.js';
 import type { SamplerName } from '../samplers/index.js';
 
-/** Programs that are kept. */
+/** Maximum number of kept programs. */
 const MOST_PROGRAMS = 64;
 
-/** Longer options are tables, which are not worth comparing. */
+/** Maximum length of the key; longer options are tables, which are not worth comparing. */
 const MOST_CHARACTERS = 4096;
 
 function isPlain(value: unknown): boolean {
@@ -14,7 +14,10 @@ function isPlain(value: unknown): boolean {
   return value === null || Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
 }
 
-/** A text that is the same for the same options; null where they hold more than plain values, or go round or too deep. */
+/**
+ * Makes a text that is equal for equal options; null if the options hold more than plain values, are circular or too
+ * deep.
+ */
 function keyOf(sampler: SamplerName, options: object): string | null {
   try {
     return textOf(sampler, options);
@@ -36,7 +39,7 @@ function textOf(sampler: SamplerName, options: object): string | null {
   return others.length === 0 && text.length <= MOST_CHARACTERS ? text : null;
 }
 
-/** Programs of one model by their sampler and options, the last used ones. */
+/** Cache of a model's programs by their sampler and options; keeps the last used ones. */
 export class ProgramCache {
   readonly #programs = new Map<string, Program>();
   readonly #made = new WeakSet<Program>();
@@ -47,7 +50,7 @@ export class ProgramCache {
     this.#compile = compile;
   }
 
-  /** The program of a sampler with options; compiled where it is not known. */
+  /** Gives the program of a sampler with options; compiles it if it is not known. */
   get(sampler: SamplerName, options: object): Program {
     const key = keyOf(sampler, options);
     if (key === null) return this.#compile(sampler, options);
@@ -62,7 +65,9 @@ export class ProgramCache {
     return program;
   }
 
-  /** Its binary records; those of programs that it has made are kept, as nobody changes these. */
+  /**
+   * Gives the binary records of a program. Those of programs from this cache are kept, as such programs never change.
+   */
   pack(program: StepProgram): Uint8Array {
     const known = this.#packed.get(program);
     if (known !== undefined) return known;

@@ -5,20 +5,20 @@ import type { Batcher, BatcherCapacity, BatcherStats } from './batcher.js';
 import { bothCounts } from './batches.js';
 import type { BatcherOptions } from './options.js';
 
-/** What {@link Batcher} and {@link ReplicatedBatcher} offer. */
+/** Interface of {@link Batcher} and {@link ReplicatedBatcher}. */
 export type BatchService = Pick<Batcher, keyof Batcher>;
 
-/** A model as {@link ReplicatedBatcher} takes it: a `DiffusionModel`. */
+/** Model for a {@link ReplicatedBatcher}: a `DiffusionModel`. */
 export interface BatchableModel {
-  /** [C, H, W] of one sample. */
+  /** Shape [C, H, W] of one sample. */
   readonly sampleShape: readonly number[];
-  /** Opens a batch of it. */
+  /** Opens a batch of the model. */
   batcher(options?: BatcherOptions): Promise<Batcher>;
 }
 
 type Events = ReturnType<Batcher['stream']>;
 
-/** Of a batch that does nothing any more: its card has failed, or its model was closed. */
+/** Error codes of a batch that works no more: its card has failed, or its model was closed. */
 const failures: ReadonlySet<string> = new Set(['ERR_DPM_DEVICE', 'ERR_DPM_CLOSED']);
 
 const modelKind: Kind = {
@@ -45,14 +45,14 @@ function requireOneShape(models: readonly BatchableModel[]): void {
 }
 
 /**
- * Batches of the same model on several engines or cards. A request goes to the one that has the least to do for its capacity, and stays
- * there. Which one that is changes no bits on a cpu, nor on cards of one kind with `sizes: 'one'`.
+ * Batches of the same model on several engines or cards. A request goes to the batch with the least work for its
+ * capacity, and stays there. This choice changes no bits on a cpu, nor on cards of one kind with `sizes: 'one'`.
  */
 export class ReplicatedBatcher implements BatchService {
-  /** The replicas' batches. A request goes to no more that whose device has failed. */
+  /** Batches of the replicas. A batch whose device has failed gets no more requests. */
   readonly batchers: readonly Batcher[];
   readonly #failed = new Set<Batcher>();
-  /** The requests that each has been given. */
+  /** Requests that each batch has been given. */
   readonly #running = new Map<Batcher, Set<object>>();
 
   private constructor(batchers: readonly Batcher[]) {
@@ -67,30 +67,30 @@ export class ReplicatedBatcher implements BatchService {
     const refused = opened.find((each) => each.status === 'rejected');
     if (refused === undefined) return new ReplicatedBatcher(batchers);
     await Promise.all(batchers.map((batcher) => batcher.close()));
-    // It may be what an option of the caller's has thrown.
+    // The reason may be an error that an option of the caller has thrown.
     throw refused.reason;
   }
 
-  /** As {@link Batcher.sample}. */
+  /** Works as {@link Batcher.sample}. */
   readonly sample: Batcher['sample'] = (request) => this.#on((batcher) => batcher.sample(request));
 
-  /** As {@link Batcher.run}. */
+  /** Works as {@link Batcher.run}. */
   readonly run: Batcher['run'] = (program, options) => this.#on((batcher) => batcher.run(program, options));
 
-  /** As {@link Batcher.forward}. */
+  /** Works as {@link Batcher.forward}. */
   readonly forward: Batcher['forward'] = (x, t, options) => this.#on((batcher) => batcher.forward(x, t, options));
 
-  /** As {@link Batcher.stream}. */
+  /** Works as {@link Batcher.stream}. */
   readonly stream: Batcher['stream'] = (request) => {
-    // Wrong options are an error of the call; what is not read asks for nothing.
+    // Wrong options are an error of the call; a stream that is not read starts no request.
     void this.#least().stream(request);
     return this.#streamed(request);
   };
 
-  /** As {@link Batcher.expectedWait}, where the next request goes. */
+  /** Works as {@link Batcher.expectedWait}, for the batch that gets the next request. */
   readonly expectedWait: Batcher['expectedWait'] = (request) => this.#least().expectedWait(request);
 
-  /** Of all together; the curve is the first one's. */
+  /** Capacity of all batches together; the curve is that of the first batch. */
   get capacity(): BatcherCapacity {
     const sum = (of: (capacity: BatcherCapacity) => number): number =>
       this.batchers.reduce((total, { capacity }) => total + of(capacity), 0);
@@ -102,22 +102,22 @@ export class ReplicatedBatcher implements BatchService {
     };
   }
 
-  /** Bytes that all have allocated. */
+  /** Number of bytes that all batches have allocated. */
   get memory(): number {
     return this.batchers.reduce((total, { memory }) => total + memory, 0);
   }
 
-  /** Of all together; the backlog is the longest. */
+  /** Counts of all batches together; the backlog is the longest one. */
   stats(): BatcherStats {
     return this.batchers.map((batcher) => batcher.stats()).reduce(together);
   }
 
-  /** As {@link Batcher.drain}, of all. */
+  /** Drains all batches as {@link Batcher.drain} does. */
   async drain(): Promise<void> {
     await Promise.all(this.batchers.map((batcher) => batcher.drain()));
   }
 
-  /** As {@link Batcher.close}, of all. The models stay open. */
+  /** Closes all batches as {@link Batcher.close} does. The models stay open. */
   async close(): Promise<void> {
     await Promise.all(this.batchers.map((batcher) => batcher.close()));
   }
@@ -126,10 +126,13 @@ export class ReplicatedBatcher implements BatchService {
     await this.close();
   }
 
-  /** The one with the least to do: where several have as much, that with the fewest requests, which may still be on their way to it. */
+  /**
+   * Chooses the batch with the least work; among equals the one with the fewest requests, which may still be on their
+   * way to it.
+   */
   #least(): Batcher {
     const usable = this.batchers.filter((batcher) => !this.#failed.has(batcher));
-    // What all have in common is told by any of them.
+    // All batches failed: any of them reports the error.
     const loads = (usable.length > 0 ? usable : this.batchers).map((batcher) => ({
       batcher,
       backlog: batcher.stats().backlog,
@@ -140,7 +143,7 @@ export class ReplicatedBatcher implements BatchService {
     ).batcher;
   }
 
-  /** Counts a request until the function that it returns is called, with what it failed with, if it did. */
+  /** Counts a request until the returned function is called, with the error of the request if it failed. */
   #enter(batcher: Batcher): (error?: unknown) => void {
     const running = this.#running.get(batcher) ?? new Set();
     const request = {};
@@ -166,7 +169,7 @@ export class ReplicatedBatcher implements BatchService {
     );
   }
 
-  /** The events of the batch that has the least to do when the first one is asked for. */
+  /** Yields the events of a request; the batch with the least work is chosen when the first event is asked for. */
   #streamed(request: Parameters<Batcher['stream']>[0]): Events {
     let begun: { events: Events; leave: (error?: unknown) => void } | undefined;
     const begin = () => {

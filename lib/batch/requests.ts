@@ -21,23 +21,23 @@ import { Ending } from './ending.js';
 import { serviceDefaults, type BatchRunOptions, type Priority } from './options.js';
 import type { ProgramCache } from './program-cache.js';
 
-/** What a request that is done has taken. */
+/** Work and times of a finished request. */
 export interface Served {
   result: RunResult;
-  /** Network evaluations; 0 of adaptive samplers, which count none here. */
+  /** Number of network evaluations; 0 for adaptive samplers, which count none here. */
   evaluations: number;
   /** Milliseconds until its first sample had a slot, and from then on. */
   queued: number;
   ran: number;
 }
 
-/** Who is told of a request's course beside its caller's own functions. */
+/** Observer of a request, in addition to its caller's own functions. */
 export interface Watcher {
   accepted?(expectedWait: number): void;
   progress?(done: number, total: number): void;
-  /** Records between two previews; there are none without. */
+  /** Number of records between two previews; no previews if absent. */
   readonly previewEvery?: number | undefined;
-  /** Of a sample. */
+  /** Maximum number of previews of a sample. */
   readonly mostPreviews?: number | undefined;
   preview?(sample: number, record: number, image: ImageBatch): void;
   image?(sample: number, image: ImageBatch): void;
@@ -45,14 +45,14 @@ export interface Watcher {
 
 const nativePriority: Record<Priority, number> = { high: 1, normal: 0, low: -1 };
 
-/** Whose request it is. */
+/** Separates the tenant and urgency of a request from its options. */
 export function termsOf({ deadline, ...options }: BatchRunOptions): ServiceTerms {
   const { tenant = serviceDefaults.tenant, weight = serviceDefaults.weight } = options;
   const { priority = serviceDefaults.priority } = options;
   return { tenant, weight, priority, deadline };
 }
 
-/** The same in the asynchronous context of the call, where engine threads have none. */
+/** Binds a function to the asynchronous context of the call, as engine threads have none. */
 function bound<A extends unknown[]>(call: ((...args: A) => void) | undefined): ((...args: A) => void) | undefined {
   return call && AsyncResource.bind(call);
 }
@@ -61,16 +61,16 @@ function evaluationsOf(program: StepProgram): number {
   return program.records.reduce((sum, { evaluate }) => sum + (evaluate ? 1 : 0), 0);
 }
 
-/** Samples of one request: more are for `model.stream`. */
+/** Maximum number of samples of one request; `model.stream` takes more. */
 const MOST_SAMPLES = 1_000_000;
 
-/** Before anything is made for every sample. */
+/** Checks the number of samples before anything is made for each of them. */
 function requireCount(count: number, options: BatchRunOptions): void {
   if (count > MOST_SAMPLES) throw wrongValue('count', count, `at most ${MOST_SAMPLES} in one request of a batcher`);
   requireStreams(options, count);
 }
 
-/** What is kept of every sample beside its final state: those of `snapshotEvery`. */
+/** Computes the bytes that `snapshotEvery` keeps of every sample. */
 function snapshotBytes(programs: readonly StepProgram[], elements: number, options: BatchRunOptions): number {
   const { snapshotEvery = runDefaults.snapshotEvery, format } = options;
   if (!(snapshotEvery > 0)) return 0;
@@ -78,7 +78,7 @@ function snapshotBytes(programs: readonly StepProgram[], elements: number, optio
   return Math.floor(longest / snapshotEvery) * elements * (format === 'uint8' ? 1 : Float32Array.BYTES_PER_ELEMENT);
 }
 
-/** What the samples ask of the batch. */
+/** Computes the resources that the samples need from the batch. */
 function demandOf(programs: readonly StepProgram[], count: number, elements: number, options: BatchRunOptions): Demand {
   const evaluations = programs.map(evaluationsOf);
   const { guidance = runDefaults.guidance, init, noise } = options;
@@ -91,7 +91,9 @@ function demandOf(programs: readonly StepProgram[], count: number, elements: num
   return { samples, bytes: given + count * snapshotBytes(programs, elements, options) };
 }
 
-/** Per record the coefficients of what a preview of the data prediction shows; the state where a record predicts nothing. */
+/**
+ * Lists, per record, the coefficients for a preview of the data prediction; of the state if a record predicts nothing.
+ */
 function dataPredictions(programs: readonly StepProgram[]): Float32Array {
   const records = [...new Set(programs)].flatMap((program) => program.records);
   return Float32Array.from(
@@ -113,7 +115,7 @@ function requirePreviews(programs: readonly StepProgram[], { previewEvery, mostP
   );
 }
 
-/** Does work whose errors of the caller's own functions pass unchanged. */
+/** Does work; errors of the caller's own functions pass unchanged. */
 async function asThrown<T>({ network }: ResolvedRun, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -122,7 +124,7 @@ async function asThrown<T>({ network }: ResolvedRun, work: () => Promise<T>): Pr
   }
 }
 
-/** Takes requests in and runs them: step programs in the batch, the others beside it. */
+/** Accepts requests and runs them: step programs in the batch, others beside it. */
 export class Requests {
   readonly #model: RunModel;
   readonly #batches: Batches;
@@ -133,7 +135,7 @@ export class Requests {
   readonly #work = new Set<Promise<unknown>>();
   #refusal: string | null = null;
 
-  /** @param hostPrograms - That run at once beside the batch. */
+  /** @param hostPrograms - Number of host programs that run at once beside the batch. */
   constructor(
     model: RunModel,
     batches: Batches,
@@ -148,7 +150,7 @@ export class Requests {
     this.#beside = new Beside(hostPrograms, maxWait, admission.refused);
   }
 
-  /** Requests that are not done. */
+  /** Number of unfinished requests. */
   get unfinished(): number {
     return this.#work.size;
   }
@@ -156,7 +158,7 @@ export class Requests {
   /**
    * Runs a request.
    *
-   * @param compile - Its programs, asked for when there is room for it.
+   * @param compile - Makes the programs; called when there is room for the request.
    */
   async perform(
     compile: () => Program | readonly Program[],
@@ -166,7 +168,7 @@ export class Requests {
     return this.#counted(() => this.#begin(compile, options, watcher));
   }
 
-  /** Takes no more requests, which `refusal` tells them. */
+  /** Refuses new requests; `refusal` is the message of their errors. */
   refuse(refusal: string): void {
     this.#refusal ??= refusal;
   }
@@ -176,10 +178,10 @@ export class Requests {
     for (const ending of this.#endings) ending.end(error);
   }
 
-  /** Until all requests are done, whatever comes of them. */
+  /** Waits until all requests have ended, with any result. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#work);
-    // Those who wait for them hear of it first.
+    // The callers of these requests are notified first.
     await immediate();
   }
 
@@ -209,9 +211,9 @@ export class Requests {
   }
 
   /**
-   * Other work than sampling, which is refused and ended as requests are.
+   * Does work other than sampling, which is refused and ended like a request.
    *
-   * @throws {@link DpmError} As {@link Requests.perform} does.
+   * @throws {@link DpmError} The errors of {@link Requests.perform}.
    */
   async other<T>(options: BatchRunOptions, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const terms = termsOf(options);
@@ -301,7 +303,7 @@ export class Requests {
     };
   }
 
-  /** Options of the run itself, whose functions also tell the clock and the watcher. */
+  /** Makes the options of the run, whose functions also notify the clock and the watcher. */
   #runOptions(options: BatchRunOptions, ticket: Admitted | null, watcher: Watcher): RunOptions {
     const {
       tenant: _tenant,

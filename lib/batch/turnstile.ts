@@ -1,6 +1,6 @@
 import { abortable, throwIfAborted } from '../base/abort.js';
 
-/** Lets so many pass at once; the others wait in the order in which they came. */
+/** Limits how many pass at once; the others wait in order of arrival. */
 export class Turnstile {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -9,7 +9,7 @@ export class Turnstile {
     this.#free = places;
   }
 
-  /** How many wait. */
+  /** Number of those that wait. */
   get waiting(): number {
     return this.#waiting.length;
   }
@@ -17,7 +17,7 @@ export class Turnstile {
   /**
    * Does `work` when there is a place for it.
    *
-   * @throws {@link DpmError} `ERR_DPM_ABORTED` when `signal` aborts before.
+   * @throws {@link DpmError} `ERR_DPM_ABORTED` if `signal` aborts before.
    */
   async pass<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     await this.#enter(signal);
@@ -35,7 +35,7 @@ export class Turnstile {
       --this.#free;
       return;
     }
-    // Nobody takes the place in the queue of one who is gone already.
+    // An aborted caller does not take a place in the queue.
     throwIfAborted(signal);
     let leave: () => void = () => undefined;
     const turn = new Promise<void>((resolve, reject) => {

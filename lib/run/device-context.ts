@@ -29,7 +29,10 @@ export interface HostRun {
   onPreview?: ((evaluation: number, states: Float32Array) => void) | undefined;
 }
 
-/** Terms one fused update takes beside its target: `y` and the history slots above 0, whose own slot is computed anew. */
+/**
+ * Number of terms that one fused update takes beside its target: `y` and the history slots above 0. A target's own slot
+ * is computed anew.
+ */
 const TERMS_PER_UPDATE = MAX_HISTORY;
 
 const reductions: readonly Reduction[] = ['sum', 'sum-squares', 'dot', 'max-abs'];
@@ -135,7 +138,7 @@ export class DeviceHostContext implements HostContext {
     return (await this.#tensor(name)).read();
   }
 
-  /** Replaces the values of a tensor, which is made where there is none. */
+  /** Replaces the values of a tensor; makes the tensor if there is none. */
   async write(name: string, values: Float32Array): Promise<void> {
     await (await this.#tensor(name)).write(values);
   }
@@ -244,7 +247,7 @@ export class DeviceHostContext implements HostContext {
     this.#run.onProgress?.(done, total);
   }
 
-  /** Releases every tensor but `x`. */
+  /** Releases every tensor except `x`. */
   release(): void {
     for (const [name, tensor] of this.#tensors) if (name !== 'x') tensor.free();
   }

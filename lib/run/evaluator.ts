@@ -4,11 +4,11 @@ import { DpmError } from '../base/errors.js';
 import { tagOf, typedArrayName } from '../base/option-kinds.js';
 import type { Device, DeviceTensor } from '../engine/device.js';
 
-/** Anything that predicts from a batch of states: the native network or a model written in JavaScript. */
+/** Predictor for a batch of states: the native network or a model written in JavaScript. */
 export interface Evaluator {
-  /** Reads `input` [batch, …] at one time per sample, fills `output` and, where there is one, `head`. */
+  /** Reads `input` [batch, …] at one time per sample; fills `output` and, if there is one, `head`. */
   evaluate(input: DeviceTensor, times: Float32Array, output: DeviceTensor, head: DeviceTensor | null): Promise<void>;
-  /** The same without a second output, and its derivative along `tangent`; absent where there is none. */
+  /** Evaluates without a second output, and pushes `tangent` forward. Absent if the model has no such derivative. */
   pushForward?(
     input: DeviceTensor,
     times: Float32Array,
@@ -16,7 +16,7 @@ export interface Evaluator {
     output: DeviceTensor,
     outputTangent: DeviceTensor,
   ): Promise<void>;
-  /** The same without a second output, and its derivative in reverse on `cotangent`; absent where there is none. */
+  /** Evaluates without a second output, and pulls `cotangent` back. Absent if the model has no such derivative. */
   pullBack?(
     input: DeviceTensor,
     times: Float32Array,
@@ -26,7 +26,7 @@ export interface Evaluator {
   ): Promise<void>;
 }
 
-/** What a JavaScript model returns: its prediction, or that and a second output of the same size. */
+/** Result of a JavaScript model: its prediction, or its prediction and a second output of the same size. */
 export type ModelOutput =
   Float32Array | Float64Array | { out: Float32Array | Float64Array; head?: Float32Array | Float64Array };
 
@@ -34,11 +34,11 @@ export type ModelOutput =
  * A model written in JavaScript.
  *
  * @param x - States, [batch, …], row-major.
- * @param t - The number that would enter a time embedding.
+ * @param t - Number that would enter a time embedding.
  */
 export type ScriptModel = (x: Float32Array, t: number) => ModelOutput | Promise<ModelOutput>;
 
-/** Corrects a prediction: returns another one, or changes it in place and returns nothing. */
+/** Corrects a prediction: returns another one, or changes the given one in place and returns nothing. */
 export type Correction = (x: Float32Array, t: number, prediction: Float32Array) => Float32Array | undefined;
 
 type Floats = Float32Array | Float64Array;
@@ -47,7 +47,7 @@ function isFloats(value: unknown): value is Floats {
   return ['Float32Array', 'Float64Array'].includes(typedArrayName(value) ?? '');
 }
 
-/** Plain JavaScript functions return anything. */
+/** Checks the result of a JavaScript function, which can be of any type. */
 function requireFloats(values: unknown, name: string, expected: string): asserts values is Floats {
   if (isFloats(values)) return;
   throw new DpmError('ERR_DPM_ARGUMENT', `${name} is of type ${tagOf(values)}, ${expected}`);
@@ -69,7 +69,7 @@ export interface Predictions {
   head: Float32Array | null;
 }
 
-/** The checked outputs of a model. */
+/** Checks the outputs of a model and returns them. */
 export function outputsOf(result: ModelOutput | undefined, length: number): Predictions {
   const expected = `the model has to return a Float32Array of ${length} elements, or { out, head } of such`;
   if (isFloats(result)) return { out: asFloat32(result, length, 'out'), head: null };
@@ -83,7 +83,7 @@ export function outputsOf(result: ModelOutput | undefined, length: number): Pred
   };
 }
 
-/** The prediction that a correction returns, or has changed in place. */
+/** Returns the prediction that a correction returned or changed in place. */
 function correctedOutput(corrected: Float32Array | undefined, prediction: Float32Array): Float32Array {
   const { length } = prediction;
   const result = corrected ?? prediction;
@@ -91,13 +91,13 @@ function correctedOutput(corrected: Float32Array | undefined, prediction: Float3
   return asFloat32(result, length, 'the corrected prediction');
 }
 
-/** What {@link ScriptEvaluator} takes beside its model. */
+/** Options of {@link ScriptEvaluator}. */
 export interface ScriptEvaluatorOptions {
-  /** Whose states it is given; closing it ends the wait for a prediction. */
+  /** Device of the states; closing it ends the wait for a prediction. */
   device: Device;
-  /** Sees every prediction. */
+  /** Function that corrects every prediction. */
   correct?: Correction | undefined;
-  /** Ends the wait for a prediction. */
+  /** Signal that ends the wait for a prediction. */
   signal?: AbortSignal | undefined;
 }
 

@@ -1,17 +1,17 @@
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 
-/** The first element that is infinite or not a number; -1: there is none. */
+/** Finds the index of the first element that is infinite or not a number; -1 if there is none. */
 function firstWrong(values: ArrayLike<number>): number {
-  // What only says that it is an array has no methods.
+  // A loop works on values that only look like an array and have no methods.
   for (let i = 0; i < values.length; ++i) if (!Number.isFinite(values[i])) return i;
   return -1;
 }
 
 /**
- * For numbers that a caller gives.
+ * Checks numbers that a caller gives.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the first that is not finite.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the first number that is not finite.
  */
 export function requireFinite(name: string, values: Float32Array): void {
   const wrong = firstWrong(values);
@@ -20,7 +20,7 @@ export function requireFinite(name: string, values: Float32Array): void {
 }
 
 /**
- * For states that a run ends with: nobody is handed pictures of nothing.
+ * Checks the final states of a run, so that no caller gets images of values that are not finite.
  *
  * @throws {@link DpmError} `ERR_DPM_NOT_FINITE` naming the sample.
  */

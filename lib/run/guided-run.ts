@@ -13,7 +13,7 @@ import { askingBatch, ownBatchSize, runInOwnBatch, type Answer } from './own-bat
 import type { ResolvedRun } from './resolve.js';
 import type { StepRunner } from './step-run.js';
 
-/** What functions of the caller's answer a batch: gradients of guides, and states to go on from. */
+/** Answers of the caller's functions to a batch: gradients of guides, and states to continue from. */
 class FunctionsOfRun {
   constructor(
     private readonly run: ResolvedRun,
@@ -28,7 +28,7 @@ class FunctionsOfRun {
     return { values, head: null };
   }
 
-  /** What a function of the caller's answers; it may be anything, and never come. */
+  /** Waits for the answer of a caller's function. The answer can be of any type, and may never come. */
   #ask(ask: () => unknown): Promise<unknown> {
     return untilAborted(this.run.options.signal, () => this.network.whileOpen(ask));
   }
@@ -45,7 +45,7 @@ class FunctionsOfRun {
     return sum;
   }
 
-  /** What holds the states to something makes of them. */
+  /** Applies the caller's constraint to the states. */
   async #constrained(x: Float32Array, record: number, first: number): Promise<Float32Array> {
     const { records } = this.program;
     const place: ConstraintPlace = {
@@ -60,9 +60,9 @@ class FunctionsOfRun {
   }
 }
 
-/** Plain JavaScript functions return anything. */
+/** Checks the result of a JavaScript function, which can be of any type. */
 function requireStates(name: string, found: unknown, elements: number): asserts found is Float32Array {
-  // Of another realm, too.
+  // Arrays of another realm are allowed, too.
   if (!isFloat32Array(found) || found.length !== elements) {
     const what = isFloat32Array(found) ? `${found.length} elements` : tagOf(found);
     throw new DpmError('ERR_DPM_ARGUMENT', `${name} returned ${what}, not a Float32Array of ${elements}`);
@@ -70,7 +70,7 @@ function requireStates(name: string, found: unknown, elements: number): asserts 
   requireFinite(`what ${name} returned`, found);
 }
 
-/** The program of a run with what guides change, and its network. */
+/** Builds the program of a run as its guides change it, and its network. */
 function guidedNetwork({ work, network, model, options }: ResolvedRun): { program: StepProgram; network: Network } {
   const { guides = [] } = options;
   const who = guides.length > 0 ? 'guides do' : 'constrain does';
@@ -85,10 +85,11 @@ function guidedNetwork({ work, network, model, options }: ResolvedRun): { progra
 }
 
 /**
- * What the native loop takes of a run whose guides it can compute itself: classifiers on the network's device. Null where one is a function of
- * the caller's, and where the states are constrained.
+ * Builds the arguments of the native loop for a run whose guides it can compute itself: classifiers on the network's
+ * device. Returns null if a guide is a function of the caller, or if the states are constrained.
  *
- * @throws {@link DpmError} as {@link guidedByFunctions} does, `ERR_DPM_TENSOR_SHAPE` for a guide of images of another size.
+ * @throws {@link DpmError} for the same reasons as {@link guidedByFunctions}; `ERR_DPM_TENSOR_SHAPE` for a guide for
+ * images of another size.
  */
 export async function nativeGuides(run: ResolvedRun): Promise<{ program: StepProgram; guides: NativeGuide[] } | null> {
   const { options, model, place, count } = run;
@@ -108,15 +109,15 @@ export async function nativeGuides(run: ResolvedRun): Promise<{ program: StepPro
 }
 
 /**
- * Who runs the program of a run that functions guide or constrain: a batch of the network that asks them.
+ * Builds the program and the runner of a run that functions guide or constrain: a batch of the network that calls them.
  *
- * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming the option that guides do not go with. The runner, `ERR_DPM_ARGUMENT` for a function
- * that returns something else than finite numbers.
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming the option that cannot be combined with guides. The runner
+ * throws `ERR_DPM_ARGUMENT` if a function returns anything but finite numbers.
  */
 export function guidedByFunctions(run: ResolvedRun): { program: StepProgram; runner: StepRunner } {
   const { program, network } = guidedNetwork(run);
   const { guides = [], constrain } = run.options;
-  // What they keep is not what the network sees next, and not of its noise level.
+  // The kept states differ from the network's next input, in their noise level, too.
   if (constrain !== undefined && program.records.some(({ evaluate, read }) => evaluate && read === 'y')) {
     throw new DpmError(
       'ERR_DPM_UNSUPPORTED',

@@ -24,7 +24,7 @@ async function initialise(
   await fillWithNoise(x, streams, scale);
 }
 
-/** One batch of a host program; `x` holds the initial state before and the result after. */
+/** Runs one batch of a host program; `x` holds the initial state before, the result after. */
 export async function runHostProgram(
   program: HostProgram,
   x: DeviceTensor,
@@ -33,7 +33,7 @@ export async function runHostProgram(
   await initialise(x, { ...options, scale: program.initialScale });
   const context = new DeviceHostContext({ ...options, x });
   try {
-    // A program that waits for something else than the context sees neither the signal nor the end of its device.
+    // A program that waits for anything but the context does not notice the signal or the closing of its device.
     await untilAborted(options.signal, () => options.owner.whileOpen(() => program.run(context)));
   } finally {
     context.release();
@@ -43,16 +43,16 @@ export async function runHostProgram(
 /** A run of a host program on a network, resolved. */
 export interface HostRunRequest extends RunInputs {
   network: RunNetwork;
-  /** [C, H, W] of one sample. */
+  /** Shape [C, H, W] of one sample. */
   shape: readonly number[];
   signal: AbortSignal | undefined;
   onProgress: ((done: number, total: number) => void) | undefined;
-  /** Evaluations between two previews. */
+  /** Number of evaluations between two previews. */
   previewEvery: number;
   onPreview: ((evaluation: number, first: number, states: Float32Array) => void) | undefined;
 }
 
-/** The network as the samples from `first` on see it. */
+/** Makes an evaluator of the network for the samples from `first` on. */
 function evaluatorOf({ network, labels, guidance }: HostRunRequest, first: number, batch: number): NetworkEvaluator {
   return new NetworkEvaluator(
     network,
@@ -64,7 +64,7 @@ function evaluatorOf({ network, labels, guidance }: HostRunRequest, first: numbe
   );
 }
 
-/** Runs a host program for all samples, a batch after the other; returns their final states, [count, C, H, W]. */
+/** Runs a host program for all samples, batch after batch; returns their final states, [count, C, H, W]. */
 export async function runHostBatches(program: HostProgram, request: HostRunRequest): Promise<Float32Array> {
   const { network, shape, count, init, seed, signal, onProgress, onPreview, firstSample } = request;
   const elements = elementCount(shape);

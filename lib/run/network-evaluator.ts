@@ -6,7 +6,7 @@ import type { Evaluator } from './evaluator.js';
 import type { Guidance } from '../guidance/classifier-free.js';
 import type { RunNetwork } from './resolve.js';
 
-/** A native network as the evaluator of host programs; a learned range becomes the second output. */
+/** Evaluator of host programs that uses a native network; a learned range becomes the second output. */
 export class NetworkEvaluator implements Evaluator {
   constructor(
     private readonly network: RunNetwork,
@@ -49,7 +49,7 @@ export class NetworkEvaluator implements Evaluator {
       await network.pushforward(input, times, { classLabels, tangent, out: output, outTangent: outputTangent });
       return;
     }
-    // A learned range lies behind the prediction of every sample.
+    // A learned range follows the prediction of every sample.
     const wide = await network.pushforward(input, times, { classLabels, tangent });
     await copyFirstHalves(wide.out, output);
     await copyFirstHalves(wide.tangent, outputTangent);
@@ -85,7 +85,7 @@ export class NetworkEvaluator implements Evaluator {
   }
 }
 
-/** Zeros behind every sample: the cotangent of a learned range, which nothing depends on. */
+/** Appends zeros to every sample: the cotangent of a learned range, which nothing depends on. */
 async function withSecondHalves(tensor: DeviceTensor): Promise<DeviceTensor> {
   const values = await tensor.read();
   const [batch = 1, channels = 1, ...sides] = tensor.shape;

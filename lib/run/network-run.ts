@@ -12,7 +12,7 @@ import type { ResolvedRun } from './resolve.js';
 import { runSteps, type StepRunner } from './step-run.js';
 import { runDefaults } from './options.js';
 
-/** What a run gives. */
+/** Result of a run. */
 export interface RunResult {
   /** The final states. */
   images: ImageBatch;
@@ -20,22 +20,22 @@ export interface RunResult {
   snapshots: { record: number; images: ImageBatch }[];
 }
 
-/** Values of a run as images in the format that was asked for. */
+/** Converts values of a run to images in the requested format. */
 export function imagesOf({ model, options }: ResolvedRun, values: Float32Array | Uint8Array): ImageBatch {
   const shape = [values.length / elementCount(model.sampleShape), ...model.sampleShape] as const;
   const images = new ImageBatch(values, shape, model.range);
-  // Devices convert to levels of the common range only.
+  // Devices convert only values of the common range to levels.
   const isLate = options.format === 'uint8' && values instanceof Float32Array;
   return isLate ? new ImageBatch(images.toUint8(), shape, model.range) : images;
 }
 
-/** What a run ends with. @throws {@link DpmError} `ERR_DPM_NOT_FINITE`. */
+/** Makes the final images of a run. @throws {@link DpmError} `ERR_DPM_NOT_FINITE`. */
 function finalImages(run: ResolvedRun, states: Float32Array | Uint8Array): ImageBatch {
   requireFiniteStates(states, elementCount(run.model.sampleShape));
   return imagesOf(run, states);
 }
 
-/** What shows the caller states on their way. */
+/** Makes the function that shows intermediate states to the caller. */
 function previewOf(
   run: ResolvedRun,
 ): ((record: number, first: number, values: Float32Array | Uint8Array) => void) | undefined {
@@ -49,9 +49,9 @@ function previewOf(
 }
 
 /**
- * Runs step programs of a model; returns what the runner gives beside the images.
+ * Runs step programs of a model; returns the other results of the runner beside the images.
  *
- * @param guides - Of the native loop; `areFunctions`: functions of the caller's guide or constrain the samples.
+ * @param guides - Guides of the native loop; `areFunctions`: functions of the caller guide or constrain the samples.
  */
 export async function runPrograms<R extends NativeRunResult>(
   programs: readonly StepProgram[],
@@ -60,7 +60,7 @@ export async function runPrograms<R extends NativeRunResult>(
   { guides, areFunctions = false }: { guides?: readonly NativeGuide[]; areFunctions?: boolean } = {},
 ): Promise<{ result: RunResult; native: R }> {
   const { options, model } = run;
-  // Levels do not tell what is not finite, as what a function gives may be.
+  // Levels hide values that are not finite, which a caller's function may return.
   const levels = options.format === 'uint8' && isCentred(model.range) && !areFunctions;
   const { signal, snapshotEvery, onProgress, previewEvery = runDefaults.previewEvery } = options;
   const result = await runSteps(

@@ -6,10 +6,11 @@ import { requireFinite } from './finite.js';
 export type NoiseOption = Float32Array | readonly Float32Array[];
 
 /**
- * A copy of explicit noise, as one array of a known number of slices: what the caller does to its arrays after the call
- * changes nothing.
+ * Copies explicit noise into one array of a known number of slices, so that later changes of the caller's arrays have
+ * no effect.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for slices of another size, `ERR_DPM_ARGUMENT` for numbers that are not finite.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for slices of another size, `ERR_DPM_ARGUMENT` for numbers that are
+ * not finite.
  */
 export function flattenNoise(noise: NoiseOption, sliceElements: number): Float32Array {
   const whole = isFloat32Array(noise);
@@ -48,7 +49,7 @@ export class NoiseSource {
     private readonly elements: number,
   ) {}
 
-  /** The next slice, restricted to `batch` samples from `firstSample`. */
+  /** Returns the next slice, restricted to `batch` samples from `firstSample`. */
   next(firstSample: number, batch: number): Float32Array {
     const start = (this.#next++ * this.count + firstSample) * this.elements;
     const end = start + batch * this.elements;

@@ -19,65 +19,71 @@ import type { NoiseOption } from './noise-source.js';
 /** Every {@link ImageFormat}. */
 export const imageFormats = ['float32', 'uint8'] as const;
 
-/** What images of a run come as: values in model space, or grey levels. */
+/** Format of a run's images: values in model space, or grey levels. */
 export type ImageFormat = (typeof imageFormats)[number];
 
-/** Where a preview stands. */
+/** Position of a preview in its run. */
 export interface PreviewPlace {
-  /** How many records, or evaluations of an adaptive sampler, its samples have behind them. */
+  /** Number of finished records of its samples; with an adaptive sampler, of finished evaluations. */
   record: number;
-  /** The first of its samples among all of the run. */
+  /** Index of its first sample among all samples of the run. */
   first: number;
 }
 
-/** Options of `DiffusionModel.run`, and those of `DiffusionModel.sample` beside the sampler's own. */
+/** Options of `DiffusionModel.run`. `DiffusionModel.sample` takes them together with the sampler's own options. */
 export interface RunOptions extends GuidanceOptions {
-  /** Number of samples; by default one per program of an array, else 1. */
+  /** Number of samples. Default: one per program of an array, else 1. */
   count?: number | undefined;
-  /** An integer from 0, or a bigint below 2^64. Sample i of a seed is the same in every batch. Default 0. */
+  /** Seed: an integer from 0, or a bigint below 2^64. Sample i of a seed is the same in every batch. Default 0. */
   seed?: number | bigint | undefined;
   /**
    * Index of the first sample among those of the seed: `first: 3, count: 2` are the last two of `count: 5`. An integer from 0;
    * `first + count` is at most 2^32. Default 0.
    */
   first?: number | undefined;
-  /** One label per sample, or one for all. */
+  /** Class label: one per sample, or one for all. */
   classLabels?: number | ArrayLike<number> | undefined;
-  /** Initial states [count, C, H, W]; by default noise. */
+  /** Initial states [count, C, H, W]. Default: noise. */
   init?: Float32Array | undefined;
   /** Explicit noise instead of the random streams. */
   noise?: NoiseOption | undefined;
-  /** Most samples evaluated at once. Default 16. */
+  /** Maximum number of samples evaluated at once. Default 16. */
   batch?: number | undefined;
   /**
-   * `uint8` brings images as grey levels, converted on the device: a quarter of the memory and of the way back from a
-   * card. Default `float32`.
+   * Image format. `uint8` gives grey levels, converted on the device: a quarter of the memory and of the transfer from
+   * a card. Default `float32`.
    */
   format?: ImageFormat | undefined;
-  /** Keep the state after every k-th record; 0: never. Default 0. */
+  /** Interval, in records, at which states are kept; 0: never. Default 0. */
   snapshotEvery?: number | undefined;
-  /** Is given the states of the samples that are being made, while they are. */
+  /** Function that receives intermediate states of the samples during the run. */
   onPreview?: ((images: ImageBatch, place: PreviewPlace) => void) | undefined;
-  /** Records between two previews. Default 1. */
+  /** Number of records between two previews. Default 1. */
   previewEvery?: number | undefined;
   /** Gradients that guide the samples, added up; see `guideForm`. */
   guides?: readonly Guide[] | undefined;
   /**
-   * What the guides move: the mean of a step by its variance (`mean`), or the score and with it every prediction (`score`). Default `mean`
-   * for samplers of the reverse Markov chain, `score` for others.
+   * Target of the guides: the mean of a step by its variance (`mean`), or the score and with it every prediction
+   * (`score`). Default `mean` for samplers of the reverse Markov chain, `score` for others.
    */
   guideForm?: GuideForm | undefined;
-  /** Replaces the states after every record: what holds parts of images, or frequencies, to those of others. */
+  /**
+   * Function that replaces the states after every record, e.g. to hold parts of images or frequencies to those of other
+   * images.
+   */
   constrain?: Constraint | undefined;
-  /** Aborts the run before its next evaluation. */
+  /** Signal that aborts the run before its next evaluation. */
   signal?: AbortSignal | undefined;
-  /** Records done and records in all, over all samples; of adaptive samplers per cent of the way through time. */
+  /**
+   * Function that receives the number of finished records and of all records, over all samples; with an adaptive
+   * sampler, the percentage of the way through time.
+   */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 const label = { type: 'integer', minimum: 0 };
 
-/** The facts of {@link RunOptions}. */
+/** Facts about each option of {@link RunOptions}. */
 export const runOptionFacts = {
   count: { kind: kinds.positiveInteger, help: 'number of samples', standard: 1, value: 'N' },
   seed: { kind: seedKind, help: 'seed of the random streams, from 0 to 2^64 - 1', standard: 0, value: 'INT' },
@@ -122,8 +128,8 @@ export const runOptionFacts = {
   onProgress: { kind: kinds.function, help: 'is told the records done and the records in all' },
 } as const satisfies OptionFacts<RunOptions>;
 
-/** What {@link RunOptions} may be. */
+/** Kind of each option of {@link RunOptions}. */
 export const runOptionKinds: OptionKinds<RunOptions> = kindsOf<RunOptions>(runOptionFacts);
 
-/** The defaults of {@link RunOptions}. */
+/** Defaults of {@link RunOptions}. */
 export const runDefaults = standardsOf(runOptionFacts);

@@ -1,11 +1,11 @@
 type Report = (done: number, total: number) => void;
 
 /**
- * Reports of batches that run one after another, as reports over all samples in units of the first batch. What is done never goes
- * back, even where batches differ in what they call their total.
+ * Combines the reports of batches that run one after another into reports over all samples, in units of the first
+ * batch. The reported progress never decreases, even if batches count different totals.
  *
- * @param count - Samples in all.
- * @returns The report of the batch of `batch` samples from sample `first` on.
+ * @param count - Total number of samples.
+ * @returns A function that makes the report of the batch of `batch` samples from sample `first` on.
  */
 export function overallProgress(count: number, onProgress: Report): (first: number, batch: number) => Report {
   let perSample = 0;

@@ -11,26 +11,26 @@ import type {
 import { isGuided } from '../guidance/classifier-free.js';
 import type { RunNetwork } from './resolve.js';
 
-/** What a function answers. */
+/** Answer of a function. */
 export interface Answer {
   values: Float32Array;
   /** The second output of a prediction. */
   head: Float32Array | null;
 }
 
-/** Failed steps whose requests may still ask for their errors. */
+/** Maximum number of failed steps that are remembered until their requests ask for the errors. */
 const MOST_FAILURES = 64;
 
 /**
- * A batch that asks functions: what they throw is what the requests of the step reject with.
+ * Opens a batch that calls functions; an error of theirs becomes the rejection of the step's requests.
  *
- * @param open - Opens it with what it calls with a question.
+ * @param open - Opens the batch with the function that receives its questions.
  */
 export async function askingBatch(
   open: (onQuestion: (question: NativeQuestion) => void) => Promise<NativeBatch>,
   answer: (question: NativeQuestion) => Promise<Answer>,
 ): Promise<NativeRequestBatch> {
-  /** Of steps whose function failed, by the message that their requests are ended with. */
+  /** Errors of steps whose function failed, by the message that ended their requests. */
   const failures = new Map<string, unknown>();
   let failed = 0;
   const reply = async (question: NativeQuestion): Promise<void> => {
@@ -61,7 +61,7 @@ export async function askingBatch(
   };
 }
 
-/** How large a batch a request has for itself. */
+/** Computes the size of the batch that a request has for itself. */
 export function ownBatchSize({ batch, sampleProgram, guidance }: NativeRunRequest): NativeBatchOptions {
   const slots = Math.min(batch, sampleProgram.length);
   const rows = guidance?.some(isGuided) === true ? 2 * slots : slots;
@@ -69,10 +69,10 @@ export function ownBatchSize({ batch, sampleProgram, guidance }: NativeRunReques
 }
 
 /**
- * Runs a request in a batch of its own, which is closed behind it.
+ * Runs a request in a batch of its own, which is closed afterwards.
  *
- * @param owner - The network, or the device of a function: closing it ends the wait, as `signal` does, at once, whatever else the engine is
- * busy with.
+ * @param owner - The network, or the device of a function. Closing it ends the wait at once, as `signal` does, even
+ * while the engine is busy.
  */
 export async function runInOwnBatch(
   owner: Pick<RunNetwork, 'whileOpen'>,

@@ -6,9 +6,9 @@ import { requireSlices } from './noise-source.js';
 import type { RunInputs } from './resolve.js';
 import { runDefaults } from './options.js';
 
-/** What a run of the native loop takes beside its inputs. */
+/** Options of a run of the native loop beside its inputs. */
 export interface StepRunOptions extends RunInputs {
-  /** Default {@link packRecords}. */
+  /** Function that packs a program's records. Default {@link packRecords}. */
   pack?: ((program: StepProgram) => Uint8Array) | undefined;
   snapshotEvery?: number | undefined;
   levels?: boolean | undefined;
@@ -31,7 +31,7 @@ function noisyRecords(program: StepProgram): number {
   return program.records.filter((record) => record.variance.kind !== 'none').length;
 }
 
-/** Which of the distinct programs each sample runs. */
+/** Finds the distinct program that each sample runs. */
 function sampleProgram(
   programs: readonly StepProgram[],
   indexOf: ReadonlyMap<StepProgram, number>,
@@ -53,7 +53,7 @@ function streamWords(low: number, high: number, first: number, count: number): U
   return words;
 }
 
-/** A run of the native loop: one program for all samples, or one per sample; equal programs are sent once. */
+/** Makes a request of the native loop: one program for all samples, or one per sample. Equal programs are sent once. */
 export function nativeRequest(
   programs: readonly StepProgram[],
   options: StepRunOptions,
@@ -70,7 +70,7 @@ export function nativeRequest(
   } = options;
   const distinct = [...new Set(programs)];
   const indexOf = new Map(distinct.map((program, index) => [program, index]));
-  // Before anything is read from their records, packing checks them.
+  // Packing checks the records, so it comes before anything is read from them.
   const packed = distinct.map(options.pack ?? packRecords);
   const mostNoisy = distinct.reduce((most, program) => Math.max(most, noisyRecords(program)), 0);
   if (noise !== null) requireSlices(noise, count * sampleElements, mostNoisy);

@@ -5,7 +5,7 @@ import { headKind } from '../program/program.js';
 const records = arrayOf('records', kinds.object);
 
 /**
- * Refuses what is no program, as plain JavaScript gives it.
+ * Refuses a value that is no program, which plain JavaScript can give.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT`.
  */

@@ -16,39 +16,39 @@ import { flattenNoise } from './noise-source.js';
 import { requireProgram } from './require-program.js';
 import { imageFormats, runDefaults, type RunOptions } from './options.js';
 
-/** The streams of a seed. */
+/** Number of streams that a seed has. */
 const MOST_SAMPLES = 2 ** 32;
 
-/** The network of a run, or whoever stands for one. */
+/** Network of a run, or its stand-in. */
 export interface RunNetwork {
   readonly device: Device;
   readonly info: Pick<NetworkInfo, 'classes'>;
   readonly native: Pick<NativeNetwork, 'run' | 'predict' | 'measure'> & {
     batch(options: NativeNetworkBatchOptions): Promise<NativeRequestBatch>;
   };
-  /** What functions of the caller have thrown, where they stand for the network. */
+  /** Errors that functions of the caller have thrown, if they stand in for the network. */
   readonly thrown?: WeakSet<object>;
-  /** Class labels as the engine takes them, checked. */
+  /** Checks class labels and returns them in the engine's form. */
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null;
-  /** What a function of the caller's answers, or `ERR_DPM_CLOSED` as soon as this is closed. */
+  /** Waits for the answer of a caller's function; rejects with `ERR_DPM_CLOSED` as soon as this is closed. */
   whileOpen<T>(work: () => T | Promise<T>): Promise<T>;
 }
 
-/** What a run needs to know of the model whose network it runs on. */
+/** Description of the model whose network a run uses. */
 export interface RunModel {
-  /** [C, H, W] of one sample. */
+  /** Shape [C, H, W] of one sample. */
   readonly sampleShape: readonly [channels: number, height: number, width: number];
-  /** The values of black and white. */
+  /** Values of black and white. */
   readonly range: PixelRange;
-  /** The label that stands for no class: null for none at all, undefined for the last one. */
+  /** Label that stands for no class: null for no label at all, undefined for the last class. */
   readonly labelForNone: null | undefined;
-  /** What a guide's gradient adds to the network's output; absent where guides are not taken. */
+  /** Change that a guide's gradient makes to the network's output; absent if guides are not supported. */
   readonly outputShift?: OutputShift;
-  /** The network with the second output that a program reads. */
+  /** Gives the network with the second output that a program reads. */
   network(head: ProgramHead | null): Promise<RunNetwork>;
 }
 
-/** What every run takes, checked and complete. */
+/** Inputs of every run, checked and complete. */
 export interface RunInputs {
   count: number;
   /** Index of the first sample in the random streams. */
@@ -56,20 +56,20 @@ export interface RunInputs {
   seed: number | bigint;
   labels: Int32Array | null;
   guidance: Guidance | null;
-  /** [count, C, H, W]. */
+  /** Initial states [count, C, H, W]. */
   init: Float32Array | null;
   noise: Float32Array | null;
-  /** Most samples at once. */
+  /** Maximum number of samples at once. */
   batch: number;
 }
 
-/** A run whose options depend on no array of the caller's any more. */
+/** Run whose options no longer depend on the caller's arrays. */
 export interface ResolvedRun extends RunInputs {
   work: { kind: 'step'; programs: readonly StepProgram[] } | { kind: 'host'; program: HostProgram };
   model: RunModel;
   network: RunNetwork;
   options: RunOptions;
-  /** Place of the first sample in what the caller asked for, of which this run may be a part. */
+  /** Index of this run's first sample in the caller's request, of which the run may be a part. */
   place: number;
 }
 
@@ -78,7 +78,7 @@ function checkedCount(name: string, value: number): number {
   return value;
 }
 
-/** The one second output all programs of a run agree on. */
+/** Finds the second output that all programs of a run agree on. */
 function commonHead(programs: readonly Program[]): ProgramHead | null {
   const heads = [...new Set(programs.map((program) => program.head).filter((head) => head !== null))];
   if (heads.length > 1) {
@@ -101,7 +101,7 @@ function workOf(programs: readonly Program[]): ResolvedRun['work'] {
   return { kind: 'step', programs: steps };
 }
 
-/** One program for all samples, or one per sample, and how many samples these are. */
+/** Lists the programs, one for all samples or one per sample, and counts the samples. */
 export function programsAndCount(
   program: Program | readonly Program[],
   count: number | undefined,
@@ -120,18 +120,18 @@ export function programsAndCount(
   return { programs, count: samples };
 }
 
-/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for more samples than a seed has. */
+/** Checks the number of samples. @throws {@link DpmError} `ERR_DPM_ARGUMENT` for more samples than a seed has. */
 export function requireStreams({ first = runDefaults.first }: RunOptions, count: number): void {
   if (count > MOST_SAMPLES) throw wrongValue('count', count, 'at most 2^32');
   if (first + count > MOST_SAMPLES) throw wrongValue('first', first, `at most 2^32 less the count of ${count}`);
 }
 
-/** How many samples are evaluated at once. */
+/** Computes the number of samples evaluated at once. */
 export function batchOf({ batch }: RunOptions, count: number): number {
   return Math.min(checkedCount('batch', batch ?? runDefaults.batch), count);
 }
 
-/** How often the states of a run are kept at most: the final ones, and those of `snapshotEvery`. */
+/** Computes how often the states of a run are kept at most: at the end, and for `snapshotEvery`. */
 function statesKept(work: ResolvedRun['work'], snapshotEvery: number): number {
   if (work.kind === 'host' || snapshotEvery === 0) return 1;
   const records = work.programs.reduce((most, program) => Math.max(most, program.records.length), 0);
@@ -148,9 +148,9 @@ function checkedSnapshots(work: ResolvedRun['work'], snapshotEvery: number): num
   return snapshotEvery;
 }
 
-/** A copy of what the caller can change meanwhile. */
+/** Copies values that the caller can change meanwhile. */
 export function copyOf(values: number | ArrayLike<number> | undefined): number | number[] | undefined {
-  // Those of an array that was transferred away are none.
+  // An array that was transferred away has no elements.
   return typeof values === 'object' ? Array.prototype.slice.call(values) : values;
 }
 
@@ -163,7 +163,10 @@ function labelsOf(
   return new Int32Array(count).fill(at(network.labels([labels], 1) ?? [], 0));
 }
 
-/** @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for initial states of another number of elements, `ERR_DPM_ARGUMENT` for such that are not finite. */
+/**
+ * Checks initial states. @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if they have another number of elements,
+ * `ERR_DPM_ARGUMENT` if they are not finite.
+ */
 export function requireInit({ init }: RunOptions, count: number, sampleShape: readonly number[]): void {
   if (init === undefined) return;
   requireFinite('init', init);
@@ -173,11 +176,11 @@ export function requireInit({ init }: RunOptions, count: number, sampleShape: re
 }
 
 /**
- * A run from its options, which are of their kinds already. What is the caller's is read before anything is waited for.
+ * Makes a run from its options, whose kinds have been checked. Reads the caller's arrays before it waits for anything.
  *
- * @param place - That of the first sample in what the caller asked for: the options are of a part of it.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` naming the option that is wrong, `ERR_DPM_OUT_OF_MEMORY`
- * when the results would not fit into this machine's memory.
+ * @param place - Index of the first sample in the caller's request, of which the options describe a part.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` naming the wrong option,
+ * `ERR_DPM_OUT_OF_MEMORY` if the results would not fit into this machine's memory.
  */
 export async function resolveRun(
   model: RunModel,

@@ -21,21 +21,21 @@ import { runSteps } from './step-run.js';
 export interface RunProgramOptions {
   /** Shape of the state, the batch first, e.g. [4, 3, 32, 32]. */
   shape: readonly number[];
-  /** Predicts from the state; see {@link ScriptModel}. */
+  /** Model that predicts from the state; see {@link ScriptModel}. */
   model: ScriptModel;
-  /** Initial state; by default noise of the program's initial scale. */
+  /** Initial state. Default: noise of the program's initial scale. */
   init?: Float32Array | undefined;
-  /** Default 0. */
+  /** Seed of the random stream. Default 0. */
   seed?: number | bigint | undefined;
   /** Explicit noise instead of the random stream. */
   noise?: NoiseOption | undefined;
-  /** Corrects each prediction before it is used. */
+  /** Function that corrects each prediction before it is used. */
   correct?: Correction | undefined;
-  /** Aborts the run before its next evaluation. */
+  /** Signal that aborts the run before its next evaluation. */
   signal?: AbortSignal | undefined;
-  /** Records done and records in all. */
+  /** Function that receives the number of finished records and of all records. */
   onProgress?: ((done: number, total: number) => void) | undefined;
-  /** An open device to run the updates on; by default the cpu, opened for this call. */
+  /** Open device that runs the updates. Default: the cpu, opened for this call. */
   device?: Device | undefined;
 }
 
@@ -74,7 +74,7 @@ function checkShape({ shape, init }: RunProgramOptions): void {
   }
 }
 
-/** The native loop with predictions from JavaScript. */
+/** Runs the native loop with predictions from JavaScript. */
 async function runStepProgram(
   program: StepProgram,
   device: Device,
@@ -96,7 +96,7 @@ async function runStepProgram(
       seed,
       labels: null,
       guidance: null,
-      // The batch is opened first: what is the caller's may change meanwhile.
+      // The batch is opened first; the caller's arrays may change meanwhile.
       init: init === undefined ? null : Float32Array.from(init),
       noise: noise === undefined ? null : flattenNoise(noise, count * elements),
       batch: count,
@@ -145,9 +145,10 @@ async function runOnDevice(program: Program, device: Device, options: RunProgram
  * Runs a program with a model written in JavaScript; the update of every step runs natively.
  *
  * @returns The final states, of the given shape.
- * @throws {@link DpmError} `ERR_DPM_ABORTED` when aborted (the signal's reason is its `cause`), `ERR_DPM_TENSOR_SHAPE` when an
- * array does not fit the shape, `ERR_DPM_NOT_FINITE` when states are infinite or not a number at the end, `ERR_DPM_ARGUMENT` when the model returns something else than arrays of numbers. What `model`,
- * `correct` and `onProgress` throw themselves passes unchanged.
+ * @throws {@link DpmError} `ERR_DPM_ABORTED` if the run is aborted (the signal's reason is the `cause`),
+ * `ERR_DPM_TENSOR_SHAPE` if an array does not fit the shape, `ERR_DPM_NOT_FINITE` if final states are infinite or not a
+ * number, `ERR_DPM_ARGUMENT` if the model returns anything but arrays of numbers. Errors that `model`, `correct` and
+ * `onProgress` throw pass unchanged.
  *
  * @example
  * ```ts
@@ -164,7 +165,7 @@ export async function runProgram(program: Program, options: RunProgramOptions): 
   requireKind('shape', options.shape, kinds.sizes);
   checkShape(options);
   throwIfAborted(options.signal);
-  // What is the caller's may change meanwhile.
+  // The caller's arrays may change meanwhile.
   const own = { ...options, shape: [...options.shape] };
   const device = own.device ?? Device.open({ device: 'cpu' });
   try {

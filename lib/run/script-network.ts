@@ -17,12 +17,13 @@ import { askingBatch, ownBatchSize, runInOwnBatch } from './own-batch.js';
 import type { RunNetwork } from './resolve.js';
 
 /**
- * Predicts for samples at times of their own. Samplers of a second output and adaptive ones ask at the same time as the batch.
+ * Predicts for samples at individual times. Samplers of a second output and adaptive samplers call it at the same time
+ * as the batch.
  *
  * @param x - States, [rows, …], row-major.
- * @param t - The number that would enter a time embedding, one per row.
- * @param labels - One per row, -1: none; null where the model has no classes.
- * @returns The predictions, or these and a second output.
+ * @param t - Numbers that would enter a time embedding, one per row.
+ * @param labels - Class labels, one per row, -1: none; null if the model has no classes.
+ * @returns The predictions, or the predictions and a second output.
  */
 export type BatchEvaluate = (
   x: Float32Array,
@@ -30,28 +31,28 @@ export type BatchEvaluate = (
   labels: Int32Array | null,
 ) => ModelOutput | Promise<ModelOutput>;
 
-/** What a model written in JavaScript is. */
+/** Sizes and outputs of a model written in JavaScript. */
 export interface ScriptShape {
-  /** Of one sample. */
+  /** Number of elements of one sample. */
   readonly elements: number;
   readonly classes: number;
-  /** Whether programs read its second output. */
+  /** True if programs read its second output. */
   readonly head: boolean;
 }
 
-/** What a function of the caller's has thrown, where an error is nothing but its wrapping. */
+/** Finds the error that a caller's function threw, if the given error only wraps it. */
 export function thrownBy(networks: readonly { readonly thrown?: WeakSet<object> }[], error: unknown): unknown {
   const cause = error instanceof DpmError ? error.cause : undefined;
   const isTheirs = typeof cause === 'object' && cause !== null && networks.some(({ thrown }) => thrown?.has(cause));
   return isTheirs ? cause : error;
 }
 
-/** A model written in JavaScript in the place of a network: the native batch asks it for predictions. */
+/** Network made of a model written in JavaScript: the native batch asks the model for predictions. */
 export class ScriptNetwork implements RunNetwork {
   readonly device: Device;
   readonly info: { readonly classes: number };
   readonly native: RunNetwork['native'];
-  /** What the function has thrown, which reaches the caller as it was thrown. */
+  /** Errors that the function has thrown, which reach the caller unchanged. */
   readonly thrown = new WeakSet();
   readonly #shape: ScriptShape;
   readonly #evaluate: BatchEvaluate;
@@ -69,7 +70,7 @@ export class ScriptNetwork implements RunNetwork {
     };
   }
 
-  /** A run in a batch of its own; `signal` ends the wait for it at once. */
+  /** Runs a request in a batch of its own; `signal` ends the wait at once. */
   run(request: NativeRunRequest, signal?: AbortSignal): Promise<NativeRunResult> {
     return runInOwnBatch(this, () => this.#batch(ownBatchSize(request)), request, signal);
   }
@@ -127,7 +128,7 @@ export class ScriptNetwork implements RunNetwork {
     return Float64Array.from(times);
   }
 
-  /** For programs that decide while they run. */
+  /** Predicts for programs that decide while they run. */
   async #predictTensors(...inputs: Parameters<NativeNetwork['predict']>): Promise<void> {
     const [x, times, labels, guidance, unconditionalLabel, out, head] = inputs;
     const states = new Float32Array(x.elements);
@@ -141,7 +142,7 @@ export class ScriptNetwork implements RunNetwork {
     await this.#mix(out, other.out, guidance);
   }
 
-  /** Makes of conditional predictions what guidance does, by the fused update of the device. */
+  /** Applies guidance to conditional predictions by the fused update of the device. */
   async #mix(conditional: NativeTensor, unconditional: Float32Array, weights: Float32Array): Promise<void> {
     const { engine } = this.device;
     const out = engine.tensor(unconditional.length);

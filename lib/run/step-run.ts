@@ -5,23 +5,26 @@ import type { NativeGuide, NativeRunRequest, NativeRunResult } from '../engine/b
 import type { StepProgram } from '../program/program.js';
 import { nativeRequest, type StepRunOptions } from './request.js';
 
-/** Who runs the programs of a request: a network, a batch, a function; and how they are packed. Its errors reach the caller as they are. */
+/**
+ * Runner for the programs of a request (a network, a batch or a function), and packer of the programs. Its errors reach
+ * the caller unchanged.
+ */
 export interface StepRunner<R extends NativeRunResult = NativeRunResult> {
   run(request: NativeRunRequest): Promise<R>;
   readonly pack?: ((program: StepProgram) => Uint8Array) | undefined;
 }
 
-/** What {@link runSteps} takes beside the programs. */
+/** Options of {@link runSteps} beside the programs. */
 export interface StepRun extends Omit<StepRunOptions, 'onPreview' | 'pack'> {
-  /** Of one sample. */
+  /** Number of elements of one sample. */
   elements: number;
   signal: AbortSignal | undefined;
   guides?: readonly NativeGuide[] | undefined;
-  /** Whose listeners the functions of the run are: what they throw ends it. */
+  /** Function that receives intermediate states; an error that it throws ends the run. */
   onPreview?: ((record: number, first: number, values: Float32Array | Uint8Array) => void) | undefined;
 }
 
-/** Runs step programs: the one way to the native loop. */
+/** Runs step programs in the native loop; all step programs take this way. */
 export async function runSteps<R extends NativeRunResult>(
   programs: readonly StepProgram[],
   { elements, signal, guides, ...options }: StepRun,
@@ -41,7 +44,7 @@ export async function runSteps<R extends NativeRunResult>(
     () => {
       cancel.cancel();
     },
-    // A run that nobody can abort need not look up between two records.
+    // A run that cannot be aborted need not check for it between two records.
     () =>
       rethrowing([onProgress, preview], () =>
         runner.run({ ...request, guides: guides ?? null, cancel: signal === undefined ? null : cancel }),

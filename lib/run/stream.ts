@@ -20,13 +20,13 @@ import type { RunOptions } from './options.js';
 
 /** One sample of a stream. */
 export interface StreamedImage {
-  /** Its index among all samples. */
+  /** Index among all samples. */
   sample: number;
-  /** The image, [1, C, H, W]. */
+  /** Image, [1, C, H, W]. */
   image: ImageBatch;
 }
 
-/** What the samples from `first` on take of a run's options; the caller's arrays have been copied. */
+/** Programs and options for a part of a run's samples, from `first` on; the caller's arrays have been copied. */
 type Part = (first: number, count: number) => { programs: readonly Program[]; options: RunOptions };
 
 function partOf<T>(
@@ -41,14 +41,14 @@ function partOf<T>(
   return (first, end) => values.slice(first, end) as T[];
 }
 
-/** A report that takes what a run of `count` samples counts, which it counts over all of them. */
+/** Makes a report over all samples from the reports of a run of `count` samples. */
 function ofSamples(count: number, report: (done: number, total: number) => void): RunOptions['onProgress'] {
   return (done, total) => {
     report(done / count, total / count);
   };
 }
 
-/** Splits a run into such of consecutive samples. */
+/** Splits a run into runs of consecutive samples. */
 function partsOf(model: RunModel, programs: readonly Program[], count: number, options: RunOptions): Part {
   const elements = elementCount(model.sampleShape);
   requireInit(options, count, model.sampleShape);
@@ -69,7 +69,7 @@ function partsOf(model: RunModel, programs: readonly Program[], count: number, o
         batch: size,
         classLabels: labels(first, end),
         guidance: weights,
-        // Samples without guidance among others with it have no use for the label.
+        // Samples without guidance, among others with it, have no use for the label.
         ...(Array.isArray(weights) && weights.every((weight) => weight === 1) && { unconditionalLabel: undefined }),
         init: init?.subarray(first * elements, end * elements),
         noise:
@@ -83,7 +83,10 @@ function partsOf(model: RunModel, programs: readonly Program[], count: number, o
   };
 }
 
-/** Runs of consecutive samples, the next one begun before what the last one gave is looked at; `left` is aborted at the end. */
+/**
+ * Runs consecutive samples; begins the next run before the result of the last one is read. `left` is aborted at the
+ * end.
+ */
 async function* runsOf(
   model: RunModel,
   part: Part,
@@ -105,7 +108,7 @@ async function* runsOf(
       const images = await next;
       if (first + batch < count) {
         next = begin(first + batch);
-        // Its failure is told when it is asked for.
+        // A failure is reported when the result is awaited.
         next.catch(() => undefined);
       }
       for (const [index, image] of [...images].entries()) yield { sample: first + index, image };
@@ -117,9 +120,9 @@ async function* runsOf(
 }
 
 /**
- * The samples of a run as they are done, a batch after the other: however many there are, only two batches of them take memory.
+ * Yields the samples of a run as they are done, batch after batch: whatever their number, only two batches take memory.
  *
- * @throws {@link DpmError} As a run does, what is wrong with the options at the call.
+ * @throws {@link DpmError} The errors of a run; those of wrong options at the call.
  */
 export function streamOnNetwork(
   model: RunModel,
