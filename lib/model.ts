@@ -30,30 +30,30 @@ import type { GammaTable } from './variance/gamma.js';
 /** Options of {@link DiffusionModel.load}. */
 export interface LoadOptions extends Omit<DeviceOptions, 'device'> {
   /**
-   * A device by name, as {@link DeviceOptions} says, which the model opens and closes; or one that is open already: models on one
-   * device share its threads and memory. Then there are no other options of devices.
+   * Device by name, as in {@link DeviceOptions}, which the model opens and closes; or an open one: models on one device
+   * share its threads and memory. An open device excludes the other options of devices.
    */
   device?: string | Device | undefined;
-  /** The variance head `unet.forward` evaluates. Samplers that need one load it themselves. Default null: none. */
+  /** Variance head that `unet.forward` evaluates. Samplers that need one load it themselves. Default null: none. */
   head?: HeadName | null | undefined;
   /**
-   * What a checkpoint file is: a JSON or YAML file (`{ family, … }` with the original's own options, or that of a diffusers
-   * network), or the name of a preset such as `ddpm-cifar10`. Folders say it themselves.
+   * Configuration of a checkpoint file: a JSON or YAML file (`{ family, … }` with the original's own options, or that
+   * of a diffusers network), or the name of a preset such as `ddpm-cifar10`. Folders contain their own configuration.
    */
   config?: string | undefined;
   /**
-   * Size of the images, where not the configuration's: both sides have to be divisible by 2 as often as the network halves its maps.
-   * Networks are best at the size that they were trained with.
+   * Size of the images, if not the configuration's: both sides have to be divisible by 2 as often as the network halves
+   * its maps. Networks are best at the size that they were trained with.
    */
   imageSize?: ImageSize | undefined;
-  /** Default: `index`, or what `networkTime` of the schedule says. */
+  /** Map of the state's time to the network's. Default: `index`, or the `networkTime` of the schedule. */
   networkTime?: NetworkTime | undefined;
   /**
-   * The noise schedule that the network was trained with, where the folder has none or another is wanted: a schedule, or the path of a
-   * `scheduler_config.json` or of the folder that it lies in.
+   * Noise schedule that the network was trained with, if the folder has none or another is wanted: a schedule, or the
+   * path of a `scheduler_config.json` or of its folder.
    */
   schedule?: NoiseSchedule | string | undefined;
-  /** Aborts loading before the next weight. */
+  /** Signal that aborts loading before the next weight. */
   signal?: AbortSignal | undefined;
 }
 
@@ -68,7 +68,7 @@ const loadOptionKinds: OptionKinds<LoadOptions> = {
   signal: kinds.signal,
 };
 
-/** A sampler by its name, its own options and those of a run; without `N` those of any sampler, each with its own. */
+/** Options of sampling: a sampler by its name, its own options and those of a run; without `N`, of any sampler. */
 export type SampleOptions<N extends SamplerName = SamplerName> = {
   [K in N]: { sampler: K } & RunOptions & OptionsOfSampler<K>;
 }[N];
@@ -76,27 +76,27 @@ export type SampleOptions<N extends SamplerName = SamplerName> = {
 /** Options of {@link DiffusionModel.sample} without a sampler: those of `scheduler` and of a run. */
 export type SchedulerSampleOptions = { sampler?: undefined } & RunOptions & OptionsOfSampler<'scheduler'>;
 
-/** Options whose sampler is not known before the program runs; it refuses those that are not its own. */
+/** Options for a sampler that is known only when the program runs; it refuses options that are not its own. */
 export type AnySampleOptions = { sampler: SamplerName } & RunOptions & SamplerOptions;
 
-/** Guides move the means of reverse Markov chains, and the scores of others. */
+/** Sets the default of the guides' form: the mean for reverse Markov chains, the score for others. */
 function withGuideForm(sampler: SamplerName, run: RunOptions): RunOptions {
-  // What is no list is refused where the run begins.
+  // A value that is no list is refused where the run begins.
   if (!isList(run.guides) || run.guides.length === 0 || run.guideForm !== undefined) return run;
   return { ...run, guideForm: samplers[sampler].facts.bound === true ? 'mean' : 'score' };
 }
 
-/** A diffusion model on a device: its network, noise schedule and tables. Close it when done. */
+/** Diffusion model on a device: its network, noise schedule and tables. Close it when done. */
 export class DiffusionModel {
-  /** The network; it has a second output when the model was loaded with a `head`. */
+  /** Network of the model; it has a second output if the model was loaded with a `head`. */
   readonly unet: Network;
-  /** The noise schedule the network was trained with. */
+  /** Noise schedule that the network was trained with. */
   readonly schedule: NoiseSchedule;
-  /** The model's `gamma.json`, the default of the analytic samplers. */
+  /** Table of the model's `gamma.json`, the default of the analytic samplers. */
   readonly gamma: GammaTable | null;
-  /** The device the networks are on; the model closes it if it has opened it. */
+  /** Device of the networks; the model closes it if it has opened it. */
   readonly device: Device;
-  /** [C, H, W] of one sample. */
+  /** Shape [C, H, W] of one sample. */
   readonly sampleShape: readonly [channels: number, height: number, width: number];
   readonly #folder: ModelFolder;
   readonly #head: HeadName | null;
@@ -121,11 +121,12 @@ export class DiffusionModel {
   /**
    * Loads a model.
    *
-   * @param path - The path or file URL of a folder in the diffusers layout (`unet/`, `scheduler/` and, where there are any, `heads/` and
-   * `gamma.json`); of one of another family (`config.json` with the field `family`, and `model.safetensors`); or of a checkpoint file,
-   * with `config`. Where there is no such file or folder: the name of a model that this package brings ({@link bundledModels}), or
-   * `OWNER/NAME` of the Hugging Face hub, which is looked for in the hub's cache on this machine.
-   * @throws {@link DpmError} naming the file, tensor, field or device that is wrong; `ERR_DPM_ABORTED` when aborted.
+   * @param path - The path or file URL of a folder in the diffusers layout (`unet/`, `scheduler/` and, where there are
+   * any, `heads/` and `gamma.json`); of a folder of another family (`config.json` with the field `family`, and
+   * `model.safetensors`); or of a checkpoint file, with `config`. If there is no such file or folder: the name of a
+   * model that this package brings ({@link bundledModels}), or `OWNER/NAME` of the Hugging Face hub, found in the hub's
+   * cache on this machine.
+   * @throws {@link DpmError} naming the file, tensor, field or device that is wrong; `ERR_DPM_ABORTED` if aborted.
    *
    * @example
    * ```ts
@@ -147,9 +148,9 @@ export class DiffusionModel {
   }
 
   /**
-   * Draws samples, without a `sampler` as the model's scheduler file says (`scheduler`).
+   * Draws samples; without a `sampler` by the model's scheduler file (`scheduler`).
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_ABORTED` if aborted.
    *
    * @example
    * ```ts
@@ -165,9 +166,10 @@ export class DiffusionModel {
   }
 
   /**
-   * The program that {@link DiffusionModel.sample} runs: what it costs and whether its options are right is known before.
+   * Compiles the program that {@link DiffusionModel.sample} runs, to know its cost and check its options beforehand.
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_UNSUPPORTED` where the model lacks what the sampler needs.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_UNSUPPORTED` if the model lacks a
+   * needed part.
    */
   program(options: AnySampleOptions): Program {
     const { sampler, own } = splitOptions<RunOptions>(options, runOptionKinds);
@@ -176,7 +178,7 @@ export class DiffusionModel {
 
   #compile(sampler: SamplerName, own: SamplerOptions): Program {
     const compile = samplerByName(sampler);
-    // The model's own tables would take the place of null.
+    // The model's own tables would replace null.
     refuseNull(sampler, own);
     return compile(this.schedule, withTables(sampler, own, this.schedule, this.gamma));
   }
@@ -184,7 +186,7 @@ export class DiffusionModel {
   /**
    * Runs a program on the network, or one program per sample.
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_ABORTED` if aborted.
    *
    * @example
    * ```ts
@@ -201,10 +203,10 @@ export class DiffusionModel {
   }
 
   /**
-   * Draws samples as {@link DiffusionModel.sample} does and gives each as soon as its batch is done: a large `count` takes no
-   * large memory. Leaving the loop ends the work.
+   * Draws samples as {@link DiffusionModel.sample} does and yields each as soon as its batch is done: a large `count`
+   * needs no large memory. Leaving the loop ends the work.
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong; while it runs, `ERR_DPM_ABORTED` when aborted.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option; while it runs, `ERR_DPM_ABORTED` if aborted.
    *
    * @example
    * ```ts
@@ -222,11 +224,11 @@ export class DiffusionModel {
   }
 
   /**
-   * Opens a batch that requests join and leave at every evaluation: for servers, whose requests come at any time. Several can be open,
-   * each with states of its own.
+   * Opens a batch that requests join and leave at every evaluation: for servers, whose requests come at any time.
+   * Several batches can be open, each with states of its own.
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_OUT_OF_MEMORY` when it takes more than
-   * `memoryBudget` or there is.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_OUT_OF_MEMORY` if it needs more than
+   * `memoryBudget` or the available memory.
    *
    * @example
    * ```ts
@@ -259,7 +261,7 @@ export class DiffusionModel {
     );
     this.#batchers.add(batcher);
     if (!this.#isClosed) return batcher;
-    // It was closed while this was opened.
+    // The model was closed while the batcher was opened.
     await batcher.close();
     throw new DpmError('ERR_DPM_CLOSED', 'the model is closed');
   }
@@ -274,30 +276,31 @@ export class DiffusionModel {
     };
   }
 
-  /** The values of black and white in samples: -1 and 1, or 0 and 1 of networks that centre their input themselves. */
+  /** Values of black and white in samples: -1 and 1, or 0 and 1 for networks that centre their input themselves. */
   get range(): PixelRange {
     return this.schedule.defaults.dataRange;
   }
 
   /**
-   * SHA-256 of the model's configuration and weights as hexadecimal digits, by the names and contents of all such files of its folder, or
-   * of its file: what results depend on beside the request, the options of {@link DiffusionModel.load}, the device and this package.
+   * Computes the SHA-256 of the model's configuration and weights as hexadecimal digits, from the names and contents of
+   * all such files. Results depend on it, and on the request, the options of {@link DiffusionModel.load}, the device
+   * and this package.
    *
-   * @throws {@link DpmError} `ERR_DPM_FILE` when a file cannot be read any more.
+   * @throws {@link DpmError} `ERR_DPM_FILE` if a file can no longer be read.
    */
   digest(): Promise<string> {
     return (this.#digest ??= digestOfModel(this.#folder.path));
   }
 
-  /** Bytes in use by the model's device, see {@link MemoryUse}. */
+  /** Bytes in use on the model's device, see {@link MemoryUse}. */
   memory(): MemoryUse {
     return this.device.memory();
   }
 
   /**
-   * Rejects queued work with `ERR_DPM_CLOSED`, and what waits for a function written in JavaScript, such as a guide; waits for running work
-   * and releases everything. On a device that is not the model's own, of queued work only that of its batchers is rejected. Can be called
-   * again.
+   * Rejects queued work with `ERR_DPM_CLOSED`, and waits for functions written in JavaScript, such as guides; lets
+   * running work end and releases everything. On a device that the model has not opened, only queued work of its
+   * batchers is rejected. Can be called again.
    */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -311,7 +314,7 @@ export class DiffusionModel {
     await this.close();
   }
 
-  /** Five lines for `console.log`. @internal */
+  /** Describes the model in five lines for `console.log`. @internal */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     const { parameters, multiplyAdds, classes } = this.unet.info;
     const [black, white] = this.range;
@@ -326,7 +329,7 @@ export class DiffusionModel {
     ].join('\n');
   }
 
-  /** The network with the second output a program reads; loaded when first needed. @internal */
+  /** Loads, when first needed, the network with the second output that a program reads. @internal */
   async network(head: ProgramHead | null): Promise<Network> {
     if (head === 'learned' && this.unet.info.outChannels !== 2 * this.unet.info.inChannels) {
       throw new DpmError(

@@ -1,24 +1,24 @@
 import { DpmError } from './errors.js';
 
-/** The error an aborted promise rejects with; its `cause` is the signal's reason. */
+/** Makes the error of an aborted promise; its `cause` is the signal's reason. */
 export function abortError(signal: AbortSignal): DpmError {
   return new DpmError('ERR_DPM_ABORTED', 'the work was aborted', { cause: signal.reason });
 }
 
-/** @throws {@link DpmError} `ERR_DPM_ABORTED` when `signal` is aborted. */
+/** Checks a signal. @throws {@link DpmError} `ERR_DPM_ABORTED` if `signal` is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw abortError(signal);
 }
 
-/** Aborts with the one or with the other, where that is given. */
+/** Combines two signals: aborts with the first or, if given, with the second. */
 export function eitherSignal(one: AbortSignal, other: AbortSignal | undefined): AbortSignal {
   return other === undefined ? one : AbortSignal.any([one, other]);
 }
 
 /**
- * Runs `work` and calls `cancel` when `signal` aborts meanwhile. Whatever `work` then rejects with is reported as
- * `ERR_DPM_ABORTED`; otherwise its error passes unchanged, as functions of the caller may have thrown it. The listener is removed
- * when the work is over.
+ * Runs `work` and calls `cancel` if `signal` aborts meanwhile. An error of `work` is then reported as
+ * `ERR_DPM_ABORTED`; otherwise it passes unchanged, as functions of the caller may have thrown it. The listener is
+ * removed when the work is over.
  */
 export async function abortable<T>(
   signal: AbortSignal | undefined,
@@ -38,8 +38,8 @@ export async function abortable<T>(
 }
 
 /**
- * What `work` comes to, or `ERR_DPM_ABORTED` as soon as `signal` aborts: work that nobody can stop, such as a function of the
- * caller's, is left alone then, and what becomes of it is nobody's concern.
+ * Waits for the result of `work`; rejects with `ERR_DPM_ABORTED` as soon as `signal` aborts. Work that cannot be
+ * stopped, such as a caller's function, then goes on and its result is ignored.
  */
 export async function untilAborted<T>(signal: AbortSignal | undefined, work: () => T | Promise<T>): Promise<T> {
   if (signal === undefined) return work();

@@ -1,6 +1,6 @@
 import { DpmError } from './errors.js';
 
-/** Element `index` of `values`; an index outside is a mistake of this package, not of its caller. */
+/** Returns element `index` of `values`; an index outside is an error of this package, not of its caller. */
 export function at<T>(values: ArrayLike<T>, index: number): T {
   const value = values[index];
   if (value === undefined) {
@@ -14,7 +14,7 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** So many elements of each of `samples` equal parts of an array, from `offset` of the part on, one after the other. */
+/** Copies so many elements of each of `samples` equal parts of an array, from `offset` of the part on. */
 export function partOfEach(values: Float32Array, samples: number, offset: number, elements: number): Float32Array {
   const each = values.length / samples;
   const result = new Float32Array(samples * elements);
@@ -25,7 +25,7 @@ export function partOfEach(values: Float32Array, samples: number, offset: number
   return result;
 }
 
-/** At most `limit` names joined by commas, then how many more there are. */
+/** Joins at most `limit` names by commas, then tells how many more there are. */
 export function listNames(names: readonly string[], limit = 8): string {
   const shown = names.slice(0, limit).join(', ');
   return names.length > limit ? `${shown} and ${names.length - limit} more` : shown;

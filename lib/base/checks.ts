@@ -3,23 +3,23 @@ import { closest, distance } from 'fastest-levenshtein';
 import { DpmError } from './errors.js';
 import { shownValue } from './text.js';
 
-/** The error for a value that is not what an option takes, such as plain JavaScript callers can give. */
+/** Makes the error for a value that an option does not take, which plain JavaScript callers can give. */
 export function wrongValue(name: string, value: unknown, expected: string): DpmError {
   return new DpmError('ERR_DPM_ARGUMENT', `${name} is ${shownValue(value)}, it has to be ${expected}`);
 }
 
-/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for null and undefined, which plain JavaScript callers can give. */
+/** Checks for an object. @throws {@link DpmError} `ERR_DPM_ARGUMENT` for null and undefined. */
 export function requireObject(name: string, value: unknown): void {
   if (typeof value !== 'object' || value === null) throw wrongValue(name, value, 'an object');
 }
 
-/** The error for a name outside a fixed set; plain JavaScript callers reach branches the types rule out. */
+/** Makes the error for a name outside a fixed set; plain JavaScript callers reach branches that the types exclude. */
 export function unknownName(option: string, value: unknown, valid: readonly string[]): DpmError {
   const shown = typeof value === 'string' ? `'${value.slice(0, 80)}'` : shownValue(value);
   return new DpmError('ERR_DPM_ARGUMENT', `${option} ${shown} is unknown; use one of ${valid.join(', ')}`);
 }
 
-/** ` (did you mean 'x'?)` where a valid name is near, else nothing. */
+/** Returns ` (did you mean 'x'?)` if a valid name is similar, else an empty text. */
 export function suggestion(name: string, valid: readonly string[]): string {
   const near = valid.length === 0 ? '' : closest(name, [...valid]);
   const far = Math.max(1, Math.floor(name.length / 3));
@@ -27,9 +27,9 @@ export function suggestion(name: string, valid: readonly string[]): string {
 }
 
 /**
- * Refuses options that nobody would read.
+ * Refuses options that nothing reads.
  *
- * @param what - Whose options they are, e.g. `Device.open`.
+ * @param what - Owner of the options, e.g. `Device.open`.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option, the nearest valid name and all of them.
  */
 export function refuseUnknownOptions(what: string, options: object, valid: readonly string[]): void {

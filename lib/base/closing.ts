@@ -1,22 +1,22 @@
 import { DpmError } from './errors.js';
 
-/** The end of something that waits for functions of its caller's, which may never answer. */
+/** Closing of an object that waits for the caller's functions, which may never answer. */
 export class Closing {
   readonly #waiting = new Set<() => void>();
   readonly #what: string;
   #isClosed = false;
 
-  /** @param what - Is closed, in messages. */
+  /** @param what - Name of the closed object, for messages. */
   constructor(what: string) {
     this.#what = what;
   }
 
-  /** @throws {@link DpmError} `ERR_DPM_CLOSED` once it is closed. */
+  /** Checks that it is open. @throws {@link DpmError} `ERR_DPM_CLOSED` once it is closed. */
   requireOpen(): void {
     if (this.#isClosed) throw this.#error();
   }
 
-  /** Rejects all that is waited for. Can be called again. */
+  /** Rejects all waits. Can be called again. */
   close(): void {
     this.#isClosed = true;
     for (const stop of this.#waiting) stop();
@@ -24,8 +24,8 @@ export class Closing {
   }
 
   /**
-   * What `work` comes to, or `ERR_DPM_CLOSED` as soon as this is closed: the work is left alone then, and what becomes of it is nobody's
-   * concern.
+   * Waits for the result of `work`; rejects with `ERR_DPM_CLOSED` as soon as this is closed. The work then goes on and
+   * its result is ignored.
    */
   async during<T>(work: () => T | Promise<T>): Promise<T> {
     this.requireOpen();

@@ -1,4 +1,4 @@
-/** A generator that is ended by `end` as soon as it is left, which by itself would only return when what it waits for has come. */
+/** Wraps a generator so that leaving it calls `end` at once; otherwise it would return only after its current wait. */
 export function endingAtReturn<T, R>(
   generator: AsyncGenerator<T, R, void>,
   end: () => void,

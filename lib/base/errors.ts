@@ -1,6 +1,6 @@
 import { oneLine, shortened, shownValue } from './text.js';
 
-/** Every code a {@link DpmError} can carry; docs/errors.md says what each one means. */
+/** List of all codes of a {@link DpmError}; docs/errors.md explains each one. */
 export const dpmErrorCodes = [
   'ERR_DPM_ABORTED',
   'ERR_DPM_ADDON',
@@ -28,27 +28,27 @@ export const dpmErrorCodes = [
   'ERR_DPM_USAGE',
 ] as const;
 
-/** A stable error code. Codes are never renamed; new ones may be added. */
+/** Code of an error. Codes are stable: never renamed; new ones may be added. */
 export type DpmErrorCode = (typeof dpmErrorCodes)[number];
 
 const LONGEST_MESSAGE = 2000;
 
-/** What an error brings along. */
+/** Options of an error. */
 export interface DpmErrorOptions extends ErrorOptions {
   /** See {@link DpmError.retryAfterMs}. */
   retryAfterMs?: number | undefined;
 }
 
-/** The one error class of this package. Match on {@link DpmError.code}, never on the message. */
+/** Error class of this package, the only one. Match on {@link DpmError.code}, never on the message. */
 export class DpmError extends Error {
-  /** Always `DpmError`. */
+  /** Name of the class, `DpmError`. */
   override readonly name = 'DpmError';
-  /** What went wrong, see {@link DpmErrorCode}. */
+  /** Code of the error, see {@link DpmErrorCode}. */
   readonly code: DpmErrorCode;
-  /** Milliseconds after which there may be room for the request; with `ERR_DPM_OVERLOADED` and `ERR_DPM_DEADLINE` alone. */
+  /** Milliseconds after which there may be room for the request; only with `ERR_DPM_OVERLOADED` and `ERR_DPM_DEADLINE`. */
   readonly retryAfterMs?: number;
 
-  /** @param message - May hold texts of files and of callers: it becomes one line of at most 2000 characters. */
+  /** @param message - Text that may quote files and callers: it becomes one line of at most 2000 characters. */
   constructor(code: DpmErrorCode, message: string, options: DpmErrorOptions = {}) {
     super(oneLine(shortened(message, LONGEST_MESSAGE)), options);
     this.code = code;
@@ -63,8 +63,8 @@ function isDpmErrorCode(code: unknown): code is DpmErrorCode {
 }
 
 /**
- * An error of the native engine (an `Error` with a `code`) as a {@link DpmError}; a DpmError is returned unchanged
- * and anything else becomes `ERR_DPM_INTERNAL` with the original as `cause`.
+ * Converts an error of the native engine (an `Error` with a `code`) to a {@link DpmError}; a DpmError is returned
+ * unchanged and anything else becomes `ERR_DPM_INTERNAL` with the original as `cause`.
  */
 export function toDpmError(error: unknown): DpmError {
   if (error instanceof DpmError) return error;

@@ -1,15 +1,15 @@
-/** A function of the caller's, whose own error has to reach the caller as it is. */
+/** Wrapper of a caller's function, whose own error has to reach the caller unchanged. */
 export interface Listener<A extends unknown[]> {
-  /** Calls the function; what it throws is thrown and kept. */
+  /** Calls the function; an error is kept and thrown. */
   call: (...args: A) => void;
-  /** Throws what the function threw; to be called where work that called it has failed. */
+  /** Throws the kept error; to be called if work that used the function has failed. */
   rethrow: () => void;
 }
 
 /**
- * Does work that calls listeners, and rejects with what one of them has thrown.
+ * Does work that calls listeners; rejects with an error that one of them has thrown.
  *
- * @throws The listener's own error, or what `work` rejects with.
+ * @throws The listener's own error, or the error of `work`.
  */
 export async function rethrowing<T>(
   listeners: readonly (Pick<Listener<never>, 'rethrow'> | null)[],
@@ -23,7 +23,7 @@ export async function rethrowing<T>(
   }
 }
 
-/** A listener of a function; null where there is none. */
+/** Makes a listener of a function; null if there is none. */
 export function listenerOf<A extends unknown[]>(call: ((...args: A) => void) | undefined): Listener<A> | null {
   if (call === undefined) return null;
   let failure: { error: unknown } | null = null;

@@ -2,18 +2,18 @@ import { totalmem } from 'node:os';
 
 import { DpmError } from './errors.js';
 
-/** The part of the machine's memory that the result of one call may take. */
+/** Share of the machine's memory that the result of one call may take. */
 const share = 0.5;
 
 const GIBIBYTE = 2 ** 30;
 
-/** Node reads a file each time that it is asked, which is long for every request of a server. */
+/** Node reads a file at every call of `totalmem`, too slow for every request of a server. */
 const machine = totalmem();
 
 /**
- * Bytes that there are: what `DPM_MEMORY` says in GiB, or all of the machine's.
+ * Bytes of memory: the GiB of `DPM_MEMORY` if set, or all of the machine's.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` where it says no such number.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if it is no such number.
  */
 function memoryThereIs(): number {
   const said = process.env.DPM_MEMORY;
@@ -31,12 +31,12 @@ function gibibytes(bytes: number): string {
 }
 
 /**
- * Refuses what would not fit into the memory of this machine (`DPM_MEMORY` may say another), before anything of it is made: the result
- * of one call may take half of it, and at most 2^32 elements.
+ * Refuses a result that would not fit into the memory of this machine (or of `DPM_MEMORY`), before any of it is made:
+ * the result of one call may take half of it, and at most 2^32 elements.
  *
- * @param what - Names the size in messages, e.g. `count is 30000000`.
- * @param bytes - Bytes of one element.
- * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` saying what it would take, `ERR_DPM_ARGUMENT` where `DPM_MEMORY` is no number.
+ * @param what - Name of the size in messages, e.g. `count is 30000000`.
+ * @param bytes - Size of one element in bytes.
+ * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` with the needed size, `ERR_DPM_ARGUMENT` for a wrong `DPM_MEMORY`.
  */
 export function requireMemory(what: string, elements: number, bytes: number): void {
   const most = Math.min(share * memoryThereIs(), 2 ** 32 * bytes);

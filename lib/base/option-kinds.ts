@@ -1,40 +1,40 @@
 import { refuseUnknownOptions, wrongValue } from './checks.js';
 
-/** A JSON Schema. */
+/** Schema in the form of JSON Schema. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** What a value may be: in words, for messages, and as a test. */
+/** Kind of a value: in words, for messages, and as a test. */
 export interface Kind {
-  /** E.g. `a number`. */
+  /** Description of the kind, e.g. `a number`. */
   readonly expected: string;
-  /** What it may be in JSON; absent for what JSON cannot hold. */
+  /** Schema of its values in JSON; absent for values that JSON cannot hold. */
   readonly schema?: JsonSchema;
-  /** Whether a value is such. */
+  /** Tells whether a value is of this kind. */
   holds(value: unknown): boolean;
 }
 
-/** The kind of every option of an interface; one that is missing or too many does not compile. */
+/** Kind of every option of an interface; a missing or unknown one does not compile. */
 export type OptionKinds<T extends object> = { readonly [Name in keyof T]-?: Kind };
 
-/** More dimensions than any tensor has. */
+/** Maximum number of sizes, more than any tensor has. */
 const MOST_SIZES = 64;
 
 const typedArrays = Object.getPrototypeOf(Uint8Array.prototype) as object;
 
-/** `Float32Array` and the like, of whatever realm, for what is one and does not only say so; else undefined. */
+/** Name of a typed array's class, e.g. `Float32Array`, of any realm and not only by its tag; else undefined. */
 export function typedArrayName(value: unknown): string | undefined {
   return Reflect.get(typedArrays, Symbol.toStringTag, value) as string | undefined;
 }
 
-/** What a value is, e.g. `Float32Array`; unlike `instanceof` the same for values of another realm. */
+/** Class name of a value, e.g. `Float32Array`; unlike `instanceof` it works for values of another realm, too. */
 export function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice('[object '.length, -1);
 }
 
-/** More entries are no list that somebody made: arrays of JavaScript can have a length without entries. */
+/** Maximum number of entries; arrays of JavaScript can have a greater length without entries. */
 const MOST_ENTRIES = 2 ** 24;
 
-/** An array of at most 2^24 entries. */
+/** Tells whether a value is an array of at most 2^24 entries. */
 export function isList(value: unknown): value is unknown[] {
   return Array.isArray(value) && value.length <= MOST_ENTRIES;
 }
@@ -43,7 +43,7 @@ function isTypedArray(value: unknown): boolean {
   return typedArrayName(value)?.startsWith('Big') === false;
 }
 
-/** A plain object or an instance, but no array and no function. */
+/** Tells whether a value is a plain object or an instance, but no array and no function. */
 export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -62,23 +62,23 @@ function ofType(expected: string, type: 'string' | 'boolean'): Kind {
   return { expected, schema: { type }, holds: (value) => typeof value === type };
 }
 
-/** Another description of a kind's values in JSON. */
+/** Replaces the description of a kind's values in JSON. */
 export function withSchema(kind: Kind, schema: JsonSchema): Kind {
   return { ...kind, schema };
 }
 
-/** One of some names. */
+/** Kind of values that are one of some names. */
 export function oneOf(names: readonly string[]): Kind {
   const expected = `one of ${names.join(', ')}`;
   return { expected, schema: { enum: names }, holds: (value) => typeof value === 'string' && names.includes(value) };
 }
 
-/** One of some names as {@link oneOf}, for options whose names are checked later, with a word on what may have been meant. */
+/** Kind of names as {@link oneOf}, for options whose names are checked later, with a suggestion of a similar one. */
 export function nameOf(names: readonly string[]): Kind {
   return withSchema(kinds.string, { enum: names });
 }
 
-/** One of several kinds. */
+/** Kind that is one of several kinds. */
 export function either(...kinds: readonly Kind[]): Kind {
   const schemas = kinds.map(({ schema }) => schema).filter((schema) => schema !== undefined);
   return {
@@ -88,9 +88,9 @@ export function either(...kinds: readonly Kind[]): Kind {
   };
 }
 
-/** An array of one kind. */
+/** Kind of an array whose entries are of one kind. */
 export function arrayOf(expected: string, kind: Kind): Kind {
-  // `every` would pass over what a list has not got.
+  // `every` would skip missing entries.
   return {
     expected,
     ...(kind.schema !== undefined && { schema: { type: 'array', items: kind.schema } }),
@@ -98,17 +98,17 @@ export function arrayOf(expected: string, kind: Kind): Kind {
   };
 }
 
-/** A plain object or an instance, for which there are better words than `an object`. */
+/** Kind of a plain object or an instance, with a better description than `an object`. */
 export function objectOf(expected: string): Kind {
   return { expected, holds: isObject };
 }
 
-/** Instances of a class. */
+/** Kind of the instances of a class. */
 export function instanceOf(expected: string, type: { [Symbol.hasInstance](value: unknown): boolean }): Kind {
   return { expected, holds: (value) => value instanceof type };
 }
 
-/** An integer of at least `least`. */
+/** Kind of integers of at least `least`. */
 export function integerFrom(least: number, expected = `an integer from ${least}`): Kind {
   return {
     expected,
@@ -117,7 +117,7 @@ export function integerFrom(least: number, expected = `an integer from ${least}`
   };
 }
 
-/** An integer of at least `least`, at most `most`. */
+/** Kind of integers from `least` to `most`. */
 export function integerBetween(least: number, most: number): Kind {
   const expected = `an integer from ${least} to ${most}`;
   return {
@@ -127,9 +127,9 @@ export function integerBetween(least: number, most: number): Kind {
   };
 }
 
-/** What options may be; ranges that depend on more than the value are checked where that is known. */
+/** Kinds of options; ranges that depend on more than the value are checked elsewhere. */
 export const kinds = {
-  /** Kind of options that others check, with more to say about them. */
+  /** Kind of options that other code checks, with better messages. */
   any: { expected: 'anything', holds: () => true },
   number: {
     expected: 'a number',
@@ -159,20 +159,20 @@ export const kinds = {
   signal: { expected: 'an AbortSignal', holds: isSignal },
 } as const satisfies Record<string, Kind>;
 
-/** [C, H, W] of one image. */
+/** Kind of a shape [C, H, W] of one image. */
 export const threeSizes: Kind = {
   expected: 'three positive integers',
   holds: (value) =>
     isList(value) && value.length === 3 && Array.from(value).every((size) => kinds.positiveInteger.holds(size)),
 };
 
-/** One number for all samples, or one for each. */
+/** Kind of one number for all samples, or one for each. */
 export const numberOrNumbers = either(kinds.number, kinds.numbers);
 
-/** Seed of the random stream: 64 bits. */
+/** Kind of a seed of the random stream: 64 bits. */
 export const seedKind: Kind = {
   expected: 'an integer from 0 to 2^53 - 1, or a bigint below 2^64',
-  // JSON has a bigint as its digits.
+  // A bigint is written in JSON as its digits.
   schema: {
     anyOf: [
       { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
@@ -186,10 +186,10 @@ export const seedKind: Kind = {
 };
 
 /**
- * Refuses options that nobody would read, and such that are not of their kind, as plain JavaScript gives them.
+ * Refuses unknown options, and options of another kind, which plain JavaScript can give.
  *
- * @param what - Whose options they are, e.g. `Device.open`.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and what it has to be.
+ * @param what - Owner of the options, e.g. `Device.open`.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and its kind.
  */
 export function checkOptions<T extends object>(what: string, options: object, all: OptionKinds<T>): void {
   const table: Readonly<Record<string, Kind>> = all;
@@ -199,7 +199,7 @@ export function checkOptions<T extends object>(what: string, options: object, al
   }
 }
 
-/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a value of another kind. */
+/** Checks the kind of a value. @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a value of another kind. */
 export function requireKind(name: string, value: unknown, kind: Kind | undefined): void {
   if (kind?.holds(value) === false) throw wrongValue(name, value, kind.expected);
 }

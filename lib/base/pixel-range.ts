@@ -1,9 +1,9 @@
 import { wrongValue } from './checks.js';
 
-/** The values of black and white in images as a network sees them. */
+/** Values of black and white in images as a network sees them. */
 export type PixelRange = readonly [black: number, white: number];
 
-/** Range of all networks but those that centre their input themselves. */
+/** Range of all networks except those that centre their input themselves. */
 export const centredRange: PixelRange = [-1, 1];
 
 /** Range of networks that centre their input themselves. */
@@ -13,17 +13,17 @@ export function isCentred([black, white]: PixelRange): boolean {
   return black === centredRange[0] && white === centredRange[1];
 }
 
-/** Grey levels that a difference of 1 is. */
+/** Converts a difference of 1 to grey levels. */
 export function levelsPerUnit([black, white]: PixelRange): number {
   return 255 / (white - black);
 }
 
-/** The value of a grey level 0..255. */
+/** Converts a grey level 0..255 to a value. */
 export function valueOfLevel(level: number, range: PixelRange): number {
   return level / levelsPerUnit(range) + range[0];
 }
 
-/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no interval. */
+/** Checks a range. @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a value that is no interval. */
 export function requireRange(name: string, range: unknown): void {
   const ends: readonly unknown[] = Array.isArray(range) ? range : [];
   const [black, white] = ends;

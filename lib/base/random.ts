@@ -3,14 +3,14 @@ import { requireKind, seedKind } from './option-kinds.js';
 /** Record number of the initial state in the random stream; programs count their records from 0. */
 export const INITIAL_RECORD = 0xffffffff;
 
-/** A 64-bit seed as the two words of the generator's key, low word first. */
+/** Splits a 64-bit seed into the two words of the generator's key, low word first. */
 export function seedWords(seed: number | bigint): [low: number, high: number] {
   requireKind('seed', seed, seedKind);
   const value = BigInt(seed);
   return [Number(value & 0xffffffffn), Number(value >> 32n)];
 }
 
-/** High and low word of the product of two 32-bit words. */
+/** Multiplies two 32-bit words; gives the high and the low word of the product. */
 function multiply(a: number, b: number): [high: number, low: number] {
   const product = BigInt(a) * BigInt(b);
   return [Number(product >> 32n), Number(product & 0xffffffffn)];
@@ -33,7 +33,7 @@ export function philox4x32(
   return [c0, c1, c2, c3];
 }
 
-/** `count` different indices below `size`, drawn at random (the first steps of a Fisher-Yates shuffle). */
+/** Draws `count` different indices below `size` at random (the first steps of a Fisher-Yates shuffle). */
 export function drawWithoutReplacement(size: number, count: number, seed: number | bigint): number[] {
   const key = seedWords(seed);
   const indices = Array.from({ length: size }, (_, i) => i);

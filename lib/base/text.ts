@@ -1,18 +1,18 @@
 /** Characters that move the cursor, colour text or turn its direction, halves of characters, and ends of lines. */
 const control = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
-/** A text in one line for a terminal, with characters that would do something there as escapes. */
+/** Converts a text to one line for a terminal, with control characters as escapes. */
 export function oneLine(text: string): string {
   return text.replace(control, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
-/** At most so many characters of a text, the last of them `...` where there were more. */
+/** Cuts a text to at most so many characters, the last of them `...` if there were more. */
 export function shortened(text: string, most: number): string {
   return text.length <= most ? text : `${text.slice(0, most - 3)}...`;
 }
 
 const MAX_SHOWN = 100;
-/** More of them do not fit into what is shown. */
+/** Maximum number of items that fit into the shown text. */
 const MAX_ITEMS = MAX_SHOWN / 2;
 const MAX_LEVELS = 3;
 
@@ -30,8 +30,8 @@ function shown(value: unknown, levels: number): string {
 }
 
 /**
- * A value of any kind, about as `JSON.stringify` writes it, cut to the 100 characters that a message can bear. Unlike that
- * it ends for every value: for those that are nested deeper than the stack, contain themselves or are a BigInt.
+ * Writes a value of any kind about as `JSON.stringify` does, cut to the 100 characters that fit in a message. Unlike
+ * that it works for every value: for values nested deeper than the stack, circular ones and BigInts.
  */
 export function shownValue(value: unknown): string {
   return shown(value, MAX_LEVELS).slice(0, MAX_SHOWN);

@@ -110,8 +110,7 @@ export class Admission {
   /**
    * Accepts a request.
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for more work than one request may need, `ERR_DPM_OVERLOADED`,
-   * `ERR_DPM_DEADLINE`.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for too much work, `ERR_DPM_OVERLOADED`, `ERR_DPM_DEADLINE`.
    */
   admit(terms: ServiceTerms, { samples, bytes }: Demand): Admitted {
     const works = samples.map((sample) => this.#workOf(sample));

@@ -210,11 +210,11 @@ export class Batcher {
   }
 
   /**
-   * Draws samples and yields events meanwhile. Leaving the loop ends the request. Previews come if `previewEvery` is
-   * given: at most 20 of a sample, of at most 4 samples.
+   * Draws samples and yields events meanwhile. Leaving the loop ends the request. Previews come with `previewEvery`: at
+   * most 20 of a sample, of at most 4 samples.
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for wrong options at the call; the errors of {@link Batcher.sample}
-   * while it runs.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for wrong options at the call; then the errors of
+   * {@link Batcher.sample}.
    *
    * @example
    * ```ts
@@ -249,8 +249,8 @@ export class Batcher {
    * @param x - States [batch, C, H, W], row-major.
    * @param t - Number that enters the time embedding, one for all samples or one per sample.
    * @returns The prediction, [batch, output channels, H, W]: the result of `unet.forward`.
-   * @throws {@link DpmError} The errors of {@link Batcher.sample}; `ERR_DPM_TENSOR_SHAPE` if `x` holds no whole number
-   * of samples.
+   * @throws {@link DpmError} The errors of {@link Batcher.sample}; `ERR_DPM_TENSOR_SHAPE` if `x` holds no whole
+   * samples.
    */
   async forward(
     x: Float32Array,

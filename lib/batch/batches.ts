@@ -78,10 +78,7 @@ export function bothCounts(a: BatchCounts, b: BatchCounts): BatchCounts {
   };
 }
 
-/**
- * Batches of a model, one for every network: a second output makes another network. Each is opened when it is first
- * needed.
- */
+/** Batches of a model, one for every network (a second output makes another network), opened when first needed. */
 export class Batches {
   readonly #options: NativeBatchOptions;
   readonly #opening = new Map<RunNetwork, Promise<NativeRequestBatch>>();

@@ -30,8 +30,7 @@ export class Beside {
   /**
    * Estimates the milliseconds until a run would begin.
    *
-   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` if there are no places, `ERR_DPM_OVERLOADED` if the run would wait
-   * too long.
+   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` if there are no places, `ERR_DPM_OVERLOADED` for too long a wait.
    */
   requireRoom(): number {
     if (this.#places === 0) {

@@ -20,9 +20,7 @@ export function bestRate(curve: Curve): number {
   return curve.reduce((best, point) => Math.max(best, throughput(point)), 0);
 }
 
-/**
- * Estimates the milliseconds of a step of `rows` rows: by linear interpolation, in proportion beyond the last point.
- */
+/** Estimates the milliseconds of a step of `rows` rows: interpolated linearly, in proportion beyond the last point. */
 export function stepTime(curve: Curve, rows: number): number {
   const above = curve.findIndex((point) => point.rows >= rows);
   if (above < 0) {
@@ -35,10 +33,7 @@ export function stepTime(curve: Curve, rows: number): number {
   return low.ms + ((high.ms - low.ms) * (rows - low.rows)) / (high.rows - low.rows);
 }
 
-/**
- * Chooses the smallest size with nearly the best throughput among those that take no longer than `stepTarget`; at least
- * `least`.
- */
+/** Chooses the smallest size, from `least`, with nearly the best throughput of those that take at most `stepTarget`. */
 export function chooseRows(curve: Curve, stepTarget: number, least: number): number {
   const allowed = curve.filter(({ rows, ms }) => ms <= stepTarget || rows <= least);
   const best = bestRate(allowed);

@@ -38,8 +38,7 @@ const MOST_TENANTS = 1024;
 
 /**
  * Clock that gives samples their keys: start-time fair queueing (Goyal, Vin & Cheng 1996) with an allowance in
- * proportion to the sample's own length. All values are in milliseconds of the full batch; the time of day has no
- * effect.
+ * proportion to the sample's own length. All values are in milliseconds of the full batch, not in time of day.
  */
 export class ServiceClock {
   readonly #order: ServiceOrder;

@@ -37,10 +37,7 @@ const ownKinds = {
   onPreview: runOptionKinds.onPreview,
 };
 
-/**
- * Checks the options that stay on this side of the port; the others are checked at the other side. @throws
- * {@link DpmError} `ERR_DPM_ARGUMENT`.
- */
+/** Checks options that stay on this side of the port. @throws {@link DpmError} `ERR_DPM_ARGUMENT`. */
 function checkedRequest<T extends Partial<BatchRunOptions>>(request: T): T {
   requireObject('the request', request);
   const own = { signal: request.signal, onProgress: request.onProgress, onPreview: request.onPreview };
@@ -104,8 +101,7 @@ export class RemoteBatcher {
   }
 
   /**
-   * Draws samples in the other thread and yields events meanwhile, as `Batcher.stream` does. An event crosses the port
-   * when it is asked for.
+   * Draws samples in the other thread and yields events, as `Batcher.stream` does; an event crosses the port on demand.
    *
    * @throws {@link DpmError} The errors of `Batcher.stream`; `ERR_DPM_CLOSED` if the port is closed.
    */
@@ -240,8 +236,7 @@ class PortClient {
 }
 
 /**
- * Connects to the batcher at the other end of a port, which `exposeBatcher` serves in another thread: many threads
- * share one engine instead of each loading one.
+ * Connects to a batcher in another thread, at the other end of a port of `exposeBatcher`: threads share one engine.
  *
  * @throws {@link DpmError} `ERR_DPM_CLOSED` if the port is closed.
  */

@@ -99,8 +99,7 @@ export function createBatcher(models: readonly BatchableModel[], options?: Batch
  * Opens a batch over a model written in JavaScript, e.g. one that calls another runtime or another machine. Requests
  * join and leave at every call of its function, which receives a compact batch with one time per row.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option; the error of `evaluate` if it throws when it is
- * measured.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming a wrong option; the error of `evaluate` while it is measured.
  *
  * @example
  * ```ts

@@ -4,17 +4,14 @@ import type { ImageBatch } from '../images/image-batch.js';
 export type BatchEvent =
   /** Acceptance of the request, with the expected milliseconds until it begins. */
   | { type: 'accepted'; expectedWait: number }
-  /**
-   * Number of finished records and of all records, over all samples. A newer event replaces one that has not been read.
-   */
+  /** Number of finished records and of all records, over all samples. A newer event replaces an unread one. */
   | { type: 'progress'; done: number; total: number }
   /** Preview of a sample after so many records, [1, C, H, W]. */
   | { type: 'preview'; sample: number; record: number; image: ImageBatch }
   /** Finished sample, [1, C, H, W]. */
   | { type: 'image'; sample: number; image: ImageBatch }
   /**
-   * End of the request: network evaluations (0 for adaptive samplers, which are not counted), milliseconds before its
-   * first sample had a slot, and milliseconds from then on.
+   * End, with network evaluations (0 for adaptive samplers), milliseconds until its first sample had a slot and since.
    */
   | { type: 'done'; evaluations: number; queued: number; ran: number };
 

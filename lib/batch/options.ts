@@ -40,8 +40,7 @@ export interface BatcherOptions {
    */
   rows?: number | 'auto' | undefined;
   /**
-   * Maximum time of an evaluation for `rows: 'auto'`, in milliseconds. Requests join and are cancelled only between
-   * steps. Default 250.
+   * Maximum time of an evaluation for `rows: 'auto'`, in milliseconds; requests join only between steps. Default 250.
    */
   stepTarget?: number | undefined;
   /** Number of samples that have a state on the device. Default: four for each row, at least 16. */

@@ -14,10 +14,7 @@ function isPlain(value: unknown): boolean {
   return value === null || Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
 }
 
-/**
- * Makes a text that is equal for equal options; null if the options hold more than plain values, are circular or too
- * deep.
- */
+/** Makes a text that is equal for equal options; null if they hold more than plain values, are circular or too deep. */
 function keyOf(sampler: SamplerName, options: object): string | null {
   try {
     return textOf(sampler, options);
@@ -65,9 +62,7 @@ export class ProgramCache {
     return program;
   }
 
-  /**
-   * Gives the binary records of a program. Those of programs from this cache are kept, as such programs never change.
-   */
+  /** Packs a program into binary records; keeps those of programs from this cache, which never change. */
   pack(program: StepProgram): Uint8Array {
     const known = this.#packed.get(program);
     if (known !== undefined) return known;

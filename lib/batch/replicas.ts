@@ -126,10 +126,7 @@ export class ReplicatedBatcher implements BatchService {
     await this.close();
   }
 
-  /**
-   * Chooses the batch with the least work; among equals the one with the fewest requests, which may still be on their
-   * way to it.
-   */
+  /** Chooses the batch with the least work, then the fewest requests, some of which may be on their way to it. */
   #least(): Batcher {
     const usable = this.batchers.filter((batcher) => !this.#failed.has(batcher));
     // All batches failed: any of them reports the error.

@@ -91,9 +91,7 @@ function demandOf(programs: readonly StepProgram[], count: number, elements: num
   return { samples, bytes: given + count * snapshotBytes(programs, elements, options) };
 }
 
-/**
- * Lists, per record, the coefficients for a preview of the data prediction; of the state if a record predicts nothing.
- */
+/** Lists coefficients per record for a preview of the data prediction; of the state if a record predicts nothing. */
 function dataPredictions(programs: readonly StepProgram[]): Float32Array {
   const records = [...new Set(programs)].flatMap((program) => program.records);
   return Float32Array.from(

@@ -10,9 +10,9 @@ const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '../..');
 let binding: NativeBinding | undefined;
 
 /**
- * The addon, loaded on first use.
+ * Loads the addon on first use.
  *
- * @throws {@link DpmError} `ERR_DPM_ADDON` when no build for this platform is found or it does not fit this package.
+ * @throws {@link DpmError} `ERR_DPM_ADDON` if no build for this platform is found or it does not fit this package.
  */
 export function native(): NativeBinding {
   binding ??= load();
@@ -20,10 +20,10 @@ export function native(): NativeBinding {
 }
 
 /**
- * The path of the addon in a package.
+ * Finds the path of the addon in a package.
  *
- * @param resolve - node-gyp-build's.
- * @throws {@link DpmError} `ERR_DPM_ADDON` when there is none for this platform.
+ * @param resolve - Function of node-gyp-build.
+ * @throws {@link DpmError} `ERR_DPM_ADDON` if there is none for this platform.
  */
 export function buildIn(root: string, resolve: (directory: string) => string): string {
   try {
@@ -38,7 +38,7 @@ export function buildIn(root: string, resolve: (directory: string) => string): s
   }
 }
 
-/** The error for an addon that is there and does not load: what the system says of it, and what may help. */
+/** Makes the error for an addon that exists and does not load: the system's message, and what may help. */
 export function loadingError(path: string, cause: unknown): DpmError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const hint = /GLIBC|GLIBCXX|CXXABI/.test(reason)
@@ -66,7 +66,7 @@ function load(): NativeBinding {
   const path = buildIn(packageRoot, resolve);
   let loaded: NativeBinding;
   try {
-    // By a file of its own, which those who trace what a program needs follow to the addon.
+    // A file of its own, so that tools that trace a program's dependencies find the addon.
     loaded = require('../../addon.cjs') as NativeBinding;
   } catch (cause) {
     throw loadingError(path, cause);
@@ -77,9 +77,9 @@ function load(): NativeBinding {
 }
 
 /**
- * The files of the CUDA device, which is a package of its own; none where it is not installed.
+ * Lists the files of the CUDA device, a package of its own; none if it is not installed.
  *
- * @throws {@link DpmError} `ERR_DPM_ADDON` when it is and does not load.
+ * @throws {@link DpmError} `ERR_DPM_ADDON` if it is installed and does not load.
  */
 export function cudaPlugins(require: NodeJS.Require): readonly string[] {
   try {

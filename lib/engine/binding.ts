@@ -4,19 +4,19 @@ import type { NativeGraph } from './native-graph.js';
 /** Version of the addon's surface; the addon reports the same number or is refused. */
 export const NATIVE_ABI_VERSION = 11;
 
-/** Most samples of one evaluation. */
+/** Maximum number of samples of one evaluation. */
 export const MOST_AT_ONCE = 65_536;
 
 /** One device the process knows about, usable or not. */
 export interface NativeDeviceInfo {
-  /** `cpu`, `reference`, `cuda:0`, … */
+  /** Name: `cpu`, `reference`, `cuda:0`, … */
   name: string;
   usable: boolean;
   /** Preference among usable devices; `auto` takes the highest. */
   score: number;
-  /** Instruction set, card name, … ; empty when unusable. */
+  /** Instruction set, card name, … ; empty if unusable. */
   description: string;
-  /** Why the device cannot be used, with the places searched; empty when usable. */
+  /** Reason why the device cannot be used, with the places searched; empty if usable. */
   reason: string;
 }
 
@@ -24,7 +24,7 @@ export interface NativeDeviceInfo {
 export interface NativeTensor {
   readonly elements: number;
   free(): void;
-  /** Another tensor of the same memory, which lasts until both are freed. */
+  /** Makes another tensor of the same memory, which lasts until both are freed. */
   share(): NativeTensor;
 }
 
@@ -33,42 +33,42 @@ export interface NativeCancelToken {
   cancel(): void;
 }
 
-/** What a graph does not say about its network. */
+/** Facts about a network that its graph does not hold. */
 export interface NativeNetworkOptions {
-  /** Number of labels; 0: it takes none. */
+  /** Number of labels; 0: the network takes none. */
   classes: number;
-  /** What outputs are divided by: the time, or the entry of this table at the truncated time; null: nothing. */
+  /** Divisor of the outputs: the time, or the entry of this table at the truncated time; null: none. */
   divisor: 'time' | Float32Array | null;
-  /** What the network computes beside its outputs. */
+  /** Derivative that the network computes beside its outputs. */
   derivative?: NativeDerivative;
-  /** What of a pullback is not kept but computed again. */
+  /** Part of a pullback that is not kept but computed again. */
   recompute?: RecomputePolicy;
-  /** A network of the same files, whose weights have to be the same still. */
+  /** Network of the same files, whose weights must not have changed since. */
   weightsOf?: NativeNetwork;
 }
 
 /**
- * What of a network is kept until its derivative in reverse reads it: everything (`none`), or inputs of blocks and skips, whose inside is
- * computed again (`blocks`).
+ * Part of a network that is kept until its derivative in reverse reads it: everything (`none`), or inputs of blocks and
+ * skips, whose inside is computed again (`blocks`).
  */
 export type RecomputePolicy = 'none' | 'blocks';
 
 /**
- * Cotangents of the outputs pulled back to the image, a tangent of the image pushed forward to the outputs, or of a classifier the derivative of
- * ln p(label) by the image.
+ * Cotangents of the outputs pulled back to the image, a tangent of the image pushed forward to the outputs, or, for a
+ * classifier, the derivative of ln p(label) by the image.
  */
 export type NativeDerivative = 'pullback' | 'pushforward' | 'label-score';
 
-/** Tensors of a derivative; those of a second output where the network has one. */
+/** Tensors of a derivative; those of a second output if the network has one. */
 export type NativeDerivativeTensors =
   | { outCotangent: NativeTensorLike; headCotangent: NativeTensorLike | null; imageCotangent: NativeTensorLike }
   | { imageTangent: NativeTensorLike; outTangent: NativeTensorLike; headTangent: NativeTensorLike | null }
   | { imageCotangent: NativeTensorLike };
 
-/** Copied in and out, or used in place. */
+/** Array that is copied in and out, or tensor that is used in place. */
 export type NativeTensorLike = Float32Array | NativeTensor;
 
-/** How an engine is opened. */
+/** Options of an engine. */
 export interface NativeEngineOptions {
   device: string;
   dtype: 'f32' | 'f16' | 'bf16';
@@ -78,14 +78,14 @@ export interface NativeEngineOptions {
   autotune: boolean;
 }
 
-/** What {@link NativeEngine.loadNetwork} reports about a network. */
+/** Facts that {@link NativeEngine.loadNetwork} reports about a network. */
 export interface NativeNetworkInfo {
   parameters: number;
-  /** Multiply-adds of convolutions, linear layers and attention for one image. */
+  /** Number of multiply-adds of convolutions, linear layers and attention for one image. */
   multiplyAdds: number;
-  /** Nodes of the graph after fusion. */
+  /** Number of nodes of the graph after fusion. */
   nodes: number;
-  /** What the device has packed the weights into, in bytes. */
+  /** Bytes of the weights as the device has packed them. */
   weightBytes: number;
   /** Bytes of the maps of one sample. */
   rowBytes: number;
@@ -107,9 +107,9 @@ export interface NativeRegisters {
 
 /** A classifier whose gradients guide the samples of a run. */
 export interface NativeGuide {
-  /** With the derivative `label-score`, on the device of the run's own. */
+  /** Network with the derivative `label-score`, on the run's own device. */
   network: NativeNetwork;
-  /** One a sample. */
+  /** Class label per sample. */
   labels: Int32Array;
   scale: number;
 }
@@ -117,38 +117,38 @@ export interface NativeGuide {
 export interface NativeRunRequest {
   /** Binary records of all programs, back to back ({@link RECORD_BYTES} each). */
   records: Uint8Array;
-  /** Per program: first record, number of records, history length. */
+  /** First record, number of records and history length, per program. */
   programs: Uint32Array;
-  /** Per program: standard deviation of the initial noise. */
+  /** Standard deviation of the initial noise, per program. */
   initialScale: Float32Array;
-  /** Per sample: index of its program. */
+  /** Index of the program, per sample. */
   sampleProgram: Uint32Array;
-  /** Per sample: seed low, seed high, sampleIndex. */
+  /** Words seed low, seed high and sampleIndex, per sample. */
   sampleStream: Uint32Array;
-  /** Per sample class label, or null. */
+  /** Class label per sample, or null. */
   labels: Int32Array | null;
-  /** Per sample weight of classifier-free guidance, or null for none. */
+  /** Weight of classifier-free guidance per sample, or null for none. */
   guidance: Float32Array | null;
-  /** The label of unconditional evaluations; -1: no label. */
+  /** Label of unconditional evaluations; -1: no label. */
   unconditionalLabel: number;
   /** Initial states [count, C, H, W], or null for noise. */
   init: Float32Array | null;
-  /** [noiseRecords, count, C, H, W]: slice r serves the r-th record that adds noise; null: random streams. */
+  /** Noise [noiseRecords, count, C, H, W]: slice r is for the r-th record that adds noise; null: random streams. */
   noise: Float32Array | null;
-  /** Of `NativeNetwork.run` with one program; null for none. */
+  /** Guides of `NativeNetwork.run` with one program; null for none. */
   guides?: readonly NativeGuide[] | null;
-  /** Most samples evaluated at once. */
+  /** Maximum number of samples evaluated at once. */
   batch: number;
-  /** State is kept after every k-th record; 0: never. */
+  /** Interval, in records, at which states are kept; 0: never. */
   snapshotEvery: number;
-  /** Results are 8-bit levels instead of floats. */
+  /** True if results are 8-bit levels instead of floats. */
   levels: boolean;
   cancel: NativeCancelToken | null;
-  /** Records done and records in all, over all samples; calls are coalesced. */
+  /** Function that receives finished records and all records, over all samples; calls are coalesced. */
   onProgress: ((done: number, total: number) => void) | null;
-  /** How many records there are between two calls of `onPreview`; 0: there are none. */
+  /** Number of records between two calls of `onPreview`; 0: no calls. */
   previewEvery: number;
-  /** States of the samples in flight, of which `first` is the first. */
+  /** Function that receives states of the samples in progress; `first` is the first sample. */
   onPreview: ((record: number, first: number, images: Float32Array | Uint8Array) => void) | null;
 }
 
@@ -159,124 +159,124 @@ export interface NativeRunResult {
   snapshots: { record: number; images: Float32Array | Uint8Array }[];
 }
 
-/** How a batch is opened. */
+/** Options of a batch. */
 export interface NativeBatchOptions {
-  /** Rows that the network sees in a step at most. */
+  /** Maximum number of rows in a step. */
   rows: number;
-  /** Samples that have a state; at least `rows`. */
+  /** Number of samples that have a state; at least `rows`. */
   slots: number;
-  /** Rows are left out of a step where padding would cost more. */
+  /** True if rows are left out of a step where padding would cost more. */
   fit: boolean;
-  /** Every step is computed at its full size. */
+  /** True if every step is computed at its full size. */
   whole: boolean;
   /** Share of the engine's time among batches that have work. */
   weight: number;
 }
 
-/** What a batch asks functions of the caller's for. */
+/** Question of a batch to functions of the caller. */
 export interface NativeQuestion {
-  /** A prediction where a function stands for the network, the gradient of guides, or the states to go on from. */
+  /** Kind of the answer: a prediction in place of the network, the gradient of guides, or new states. */
   asked: 'prediction' | 'guide' | 'constraint';
-  /** What the network sees, or the states after a record; [rows, …]. */
+  /** Inputs of the network, or the states after a record; [rows, …]. */
   x: Float32Array;
-  /** One per row; none of a constraint. */
+  /** Times, one per row; none for a constraint. */
   times: Float32Array;
-  /** Of predictions, one per row where there are classes. */
+  /** Labels for predictions, one per row, if there are classes. */
   labels: Int32Array | null;
-  /** The first sample of its request that the rows are of; not of predictions. */
+  /** First sample of its request that the rows belong to; not for predictions. */
   sample: number;
-  /** Of a constraint: records that the samples have behind them. */
+  /** Number of finished records of the samples, for a constraint. */
   record: number;
 }
 
-/** A batch of a network. */
+/** Options of a batch of a network. */
 export interface NativeNetworkBatchOptions extends NativeBatchOptions {
-  /** Whether functions guide its samples, or say after every step from which states they go on: those of one request. */
+  /** True if functions guide its samples or constrain them after every step; the samples are of one request. */
   guides: boolean;
   constrains: boolean;
-  /** `answer` or `abandon` has to follow. Null: there is nothing to ask. */
+  /** Function that receives questions; `answer` or `abandon` has to follow. Null: no questions. */
   onQuestion: ((question: NativeQuestion) => void) | null;
 }
 
-/** A batch whose predictions JavaScript makes. */
+/** Options of a batch whose predictions JavaScript makes. */
 export interface NativeScriptBatchOptions extends NativeBatchOptions {
-  /** Of one sample. */
+  /** Number of elements of one sample. */
   elements: number;
-  /** Whether programs may read a second output. */
+  /** True if programs may read a second output. */
   head: boolean;
-  /** Number of labels; 0: it takes none. */
+  /** Number of labels; 0: the model takes none. */
   classes: number;
-  /** `answer` or `abandon` has to follow. */
+  /** Function that receives questions; `answer` or `abandon` has to follow. */
   onQuestion: (question: NativeQuestion) => void;
 }
 
-/** A run whose samples join a batch, where its `batch` and `guides` say nothing. */
+/** Run whose samples join a batch; its `batch` and `guides` have no effect. */
 export interface NativeBatchRequest extends NativeRunRequest {
-  /** Those of a higher one run first. */
+  /** Priority: requests of a higher one run first. */
   priority: number;
-  /** One per sample; of one priority the least run first. */
+  /** Keys, one per sample; within a priority the least key runs first. */
   keys: Float64Array;
-  /** A preview shows all samples in a row that have come as far; otherwise one, its `first`. */
+  /** True if a preview shows all consecutive samples of equal progress; otherwise it shows one, its `first`. */
   previewsRows: boolean;
-  /** Previews show the data prediction: per record the coefficients of the input and of the output. Null: the state. */
+  /** Coefficients of input and output per record, for previews that show the data prediction. Null: the state. */
   dataPredictions: Float32Array | null;
-  /** Is given every sample that is done. */
+  /** Function that receives every finished sample. */
   onImage: ((sample: number, image: Float32Array | Uint8Array) => void) | null;
 }
 
-/** What a request of a batch gives. */
+/** Result of a request in a batch. */
 export interface NativeBatchResult extends NativeRunResult {
   /** Milliseconds until its first sample had a slot. */
   queued: number;
-  /** Milliseconds from then on. */
+  /** Milliseconds since its first sample had a slot. */
   ran: number;
 }
 
-/** What a batch has done so far. */
+/** Counts of a batch's work so far. */
 export interface BatchCounts {
-  /** Steps done. */
+  /** Number of finished steps. */
   steps: number;
-  /** Rows that the network saw. */
+  /** Number of rows that the network computed. */
   rows: number;
-  /** Rows that were computed beside them. */
+  /** Number of padding rows. */
   paddedRows: number;
   /** Seconds of all steps. */
   seconds: number;
-  /** Samples that have a slot. */
+  /** Number of samples that have a slot. */
   resident: number;
-  /** Samples that have none yet. */
+  /** Number of samples that wait for a slot. */
   waiting: number;
-  /** Requests that are done, cancelled ones included. */
+  /** Number of finished requests, cancelled ones included. */
   finished: number;
-  /** Requests that were cancelled. */
+  /** Number of cancelled requests. */
   cancelled: number;
-  /** Seconds of the process's steady clock at the end of the last step; 0: there was none. */
+  /** Time of the process's steady clock at the end of the last step, in seconds; 0: no step yet. */
   lastStepAt: number;
 }
 
-/** A batch that samples join and leave at every evaluation. */
+/** Batch that samples join and leave at every evaluation. */
 export interface NativeBatch {
-  /** What it has allocated. */
+  /** Number of bytes that it has allocated. */
   readonly bytes: number;
   submit(request: NativeBatchRequest): Promise<NativeBatchResult>;
   /** Answers a question, with as many elements as its states; `head` is the second output of a prediction. */
   answer(values: Float32Array, head: Float32Array | null): Promise<void>;
-  /** Ends the requests that take part in the step. */
+  /** Ends the requests that take part in the step, with an error. */
   abandon(message: string): Promise<void>;
   stats(): BatchCounts;
-  /** Requests that are not done reject with `ERR_DPM_CLOSED`. Idempotent. */
+  /** Closes the batch; unfinished requests reject with `ERR_DPM_CLOSED`. Idempotent. */
   close(): Promise<void>;
 }
 
-/** A batch as it is to those who have requests, whoever answers its questions. */
+/** Batch for those who have requests, without the answers to its questions. */
 export type NativeRequestBatch = Omit<NativeBatch, 'answer' | 'abandon'>;
 
 export interface NativeNetwork {
   readonly info: NativeNetworkInfo;
   /**
-   * One evaluation. `x` is [batch, C, H, W]; `out` receives all output channels; `head` the second output; `derivative` is for a network
-   * that has one.
-   * Typed arrays are copied in and out; device tensors are used in place. Work on one engine runs in call order.
+   * Evaluates once. `x` is [batch, C, H, W]; `out` receives all output channels; `head` the second output; `derivative`
+   * is for a network that has one. Typed arrays are copied in and out; device tensors are used in place. Work on one
+   * engine runs in call order.
    */
   forward(
     batch: number,
@@ -288,7 +288,7 @@ export interface NativeNetwork {
     derivative?: NativeDerivativeTensors,
   ): Promise<void>;
   /**
-   * One prediction on device tensors of [batch, C, H, W], with classifier-free guidance where weights are given; `head`
+   * Predicts once on device tensors of [batch, C, H, W], with classifier-free guidance if weights are given; `head`
    * receives the second output, or the second half of twice the channels.
    */
   predict(
@@ -302,11 +302,11 @@ export interface NativeNetwork {
   ): Promise<void>;
   run(request: NativeRunRequest): Promise<NativeRunResult>;
   batch(options: NativeNetworkBatchOptions): Promise<NativeBatch>;
-  /** Milliseconds of one evaluation at each of these batches (median of `repeats`). */
+  /** Measures the milliseconds of one evaluation at each of these batches (median of `repeats`). */
   measure(batches: Uint32Array, repeats: number): Promise<Float64Array>;
-  /** Time per node of one evaluation, milliseconds (median of `repeats`). */
+  /** Measures the milliseconds per node of one evaluation (median of `repeats`). */
   profile(batch: number, repeats: number): Promise<{ name: string; milliseconds: number; multiplyAdds: number }[]>;
-  /** The graph after fusion, in order of evaluation. */
+  /** Lists the nodes of the graph after fusion, in order of evaluation. */
   nodes(): NativeNode[];
   close(): Promise<void>;
 }
@@ -320,7 +320,7 @@ export interface NativeEngine {
   read(tensor: NativeTensor, into: Float32Array): Promise<void>;
   loadNetwork(graph: NativeGraph, options: NativeNetworkOptions, cancel?: NativeCancelToken): Promise<NativeNetwork>;
   scriptBatch(options: NativeScriptBatchOptions): Promise<NativeBatch>;
-  /** One fused update: `records` holds one binary record per sample, `streams` five words per sample. */
+  /** Runs one fused update: `records` holds one binary record per sample, `streams` five words per sample. */
   update(
     batch: number,
     elements: number,
@@ -328,7 +328,7 @@ export interface NativeEngine {
     registers: NativeRegisters,
     streams: NativeStreams,
   ): Promise<void>;
-  /** Per-sample reductions in float64. `dot` needs `b`. */
+  /** Reduces each sample to a number in float64. `dot` needs `b`. */
   reduce(
     kind: 'sum' | 'sum-squares' | 'dot' | 'max-abs',
     batch: number,
@@ -336,12 +336,12 @@ export interface NativeEngine {
     a: NativeTensor,
     b: NativeTensor | null,
   ): Promise<Float64Array>;
-  /** GFLOP/s of multiply-adds and GB/s of a copy that the device can do at most, measured now. */
+  /** Measures the device's peak GFLOP/s of multiply-adds and GB/s of a copy. */
   measurePeak(): Promise<{ gflops: number; copyGigabytesPerSecond: number }>;
   memory(): { host: number; device: number; peakDevice: number };
-  /** Gives back what the device keeps of memory that was released. */
+  /** Returns released memory that the device keeps. */
   trim(): Promise<void>;
-  /** Null for devices that have nothing to tell. */
+  /** Statistics of the device; null for devices that have none. */
   statistics(): {
     capturedGraphs: number;
     failedCaptures: number;
@@ -358,7 +358,7 @@ export interface NativeBinding {
   abiVersion: number;
   recordBytes: number;
   devices(): NativeDeviceInfo[];
-  /** Files of the CUDA plug-in, in place of those beside the addon; of no effect once devices have been asked for, or where there are none. */
+  /** Sets the files of the CUDA plug-in, in place of those beside the addon; no effect after the first use of devices, or without files. */
   useCudaPlugins(paths: readonly string[]): void;
   Engine: new (options: NativeEngineOptions) => NativeEngine;
   CancelToken: new () => NativeCancelToken;

@@ -18,21 +18,21 @@ import type { NativeEngine, NativeTensor } from './binding.js';
 
 /** One device the process knows about, usable or not. */
 export interface DeviceInfo {
-  /** `cpu`, `cuda:0`, … */
+  /** Name: `cpu`, `cuda:0`, … */
   name: string;
-  /** Whether it can be opened here. */
+  /** True if it can be opened here. */
   usable: boolean;
   /** Preference among usable devices. */
   score: number;
-  /** Instruction set, card, …; empty when unusable. */
+  /** Instruction set, card, …; empty if unusable. */
   description: string;
-  /** Why it cannot be used, with the places searched; empty when usable. */
+  /** Reason why it cannot be used, with the places searched; empty if usable. */
   reason: string;
 }
 
 /**
- * Number format of weights and activations inside the network, with float32 sums and statistics; states are float32
- * always.
+ * Number format of weights and activations inside the network, with float32 sums and statistics; states are always
+ * float32.
  */
 export type ComputeType = (typeof computeTypes)[number];
 
@@ -41,58 +41,62 @@ export const computeTypes = ['f32', 'bf16', 'f16'] as const;
 
 const MOST_THREADS = 1024;
 
-/** Which device is opened, and how it computes. */
+/** Options of a device: which one is opened, and how it computes. */
 export interface DeviceOptions {
-  /** `auto` (the best usable device), `cpu`, `cuda` (= `cuda:0`), `cuda:N`, … Default `auto`. */
+  /** Name: `auto` (the best usable device), `cpu`, `cuda` (= `cuda:0`), `cuda:N`, … Default `auto`. */
   device?: string | undefined;
-  /** Default `f32` on cpu, `bf16` on cuda (`f32` with `exact` or `tf32`). On cpu `bf16` needs AVX512-BF16 or AMX. */
+  /**
+   * Number format. Default `f32` on cpu, `bf16` on cuda (`f32` with `exact`, `tf32`). `bf16` on cpu: AVX512-BF16 or
+   * AMX.
+   */
   dtype?: ComputeType | undefined;
-  /** Threads of the engine; 0: as many as there are cores. Default 0. */
+  /** Number of threads of the engine; 0: as many as there are cores. Default 0. */
   threads?: number | undefined;
   /**
-   * No Winograd, no split into bfloat16 terms, no TF32: the tightest tolerance of one prediction or derivative, for comparing with another
-   * implementation. Whole runs are no better for it (docs/samplers.md), as what a sampler makes of the last bits exceeds both. Default false.
+   * Switch for the tightest tolerance of one prediction or derivative, to compare implementations: no Winograd, no
+   * split into bfloat16 terms, no TF32. Whole runs gain nothing (docs/samplers.md): samplers amplify the last bits
+   * beyond it. Default false.
    */
   exact?: boolean | undefined;
-  /** With dtype `f32` on cuda: products may round their operands to TF32, which is several times as fast. Default false. */
+  /** Switch for dtype `f32` on cuda: products may round their operands to TF32, several times as fast. Default false. */
   tf32?: boolean | undefined;
   /**
-   * On cuda: measure several algorithms for every convolution and keep the fastest, for this process and the next ones
-   * (in `$XDG_CACHE_HOME/dpm-native`). The first use of a batch size then takes minutes. Default false.
+   * Switch for cuda: measures several algorithms for every convolution and keeps the fastest, for this process and the
+   * next ones (in `$XDG_CACHE_HOME/dpm-native`). The first use of a batch size then takes minutes. Default false.
    */
   autotune?: boolean | undefined;
 }
 
-/** Bytes in use: by the engine in main memory, on its device, and the most there has been on the device. */
+/** Bytes in use: of the engine in main memory, on its device, and the peak on the device. */
 export interface MemoryUse {
   /** Bytes in main memory. */
   host: number;
   /** Bytes on the device; 0 on the cpu, whose memory is the host's. */
   device: number;
-  /** The most bytes there have been on the device. */
+  /** Peak number of bytes on the device. */
   peakDevice: number;
 }
 
-/** How a card has done its work since it was opened. */
+/** Counts of a card's work since it was opened. */
 export interface DeviceStatistics {
-  /** Graphs of CUDA that were captured. */
+  /** Number of captured CUDA graphs. */
   capturedGraphs: number;
-  /** Captures that failed; their work was queued piece by piece. */
+  /** Number of captures that failed; their work was queued piece by piece. */
   failedCaptures: number;
-  /** Kernels and copies in the graph that was captured last. */
+  /** Number of kernels and copies in the graph that was captured last. */
   graphNodes: number;
-  /** Plans that cuDNN made. */
+  /** Number of plans that cuDNN made. */
   plans: number;
-  /** Products that are left to kernels of the package, which are slower. */
+  /** Number of products left to kernels of the package, which are slower. */
   refusedPlans: number;
   /** Seconds spent in making and measuring plans. */
   planningSeconds: number;
 }
 
 /**
- * Every device this process can use and, for each one it cannot, why not.
+ * Lists all known devices, and for each unusable one the reason.
  *
- * @throws {@link DpmError} `ERR_DPM_ADDON` when there is no native build.
+ * @throws {@link DpmError} `ERR_DPM_ADDON` if there is no native build.
  */
 export function devices(): DeviceInfo[] {
   try {
@@ -102,7 +106,7 @@ export function devices(): DeviceInfo[] {
   }
 }
 
-/** The name of a usable device for a request such as `auto` or `cuda`. */
+/** Chooses the name of a usable device for a request such as `auto` or `cuda`. */
 export function chooseDevice(request: string, known: readonly DeviceInfo[]): string {
   if (request === 'auto') {
     const usable = known.filter((each) => each.usable);
@@ -122,7 +126,7 @@ export function chooseDevice(request: string, known: readonly DeviceInfo[]): str
   return name;
 }
 
-/** The facts of {@link DeviceOptions}. */
+/** Facts about each option of {@link DeviceOptions}. */
 export const deviceOptionFacts = {
   device: {
     kind: kinds.string,
@@ -155,7 +159,7 @@ export const deviceOptionFacts = {
   },
 } as const satisfies OptionFacts<DeviceOptions>;
 
-/** What {@link DeviceOptions} may be. */
+/** Kind of each option of {@link DeviceOptions}. */
 export const deviceOptionKinds: OptionKinds<DeviceOptions> = kindsOf<DeviceOptions>(deviceOptionFacts);
 
 const defaults = standardsOf(deviceOptionFacts);
@@ -168,7 +172,7 @@ function checkValues({ dtype = 'f32', threads = defaults.threads, exact, tf32 }:
   }
 }
 
-/** An open device with its own engine threads. Close it when done. */
+/** Device that is open, with its own engine threads. Close it when done. */
 export class Device {
   /** @internal */
   readonly engine: NativeEngine;
@@ -181,7 +185,7 @@ export class Device {
   /**
    * Opens a device.
    *
-   * @throws {@link DpmError} `ERR_DPM_DEVICE` when it is unknown or cannot be used, `ERR_DPM_UNSUPPORTED` when it cannot
+   * @throws {@link DpmError} `ERR_DPM_DEVICE` if it is unknown or cannot be used, `ERR_DPM_UNSUPPORTED` if it cannot
    * compute in `dtype`, `ERR_DPM_ADDON` without a native build.
    *
    * @example
@@ -194,7 +198,7 @@ export class Device {
     checkValues(options);
     const { device = defaults.device, threads = defaults.threads } = options;
     const { exact = defaults.exact, tf32 = defaults.tf32, autotune = defaults.autotune } = options;
-    // A device that is named is looked at alone: listing all of them starts the driver of a card.
+    // A named device is examined alone: listing all devices starts the driver of a card.
     const name = device === 'auto' ? chooseDevice(device, devices()) : device === 'cuda' ? 'cuda:0' : device;
     try {
       const { Engine } = native();
@@ -207,54 +211,54 @@ export class Device {
     }
   }
 
-  /** `cpu`, `cuda:0`, … */
+  /** Name: `cpu`, `cuda:0`, … */
   get name(): string {
     return this.engine.device;
   }
 
-  /** Instruction set or card, for people. */
+  /** Description for people: instruction set or card. */
   get description(): string {
     return this.engine.description;
   }
 
-  /** Threads that the engine computes with. */
+  /** Number of threads that the engine computes with. */
   get threads(): number {
     return this.engine.threads;
   }
 
-  /** A float32 tensor on this device. Its contents are undefined until written. */
+  /** Makes a float32 tensor on this device. Its contents are undefined until written. */
   tensor(shape: readonly number[]): DeviceTensor {
     return DeviceTensor.on(this, shape);
   }
 
-  /** Bytes in use now, and the most there has been on the device. */
+  /** Bytes in use now, and the peak on the device. */
   memory(): MemoryUse {
     return this.engine.memory();
   }
 
   /**
-   * Gives back what a card keeps of released memory for the next run, up to an eighth of the card, so that others find it; the next
-   * run takes it again. Waits for what was asked before. Does nothing on the cpu.
+   * Releases memory that a card keeps for the next run, up to an eighth of the card, so that other programs can use it;
+   * the next run allocates it again. Waits for work that was requested before. Does nothing on the cpu.
    *
-   * @throws {@link DpmError} `ERR_DPM_CLOSED` once the device is closed, `ERR_DPM_DEVICE` where the card has failed.
+   * @throws {@link DpmError} `ERR_DPM_CLOSED` once the device is closed, `ERR_DPM_DEVICE` if the card has failed.
    */
   async trim(): Promise<void> {
     await nativeWork(() => this.engine.trim());
   }
 
-  /** What a card has to tell; null on the cpu, and once the device is closed. */
+  /** Statistics of a card; null on the cpu, and once the device is closed. */
   statistics(): DeviceStatistics | null {
     return this.engine.statistics();
   }
 
-  /** What a function of the caller's answers, or `ERR_DPM_CLOSED` as soon as the device is closed. @internal */
+  /** Waits for a caller's function; rejects with `ERR_DPM_CLOSED` as soon as the device is closed. @internal */
   whileOpen<T>(work: () => T | Promise<T>): Promise<T> {
     return this.#closing.during(work);
   }
 
   /**
-   * Rejects queued work and what waits for functions written in JavaScript, waits for running work and releases everything. Can be called
-   * again.
+   * Rejects queued work and waits for functions written in JavaScript; lets running work end and releases everything.
+   * Can be called again.
    */
   async close(): Promise<void> {
     this.#closing.close();
@@ -266,13 +270,13 @@ export class Device {
   }
 }
 
-/** What takes a device. */
+/** Kind of an open device. */
 export const deviceKind = instanceOf('an open Device', Device);
 
-/** Tensors count their elements in 32 bits. */
+/** Maximum number of elements: tensors count them in 32 bits. */
 const MOST_ELEMENTS = 2 ** 32 - 1;
 
-/** Refuses a shape of more elements than a tensor can have, or than there is memory for. */
+/** Refuses a shape with too many elements for a tensor, or for the memory. */
 function requireElements(shape: readonly number[]): void {
   const elements = elementCount(shape);
   const shown = `shape is [${shape.slice(0, 8).join(', ')}${shape.length > 8 ? ', ...' : ''}]`;
@@ -282,11 +286,11 @@ function requireElements(shape: readonly number[]): void {
   requireMemory(shown, elements, Float32Array.BYTES_PER_ELEMENT);
 }
 
-/** A float32 tensor in a device's memory; made by `Device.tensor`. Released by {@link DeviceTensor.free} or when collected. */
+/** Tensor of float32 numbers in a device's memory, of `Device.tensor`; released by `free` or when collected. */
 export class DeviceTensor {
   /** Sizes, outermost first; row-major. */
   readonly shape: readonly number[];
-  /** The device whose memory it lies in. */
+  /** Device whose memory holds the tensor. */
   readonly device: Device;
   /** @internal */
   readonly native: NativeTensor;
@@ -319,21 +323,21 @@ export class DeviceTensor {
   /**
    * Copies values to the device.
    *
-   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when `data` has another number of elements.
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if `data` has another number of elements.
    */
   async write(data: Float32Array): Promise<void> {
     this.#checkLength(data);
     await nativeWork(() => this.device.engine.write(this.native, data));
   }
 
-  /** Copies the values to `into`, by default a new array. */
+  /** Copies the values to `into`. Default: a new array. */
   async read(into: Float32Array = new Float32Array(this.elements)): Promise<Float32Array> {
     this.#checkLength(into);
     await nativeWork(() => this.device.engine.read(this.native, into));
     return into;
   }
 
-  /** Releases the memory at once. Can be called again; every other use of the tensor is an error then. */
+  /** Releases the memory at once. Can be called again; any other use of the tensor is an error then. */
   free(): void {
     this.native.free();
   }

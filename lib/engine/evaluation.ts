@@ -2,20 +2,20 @@ import { either, instanceOf, kinds, type OptionKinds } from '../base/option-kind
 import type { RecomputePolicy } from './binding.js';
 import { DeviceTensor } from './device.js';
 
-/** A batch of states or predictions: values in main memory or a tensor on the network's device. */
+/** Batch of states or predictions: values in main memory or a tensor on the network's device. */
 export type TensorLike = Float32Array | DeviceTensor;
 
 /** Options of `UNet.forward`. */
 export interface ForwardOptions<T extends TensorLike> {
-  /** One label per sample, for a class-conditional network. */
+  /** Class labels, one per sample, for a class-conditional network. */
   classLabels?: ArrayLike<number> | undefined;
-  /** Receives the prediction; nothing is allocated then. */
+  /** Buffer for the prediction; nothing is allocated then. */
   out?: T | undefined;
-  /** Receives the second output. */
+  /** Buffer for the second output. */
   head?: T | undefined;
 }
 
-/** What {@link TensorLike} may be. @internal */
+/** Kind of {@link TensorLike}. @internal */
 export const tensorLike = either(kinds.floats, instanceOf('a DeviceTensor', DeviceTensor));
 
 /** @internal */
@@ -27,15 +27,15 @@ export const forwardOptionKinds: OptionKinds<ForwardOptions<TensorLike>> = {
 
 /** Options of `UNet.pullback`; tensors are of the same kind as `x`. */
 export interface PullbackOptions<T extends TensorLike> extends ForwardOptions<T> {
-  /** Cotangent of the prediction, [batch, output channels, H, W]; zeros where there is one of the second output. */
+  /** Cotangent of the prediction, [batch, output channels, H, W]. Default: zeros if there is a `headCotangent`. */
   cotangent?: T | undefined;
-  /** Cotangent of the second output, by default zeros. */
+  /** Cotangent of the second output. Default: zeros. */
   headCotangent?: T | undefined;
-  /** Receives the result; nothing is allocated then. */
+  /** Buffer for the result; nothing is allocated then. */
   gradient?: T | undefined;
   /**
-   * `blocks` computes the inside of the network's blocks again instead of keeping it: two thirds of the memory, a fifth more arithmetic. Default
-   * `none`.
+   * Choice of memory or speed: `blocks` computes the inside of blocks again instead of keeping it, with two thirds of
+   * the memory and a fifth more arithmetic. Default `none`.
    */
   recompute?: RecomputePolicy | undefined;
 }
@@ -44,7 +44,7 @@ export interface PullbackOptions<T extends TensorLike> extends ForwardOptions<T>
 export interface PushforwardOptions<T extends TensorLike> extends ForwardOptions<T> {
   /** Tangent of the states, [batch, C, H, W]. */
   tangent: T;
-  /** Receives the result; nothing is allocated then. */
+  /** Buffer for the result; nothing is allocated then. */
   outTangent?: T | undefined;
 }
 
@@ -67,24 +67,24 @@ export const pushforwardKinds: OptionKinds<PushforwardOptions<TensorLike>> = {
   outTangent: tensorLike,
 };
 
-/** Outputs of one evaluation: all output channels, and the second output where the network has one. */
+/** Outputs of one evaluation: all output channels, and the second output if the network has one. */
 export interface ForwardResult<T extends TensorLike> {
   /** The prediction, [batch, output channels, H, W]. */
   out: T;
-  /** The second output, [batch, head channels, H, W]; null where the network has none. */
+  /** The second output, [batch, head channels, H, W]; null if the network has none. */
   head: T | null;
 }
 
-/** Outputs of one evaluation, and what cotangents of theirs are at the states. */
+/** Outputs of one evaluation, and their cotangents pulled back to the states. */
 export interface PullbackResult<T extends TensorLike> extends ForwardResult<T> {
-  /** J^T times the cotangents, [batch, C, H, W]. */
+  /** Product of J^T and the cotangents, [batch, C, H, W]. */
   gradient: T;
 }
 
-/** Outputs of one evaluation, and how they change along a tangent of the states. */
+/** Outputs of one evaluation, and their change along a tangent of the states. */
 export interface PushforwardResult<T extends TensorLike> extends ForwardResult<T> {
-  /** J times the tangent, [batch, output channels, H, W]. */
+  /** Product of J and the tangent, [batch, output channels, H, W]. */
   tangent: T;
-  /** That of the second output; null where the network has none. */
+  /** Tangent of the second output; null if the network has none. */
   headTangent: T | null;
 }

@@ -3,12 +3,12 @@ import type { NativeTensorLike } from './binding.js';
 import { DeviceTensor } from './device.js';
 import type { TensorLike } from './evaluation.js';
 
-/** What work takes of its caller, who may change arrays and free tensors as soon as the call has returned. */
+/** Arrays and tensors held for work, as the caller may change or free them once the call has returned. */
 export class Held implements Disposable {
   readonly #shared: { free(): void }[] = [];
 
   /**
-   * A copy of an array, another hold on a tensor's memory.
+   * Copies an array, or takes another hold on a tensor's memory.
    *
    * @throws {@link DpmError} `ERR_DPM_CLOSED` for a tensor that was freed.
    */
@@ -16,7 +16,7 @@ export class Held implements Disposable {
     return tensor instanceof DeviceTensor ? this.output(tensor) : new Float32Array(tensor);
   }
 
-  /** The caller's own array, another hold on a tensor's memory. @throws as {@link Held.input} does. */
+  /** Returns the caller's array, or takes another hold on a tensor. @throws The errors of {@link Held.input}. */
   output(tensor: TensorLike): NativeTensorLike {
     if (!(tensor instanceof DeviceTensor)) return tensor;
     try {
@@ -43,7 +43,7 @@ function overlap(one: TensorLike, other: TensorLike): boolean {
 }
 
 /**
- * Refuses results that would be written over one another, and such on a device that would be written over what is read.
+ * Refuses results that would overwrite one another, and results on a device that would overwrite inputs.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming both.
  */

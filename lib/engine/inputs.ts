@@ -2,13 +2,13 @@ import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { either, kinds } from '../base/option-kinds.js';
 
-/** What a time is given as: one for all samples, or one each. */
+/** Kind of a time: one for all samples, or one each. */
 export const networkTimes = either(kinds.finite, kinds.numbers);
 
 /**
- * Samples in states of so many elements.
+ * Counts the samples in states of so many elements.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when they are no whole samples.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if they are no whole samples.
  */
 export function checkedBatch(elements: number, perSample: number): number {
   const batch = elements / perSample;
@@ -17,10 +17,10 @@ export function checkedBatch(elements: number, perSample: number): number {
 }
 
 /**
- * One time for every sample.
+ * Expands the time to one for every sample.
  *
- * @param t - Of the kind {@link networkTimes}.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for other numbers of them, and for what is no finite float32 number.
+ * @param t - Time of the kind {@link networkTimes}.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for another number of times, or times not finite.
  */
 export function checkedTimes(t: number | ArrayLike<number>, batch: number): Float32Array {
   if (typeof t !== 'number' && t.length !== batch) {
@@ -33,9 +33,9 @@ export function checkedTimes(t: number | ArrayLike<number>, batch: number): Floa
 }
 
 /**
- * Class labels as the engine takes them.
+ * Checks class labels and returns them in the engine's form.
  *
- * @param classes - Of the network; 0: it takes none.
+ * @param classes - Number of classes of the network; 0: it takes none.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for labels that are missing, too many or outside the classes.
  */
 export function checkedLabels(

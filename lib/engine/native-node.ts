@@ -1,38 +1,38 @@
 import type { Operation } from '../network/operation.js';
 
-/** A map of one sample and where in its storage it lies. */
+/** Map of one sample, and its place in its storage. */
 export interface NativeMap {
   /** Index of the value in the graph. */
   value: number;
   channels: number;
   height: number;
   width: number;
-  /** Index of the value that it is a part of, its own where it is none. */
+  /** Index of the value that it is a part of, or its own index. */
   storage: number;
-  /** The first of its channels, and all channels of a pixel, in the storage it shares with other values. */
+  /** First of its channels, and number of channels of a pixel, in the storage it shares with other values. */
   firstChannel: number;
   pixelStride: number;
-  /** What the storage is: inside the network, or one of its inputs and outputs. */
+  /** Role of the storage: inside the network, or one of its inputs and outputs. */
   role: 'internal' | 'image' | 'time' | 'label' | 'output' | 'head';
 }
 
 /**
- * One operation of a graph after fusion; fields as in native/backend/operations.h. Where an operation has no such attribute, those below say
- * what changes nothing; beside them are those of its own.
+ * Operation of a graph after fusion; fields as in native/backend/operations.h. An attribute that an operation does not
+ * have holds a value that changes nothing; attributes of one operation alone follow.
  */
 export interface NativeNode {
   name: string;
   op: Operation['op'];
-  /** A convolution's are its map, its channel vector and its residual. */
+  /** Inputs; those of a convolution are its map, its channel vector and its residual. */
   inputs: readonly [NativeMap | null, NativeMap | null, NativeMap | null];
   output: NativeMap;
-  /** Weights stacked along the output channels. */
+  /** Number of weights stacked along the output channels. */
   parts: number;
-  /** The names of the constants it reads. */
+  /** Names of the constants it reads. */
   weights: readonly string[];
   biases: readonly string[];
   weightElements: number;
-  /** For one sample. */
+  /** Number of multiply-adds for one sample. */
   multiplyAdds: number;
   kernel: number;
   stride: number;

@@ -27,11 +27,11 @@ import { Held, requireApart } from './held.js';
 import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from './inputs.js';
 import type { NativeGraph } from './native-graph.js';
 
-/** What a network is, from its configuration. */
+/** Facts about a network, from its configuration. */
 export interface NetworkInfo {
-  /** Channels of the image. */
+  /** Number of channels of the image. */
   inChannels: number;
-  /** Channels of the prediction; twice those of the image where the variance is learned. */
+  /** Number of channels of the prediction; twice those of the image if the variance is learned. */
   outChannels: number;
   /** Height of the image in pixels. */
   height: number;
@@ -39,11 +39,11 @@ export interface NetworkInfo {
   width: number;
   /** Number of classes; 0: not class-conditional. */
   classes: number;
-  /** Numbers that were learned. */
+  /** Number of learned parameters. */
   parameters: number;
-  /** Multiply-adds of convolutions, linear layers and attention for one image. */
+  /** Number of multiply-adds of convolutions, linear layers and attention for one image. */
   multiplyAdds: number;
-  /** What the device has packed the weights into, in bytes; for some algorithms it is several times the checkpoint. */
+  /** Bytes of the weights as the device has packed them; for some algorithms several times the checkpoint. */
   weightBytes: number;
 }
 
@@ -55,11 +55,11 @@ function valuesOrNull(tensor: TensorLike | null): NativeTensorLike | null {
   return tensor === null ? null : values(tensor);
 }
 
-/** A network on a device: the public name is `UNet`. */
+/** Network on a device; its public name is `UNet`. */
 export class Network {
-  /** The device the network is on. */
+  /** Device of the network. */
   readonly device: Device;
-  /** Its sizes and costs. */
+  /** Sizes and costs of the network. */
   readonly info: NetworkInfo;
   readonly #network: NativeNetwork;
   readonly #headChannels: number;
@@ -89,7 +89,7 @@ export class Network {
   /**
    * Loads the graph of a description.
    *
-   * @param weightsOf - A network of the same files, whose weights have to be the same still.
+   * @param weightsOf - Network of the same files, whose weights must not have changed since.
    * @internal
    */
   static async load(
@@ -112,7 +112,7 @@ export class Network {
     const output = graph.values.find(({ binding }) => binding === 'output');
     const sides = [output?.height ?? description.height, output?.width ?? description.width] as const;
     return new Network(device, network, description, sides, (derivative, recompute) => {
-      // Labels of a classifier are what it tells apart.
+      // A classifier's labels are the classes that it distinguishes.
       const labels = derivative === 'label-score' ? description.outChannels : classes;
       const derived = { classes: labels, divisor, derivative, recompute, weightsOf: network };
       return nativeWork(() => device.engine.loadNetwork(graph, derived));
@@ -124,12 +124,12 @@ export class Network {
     return this.#network;
   }
 
-  /** What a function of the caller's answers, or `ERR_DPM_CLOSED` as soon as the network or its device is closed. @internal */
+  /** Waits for a caller's function; rejects with `ERR_DPM_CLOSED` once the network or device is closed. @internal */
   whileOpen<T>(work: () => T | Promise<T>): Promise<T> {
     return this.device.whileOpen(() => this.#closing.during(work));
   }
 
-  /** Releases the weights once work in flight is done; what waits for functions written in JavaScript is rejected. @internal */
+  /** Releases the weights once work in progress is done; rejects waits for functions written in JavaScript. @internal */
   async close(): Promise<void> {
     this.#closing.close();
     const derivatives = [...this.#derivatives.values()];
@@ -140,23 +140,24 @@ export class Network {
     await nativeWork(() => this.#network.close());
   }
 
-  /** Channels of the second output; 0: there is none. */
+  /** Number of channels of the second output; 0: there is none. */
   get headChannels(): number {
     return this.#headChannels;
   }
 
-  /** Whether {@link Network.forward | UNet.forward} gives a second output. */
+  /** True if {@link Network.forward | UNet.forward} gives a second output. */
   get hasHead(): boolean {
     return this.#headChannels > 0;
   }
 
   /**
-   * One evaluation.
+   * Evaluates the network once.
    *
    * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
-   * @param t - The number that enters the time embedding, one for all samples or one per sample.
-   * @returns `out` [batch, all output channels, H, W] and `head` [batch, head channels, H, W] or null, of the same kind as `x`.
-   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` when an argument does not fit the network.
+   * @param t - Number that enters the time embedding, one for all samples or one per sample.
+   * @returns `out` [batch, all output channels, H, W] and `head` [batch, head channels, H, W] or null, of the same kind
+   * as `x`.
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` if an argument does not fit the network.
    *
    * @example
    * ```ts
@@ -177,12 +178,13 @@ export class Network {
   }
 
   /**
-   * One evaluation, and its derivative in reverse: cotangents of the outputs, pulled back to the states. Each sample's is its own. The network
-   * that does so is made at the first call, from the weights' files, with a second set of packed weights.
+   * Evaluates the network once, and pulls cotangents of the outputs back to the states (the derivative in reverse), per
+   * sample. The network for it is made at the first call, from the weights' files, with a second set of packed weights.
    *
    * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
-   * @param t - The number that enters the time embedding, one for all samples or one per sample.
-   * @throws {@link DpmError} as {@link Network.forward | UNet.forward} does; `ERR_DPM_ARGUMENT` without a cotangent; `ERR_DPM_UNSUPPORTED` on a device that has no derivatives.
+   * @param t - Number that enters the time embedding, one for all samples or one per sample.
+   * @throws {@link DpmError} The errors of {@link Network.forward | UNet.forward}; `ERR_DPM_ARGUMENT` without a
+   * cotangent; `ERR_DPM_UNSUPPORTED` on a device without derivatives.
    *
    * @example
    * ```ts
@@ -219,12 +221,14 @@ export class Network {
   }
 
   /**
-   * One evaluation, and its derivative along a tangent of the states. Nothing is kept for it, and it takes no second set of weights
-   * where the network is used for this alone; the network that does so is made at the first call, from the weights' files.
+   * Evaluates the network once, and its derivative along a tangent of the states. Keeps nothing for it, and takes no
+   * second set of weights if the network is used for this alone; the network for it is made at the first call, from the
+   * weights' files.
    *
    * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
-   * @param t - The number that enters the time embedding, one for all samples or one per sample.
-   * @throws {@link DpmError} as {@link Network.forward | UNet.forward} does; `ERR_DPM_UNSUPPORTED` on a device that has no derivatives.
+   * @param t - Number that enters the time embedding, one for all samples or one per sample.
+   * @throws {@link DpmError} The errors of {@link Network.forward | UNet.forward}; `ERR_DPM_UNSUPPORTED` on a device
+   * without derivatives.
    *
    * @example
    * ```ts
@@ -255,9 +259,9 @@ export class Network {
   }
 
   /**
-   * Of a classifier: the derivative of ln p(label) by the states, [batch, C, H, W], where the outputs are logits.
+   * Computes the derivative of ln p(label) by the states, [batch, C, H, W], for a classifier, whose outputs are logits.
    *
-   * @param labels - As {@link checkedLabels} gives them.
+   * @param labels - Labels from {@link checkedLabels}.
    * @internal
    */
   async labelScore(x: Float32Array, t: number | ArrayLike<number>, labels: Int32Array): Promise<Float32Array> {
@@ -270,12 +274,12 @@ export class Network {
     return gradient;
   }
 
-  /** Class labels as the engine takes them, checked. */
+  /** Checks class labels and returns them in the engine's form. */
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {
     return checkedLabels(this.info.classes, classLabels, batch);
   }
 
-  /** The network with a derivative, which is loaded when it is first needed. @internal */
+  /** Loads the network with a derivative when it is first needed. @internal */
   async derivative(derivative: NativeDerivative, recompute: RecomputePolicy = 'none'): Promise<NativeNetwork> {
     this.#closing.requireOpen();
     const key = `${derivative} ${recompute}`;
@@ -294,7 +298,7 @@ export class Network {
     return { out, head };
   }
 
-  /** A tensor of the caller's; zeros where there is none. */
+  /** Returns the caller's tensor, or zeros if there is none. */
   #given(name: string, x: TensorLike, tensor: TensorLike | undefined, shape: number[]): TensorLike {
     if (tensor === undefined) return new Float32Array(elementCount(shape));
     if (x instanceof DeviceTensor !== tensor instanceof DeviceTensor) {

@@ -34,7 +34,7 @@ export interface UpdateRegisters {
   history?: readonly (DeviceTensor | null)[];
 }
 
-/** Which normals a sample draws: a point of the counter-based random stream. */
+/** Point of the counter-based random stream at which a sample draws normal numbers. */
 export interface NoiseStream {
   /** Seed of the run, an integer from 0 or a bigint below 2^64. */
   seed: number | bigint;
@@ -42,7 +42,7 @@ export interface NoiseStream {
   sampleIndex: number;
   /** Index of the record that draws. */
   record: number;
-  /** Which draw of the record, from 0. */
+  /** Index of the draw in the record, from 0. */
   draw: number;
 }
 
@@ -109,7 +109,7 @@ function checkRegisters(registers: UpdateRegisters): void {
 }
 
 /**
- * A fused update from binary records, one per sample.
+ * Runs a fused update from binary records, one per sample.
  *
  * @internal
  */
@@ -129,13 +129,14 @@ export async function packedUpdate(
 }
 
 /**
- * The fused update every sampler of this package is made of, for samplers of your own: see {@link StepRecord} for its
- * arithmetic. The network's outputs have to be in `registers.out` and `registers.head` already.
+ * Runs one fused update, which every sampler of this package is made of, for samplers of your own; see
+ * {@link StepRecord} for its arithmetic. The network's outputs have to be in `registers.out` and `registers.head`
+ * already.
  *
- * @param record - One record for all samples, or one per sample of the batch (the first size of `x`). A record that stores a
- * prediction (`store` with a coefficient that is not 0) writes `history[slot]` when that register is given.
- * @param streams - Per sample, where noise is drawn; by default stream 0 of each sample with seed 0.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` when the arguments do not fit.
+ * @param record - One record for all samples, or one per sample of the batch (the first size of `x`). A record that
+ * stores a prediction (`store` with a coefficient that is not 0) writes `history[slot]` when that register is given.
+ * @param streams - Point of the random stream per sample. Default: stream 0 of each sample with seed 0.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` if the arguments do not fit.
  *
  * @example
  * ```ts

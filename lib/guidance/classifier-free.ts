@@ -17,24 +17,26 @@ import { packRecord } from '../program/pack.js';
 
 /** Classifier-free guidance of a run (Ho & Salimans 2022): out = unconditional + weight (conditional - unconditional). */
 export interface Guidance {
-  /** One weight per sample; 1: the conditional prediction alone, 0: the unconditional one. The second output is that of the
-   * conditional evaluation, but for a weight of 0. */
+  /**
+   * Weight per sample; 1: the conditional prediction alone, 0: the unconditional one. The second output is the
+   * conditional one, except for a weight of 0.
+   */
   weights: Float32Array;
   /** The label of the unconditional evaluation; -1: no label, the embedding's row of zeros. */
   unconditionalLabel: number;
 }
 
-/** Whether a sample with this weight takes two evaluations. */
+/** True if a sample with this weight takes two evaluations. */
 export function isGuided(weight: number): boolean {
   return weight !== 0 && weight !== 1;
 }
 
-/** The rows of an evaluation that a sample with this weight takes. */
+/** Number of rows in an evaluation that a sample with this weight takes. */
 export function rowsOfWeight(weight: number): 1 | 2 {
   return isGuided(weight) ? 2 : 1;
 }
 
-/** unconditional + weight (conditional - unconditional) as a packed record: x is the conditional prediction, out the unconditional one. */
+/** Packs unconditional + weight (conditional - unconditional) as a record: x is the conditional prediction, out the unconditional one. */
 export function guidanceRecord(weight: number): Uint8Array {
   return packRecord(stepRecord({ time: 0, x: linear({ x: weight, out: 1 - weight }) }), false);
 }
@@ -46,11 +48,11 @@ export interface GuidanceOptions {
    * prediction alone, 0 the unconditional one. Other weights evaluate the network twice per sample, in one batch.
    */
   guidance?: number | ArrayLike<number> | undefined;
-  /** The label that stands for no class; null: none at all, the default of EDM networks. Default of others: the last class. */
+  /** Label that stands for no class; null: none at all, the default of EDM networks. Default of others: the last class. */
   unconditionalLabel?: number | null | undefined;
 }
 
-/** The facts of {@link GuidanceOptions}. */
+/** Facts about each option of {@link GuidanceOptions}. */
 export const guidanceOptionFacts = {
   guidance: {
     kind: numberOrNumbers,
@@ -67,10 +69,10 @@ export const guidanceOptionFacts = {
 } as const satisfies OptionFacts<GuidanceOptions>;
 
 /**
- * The checked guidance of `count` samples; null where no sample has any.
+ * Checks the guidance of `count` samples; returns null if no sample is guided.
  *
- * @param standard - The label that stands for no class where none is given; null: none at all.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @param standard - Default of the label that stands for no class; null: none at all.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export function checkedGuidance(
   { guidance = guidanceOptionFacts.guidance.standard, unconditionalLabel }: GuidanceOptions,
@@ -104,7 +106,7 @@ export function checkedGuidance(
   return { weights, unconditionalLabel: label };
 }
 
-/** Options of {@link guidedRows}: those of a run that its classifier-free guidance depends on. */
+/** Options of {@link guidedRows}: those of a run that affect its classifier-free guidance. */
 export interface GuidedRowsOptions extends GuidanceOptions {
   /** Number of samples. Default 1. */
   count?: number | undefined;
@@ -120,31 +122,31 @@ function rowsOf(guidance: Guidance | null, count: number): number {
 }
 
 /**
- * The rows of every evaluation of a network in a run with classifier-free guidance: two of a sample that is guided, one of any other.
- * What is wrong with the guidance is known without running it.
+ * Counts the rows of every evaluation of a network in a run with classifier-free guidance: two per guided sample, one
+ * per other sample. Checks the guidance without a run.
  *
- * @param network - The network as far as it matters, e.g. `model.unet.info`: its number of classes, 0 where it takes no labels.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, as `model.run` does.
+ * @param network - The number of classes of the network, 0 if it takes no labels, e.g. `model.unet.info`.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, as `model.run` does.
  */
 export function guidedRows(network: Pick<NetworkInfo, 'classes'>, options: GuidedRowsOptions = {}): number {
   requireObject('the network', network);
   requireKind('classes', network.classes, integerFrom(0));
   checkOptions('guidedRows', options, guidedRowsKinds);
   const { count = 1, guidance = guidanceOptionFacts.guidance.standard } = options;
-  // One weight for all samples is not written down for each of them: there may be any number.
+  // A single weight is not copied for every sample, as there may be any number of samples.
   if (typeof guidance === 'number') return count * rowsOf(checkedGuidance(options, network, 1), 1);
   return rowsOf(checkedGuidance(options, network, count), count);
 }
 
 /**
- * Whether a run with these weights of classifier-free guidance takes an `unconditionalLabel`: one of them is other than 1.
+ * Tells whether a run with these weights of classifier-free guidance takes an `unconditionalLabel`: not if all are 1.
  *
  * @param guidance - One weight for all samples, or one per sample.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no weight.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a value that is no weight.
  */
 export function takesUnconditionalLabel(guidance: number | ArrayLike<number>): boolean {
   requireKind('guidance', guidance, numberOrNumbers);
   const count = typeof guidance === 'number' ? 1 : guidance.length;
-  // It only matters that the network has classes, not how many.
+  // The check needs only that the network has classes, not how many.
   return checkedGuidance({ guidance }, { classes: 1 }, count) !== null;
 }

@@ -13,16 +13,16 @@ import { withNativeSource, type Guide } from './guide.js';
 /** Options of {@link Classifier.load}. */
 export interface ClassifierLoadOptions extends Omit<DeviceOptions, 'device'> {
   /**
-   * A device by name, as {@link DeviceOptions} says, which the classifier opens and closes; or one that is open already, such as that of
-   * the model that it is to guide. Then there are no other options of devices.
+   * Device by name, as in {@link DeviceOptions}, which the classifier opens and closes; or an open one, such as that of
+   * the model that it will guide. An open device excludes the other options of devices.
    */
   device?: string | Device | undefined;
   /**
-   * What a checkpoint file is: a JSON or YAML file (`{ family: 'openai-classifier', … }` with the original's own options), or the name
-   * of a preset such as `classifier-imagenet64`. Folders say it themselves.
+   * Configuration of a checkpoint file: a JSON or YAML file (`{ family: 'openai-classifier', … }` with the original's
+   * own options), or the name of a preset such as `classifier-imagenet64`. Folders contain their own configuration.
    */
   config?: string | undefined;
-  /** Aborts loading before the next weight. */
+  /** Signal that aborts loading before the next weight. */
   signal?: AbortSignal | undefined;
 }
 
@@ -35,9 +35,9 @@ const loadOptionKinds: OptionKinds<ClassifierLoadOptions> = {
 
 /** Options of {@link Classifier.guide}. */
 export interface ClassifierGuideOptions {
-  /** A class for all samples, or one for each. */
+  /** Class label for all samples, or one for each. */
   labels: number | ArrayLike<number>;
-  /** What the gradient is multiplied by. Default 1; published: 1 at 64 and 256 pixels a side, 0.5 at 128, 4 at 512, all class-conditional, 10 for the unconditional network at 256. */
+  /** Factor of the gradient. Default 1; published: 1 at 64 and 256 pixels a side, 0.5 at 128, 4 at 512, all class-conditional, 10 for the unconditional network at 256. */
   scale?: number | undefined;
 }
 
@@ -46,7 +46,7 @@ const guideOptionKinds: OptionKinds<ClassifierGuideOptions> = {
   scale: kinds.number,
 };
 
-/** Of one sample: the logarithm of every class's probability. @internal */
+/** Computes the logarithm of every class's probability for one sample. @internal */
 export function logSoftmax(logits: ArrayLike<number>): Float64Array {
   const given = Float64Array.from(logits);
   const largest = given.reduce((most, logit) => Math.max(most, logit), -Infinity);
@@ -55,19 +55,19 @@ export function logSoftmax(logits: ArrayLike<number>): Float64Array {
 }
 
 /**
- * A noise-conditional classifier on a device: it tells the class of an image that is not free of noise yet, and how a noisy image has to
- * change to be more of a class. Close it when done.
+ * Classifier of noisy images, on a device: it tells the class of an image that still has noise, and how a noisy image
+ * has to change to be more of a class. Close it when done.
  */
 export class Classifier {
-  /** The device it is on; it closes it if it has opened it. */
+  /** Device of the classifier, which closes the device if it has opened it. */
   readonly device: Device;
   /** Number of classes K. */
   readonly classes: number;
-  /** [C, H, W] of one image. */
+  /** Shape [C, H, W] of one image. */
   readonly sampleShape: readonly [channels: number, height: number, width: number];
-  /** The noise schedule that it was trained with. */
+  /** Noise schedule that it was trained with. */
   readonly schedule: NoiseSchedule;
-  /** The values of black and white in its images. */
+  /** Values of black and white in its images. */
   readonly range: PixelRange;
   readonly #network: Network;
   readonly #ownsDevice: boolean;
@@ -108,12 +108,12 @@ export class Classifier {
   }
 
   /**
-   * One evaluation.
+   * Evaluates the classifier once.
    *
    * @param x - Noisy images [N, C, H, W], row-major; N follows from the number of elements.
-   * @param t - The network's time, one for all images or one each; n - 1 of the noise schedule's step n.
+   * @param t - The network's time, one for all images or one each; n - 1 for step n of the noise schedule.
    * @returns Logits [N, K]: logarithms of the classes' probabilities, up to a constant of each image.
-   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` when an argument does not fit the classifier.
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` if an argument does not fit the classifier.
    *
    * @example
    * ```ts
@@ -126,15 +126,15 @@ export class Classifier {
   }
 
   /**
-   * The gradient of log p(label | x, t) by x: what guides a sampler towards a class. Each image's is its own. The network that computes it
-   * is made at the first call, with a second set of packed weights.
+   * Computes the gradient of log p(label | x, t) by x, which guides a sampler towards a class; each image has its own.
+   * The network for it is made at the first call, with a second set of packed weights.
    *
    * @param x - Noisy images [N, C, H, W], row-major.
    * @param t - The network's time, one for all images or one each.
-   * @param labels - A class for all images, or one each.
-   * @returns [N, C, H, W].
-   * @throws {@link DpmError} as {@link Classifier.logits} does, and for labels that are none of the classes; `ERR_DPM_UNSUPPORTED` on a
-   * device that has no derivatives.
+   * @param labels - Class labels, one for all images or one each.
+   * @returns The gradient, [N, C, H, W].
+   * @throws {@link DpmError} The errors of {@link Classifier.logits}; `ERR_DPM_ARGUMENT` for labels outside the
+   * classes; `ERR_DPM_UNSUPPORTED` on a device that has no derivatives.
    *
    * @example
    * ```ts
@@ -153,10 +153,11 @@ export class Classifier {
   }
 
   /**
-   * What guides samples of a diffusion model towards classes (Dhariwal & Nichol 2021): `scale` times {@link Classifier.gradient}, for the option
-   * `guides`.
+   * Makes a guide of a diffusion model towards classes (Dhariwal & Nichol 2021), for the option `guides`: `scale` times
+   * {@link Classifier.gradient}.
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong. While it guides, the errors of {@link Classifier.gradient}.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option. The guide: those of
+   * {@link Classifier.gradient}.
    *
    * @example
    * ```ts
@@ -184,7 +185,7 @@ export class Classifier {
     });
   }
 
-  /** The classes of some samples, of one for all or one for each. */
+  /** Lists the classes of some samples, from one for all or one for each. */
   #labelsOf(labels: number | readonly number[], first: number, count: number): Int32Array {
     if (typeof labels !== 'number' && labels.length < first + count) {
       throw new DpmError(
@@ -200,7 +201,7 @@ export class Classifier {
     return checkedLabels(this.classes, given, count) ?? new Int32Array(count);
   }
 
-  /** The network of what its middle block gives, [N, C', H', W']; loaded when it is first needed. @internal */
+  /** Loads, when first needed, the network of the middle block's output, [N, C', H', W']. @internal */
   async features(): Promise<Network> {
     if (this.#isClosed) throw new DpmError('ERR_DPM_CLOSED', 'the classifier is closed');
     if (this.#features === undefined) {

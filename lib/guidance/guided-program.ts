@@ -4,8 +4,8 @@ import type { StepRecord } from '../program/record.js';
 import { hasVarianceForGuide } from '../program/validate.js';
 
 /**
- * What a guide's gradient g moves: `score`, the score that the network gives, and with it every prediction (eps - sigma g); `mean`, the mean of
- * a step by the variance of its noise times g (Dhariwal & Nichol 2021, algorithms 2 and 1).
+ * Target of a guide's gradient g: `score`, the score that the network gives, and with it every prediction (eps - sigma
+ * g); `mean`, the mean of a step by the variance of its noise times g (Dhariwal & Nichol 2021, algorithms 2 and 1).
  */
 export type GuideForm = 'mean' | 'score';
 
@@ -13,15 +13,16 @@ export type GuideForm = 'mean' | 'score';
 export const guideForms: readonly GuideForm[] = ['mean', 'score'];
 
 /**
- * What a gradient at the state adds to the network's output, per unit of it, at a network's time and for what a program takes the output
- * for.
+ * Function that computes the change of the network's output per unit of a gradient at the state, for a network's time
+ * and a meaning of the output.
  */
 export type OutputShift = (networkTime: number, prediction: string | undefined) => number;
 
 function scoreGuided({ records, prediction: predicts }: StepProgram, outputShift: OutputShift): StepRecord[] {
   let shift = 0;
   return records.map((record) => {
-    // Records that evaluate nothing use the last outputs again. A gradient at the network's input is one at the state over `inputScale`.
+    // Records without evaluation reuse the last outputs. A gradient at the network's input is one at the state over
+    // `inputScale`.
     if (record.evaluate) shift = record.inputScale * outputShift(record.time, predicts);
     const { prediction, store, x, y } = record;
     const guide = {
@@ -42,9 +43,9 @@ function meanGuided(records: readonly StepRecord[]): StepRecord[] {
 }
 
 /**
- * A program whose records take a guide's gradient of ln p at the network's input.
+ * Makes a program whose records apply a guide's gradient of ln p at the network's input.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for the form `mean` of a program that adds no noise.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for the form `mean` and a program that adds no noise.
  */
 export function guidedProgram(program: StepProgram, form: GuideForm, outputShift: OutputShift): StepProgram {
   if (form === 'score') return { ...program, records: scoreGuided(program, outputShift) };

@@ -29,10 +29,7 @@ export interface HostRun {
   onPreview?: ((evaluation: number, states: Float32Array) => void) | undefined;
 }
 
-/**
- * Number of terms that one fused update takes beside its target: `y` and the history slots above 0. A target's own slot
- * is computed anew.
- */
+/** Number of terms of one fused update beside its target: `y` and the history slots above 0; its own slot is new. */
 const TERMS_PER_UPDATE = MAX_HISTORY;
 
 const reductions: readonly Reduction[] = ['sum', 'sum-squares', 'dot', 'max-abs'];

@@ -88,8 +88,8 @@ function guidedNetwork({ work, network, model, options }: ResolvedRun): { progra
  * Builds the arguments of the native loop for a run whose guides it can compute itself: classifiers on the network's
  * device. Returns null if a guide is a function of the caller, or if the states are constrained.
  *
- * @throws {@link DpmError} for the same reasons as {@link guidedByFunctions}; `ERR_DPM_TENSOR_SHAPE` for a guide for
- * images of another size.
+ * @throws {@link DpmError} The errors of {@link guidedByFunctions}; `ERR_DPM_TENSOR_SHAPE` for a guide of another image
+ * size.
  */
 export async function nativeGuides(run: ResolvedRun): Promise<{ program: StepProgram; guides: NativeGuide[] } | null> {
   const { options, model, place, count } = run;

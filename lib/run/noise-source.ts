@@ -6,11 +6,11 @@ import { requireFinite } from './finite.js';
 export type NoiseOption = Float32Array | readonly Float32Array[];
 
 /**
- * Copies explicit noise into one array of a known number of slices, so that later changes of the caller's arrays have
- * no effect.
+ * Copies explicit noise into one array of a known number of slices; later changes of the caller's arrays have no
+ * effect.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for slices of another size, `ERR_DPM_ARGUMENT` for numbers that are
- * not finite.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for slices of another size, `ERR_DPM_ARGUMENT` for numbers not
+ * finite.
  */
 export function flattenNoise(noise: NoiseOption, sliceElements: number): Float32Array {
   const whole = isFloat32Array(noise);

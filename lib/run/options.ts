@@ -67,17 +67,11 @@ export interface RunOptions extends GuidanceOptions {
    * (`score`). Default `mean` for samplers of the reverse Markov chain, `score` for others.
    */
   guideForm?: GuideForm | undefined;
-  /**
-   * Function that replaces the states after every record, e.g. to hold parts of images or frequencies to those of other
-   * images.
-   */
+  /** Function that replaces the states after every record, e.g. to keep parts of images or frequencies. */
   constrain?: Constraint | undefined;
   /** Signal that aborts the run before its next evaluation. */
   signal?: AbortSignal | undefined;
-  /**
-   * Function that receives the number of finished records and of all records, over all samples; with an adaptive
-   * sampler, the percentage of the way through time.
-   */
+  /** Function that receives finished and total numbers of records; of adaptive samplers, per cent of the time. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 

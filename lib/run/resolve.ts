@@ -163,10 +163,7 @@ function labelsOf(
   return new Int32Array(count).fill(at(network.labels([labels], 1) ?? [], 0));
 }
 
-/**
- * Checks initial states. @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if they have another number of elements,
- * `ERR_DPM_ARGUMENT` if they are not finite.
- */
+/** Checks initial states. @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or, if not finite, `ERR_DPM_ARGUMENT`. */
 export function requireInit({ init }: RunOptions, count: number, sampleShape: readonly number[]): void {
   if (init === undefined) return;
   requireFinite('init', init);

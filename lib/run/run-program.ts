@@ -145,10 +145,9 @@ async function runOnDevice(program: Program, device: Device, options: RunProgram
  * Runs a program with a model written in JavaScript; the update of every step runs natively.
  *
  * @returns The final states, of the given shape.
- * @throws {@link DpmError} `ERR_DPM_ABORTED` if the run is aborted (the signal's reason is the `cause`),
- * `ERR_DPM_TENSOR_SHAPE` if an array does not fit the shape, `ERR_DPM_NOT_FINITE` if final states are infinite or not a
- * number, `ERR_DPM_ARGUMENT` if the model returns anything but arrays of numbers. Errors that `model`, `correct` and
- * `onProgress` throw pass unchanged.
+ * @throws {@link DpmError} `ERR_DPM_ABORTED` if aborted (the signal's reason is the `cause`), `ERR_DPM_TENSOR_SHAPE` if
+ * an array does not fit the shape, `ERR_DPM_NOT_FINITE` if final states are not finite, `ERR_DPM_ARGUMENT` if the model
+ * returns anything but arrays of numbers. Errors of `model`, `correct` and `onProgress` pass unchanged.
  *
  * @example
  * ```ts

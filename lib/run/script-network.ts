@@ -17,8 +17,7 @@ import { askingBatch, ownBatchSize, runInOwnBatch } from './own-batch.js';
 import type { RunNetwork } from './resolve.js';
 
 /**
- * Predicts for samples at individual times. Samplers of a second output and adaptive samplers call it at the same time
- * as the batch.
+ * Predicts for samples at individual times. Samplers of a second output and adaptive ones call it beside the batch.
  *
  * @param x - States, [rows, …], row-major.
  * @param t - Numbers that would enter a time embedding, one per row.

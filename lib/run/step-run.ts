@@ -5,10 +5,7 @@ import type { NativeGuide, NativeRunRequest, NativeRunResult } from '../engine/b
 import type { StepProgram } from '../program/program.js';
 import { nativeRequest, type StepRunOptions } from './request.js';
 
-/**
- * Runner for the programs of a request (a network, a batch or a function), and packer of the programs. Its errors reach
- * the caller unchanged.
- */
+/** Runner (network, batch or function) and packer of a request's programs; its errors reach the caller unchanged. */
 export interface StepRunner<R extends NativeRunResult = NativeRunResult> {
   run(request: NativeRunRequest): Promise<R>;
   readonly pack?: ((program: StepProgram) => Uint8Array) | undefined;

@@ -83,10 +83,7 @@ function partsOf(model: RunModel, programs: readonly Program[], count: number, o
   };
 }
 
-/**
- * Runs consecutive samples; begins the next run before the result of the last one is read. `left` is aborted at the
- * end.
- */
+/** Runs consecutive samples, the next before the last result is read; `left` is aborted at the end. */
 async function* runsOf(
   model: RunModel,
   part: Part,
