@@ -1,19 +1,19 @@
 import { DpmError } from '../base/errors.js';
 import type { Block, Resampling } from './description.js';
 
-/** What all blocks of one network have in common. */
+/** Properties that all blocks of one network share. */
 export interface BlockStyle {
-  /** Named in errors, e.g. the configuration's path. */
+  /** Name of the source in errors, e.g. the configuration's path. */
   source: string;
-  /** Groups of the norms of a map. */
+  /** Number of groups of a map's norms. */
   groups: (channels: number) => number;
   epsilon: number;
   timeMode: 'add' | 'scale-shift';
-  /** What residual blocks and attentions multiply their sums by. */
+  /** Factor of the sums of residual blocks and attentions. */
   scale: number;
 }
 
-/** The blocks of a network in the order they run, and the widths of the maps between them. */
+/** Blocks of a network in the order they run, and the widths of the maps between them. */
 export class BlockList {
   readonly blocks: Block[] = [];
   readonly #skips: number[] = [];
@@ -27,7 +27,7 @@ export class BlockList {
     this.push();
   }
 
-  /** Channels of the current map. */
+  /** Number of channels of the current map. */
   get channels(): number {
     return this.#channels;
   }
@@ -44,7 +44,7 @@ export class BlockList {
     this.#channels += skip;
   }
 
-  /** `shortcut`: a convolution on it even where the widths are equal. */
+  /** Adds a residual block. `shortcut`: a convolution on it even if the widths are equal. */
   residual(name: string, to: number, resample: 'none' | Resampling = 'none', shortcut = false): void {
     const { epsilon, timeMode, scale } = this.style;
     const from = this.#channels;
@@ -100,7 +100,7 @@ export class BlockList {
     this.blocks.push({ kind: 'image-resample', method });
   }
 
-  /** `from`: channels of the image. */
+  /** Adds the image to the map. `from`: channels of the image. */
   imageCombine(name: string, from: number, method: 'sum' | 'concat'): void {
     this.blocks.push({ kind: 'image-combine', name, from, channels: this.#channels, method });
     if (method === 'concat') this.#channels *= 2;
@@ -110,7 +110,7 @@ export class BlockList {
     this.blocks.push({ kind: 'image-residual', name, from, channels: this.#channels, fir, scale });
   }
 
-  /** `to`: channels of the result. */
+  /** Adds the map to the result. `to`: channels of the result. */
   resultAdd(norm: string, name: string, to: number): void {
     const channels = this.#channels;
     const { epsilon } = this.style;
@@ -133,5 +133,5 @@ export class BlockList {
   }
 }
 
-/** min(C / 4, 32) groups, as NCSN++ and EDM have. */
+/** Number of groups min(C / 4, 32), as NCSN++ and EDM have. */
 export const quarterGroups = (channels: number): number => Math.min(Math.floor(channels / 4), 32);

@@ -2,13 +2,13 @@ import { at, elementCount } from '../base/arrays.js';
 import type { Graph } from './graph.js';
 import type { GraphNode } from './operation.js';
 
-/** The weights a network needs, with their shapes, by canonical name in the order of evaluation. */
+/** Lists the weights a network needs, with their shapes, by canonical name in the order of evaluation. */
 export function requiredTensors({ constants }: Graph): Map<string, number[]> {
   const weights = constants.filter(({ values }) => values === undefined);
   return new Map(weights.map(({ name, shape }) => [name, [...shape]]));
 }
 
-/** Number of parameters of a network. */
+/** Counts the parameters of a network. */
 export function parameterCount(graph: Graph): number {
   return [...requiredTensors(graph).values()].reduce((sum, shape) => sum + elementCount(shape), 0);
 }
@@ -30,7 +30,7 @@ function nodeCost({ values }: Graph, node: GraphNode): number {
   }
 }
 
-/** Multiply-adds of convolutions, linear layers and attention in one evaluation of one image. */
+/** Counts the multiply-adds of convolutions, linear layers and attention in one evaluation of one image. */
 export function multiplyAdds(graph: Graph): number {
   return graph.nodes.reduce((sum, node) => sum + nodeCost(graph, node), 0);
 }

@@ -2,14 +2,14 @@ import { DpmError } from '../base/errors.js';
 import type { Extents, GraphConstant, GraphNode, GraphValue, Operation } from './operation.js';
 import { inferShape, requireExtents } from './shapes.js';
 
-/** A network: nodes over values, each after those it reads. */
+/** Graph of a network: nodes over values, each after those it reads. */
 export interface Graph {
   readonly values: readonly GraphValue[];
   readonly nodes: readonly GraphNode[];
   readonly constants: readonly GraphConstant[];
 }
 
-/** What a node reads beside its inputs. */
+/** Constants that a node reads beside its inputs. */
 export interface NodeConstants {
   readonly weights?: readonly number[];
   readonly biases?: readonly number[];
@@ -23,9 +23,9 @@ export class GraphBuilder {
   readonly #constantOf = new Map<string, number>();
 
   /**
-   * An input of the network.
+   * Adds an input of the network.
    *
-   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when it is empty or too large to count.
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if it is empty or too large to count.
    */
   input(binding: string, extents: Extents): number {
     requireExtents(`input '${binding}'`, extents);
@@ -33,18 +33,18 @@ export class GraphBuilder {
     return this.#values.length - 1;
   }
 
-  /** A weight; the same name again is the same weight. */
+  /** Adds a weight; the same name again is the same weight. */
   constant(name: string, shape: readonly number[]): number {
     return this.#constantOf.get(name) ?? this.#addConstant({ name, shape });
   }
 
-  /** A constant that no checkpoint has: its elements, row-major. */
+  /** Adds a constant that no checkpoint has: its elements, row-major. */
   given(name: string, shape: readonly number[], values: Float32Array): number {
     return this.#addConstant({ name, shape, values });
   }
 
   /**
-   * The result of one operation.
+   * Adds an operation and returns its result.
    *
    * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose inputs or weights do not fit.
    */
@@ -62,7 +62,7 @@ export class GraphBuilder {
     return output;
   }
 
-  /** A value that was made before. */
+  /** Returns a value that was made before. */
   value(index: number): GraphValue {
     const value = this.#values[index];
     if (value === undefined) throw new DpmError('ERR_DPM_INTERNAL', `the graph has no value ${index}`);
@@ -91,13 +91,13 @@ export class GraphBuilder {
   }
 }
 
-/** A value with the bias `<name>.bias` on every channel. */
+/** Adds the bias `<name>.bias` to every channel of a value. */
 export function biased(graph: GraphBuilder, name: string, product: number): number {
   const biases = [graph.constant(`${name}.bias`, [graph.value(product).channels])];
   return graph.add({ op: 'bias' }, `${name}.bias`, [product], { biases });
 }
 
-/** A linear layer on every pixel, its weight [to, from]. */
+/** Adds a linear layer on every pixel, its weight [to, from]. */
 export function linear(graph: GraphBuilder, name: string, input: number, to: number): number {
   const weights = [graph.constant(`${name}.weight`, [to, graph.value(input).channels])];
   const operation = { op: 'convolution', kernel: 1, stride: 1, padBefore: 0, padAfter: 0 } as const;

@@ -7,13 +7,13 @@ export interface Extents {
 
 /** A map of one row, channels x height x width; a vector is channels x 1 x 1. */
 export interface GraphValue extends Extents {
-  /** The name of an input or output of the network under which a caller binds it; null: inside the network. */
+  /** Name under which a caller binds an input or output of the network; null: inside the network. */
   readonly binding: string | null;
 }
 
-/** What a node computes, with the attributes of that operation alone. */
+/** Operation of a node, with its own attributes. */
 export type Operation =
-  /** (time or label) -> sinusoids, sin(f t) and cos(f t); with a weight W of angles 2 pi W t, of the time or its logarithm. */
+  /** Sinusoids: (time or label) -> sin(f t) and cos(f t); with a weight W angles 2 pi W t, of the time or its logarithm. */
   | {
       readonly op: 'time_embedding';
       readonly length: number;
@@ -22,9 +22,9 @@ export type Operation =
       readonly order: 'sin-cos' | 'cos-sin';
       readonly logarithmic: boolean;
     }
-  /** (label or truncated time) -> row of the table in the weight; zero where it has none. */
+  /** Row: (label or truncated time) -> row of the table in the weight; zero if it has none. */
   | { readonly op: 'embedding' }
-  /** (map) -> product with the weight, a cross-correlation; `padBefore` above and to the left. */
+  /** Convolution: (map) -> product with the weight, a cross-correlation; `padBefore` above and to the left. */
   | {
       readonly op: 'convolution';
       readonly kernel: number;
@@ -33,22 +33,22 @@ export type Operation =
       readonly padAfter: number;
     }
   | { readonly op: 'group_norm'; readonly groups: number; readonly epsilon: number }
-  /** (q, k, v) -> map. */
+  /** Attention: (q, k, v) -> map. */
   | { readonly op: 'attention'; readonly heads: number }
   /** `bias` adds its bias, `channel_add` (map, vector) a vector; `scale_shift` (map, vector of 2C) is map (1 + v) + w. */
   | { readonly op: 'bias' | 'channel_add' | 'scale_shift' | 'silu' | 'add' | 'concat' }
-  /** Twice the size by repetition or the filter [1,3,3,1], half by means of 2 x 2 or that filter. */
+  /** Resampling: twice the size by repetition or the filter [1,3,3,1], half by 2 x 2 means or that filter. */
   | { readonly op: 'upsample' | 'average_pool' | 'fir_upsample' }
   | { readonly op: 'fir_downsample'; readonly padding: number }
-  /** A function of every element; SiLU is an operation of its own, which devices fuse. */
+  /** Function of every element; SiLU is an operation of its own, which devices fuse. */
   | { readonly op: 'activation'; readonly kind: 'mish' | 'gelu' | 'relu' }
-  /** A range of channels as a map of as many pixels. */
+  /** View of a range of channels as a map of as many pixels. */
   | ({ readonly op: 'view'; readonly first: number } & Extents)
-  /** A map B^T with the weights A [H', H] and B [W', W]: means, broadcasts, selections, filters. */
+  /** Product A map B^T with the weights A [H', H] and B [W', W]: means, broadcasts, selections, filters. */
   | { readonly op: 'separable' }
-  /** Adds its bias, [C, H W]. */
+  /** Position: adds its bias, [C, H W]. */
   | { readonly op: 'position' }
-  /** scale * map + shift. */
+  /** Affine function scale * map + shift. */
   | { readonly op: 'affine'; readonly scale: number; readonly shift: number };
 
 /** One operation over values; weights and biases are indices of constants. */
@@ -64,6 +64,6 @@ export type GraphNode = Operation & {
 export interface GraphConstant {
   readonly name: string;
   readonly shape: readonly number[];
-  /** Its elements, where it is no weight of a checkpoint but known beforehand. */
+  /** Elements of a constant that is known beforehand and no weight of a checkpoint. */
   readonly values?: Float32Array;
 }

@@ -1,12 +1,12 @@
 import type { UNetDescription } from './description.js';
 import { linear, type GraphBuilder } from './graph.js';
 
-/** Rows of `columns` elements. */
+/** Makes a matrix of rows of `columns` elements. */
 function matrix(rows: number, columns: number, element: (row: number, column: number) => number): Float32Array {
   return Float32Array.from({ length: rows * columns }, (_, i) => element(Math.floor(i / columns), i % columns));
 }
 
-/** The mean of every row of pixels, then of these. */
+/** Computes the mean of every row of pixels, then of these. */
 function mean(graph: GraphBuilder, features: number): number {
   const { height, width } = graph.value(features);
   const weights = (['rows', 'columns'] as const).map((axis) => {
@@ -16,14 +16,14 @@ function mean(graph: GraphBuilder, features: number): number {
   return graph.add({ op: 'separable' }, 'pool.mean', [features], { weights });
 }
 
-/** A matrix on a single row of pixels. */
+/** Applies a matrix to a single row of pixels. */
 function alongRow(graph: GraphBuilder, name: string, input: number, rows: number, values: Float32Array): number {
   const one = graph.given(`${name}.rows`, [1, 1], Float32Array.of(1));
   const weights = [one, graph.given(`${name}.columns`, [rows, graph.value(input).width], values)];
   return graph.add({ op: 'separable' }, name, [input], { weights });
 }
 
-/** What the mean of all pixels, in front of them as one more, is told by attention. */
+/** Computes attention from the mean of all pixels, which precedes them as one more pixel. */
 function attention(graph: GraphBuilder, features: number, heads: number, outputs: number): number {
   const { channels, height, width } = graph.value(features);
   const pixels = height * width;
@@ -40,10 +40,10 @@ function attention(graph: GraphBuilder, features: number, heads: number, outputs
 }
 
 /**
- * The logits of a classifier, `outputs` channels of one pixel.
+ * Computes the logits of a classifier, `outputs` channels of one pixel.
  *
- * @param features - The map behind the output norm and its SiLU.
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` where the heads do not divide the map's channels.
+ * @param features - The map after the output norm and its SiLU.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if the heads do not divide the map's channels.
  */
 export function pooled(
   graph: GraphBuilder,

@@ -1,7 +1,7 @@
 import { DpmError } from '../base/errors.js';
 import type { Extents, GraphConstant, Operation } from './operation.js';
 
-// Those of native/graph, which refuses the same.
+// Limits of native/graph, which refuses the same.
 const mostChannels = 2 ** 24;
 const largestSide = 65_536;
 const mostElements = 2 ** 31 - 1;
@@ -10,7 +10,7 @@ function mismatch(name: string, problem: string): DpmError {
   return new DpmError('ERR_DPM_TENSOR_SHAPE', `${name}: ${problem}`);
 }
 
-/** @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when a value is empty or too large to count. */
+/** Checks sizes. @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if a value is empty or too large to count. */
 export function requireExtents(name: string, extents: Extents): void {
   const { channels, height, width } = extents;
   const isSize = (size: number, most: number): boolean => Number.isInteger(size) && size >= 1 && size <= most;
@@ -67,7 +67,7 @@ function halved(name: string, map: Extents, lost: number): Extents {
   return { channels: map.channels, height: map.height / 2 - lost, width: map.width / 2 - lost };
 }
 
-/** Rows of the matrix of one axis, whose columns are `side`. */
+/** Counts the rows of the matrix of one axis, whose columns are `side`. */
 function resampledSide(name: string, matrix: GraphConstant | undefined, side: number): number {
   const [to = 0, from] = matrix?.shape ?? [];
   if (matrix?.shape.length === 2 && from === side) return to;
@@ -135,7 +135,7 @@ function infer(
 }
 
 /**
- * The shape of an operation's result.
+ * Infers the shape of an operation's result.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose inputs or weights do not fit.
  */

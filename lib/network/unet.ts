@@ -18,9 +18,9 @@ class UNetCompiler {
   readonly #description: UNetDescription;
   readonly #graph = new GraphBuilder();
   readonly #skips: number[] = [];
-  /** The embedding as the residual blocks of each activation project it. */
+  /** Embedding for each activation, as the residual blocks project it. */
   readonly #embeddings = new Map<Activation, number>();
-  /** What the image is before anything became of it: its readers lay the network's own input out themselves. */
+  /** Image before any change: its readers convert the layout of the network's own input themselves. */
   readonly #plainImage: number | null;
   #image: number;
   #current: number;
@@ -59,7 +59,7 @@ class UNetCompiler {
     return this.#biased(name, this.#graph.add(operation, name, [input], { weights }));
   }
 
-  /** A 1x1 convolution, or a linear layer, whose weight has no sides. */
+  /** Adds a 1x1 convolution, or a linear layer, whose weight has no sides. */
   #product(name: string, input: number, to: number, isLinear = true): number {
     if (!isLinear) return this.#convolution(name, input, to, 1, 1, 0, 0);
     return linear(this.#graph, name, input, to);
@@ -128,7 +128,7 @@ class UNetCompiler {
     return this.#product(`${name}.linear_2`, inner, embedding);
   }
 
-  /** Features of the time, or of a label that is embedded like one. */
+  /** Adds features of the time, or of a label that is embedded like one. */
   #features(name: string, input: number): number {
     const { channels, shift, order, fourier = null, rows = null } = this.#description.time;
     if (rows !== null) return this.#row(name, input, 'time_proj.weight', [rows, channels]);
@@ -153,7 +153,9 @@ class UNetCompiler {
     return this.#embeddingMlp('class_embedding', this.#features('class_embedding.features', label));
   }
 
-  /** EDM scales its one-hot labels so that their variance does not depend on the number of classes. */
+  /**
+   * Adds the row of a class; EDM scales its one-hot labels to a variance that is the same for any number of classes.
+   */
   #scaledClassRow(): number {
     const { classes, time } = this.#description;
     const row = this.#classRow(this.#scalar('label'), time.channels);
@@ -196,7 +198,7 @@ class UNetCompiler {
     }
   }
 
-  /** Blocks of the image that goes down beside the map, and of the result that grows on the way up. */
+  /** Adds blocks of the image that goes down beside the map, and of the result that grows on the way up. */
   #addBeside(block: Extract<Block, { kind: `image-${string}` | `result-${string}` }>): void {
     switch (block.kind) {
       case 'image-resample':
@@ -227,7 +229,7 @@ class UNetCompiler {
     this.#current = this.#graph.add({ op: 'concat' }, 'concat', [this.#current, skip]);
   }
 
-  /** The network's input itself is laid out by its reader; as a map it is a copy. */
+  /** Gives the image as a map, a copy; the layout of the network's input itself is converted by its reader. */
   #imageMap(): number {
     if (this.#image === this.#plainImage) this.#image = this.#copy('image', this.#image);
     return this.#image;
@@ -242,8 +244,8 @@ class UNetCompiler {
   }
 
   /**
-   * The image at half the size, in h's channels. Filtering before a convolution of stride 2 is the same as convolving at
-   * full size and filtering down: both are correlations, without zeros between them.
+   * Adds the image at half the size, in h's channels. Filtering before a convolution of stride 2 is the same as
+   * convolving at full size and filtering down: both are correlations, without zeros between them.
    */
   #imageDown({ name, channels, fir }: Extract<Block, { kind: 'image-residual' }>): number {
     const image = this.#imageMap();
@@ -309,7 +311,7 @@ class UNetCompiler {
     const { head, blocks } = this.#description;
     if (head === null) return;
     const { prefix, groups, epsilon } = head;
-    // The extra block is of the network's own kind.
+    // The extra block is of the same style as the network's.
     const own = blocks.find((each) => each.kind === 'residual');
     const block: ResidualBlock = {
       name: `${prefix}.resnet`,
@@ -330,8 +332,9 @@ class UNetCompiler {
 }
 
 /**
- * The graph of a U-Net, or of the half of one that a classifier is: inputs `image` [C, H, W], `time` and, for a class-conditional one, `label`; outputs `output` and, with
- * a head, `head`. Sample for sample it computes what the network's authors do; how it is fused is the device's business.
+ * Builds the graph of a U-Net, or of a classifier, half of one: inputs `image` [C, H, W], `time` and, if
+ * class-conditional, `label`; outputs `output` and, with a head, `head`. It computes the same as the network's authors,
+ * sample for sample; devices fuse it.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose channels or sides do not fit.
  */

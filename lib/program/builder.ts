@@ -31,13 +31,13 @@ const fieldKinds: OptionKinds<StepRecord> = {
 
 /** Options of {@link stepProgram}. */
 export interface StepProgramOptions {
-  /** Length of the ring of predictions; by default as long as the records need. */
+  /** Length of the ring of predictions. Default: the length that the records need. */
   history?: number;
   /** Standard deviation of the initial noise. Default 1. */
   initialScale?: number;
-  /** The second output the records read. Default null: none. */
+  /** Second output that the records read. Default null: none. */
   head?: ProgramHead | null;
-  /** What the records take the network's output for. Default: what the model's schedule says. */
+  /** Meaning of the network's output for the records. Default: that of the model's schedule. */
   prediction?: string | undefined;
 }
 
@@ -49,7 +49,7 @@ const programKinds: OptionKinds<StepProgramOptions> = {
 };
 
 /**
- * A linear update from the coefficients that are not zero.
+ * Makes a linear update from the coefficients that are not zero.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a coefficient of another name.
  */
@@ -59,7 +59,7 @@ export function linear(coefficients: Partial<LinearUpdate>): LinearUpdate {
 }
 
 /**
- * A record from the fields that differ from the plain ones: evaluate, read `x`, no clip, no noise, both registers kept.
+ * Makes a record from fields that differ from the defaults: evaluate, read `x`, no clip, no noise, keep both registers.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a field of another name.
  */
@@ -80,9 +80,9 @@ export function stepRecord(fields: Partial<StepRecord> & Pick<StepRecord, 'time'
 }
 
 /**
- * A checked program.
+ * Makes a checked program.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the records are not a valid program.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if the records are not a valid program.
  */
 export function stepProgram(records: readonly StepRecord[], options: StepProgramOptions = {}): StepProgram {
   checkOptions('stepProgram', options, programKinds);

@@ -64,10 +64,10 @@ class RecordWriter {
   }
 }
 
-/** For every record whether a later one reads the slot that it writes, before another one overwrites it. */
+/** Finds for every record whether a later one reads its slot before another one overwrites it. */
 function readLater(records: readonly StepRecord[]): boolean[] {
   const isRead: boolean[] = [];
-  // Slots that the records behind the one that is looked at read before they write them.
+  // Slots that later records read before they write them.
   const wanted = new Array<boolean>(MAX_HISTORY).fill(false);
   for (let index = records.length - 1; index >= 0; --index) {
     const { store, x, y } = at(records, index);
@@ -82,7 +82,7 @@ function readLater(records: readonly StepRecord[]): boolean[] {
   return isRead;
 }
 
-/** The variance that a record's guide alone reads; undefined where it reads none, or that of the noise. */
+/** Gives the variance that only a record's guide reads; undefined if it reads none, or that of the noise. */
 function varianceOfGuide({ guide, guideVariance, variance }: StepRecord): RecordVariance | undefined {
   return variance.kind === 'none' && guide !== undefined && guide.xVariance !== 0 ? guideVariance : undefined;
 }
@@ -150,9 +150,7 @@ function writeRecord(writer: RecordWriter, record: StepRecord, store: boolean): 
   if (record.y !== null) writer.update(word.y, record.y);
 }
 
-/**
- * One record alone in its binary form. `store`: whether the new prediction is kept in the ring for later records.
- */
+/** Packs one record into its binary form. `store`: true if the ring keeps the new prediction for later records. */
 export function packRecord(record: StepRecord, store: boolean): Uint8Array {
   const bytes = new Uint8Array(RECORD_BYTES);
   writeRecord(new RecordWriter(new DataView(bytes.buffer), 0), record, store);
@@ -160,10 +158,10 @@ export function packRecord(record: StepRecord, store: boolean): Uint8Array {
 }
 
 /**
- * The binary records of a program, {@link RECORD_BYTES} each, little-endian, coefficients rounded to float32 once.
- * A prediction is kept in the ring only when a later record reads it before it is overwritten.
+ * Packs a program into binary records, {@link RECORD_BYTES} each, little-endian, coefficients rounded to float32 once.
+ * A prediction is kept in the ring only if a later record reads it before it is overwritten.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the program is not valid.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if the program is not valid.
  */
 export function packRecords(program: StepProgram): Uint8Array {
   validateProgram(program);

@@ -1,4 +1,4 @@
-/** Registers a record can hold in its history ring at most. */
+/** Maximum number of registers in a record's history ring. */
 export const MAX_HISTORY = 8;
 
 /** Coefficients of one linear combination of registers; an absent history entry counts as 0. */
@@ -13,13 +13,13 @@ export interface LinearUpdate {
   readonly history: readonly number[];
 }
 
-/** How the data prediction is limited before it is used. */
+/** Limit of the data prediction, applied before its use. */
 export type Clip =
   | { readonly kind: 'none' }
   | { readonly kind: 'static'; readonly low: number; readonly high: number }
   /**
-   * Dynamic thresholding (Saharia et al. 2022): `S = min(max(quantile of |x0|, floor), ceiling)`, `x0 <- clamp(x0, -S, S) / S`. Without
-   * a ceiling there is no limit above.
+   * Dynamic thresholding (Saharia et al. 2022): `S = min(max(quantile of |x0|, floor), ceiling)`, `x0 <- clamp(x0, -S,
+   * S) / S`. Without a ceiling there is no upper limit.
    */
   | { readonly kind: 'dynamic'; readonly quantile: number; readonly floor: number; readonly ceiling?: number };
 
@@ -58,31 +58,31 @@ export type RecordVariance =
  * ```
  */
 export interface StepRecord {
-  /** False: the outputs of the last evaluation are used again; before the first evaluation no record may use them. */
+  /** False: the outputs of the last evaluation are used again. At least one evaluation has to come before. */
   readonly evaluate: boolean;
-  /** The number that enters the network's time embedding. */
+  /** Number that enters the network's time embedding. */
   readonly time: number;
-  /** What the state is multiplied by before the network sees it. */
+  /** Factor of the state before the network sees it. */
   readonly inputScale: number;
-  /** The register the network sees. */
+  /** Register that the network sees. */
   readonly read: 'x' | 'y';
   /** The data prediction as coefficients of the input and of the output. */
   readonly prediction: { readonly input: number; readonly output: number };
-  /** The data prediction where `prediction` is that of another variable, which nothing limits; for previews only. */
+  /** Data prediction for previews only, if `prediction` is that of another variable; nothing limits it. */
   readonly data?: { readonly input: number; readonly output: number } | undefined;
-  /** How the data prediction is limited. */
+  /** Limit of the data prediction. */
   readonly clip: Clip;
-  /** What is kept of the prediction: the slot of the ring, and coefficients of the input and of the data prediction. */
+  /** Prediction to keep: the slot of the ring, and coefficients of the input and of the data prediction. */
   readonly store: { readonly slot: number; readonly input: number; readonly data: number };
-  /** Null: `x` stays as it is. */
+  /** Update of `x`. Null: `x` stays as it is. */
   readonly x: LinearUpdate | null;
-  /** The variance of the noise that is added to `x`. */
+  /** Variance of the noise that is added to `x`. */
   readonly variance: RecordVariance;
-  /** In place of `variance` for a guide of the mean, of a record that adds no noise; absent: such a guide moves nothing there. */
+  /** Variance for a guide of the mean, in a record that adds no noise; absent: such a guide changes nothing there. */
   readonly guideVariance?: RecordVariance | undefined;
-  /** Null: `y` stays as it is. */
+  /** Update of `y`. Null: `y` stays as it is. */
   readonly y: LinearUpdate | null;
-  /** What a guide's gradient changes; absent: nothing. */
+  /** Update by a guide's gradient; absent: none. */
   readonly guide?: GuideUpdate | undefined;
 }
 
@@ -92,7 +92,7 @@ export interface GuideUpdate {
   readonly stored: number;
   /** Coefficient of g in `x`. */
   readonly x: number;
-  /** Coefficient of `variance`, or of `guideVariance` where that is none, times g in `x`. */
+  /** Coefficient of `variance`, or of `guideVariance` if there is no noise, times g in `x`. */
   readonly xVariance: number;
   /** Coefficient of g in `y`. */
   readonly y: number;

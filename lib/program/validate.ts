@@ -11,7 +11,7 @@ function invalid(where: string, problem: string): DpmError {
 
 function requireFinite(where: string, values: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(values)) {
-    // The record stores float32: a number that overflows there is as wrong as one that is not finite here.
+    // Records store float32: a number that overflows there is as wrong as one that is not finite here.
     if (typeof value !== 'number' || !Number.isFinite(Math.fround(value))) {
       throw invalid(where, `${name} is ${shownValue(value)}, it has to be a finite float32 number`);
     }
@@ -29,14 +29,14 @@ function checkUpdate(where: string, update: LinearUpdate | null, slot: number, w
   });
 }
 
-/** Plain JavaScript gives any name. */
+/** Checks a name, which plain JavaScript can choose freely. */
 function requireOneOf(where: string, name: string, value: unknown, known: readonly unknown[]): void {
   if (known.includes(value)) return;
   throw invalid(where, `${name} is ${shownValue(value)}, it has to be one of ${known.join(', ')}`);
 }
 
 /**
- * Refuses a record without its parts, or with one of another kind, before anything is read from them.
+ * Refuses a record whose parts are missing or of another kind, before anything is read from them.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the part.
  */
@@ -70,7 +70,7 @@ function requireEpsilon(where: string, variance: string, epsilon: unknown): void
   throw invalid(where, `${variance}.epsilon is ${shownValue(epsilon)}, it has to be an object`);
 }
 
-/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for limits that are none. */
+/** Checks a clip. @throws {@link DpmError} `ERR_DPM_ARGUMENT` for wrong limits. */
 export function validateClip(where: string, clip: Clip): void {
   requireOneOf(where, 'clip.kind', clip.kind, ['none', 'static', 'dynamic']);
   if (clip.kind === 'static') {
@@ -107,7 +107,7 @@ function checkVariance(where: string, name: string, variance: RecordVariance, wr
   if (variance.low < 0 || variance.low > variance.high) throw invalid(where, `${name} needs 0 <= low <= high`);
 }
 
-/** The field by which a record depends on the network's outputs; null: it does not. */
+/** Finds the field by which a record depends on the network's outputs; null if there is none. */
 function useOfOutputs({ clip, variance, x, y }: StepRecord): string | null {
   if (clip.kind !== 'none') return `clip '${clip.kind}'`;
   if (variance.kind === 'linear' || variance.kind === 'log') return `variance '${variance.kind}'`;
@@ -118,7 +118,7 @@ function useOfOutputs({ clip, variance, x, y }: StepRecord): string | null {
   return null;
 }
 
-/** Before the first evaluation the outputs hold anything. */
+/** Checks a record before the first evaluation, when the outputs are undefined. */
 function checkWithoutOutputs(where: string, record: StepRecord): void {
   const use = useOfOutputs(record);
   if (use === null) return;
@@ -128,7 +128,7 @@ function checkWithoutOutputs(where: string, record: StepRecord): void {
   );
 }
 
-/** Whether a guide of the mean has a variance to move by. */
+/** Tells whether a record has a variance for a guide of the mean. */
 export function hasVarianceForGuide({ variance, guideVariance }: StepRecord): boolean {
   return variance.kind !== 'none' || (guideVariance !== undefined && guideVariance.kind !== 'none');
 }
@@ -175,9 +175,9 @@ function checkRecord(record: StepRecord, where: string, history: number, written
 const anySlot: ReadonlySet<number> = new Set(Array.from({ length: MAX_HISTORY }, (_, slot) => slot));
 
 /**
- * Checks a record that is applied alone, to registers that hold whatever the caller has put there.
+ * Checks a record that is applied alone, to registers that the caller has filled.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the record and what is wrong with it.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the record and the error.
  */
 export function validateRecord(where: string, record: StepRecord): void {
   requireParts(where, record);
@@ -185,10 +185,10 @@ export function validateRecord(where: string, record: StepRecord): void {
 }
 
 /**
- * Checks a step program: at least one record, finite float32 numbers, slots inside the ring and never read before they are written, no
- * use of the network's outputs before the first record that evaluates it.
+ * Checks a step program: at least one record, finite float32 numbers, slots inside the ring and never read before they
+ * are written, no use of the network's outputs before the first record that evaluates it.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the record and what is wrong with it.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the record and the error.
  */
 export function validateProgram(program: StepProgram): void {
   requireObject('the step program', program);
@@ -202,7 +202,7 @@ export function validateProgram(program: StepProgram): void {
   requireFinite('step program', { initialScale: program.initialScale });
   const written = new Set<number>();
   let evaluated = false;
-  // What a list has not got is no record.
+  // Missing entries of a list are refused, too.
   Array.from(program.records).forEach((record, index) => {
     const where = `record ${index}`;
     requireParts(where, record);

@@ -7,34 +7,34 @@ function evenly(steps: number, start: number, end: number): Float64Array {
   );
 }
 
-/** b_n evenly spaced from `start` to `end` (Ho et al. 2020). */
+/** Makes b_n evenly spaced from `start` to `end` (Ho et al. 2020). */
 export function linearBetas(steps: number, start: number, end: number): Float64Array {
   return evenly(steps, start, end);
 }
 
-/** Squares of evenly spaced square roots (latent diffusion, Rombach et al. 2022). */
+/** Makes squares of evenly spaced square roots (latent diffusion, Rombach et al. 2022). */
 export function scaledLinearBetas(steps: number, start: number, end: number): Float64Array {
   return evenly(steps, Math.sqrt(start), Math.sqrt(end)).map((root) => root * root);
 }
 
-/** b_n = min(1 - f(n/N) / f((n-1)/N), 0.999) for a signal power f(u) that falls over u in [0, 1]. */
+/** Makes b_n = min(1 - f(n/N) / f((n-1)/N), 0.999) for a signal power f(u) that falls over u in [0, 1]. */
 function betasOfSignal(steps: number, signal: (u: number) => number): Float64Array {
   return Float64Array.from({ length: steps }, (_, i) =>
     Math.min(1 - signal((i + 1) / steps) / signal(i / steps), 0.999),
   );
 }
 
-/** Betas of the signal power f(u) = cos^2((u + 0.008) / 1.008 * pi / 2) (Nichol & Dhariwal 2021). */
+/** Makes betas of the signal power f(u) = cos^2((u + 0.008) / 1.008 * pi / 2) (Nichol & Dhariwal 2021). */
 export function cosineBetas(steps: number): Float64Array {
   return betasOfSignal(steps, (u) => Math.cos((((u + 0.008) / 1.008) * Math.PI) / 2) ** 2);
 }
 
-/** Betas of the signal power f(u) = exp(-12 u) (diffusers' `exp`). */
+/** Makes betas of the signal power f(u) = exp(-12 u) (diffusers' `exp`). */
 export function exponentialBetas(steps: number): Float64Array {
   return betasOfSignal(steps, (u) => Math.exp(-12 * u));
 }
 
-/** Betas of a signal whose log signal-to-noise ratio has Laplace's distribution (diffusers' `laplace`). */
+/** Makes betas of a signal whose log signal-to-noise ratio has Laplace's distribution (diffusers' `laplace`). */
 export function laplaceBetas(steps: number): Float64Array {
   return betasOfSignal(steps, (u) => {
     const sign = u <= 0.5 ? 1 : -1;
@@ -43,12 +43,12 @@ export function laplaceBetas(steps: number): Float64Array {
   });
 }
 
-/** Betas that rise from `start` to `end` as a sigmoid over [-6, 6] (diffusers' `sigmoid`, of GeoDiff). */
+/** Makes betas that rise from `start` to `end` as a sigmoid over [-6, 6] (diffusers' `sigmoid`, of GeoDiff). */
 export function sigmoidBetas(steps: number, start: number, end: number): Float64Array {
   return evenly(steps, -6, 6).map((x) => (end - start) / (1 + Math.exp(-x)) + start);
 }
 
-/** Betas by diffusers' names of them. */
+/** Functions that make betas, by diffusers' names. */
 export const betasByName = {
   linear: linearBetas,
   scaled_linear: scaledLinearBetas,
@@ -58,11 +58,11 @@ export const betasByName = {
   sigmoid: sigmoidBetas,
 } as const satisfies Readonly<Record<string, (steps: number, start: number, end: number) => Float64Array>>;
 
-/** A `beta_schedule` of diffusers. */
+/** Name of a `beta_schedule` of diffusers. */
 export type BetaName = keyof typeof betasByName;
 
 /**
- * ln A_n for n = 0..N, A_n the product of 1 - b_i over i <= n.
+ * Computes ln A_n for n = 0..N, A_n the product of 1 - b_i over i <= n.
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` unless there are at least two betas, all in (0, 1).
  */
@@ -84,8 +84,8 @@ export function logAlphaBarOfBetas(betas: ArrayLike<number>): Float64Array {
 }
 
 /**
- * A table of ln A_n moved and stretched so that sqrt(A_1) stays and A_N becomes 0: the last state is noise alone (Lin et al.
- * 2024, algorithm 1). The last entry is -Infinity.
+ * Moves and stretches a table of ln A_n so that sqrt(A_1) stays and A_N becomes 0: the last state is noise alone (Lin
+ * et al. 2024, algorithm 1). The last entry is -Infinity.
  */
 export function rescaledToZeroSnr(logAlphaBar: Float64Array): Float64Array {
   const amplitudes = logAlphaBar.map((value) => Math.exp(value / 2));

@@ -2,24 +2,24 @@ import { at } from '../base/arrays.js';
 
 /** Signal and noise of a schedule in continuous time. */
 export interface SignalCurve {
-  /** ln A(t), A the cumulative signal power. */
+  /** Logarithm ln A(t), A the cumulative signal power. */
   logAlphaBar(time: number): number;
-  /** B(t), the cumulative noise power. */
+  /** Cumulative noise power B(t). */
   betaBar(time: number): number;
-  /** The time at which ln(sqrt(A / B)) has this value. */
+  /** Time at which ln(sqrt(A / B)) has this value. */
   timeOfLogSnr(logSnr: number): number;
-  /** -d ln A / dt: the forward SDE is dx = -rate / 2 x dt + sqrt(diffusion) dw. */
+  /** Rate -d ln A / dt: the forward SDE is dx = -rate / 2 x dt + sqrt(diffusion) dw. */
   rate(time: number): number;
   /** The squared noise coefficient of the forward SDE. */
   diffusion(time: number): number;
 }
 
-/** ln(exp(a) + exp(b)) without overflow. */
+/** Computes ln(exp(a) + exp(b)) without overflow. */
 export function logAddExp(a: number, b: number): number {
   return Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b)));
 }
 
-/** A curve with B = 1 - A from ln A, its inverse and its rate. */
+/** Makes a curve with B = 1 - A from ln A, its inverse and its rate. */
 function variancePreserving(curve: {
   logAlphaBar(time: number): number;
   timeOf(logAlphaBar: number): number;
@@ -34,7 +34,7 @@ function variancePreserving(curve: {
   };
 }
 
-/** VP-SDE with linearly growing rate, beta(t) = start + (end - start) t (Song et al. 2021, samplers of the VP family). */
+/** Makes the VP-SDE with rate beta(t) = start + (end - start) t (Song et al. 2021, samplers of the VP family). */
 export function linearRateCurve(start: number, end: number): SignalCurve {
   const slope = end - start;
   return variancePreserving({
@@ -45,7 +45,7 @@ export function linearRateCurve(start: number, end: number): SignalCurve {
   });
 }
 
-/** Noise alone, A = 1 and B = t^2: the time is the standard deviation of the noise (Karras et al. 2022). */
+/** Makes noise alone, A = 1 and B = t^2: the time is the standard deviation of the noise (Karras et al. 2022). */
 export function explodingCurve(): SignalCurve {
   return {
     logAlphaBar: () => 0,
@@ -57,8 +57,8 @@ export function explodingCurve(): SignalCurve {
 }
 
 /**
- * Piecewise linear interpolation of ln A / 2 in t through the knots t_i = i / N, extended by the outermost segments
- * (the "discrete" wrapper of DPM-Solver, Lu et al. 2022).
+ * Interpolates ln A / 2 linearly in t through the knots t_i = i / N, extended by the outermost segments (the "discrete"
+ * wrapper of DPM-Solver, Lu et al. 2022).
  */
 export function interpolatedCurve(logAlphaBar: Float64Array): SignalCurve {
   const steps = logAlphaBar.length - 1;

@@ -4,22 +4,22 @@ import { centredRange, requireRange, type PixelRange } from '../base/pixel-range
 import type { Clip } from '../program/record.js';
 import { validateClip } from '../program/validate.js';
 
-/** What the network's output means. */
+/** Meaning of the network's output. */
 export type Prediction = 'epsilon' | 'x0' | 'v' | 'score' | 'edm' | 'edm-v';
 
 export const predictionNames: readonly Prediction[] = ['epsilon', 'x0', 'v', 'score', 'edm', 'edm-v'];
 
-/** Settings a scheduler file makes, which samplers take as defaults. */
+/** Settings of a scheduler file, the defaults of samplers. */
 export interface ScheduleDefaults {
-  /** How the data prediction is limited. */
+  /** Limit of the data prediction. */
   clip: Clip;
-  /** What the network's output means. */
+  /** Meaning of the network's output. */
   prediction: Prediction;
   /** Variance of the DDPM sampler. */
   variance: 'beta' | 'beta-tilde' | 'learned';
-  /** Standard deviation of the data that the preconditioning of `prediction: 'edm'` was made for. */
+  /** Standard deviation of the data, for the preconditioning of `prediction: 'edm'`. */
   sigmaData: number;
-  /** The interval of the data: limits of clipping and of variances, and what a grey level is. [-1, 1] by default. */
+  /** Interval of the data: limits of clipping and of variances, and the scale of grey levels. [-1, 1] by default. */
   dataRange: PixelRange;
 }
 
@@ -44,9 +44,9 @@ function requireOneOf(name: string, value: string, known: readonly string[]): vo
 }
 
 /**
- * The given settings; the others are those of most networks.
+ * Completes the given settings; the others are those of most networks.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when `dataRange` is no interval or a name is unknown.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if `dataRange` is no interval or a name is unknown.
  */
 export function completeDefaults(given: Partial<ScheduleDefaults> | undefined): ScheduleDefaults {
   if (given !== undefined) checkOptions('the defaults of a schedule', given, defaultKinds);

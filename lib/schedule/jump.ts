@@ -4,44 +4,44 @@ import { requireSchedule, type NoiseSchedule } from './noise-schedule.js';
 import type { Transition } from './trajectory.js';
 
 /**
- * One jump of the generalised forward process q(x_s | x_t, x_0) with variance l^2 = eta^2 V_{s|t}: eta = 1 is DDPM's
- * Markov process, eta = 0 is DDIM (Song et al. 2020). The mean is, in two equal forms,
- * `sensitivity * x0 + stateScale * x_t` and `alphaS * x0 + direction * eps`.
+ * Jump of the generalised forward process q(x_s | x_t, x_0) with variance l^2 = eta^2 V_{s|t}: eta = 1 is DDPM's Markov
+ * process, eta = 0 is DDIM (Song et al. 2020). The mean is, in two equal forms, `sensitivity * x0 + stateScale * x_t`
+ * and `alphaS * x0 + direction * eps`.
  */
 export interface Jump extends Transition {
-  /** The number that enters the network's time embedding at its start. */
+  /** Number that enters the network's time embedding at the start of the jump. */
   networkTime: number;
-  /** sqrt(A_t), sqrt(B_t). */
+  /** Amplitude sqrt(A_t) of the signal at the start of the jump. */
   alphaT: number;
-  /** sqrt(B_t), the deviation of the noise at its start. */
+  /** Deviation sqrt(B_t) of the noise at the start of the jump. */
   sigmaT: number;
-  /** sqrt(A_s), sqrt(B_s). */
+  /** Amplitude sqrt(A_s) of the signal at the end of the jump. */
   alphaS: number;
-  /** sqrt(B_s), the deviation of the noise at the end of the jump. */
+  /** Deviation sqrt(B_s) of the noise at the end of the jump. */
   sigmaS: number;
-  /** B_{t|s}, the variance of q(x_t | x_s). */
+  /** Variance B_{t|s} of q(x_t | x_s). */
   forwardVariance: number;
-  /** V_{s|t}, the variance of q(x_s | x_t, x_0) of the Markov process; 0 at the data. */
+  /** Variance V_{s|t} of q(x_s | x_t, x_0) of the Markov process; 0 at the data. */
   posteriorVariance: number;
-  /** l^2 = eta^2 V_{s|t}. */
+  /** Variance l^2 = eta^2 V_{s|t}. */
   baseVariance: number;
-  /** gamma: how strongly the mean depends on x_0; 1 at the data. */
+  /** Coefficient gamma of x_0 in the mean, `sensitivity x0 + stateScale x_t`; 1 at the data. */
   sensitivity: number;
   /** Coefficient of the state in the mean, `sensitivity x0 + stateScale x_t`. */
   stateScale: number;
   /** Coefficient of the noise prediction in the mean, `alphaS x0 + direction eps`. */
   direction: number;
-  /** Width of the interval of the data, which limits what x_0 can be. */
+  /** Width of the interval of the data, which limits x_0. */
   dataWidth: number;
 }
 
-/** The coefficients of a jump, in forms that do not subtract nearly equal numbers. */
+/** Computes the coefficients of a jump, in forms that do not subtract nearly equal numbers. */
 function jumpBetween(from: NoiseLevel, to: NoiseLevel, eta: number, forwardVariance: number): Omit<Jump, 'dataWidth'> {
   const [alphaT, sigmaT] = [from.alpha, from.sigma];
   const base = { s: to.time, t: from.time, networkTime: from.networkTime, alphaT, sigmaT, forwardVariance };
   const { alpha: alphaS, sigma: sigmaS } = to;
   if (sigmaS === 0) {
-    // The log-SNR of the data is infinite: the jump ends in the data prediction itself.
+    // Infinite log-SNR of the data: the jump ends in the data prediction itself.
     const ends = { alphaS, sigmaS, posteriorVariance: 0, baseVariance: 0 };
     return { ...base, ...ends, sensitivity: alphaS, stateScale: 0, direction: 0 };
   }
@@ -62,9 +62,9 @@ function jumpBetween(from: NoiseLevel, to: NoiseLevel, eta: number, forwardVaria
 }
 
 /**
- * The jump between two times of a schedule; s = 0 is the data.
+ * Computes the jump between two times of a schedule; s = 0 is the data.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no schedule, no pair of times or no number.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a wrong schedule, pair of times or number.
  */
 export function jump(schedule: NoiseSchedule, transition: Transition, eta: number): Jump {
   requireSchedule(schedule);
@@ -76,7 +76,7 @@ export function jump(schedule: NoiseSchedule, transition: Transition, eta: numbe
   return { ...jumpBetween(noiseLevel(schedule, t), to, eta, forwardVariance), dataWidth: schedule.dataWidth };
 }
 
-/** The jump from one level to other amplitudes. */
+/** Computes the jump from one level to other amplitudes. */
 export function levelJump(schedule: NoiseSchedule, from: NoiseLevel, to: Amplitudes, eta: number): Jump {
   const kept = from.alpha / to.alpha;
   const forwardVariance = from.sigma * from.sigma - (kept * to.sigma) ** 2;

@@ -1,7 +1,7 @@
-/** Terms of the series below; at one half its terms fall by two from one to the next. */
+/** Number of terms of the series below, which at one half are each half of the one before. */
 const terms = 60;
 
-/** The integral of t^(shape - 1) (1 - t)^(shape - 1) from 0 to x, for x up to one half. */
+/** Integrates t^(shape - 1) (1 - t)^(shape - 1) from 0 to x, for x up to one half. */
 function incompleteBeta(x: number, shape: number): number {
   let coefficient = 1;
   let sum = 0;
@@ -13,7 +13,7 @@ function incompleteBeta(x: number, shape: number): number {
 }
 
 /**
- * The quantile of the symmetric beta distribution: where its distribution function is `probability`, in [0, 1].
+ * Computes the quantile of the symmetric beta distribution at `probability`, in [0, 1].
  *
  * @param shape - Both parameters of the distribution, positive.
  */
@@ -21,7 +21,7 @@ export function symmetricBetaQuantile(probability: number, shape: number): numbe
   if (probability > 0.5) return 1 - symmetricBetaQuantile(1 - probability, shape);
   const target = probability * 2 * incompleteBeta(0.5, shape);
   let [low, high] = [0, 0.5];
-  // Halving comes to neighbouring doubles, as near 0 as they get.
+  // Halving ends at neighbouring doubles, as near 0 as they get.
   for (let middle = 0.25; low < middle && middle < high; middle = (low + high) / 2) {
     if (incompleteBeta(middle, shape) < target) low = middle;
     else high = middle;
@@ -32,22 +32,22 @@ export function symmetricBetaQuantile(probability: number, shape: number): numbe
 /** Exponent of Karras' spacing (Karras et al. 2022, table 1). */
 export const karrasRho = 7;
 
-/** Half the log-SNR at a fraction of the way from one noise level to another, evenly in (sigma / alpha)^(1 / rho). */
+/** Computes half the log-SNR at a fraction of the way between two noise levels, even in (sigma / alpha)^(1 / rho). */
 function karrasLogSnr(from: number, to: number, fraction: number, rho: number): number {
   const [start, end] = [Math.exp(-from / rho), Math.exp(-to / rho)];
   return -rho * Math.log(start + fraction * (end - start));
 }
 
-/** Both shapes of the distribution by whose quantiles `beta` spreads the noise (Lee et al. 2024). */
+/** Shape, both parameters, of the distribution by whose quantiles `beta` spreads the noise (Lee et al. 2024). */
 export const betaShape = 0.6;
 
-/** Half the log-SNR at a fraction of the way, sigma / alpha by quantiles of the beta distribution between both ends. */
+/** Computes half the log-SNR at a fraction of the way, sigma / alpha by quantiles of the beta distribution. */
 function betaLogSnr(from: number, to: number, fraction: number): number {
   const [start, end] = [Math.exp(-from), Math.exp(-to)];
   return -Math.log(start + symmetricBetaQuantile(fraction, betaShape) * (end - start));
 }
 
-/** Where a spacing in log-SNR is at a fraction of the way between two; null for one that is not in log-SNR. */
+/** Computes the place of a spacing in log-SNR at a fraction of the way between two; null for other spacings. */
 export function logSnrPlace(
   trajectory: string,
   from: number,

@@ -1,10 +1,10 @@
 import type { Amplitudes } from './noise-level.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 
-/** Halvings of an interval of times: as many as a number has bits. */
+/** Number of halvings of an interval of times: as many as a number has bits. */
 const HALVINGS = 60;
 
-/** The amplitudes of the state whose time a network is told, from the cleanest of a schedule's times to the noisiest. */
+/** Finds the amplitudes of the state for a network time, between the cleanest and the noisiest of a schedule's times. */
 export function amplitudesOfNetworkTime(schedule: NoiseSchedule, networkTime: number): Amplitudes {
   const continuous = schedule.continuous();
   let [low, high] = [continuous.cleanest, continuous.greatestTime];

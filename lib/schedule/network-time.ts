@@ -1,12 +1,12 @@
 import { unknownName } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 
-/** The named maps from the state's time to the number that enters the network's time embedding. */
+/** Names of the maps from the state's time to the number that enters the network's time embedding. */
 export const networkTimeNames = ['index', 'index1', 'rescaled', 'vp999', 'dpm-solver', 'sigma', 'edm'] as const;
 
 /**
- * The map from the state's time to the number that enters the network's time embedding: a name, or a function of the
- * time (n = 1..N on a discrete schedule, t in (0, 1] on a continuous one).
+ * Map from the state's time to the number that enters the network's time embedding: a name, or a function of the time
+ * (n = 1..N on a discrete schedule, t in (0, 1] on a continuous one).
  *
  * - `index`: n - 1 (Ho et al., guided-diffusion, diffusers)
  * - `index1`: n
@@ -20,11 +20,11 @@ export const networkTimeNames = ['index', 'index1', 'rescaled', 'vp999', 'dpm-so
  */
 export type NetworkTime = (typeof networkTimeNames)[number] | ((time: number) => number);
 
-/** What the time of a schedule is: n = 1..N, t in (0, 1], or the standard deviation of the noise. */
+/** Meaning of a schedule's time: n = 1..N, t in (0, 1], or the standard deviation of the noise. */
 export type TimeAxis = 'index' | 'unit' | 'sigma';
 
 /**
- * The function behind a {@link NetworkTime} for a network trained on `steps` times.
+ * Gives the function of a {@link NetworkTime} for a network trained on `steps` times.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a rule that has no meaning on this axis.
  */

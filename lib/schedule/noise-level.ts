@@ -2,7 +2,7 @@ import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 
-/** A state's amplitudes of signal and noise: alpha x_0 + sigma eps. */
+/** Amplitudes of signal and noise of a state: alpha x_0 + sigma eps. */
 export interface Amplitudes {
   /** Amplitude of the signal; 0: noise alone. */
   alpha: number;
@@ -10,32 +10,32 @@ export interface Amplitudes {
   sigma: number;
 }
 
-/** Images with noise: alpha times these and sigma times that. */
+/** Adds noise to images: alpha times the images and sigma times the noise. */
 export function noised(images: Float32Array, noise: Float32Array, { alpha, sigma }: Amplitudes): Float32Array {
   return images.map((value, i) => alpha * value + sigma * at(noise, i));
 }
 
-/** A noise level that is given, not taken from a noise schedule's times. */
+/** Noise level that is given, not taken from a noise schedule's times. */
 export interface GivenLevel extends Amplitudes {
-  /** The number that enters the network's time embedding; the last level, which nothing evaluates, needs none. */
+  /** Number that enters the network's time embedding; the last level, which nothing evaluates, needs none. */
   time?: number;
-  /** Where the step from here goes, where that is not the next level. */
+  /** Amplitudes after the step from this level, if not those of the next level. */
   to?: Amplitudes;
-  /** Whether the step from here goes to more noise, as those of some schedulers do. Default false: it is a mistake. */
+  /** True if the step from this level adds noise on balance, as in some schedulers. Default false: that is an error. */
   rises?: boolean;
 }
 
-/** A noise level of a state, and what the network is told of it. */
+/** Noise level of a state, and the network's time for it. */
 export interface NoiseLevel extends Amplitudes {
-  /** The schedule's time; 0 at the data. */
+  /** Time of the schedule; 0 at the data. */
   time: number;
-  /** The number that enters the network's time embedding. */
+  /** Number that enters the network's time embedding. */
   networkTime: number;
-  /** ln(alpha / sigma); infinite at the data. */
+  /** Half log signal-to-noise ratio ln(alpha / sigma); infinite at the data. */
   logSnr: number;
 }
 
-/** The level of a schedule's time. */
+/** Computes the level of a schedule's time. */
 export function noiseLevel(schedule: NoiseSchedule, time: number): NoiseLevel {
   return {
     time,
@@ -46,7 +46,7 @@ export function noiseLevel(schedule: NoiseSchedule, time: number): NoiseLevel {
   };
 }
 
-/** The data: no noise. */
+/** Level of the data: no noise. */
 export const dataLevel: NoiseLevel = { time: 0, networkTime: 0, alpha: 1, sigma: 0, logSnr: Infinity };
 
 function timeOf(schedule: NoiseSchedule, { alpha, sigma }: Amplitudes, logSnr: number): number {
@@ -54,39 +54,39 @@ function timeOf(schedule: NoiseSchedule, { alpha, sigma }: Amplitudes, logSnr: n
   return alpha === 0 ? schedule.noisiest : schedule.timeOfLogSnr(logSnr);
 }
 
-/** A given level; `networkTime` is NaN where it has none. */
+/** Completes a given level; `networkTime` is NaN if it has none. */
 export function levelOf(schedule: NoiseSchedule, { alpha, sigma, time = NaN }: GivenLevel): NoiseLevel {
   const logSnr = Math.log(alpha / sigma);
   return { time: timeOf(schedule, { alpha, sigma }, logSnr), networkTime: time, alpha, sigma, logSnr };
 }
 
-/** sigma / alpha; 0 at the data. */
+/** Computes sigma / alpha; 0 at the data. */
 export function noiseRatio({ alpha, sigma }: Amplitudes): number {
   return sigma / alpha;
 }
 
-/** The amplitudes of a ratio sigma / alpha whose powers add up to 1. */
+/** Computes the amplitudes of a ratio sigma / alpha whose powers add up to 1. */
 export function preserving(ratio: number): Amplitudes {
   const alpha = 1 / Math.hypot(1, ratio);
   return { alpha, sigma: ratio * alpha };
 }
 
-/** The level at which a schedule's sigma / alpha is this. */
+/** Finds the level at which a schedule's sigma / alpha has this value. */
 export function levelOfRatio(schedule: NoiseSchedule, ratio: number): NoiseLevel {
   const level = levelOf(schedule, schedule.preservesVariance ? preserving(ratio) : { alpha: 1, sigma: ratio });
   return { ...level, networkTime: schedule.networkTime(level.time) };
 }
 
-/** A level, and where the step from it goes. */
+/** Level, and amplitudes after the step from it. */
 export interface LevelStep {
   from: NoiseLevel;
   to: Amplitudes;
 }
 
 /**
- * The steps between levels.
+ * Lists the steps between levels.
  *
- * @param given - What the levels were made of: a step goes where one of these says instead of to the next level.
+ * @param given - Given levels that the levels were made from; their `to` replaces the next level.
  */
 export function levelSteps(levels: readonly NoiseLevel[], given: readonly GivenLevel[] = []): LevelStep[] {
   return levels.slice(0, -1).map((from, i) => ({ from, to: given[i]?.to ?? at(levels, i + 1) }));
@@ -103,11 +103,12 @@ function checkAmplitudes(index: number, { alpha, sigma }: Amplitudes): void {
 }
 
 /**
- * Checks given levels: at least one and the result's, noise in each but the last, no more noise from one to the next unless it
- * `rises`.
+ * Checks given levels: at least one and the result's, noise in each but the last, no more noise than before except
+ * where it `rises`.
  *
- * @param stride - 2 where every other one is inside a step and may have less noise than the next.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the entry and what is wrong with it.
+ * @param stride - Distance of compared levels; 2: every other one is inside a step and may have less noise than the
+ * next.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the entry and the error.
  */
 export function checkLevels(levels: readonly GivenLevel[], stride: 1 | 2 = 1): void {
   if (levels.length < 2) {

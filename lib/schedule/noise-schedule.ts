@@ -29,19 +29,19 @@ import {
   type ScheduleParts,
 } from './schedule-parts.js';
 
-/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no number. */
+/** Checks a time. @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a value that is no number. */
 function requireTime(time: number): number {
   requireKind('the time', time, kinds.number);
   return time;
 }
 
 /**
- * How signal and noise mix over time: x_t = sqrt(A_t) x_0 + sqrt(B_t) eps. B = 1 - A (variance preserving), but for the
- * schedules made by {@link NoiseSchedule.ve} and {@link NoiseSchedule.edm}, where A = 1.
+ * Mixture of signal and noise over time: x_t = sqrt(A_t) x_0 + sqrt(B_t) eps. B = 1 - A (variance preserving), except
+ * for the schedules of {@link NoiseSchedule.ve} and {@link NoiseSchedule.edm}, where A = 1.
  *
- * On a discrete schedule the time is n = 0..N, where 0 is the data and n = 1 the first noisy state; on a continuous one it
- * is t in [0, 1], or the standard deviation of the noise where A = 1. ln A is the primary quantity, in float64; B is taken
- * from it by `expm1`, so nothing cancels near the data.
+ * On a discrete schedule the time is n = 0..N, where 0 is the data and n = 1 the first noisy state; on a continuous one
+ * it is t in [0, 1], or the standard deviation of the noise where A = 1. ln A is the primary quantity, in float64; B is
+ * taken from it by `expm1`, so nothing cancels near the data.
  *
  * @example
  * ```ts
@@ -50,19 +50,19 @@ function requireTime(time: number): number {
  * ```
  */
 export class NoiseSchedule {
-  /** Short description, e.g. `linear`. */
+  /** Name, a short description, e.g. `linear`. */
   readonly name: string;
   /** Number of times N the network was trained on. */
   readonly steps: number;
-  /** The scheduler file it comes from (`fromSchedulerConfig`), which `sampler: 'scheduler'` runs; null for none. */
+  /** Scheduler file of `fromSchedulerConfig`, which `sampler: 'scheduler'` runs; null for none. */
   readonly scheduler: SchedulerFile | null;
-  /** Whether the time is an integer n = 0..N (true) or t in [0, 1]. */
+  /** True if the time is an integer n = 0..N, false if it is t in [0, 1]. */
   readonly discrete: boolean;
-  /** What samplers take where their options do not say otherwise. */
+  /** Defaults of samplers. */
   readonly defaults: ScheduleDefaults;
   /** Time at which sampling starts: N, 1, or the largest standard deviation of the noise. */
   readonly noisiest: number;
-  /** Last time before the data: 1, 1/N or 1e-3, or the smallest standard deviation of the noise. */
+  /** Time before the data, the last: 1, 1/N or 1e-3, or the smallest standard deviation of the noise. */
   readonly cleanest: number;
   readonly #axis: TimeAxis;
   readonly #sde: SignalCurve | undefined;
@@ -90,28 +90,28 @@ export class NoiseSchedule {
   }
 
   /**
-   * Discrete schedule with evenly spaced betas, by default c * 1e-4 .. c * 0.02 with c = 1000 / N (Ho et al. 2020).
+   * Makes a discrete schedule of even betas, by default c * 1e-4 .. c * 0.02 with c = 1000 / N (Ho et al. 2020).
    *
-   * @throws {@link DpmError} `ERR_DPM_CONFIG` when a beta is outside (0, 1).
+   * @throws {@link DpmError} `ERR_DPM_CONFIG` if a beta is outside (0, 1).
    */
   static linear(options: RateScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.linear', options, of.rate);
     return new NoiseSchedule(linearParts(options));
   }
 
-  /** Discrete schedule of latent diffusion, betas from the squares of evenly spaced roots (Rombach et al. 2022). */
+  /** Makes the discrete schedule of latent diffusion, betas squares of evenly spaced roots (Rombach et al. 2022). */
   static scaledLinear(options: RateScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.scaledLinear', options, of.rate);
     return new NoiseSchedule(scaledLinearParts(options));
   }
 
-  /** Discrete cosine schedule with betas limited to 0.999 (Nichol & Dhariwal 2021). */
+  /** Makes a discrete cosine schedule with betas limited to 0.999 (Nichol & Dhariwal 2021). */
   static cosine(options: CosineScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.cosine', options, of.cosine);
     return new NoiseSchedule(cosineParts(options));
   }
 
-  /** Discrete schedule from b_1 … b_N, each in (0, 1). */
+  /** Makes a discrete schedule from b_1 … b_N, each in (0, 1). */
   static fromBetas(betas: ArrayLike<number>, options: BetaScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.fromBetas', options, of.betas);
     requireKind('betas', betas, kinds.numbers);
@@ -119,7 +119,8 @@ export class NoiseSchedule {
   }
 
   /**
-   * Continuous VP-SDE with beta(t) = start + t (end - start) (Song et al. 2021); `steps` is the N of the `networkTime` maps.
+   * Makes the VP-SDE with beta(t) = start + t (end - start) (Song et al. 2021); `steps` is the N of the `networkTime`
+   * maps.
    */
   static vp(options: SdeScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.vp', options, of.sde);
@@ -127,8 +128,8 @@ export class NoiseSchedule {
   }
 
   /**
-   * Noise alone, A = 1: the time is the standard deviation of the noise, from `sigmaMin` to `sigmaMax` (the VE-SDE of Song
-   * et al. 2021). The network gives the score and sees that deviation, unless `defaults` and `networkTime` say otherwise.
+   * Makes a schedule of noise alone, A = 1: the time is the standard deviation of the noise, from `sigmaMin` to
+   * `sigmaMax` (the VE-SDE of Song et al. 2021). Default: the network gives the score and sees that deviation.
    */
   static ve(options: NoiseOnlyScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.ve', options, of.noiseOnly);
@@ -136,28 +137,26 @@ export class NoiseSchedule {
   }
 
   /**
-   * The schedule of EDM networks (Karras et al. 2022): A = 1, the time is the standard deviation of the noise, and the network
-   * is preconditioned for data of standard deviation `sigmaData`, 0.5 by default.
+   * Makes the schedule of EDM networks (Karras et al. 2022): A = 1, the time is the standard deviation of the noise,
+   * and the network is preconditioned for data of standard deviation `sigmaData`, 0.5 by default.
    */
   static edm(options: EdmScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.edm', options, of.edm);
     return new NoiseSchedule(edmParts(options));
   }
 
-  /**
-   * The VP-SDE discretised exactly: A_n equals the continuous A at t = n / N ("vpsde_N").
-   */
+  /** Makes the VP-SDE discretised exactly: A_n equals the continuous A at t = n / N ("vpsde_N"). */
   static vpDiscrete(options: SdeScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.vpDiscrete', options, of.sde);
     return new NoiseSchedule(vpDiscreteParts(options));
   }
 
   /**
-   * The schedule of a diffusers `scheduler_config.json`, with its clipping, prediction type and variance as defaults. Its class
-   * says whether the network was trained with betas, with the VE-SDE or as EDM's are.
+   * Makes the schedule of a diffusers `scheduler_config.json`, with its clipping, prediction type and variance as
+   * defaults. Its class tells whether the network was trained with betas, with the VE-SDE or as EDM networks are.
    *
-   * @param source - Named in errors, e.g. the file's path.
-   * @throws {@link DpmError} `ERR_DPM_CONFIG` when a value is wrong, `ERR_DPM_UNSUPPORTED` when it is not supported.
+   * @param source - Name of the source in errors, e.g. the file's path.
+   * @throws {@link DpmError} `ERR_DPM_CONFIG` if a value is wrong, `ERR_DPM_UNSUPPORTED` if it is not supported.
    */
   static fromSchedulerConfig(
     config: Readonly<Record<string, unknown>>,
@@ -193,7 +192,7 @@ export class NoiseSchedule {
     return high - low;
   }
 
-  /** The same schedule with another network time, or other defaults. */
+  /** Copies the schedule with another network time, or other defaults. */
   with(options: ScheduleOptions): NoiseSchedule {
     checkOptions('schedule.with', options, of.plain);
     return new NoiseSchedule({
@@ -204,10 +203,10 @@ export class NoiseSchedule {
   }
 
   /**
-   * This schedule in continuous time t = n / N, ln A interpolated linearly in t between the knots and extended by the
-   * outermost segments (the discrete wrapper of DPM-Solver, Lu et al. 2022). The network sees what it sees at n = t N, a
-   * fraction: 1000 (t - 1/N) with the networkTime `rescaled`, or `index` and N = 1000, as DPM-Solver does. Its noisiest time is
-   * the last knot whose half log-SNR is not below -5.1.
+   * Makes this schedule continuous in time t = n / N, ln A interpolated linearly in t between the knots and extended by
+   * the outermost segments (the discrete wrapper of DPM-Solver, Lu et al. 2022). The network sees the value of n = t N,
+   * a fraction: 1000 (t - 1/N) with the networkTime `rescaled`, or `index` and N = 1000, as DPM-Solver does. Its
+   * noisiest time is the last knot whose half log-SNR is not below -5.1.
    */
   continuous(options: { networkTime?: NetworkTime } = {}): NoiseSchedule {
     checkOptions('schedule.continuous', options, { networkTime: of.plain.networkTime });
@@ -216,29 +215,29 @@ export class NoiseSchedule {
   }
 
   /**
-   * The SDE behind a discrete schedule, in continuous time: the VP-SDE whose rate grows linearly for evenly spaced betas
-   * and {@link NoiseSchedule.vpDiscrete}, {@link NoiseSchedule.continuous} for others.
+   * Makes the SDE behind a discrete schedule, in continuous time: the VP-SDE whose rate grows linearly for evenly
+   * spaced betas and {@link NoiseSchedule.vpDiscrete}, {@link NoiseSchedule.continuous} for others.
    */
   sde(): NoiseSchedule {
     return this.discrete ? this.#onUnitAxis(this.#sde ?? this.#curve) : this;
   }
 
   /**
-   * The greatest time that a solver may start from: 1 of a continuous schedule, but for betas that reach 0.999, as those of the
-   * cosine schedule do, where beyond {@link NoiseSchedule.noisiest} one step would lead through noise alone.
+   * Maximum time that a solver may start from: 1 for a continuous schedule. Exception: betas that reach 0.999, as those
+   * of the cosine schedule do, for which one step beyond {@link NoiseSchedule.noisiest} would lead through noise alone.
    */
   get greatestTime(): number {
     return this.#greatestTime;
   }
 
-  /** The last n whose half log-SNR is not below -5.1: beyond, solvers would take a long step through noise (Lu et al. 2022). */
+  /** Finds the last n of half log-SNR -5.1 or more: beyond, solvers take a long step through noise (Lu et al. 2022). */
   #lastUsedTime(): number {
     let n = this.steps;
     while (n > 1 && this.logSnr(n) < -5.1) --n;
     return n;
   }
 
-  /** Whether a beta reaches 0.999, where cosine schedules are cut off. */
+  /** Tells whether a beta reaches 0.999, where cosine schedules are cut off. */
   #isCapped(): boolean {
     const limit = Math.log(1.001e-3);
     return this.#table?.some((value, n, table) => n > 0 && value - at(table, n - 1) < limit) ?? false;
@@ -259,12 +258,12 @@ export class NoiseSchedule {
     });
   }
 
-  /** Whether B = 1 - A; on the others, which {@link NoiseSchedule.ve} and {@link NoiseSchedule.edm} make, A = 1. */
+  /** True if B = 1 - A; false for {@link NoiseSchedule.ve} and {@link NoiseSchedule.edm}, where A = 1. */
   get preservesVariance(): boolean {
     return this.#axis !== 'sigma';
   }
 
-  /** ln A, A the cumulative signal power. */
+  /** Computes ln A, A the cumulative signal power. */
   logAlphaBar(time: number): number {
     if (this.#table === undefined) return requireTime(time) === 0 ? 0 : this.#curve.logAlphaBar(time);
     if (!Number.isInteger(time) || time < 0 || time > this.steps) {
@@ -273,72 +272,72 @@ export class NoiseSchedule {
     return at(this.#table, time);
   }
 
-  /** A, the cumulative signal power (alpha bar of DDPM). */
+  /** Computes A, the cumulative signal power (alpha bar of DDPM). */
   alphaBar(time: number): number {
     return Math.exp(this.logAlphaBar(time));
   }
 
-  /** B = 1 - A, the cumulative noise power. */
+  /** Computes B, the cumulative noise power; 1 - A if the variance is preserved. */
   betaBar(time: number): number {
     if (requireTime(time) === 0) return 0;
     return this.#table === undefined ? this.#curve.betaBar(time) : -Math.expm1(this.logAlphaBar(time));
   }
 
-  /** -d ln A / dt at a time of a continuous schedule, the rate beta(t) of a VP-SDE; 0 where A = 1. */
+  /** Computes -d ln A / dt at a time of a continuous schedule, the rate beta(t) of a VP-SDE; 0 if A = 1. */
   rate(time: number): number {
     return this.#curve.rate(requireTime(time));
   }
 
-  /** Squared coefficient of the noise in the forward SDE dx = -rate / 2 x dt + sqrt(diffusion) dw of a continuous schedule. */
+  /** Computes the squared noise coefficient of the forward SDE dx = -rate / 2 x dt + sqrt(diffusion) dw, if continuous. */
   diffusion(time: number): number {
     return this.#curve.diffusion(requireTime(time));
   }
 
-  /** Standard deviation of the states at a time far from the data, where sampling starts: 1, or that of the noise. */
+  /** Computes the standard deviation of states at a time far from the data, a start: 1, or that of the noise. */
   initialScale(time: number): number {
     return this.preservesVariance ? 1 : time;
   }
 
-  /** A_{t|s} = A_t / A_s for s cleaner than t. */
+  /** Computes A_{t|s} = A_t / A_s for s cleaner than t. */
   alphaBarBetween(s: number, t: number): number {
     return Math.exp(this.logAlphaBar(t) - this.logAlphaBar(s));
   }
 
-  /** B_{t|s} = B_t - A_{t|s} B_s, the variance of q(x_t | x_s); 1 - A_{t|s} where B = 1 - A. */
+  /** Computes B_{t|s} = B_t - A_{t|s} B_s, the variance of q(x_t | x_s); 1 - A_{t|s} if B = 1 - A. */
   betaBarBetween(s: number, t: number): number {
     if (this.preservesVariance) return -Math.expm1(this.logAlphaBar(t) - this.logAlphaBar(s));
     return this.betaBar(t) - this.betaBar(s);
   }
 
-  /** V_{s|t} = B_{t|s} B_s / B_t, the variance of q(x_s | x_t, x_0); 0 for s = 0. */
+  /** Computes V_{s|t} = B_{t|s} B_s / B_t, the variance of q(x_s | x_t, x_0); 0 for s = 0. */
   posteriorVariance(s: number, t: number): number {
     return (this.betaBarBetween(s, t) * this.betaBar(s)) / this.betaBar(t);
   }
 
-  /** Half the log signal-to-noise ratio, ln(sqrt(A) / sqrt(B)), the lambda of DPM-Solver; infinite at the data. */
+  /** Computes half the log signal-to-noise ratio, ln(sqrt(A) / sqrt(B)), lambda of DPM-Solver; infinite at the data. */
   logSnr(time: number): number {
     return 0.5 * (this.logAlphaBar(time) - Math.log(this.betaBar(time)));
   }
 
-  /** The time at which {@link NoiseSchedule.logSnr} has this value; on a discrete schedule a fraction between two n. */
+  /** Finds the time at which {@link NoiseSchedule.logSnr} has this value; on a discrete schedule maybe a fraction. */
   timeOfLogSnr(logSnr: number): number {
     requireKind('logSnr', logSnr, kinds.number);
     const time = this.#curve.timeOfLogSnr(logSnr);
     return this.discrete ? time * this.steps : time;
   }
 
-  /** The number that enters the network's time embedding. */
+  /** Computes the number that enters the network's time embedding. */
   networkTime(time: number): number {
     return this.#networkTime(requireTime(time));
   }
 
   /**
-   * sqrt(A_n) x_0 + sqrt(B_n) eps.
+   * Computes noisy states sqrt(A_n) x_0 + sqrt(B_n) eps.
    *
    * @param x0 - One or more samples, back to back.
    * @param epsilon - Standard normal noise, as many elements as `x0`.
-   * @param time - One time for all of `x0`, or one per sample.
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the lengths do not fit.
+   * @param time - Time of the states, one for all of `x0`, or one per sample.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if the lengths do not fit.
    */
   addNoise(x0: Float32Array, epsilon: Float32Array, time: number | ArrayLike<number>): Float32Array {
     requireKind('x0', x0, kinds.floats);
@@ -363,11 +362,11 @@ export class NoiseSchedule {
   }
 }
 
-/** What takes a schedule. */
+/** Kind of a schedule. */
 export const scheduleKind = instanceOf('a NoiseSchedule', NoiseSchedule);
 
 /**
- * Refuses what is no schedule, as plain JavaScript gives it.
+ * Refuses a value that is no schedule, which plain JavaScript can give.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT`.
  */

@@ -5,13 +5,13 @@ import { requireMemory } from '../base/memory-budget.js';
 import { integerFrom, kinds, requireKind } from '../base/option-kinds.js';
 import { roundHalfEven } from './spacing.js';
 
-/** What a sampler's jumps cost; the total over a trajectory is what an optimal one minimises. */
+/** Costs of a sampler's jumps; an optimal trajectory has the least total. */
 export interface JumpCosts {
-  /** Cost of the jump from time t to the cleaner s, s < t <= N; infinite: not to be made. */
+  /** Cost of the jump from time t to the cleaner s, s < t <= N; infinite for a jump that must not be made. */
   cost(s: number, t: number): number;
-  /** First node of a path: 0 where the jump into the data has a cost, 1 where every path starts at n = 1. */
+  /** First node of a path: 0 if the jump into the data has a cost, 1 if every path starts at n = 1. */
   first: 0 | 1;
-  /** Largest time whose costs can be trusted, by default N; later times are spread evenly (Bao et al. 2022, appendix). */
+  /** Maximum time whose costs can be trusted. Default N. Later times are spread evenly (Bao et al. 2022, appendix). */
   trusted?: number;
 }
 
@@ -25,7 +25,7 @@ function costMatrix(costs: JumpCosts, last: number): Float64Array {
   return matrix;
 }
 
-/** One more node: the cheapest way to every t over the ways to all s < t, and the s it comes from. */
+/** Adds one node: finds the cheapest way to every t over the ways to all s < t, and the s it comes from. */
 function extend(cost: Float64Array, matrix: Float64Array): { cost: Float64Array; from: Int32Array } {
   const size = cost.length;
   const next = new Float64Array(size).fill(Infinity);
@@ -43,7 +43,7 @@ function extend(cost: Float64Array, matrix: Float64Array): { cost: Float64Array;
   return { cost: next, from };
 }
 
-/** The cheapest path of `nodes` times from `costs.first` to `last`, both included. */
+/** Finds the cheapest path of `nodes` times from `costs.first` to `last`, both included. */
 function cheapestPath(costs: JumpCosts, nodes: number, last: number): number[] {
   const matrix = costMatrix(costs, last);
   let cost: Float64Array = new Float64Array(last + 1).fill(Infinity);
@@ -62,10 +62,10 @@ function cheapestPath(costs: JumpCosts, nodes: number, last: number): number[] {
   return path;
 }
 
-/** How many of `count` nodes lie where costs can be trusted, and how many in the `bad` times behind. */
+/** Counts how many of `count` nodes lie where costs can be trusted, and how many in the `bad` times after. */
 function shares(count: number, last: number, bad: number): { trusted: number; rest: number } {
   const most = last - bad;
-  // At least one, the last, is of the rest; as count is at most last, those are no more than the bad ones.
+  // The last node, at least, is in the rest; as count is at most last, the rest has no more nodes than bad times.
   const trusted = Math.min(Math.ceil((1 - (0.8 * bad) / last) * count), most, count - 1);
   return { trusted, rest: count - trusted };
 }
@@ -79,11 +79,11 @@ function requireCosts(costs: JumpCosts): void {
 }
 
 /**
- * The cheapest trajectory of `count` times 1 <= tau_1 < … < tau_K = `last` by dynamic programming in O(K N^2) (Watson et
- * al. 2021; with the costs of Analytic-DPM Bao et al. 2022, section 4).
+ * Finds the cheapest trajectory of `count` times 1 <= tau_1 < … < tau_K = `last` by dynamic programming in O(K N^2)
+ * (Watson et al. 2021; with the costs of Analytic-DPM Bao et al. 2022, section 4).
  *
- * @returns Increasing times; the first is 1 where `costs.first` is.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there are not that many times, or no path of finite cost.
+ * @returns Increasing times; the first is 1 if `costs.first` is.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there are not that many times, or no path of finite cost.
  */
 export function optimalTrajectory(costs: JumpCosts, count: number, last: number): number[] {
   requireCosts(costs);

@@ -4,7 +4,7 @@ import { predictionNames, type Prediction } from './defaults.js';
 import { amplitudesOfNetworkTime } from './network-level.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 
-/** A prediction as a linear function of the state and of the network's output. */
+/** Prediction as a linear function of the state and of the network's output. */
 export interface Combination {
   /** Coefficient of the state. */
   input: number;
@@ -12,19 +12,20 @@ export interface Combination {
   output: number;
 }
 
-/** The data and the noise prediction of a network with this parametrisation. */
+/** Data and noise prediction of a network with this parametrisation. */
 export interface Parametrisation {
   data: Combination;
   noise: Combination;
-  /** What the state is multiplied by before the network sees it. */
+  /** Factor of the state before the network sees it. */
   inputScale: number;
 }
 
-/** Predictions that say what the data is where a state is noise alone. */
+/** Predictions that give the data even if a state is noise alone. */
 const finiteAtNoise: readonly Prediction[] = ['x0', 'v'];
 
 /**
- * The denoiser D(x, sigma) = c_skip x + c_out F(c_in x) of Karras et al. 2022, table 1, for the state alpha x_0 + sigma eps.
+ * Computes the denoiser D(x, sigma) = c_skip x + c_out F(c_in x) for the state alpha x_0 + sigma eps (Karras et al.
+ * 2022, table 1).
  *
  * @param sign - Sign of c_out: -1 for networks whose F is a velocity.
  */
@@ -44,12 +45,12 @@ function preconditioned(alpha: number, sigma: number, sigmaData: number, sign: 1
 }
 
 /**
- * How a network's output becomes predictions of x_0 and of the noise, for the state alpha x_0 + sigma eps.
- * `score` is the gradient of the log density, -eps / sigma; `v` is alpha eps - sigma x_0 (Salimans & Ho 2022); `edm` the
- * preconditioned denoiser of Karras et al. 2022 for data of standard deviation `sigmaData`, and `edm-v` the same of the negative
- * output (diffusers' EDM schedulers with `v_prediction`).
+ * Converts a network's output to predictions of x_0 and of the noise, for the state alpha x_0 + sigma eps. `score` is
+ * the gradient of the log density, -eps / sigma; `v` is alpha eps - sigma x_0 (Salimans & Ho 2022); `edm` the
+ * preconditioned denoiser of Karras et al. 2022 for data of standard deviation `sigmaData`, and `edm-v` the same of the
+ * negative output (diffusers' EDM schedulers with `v_prediction`).
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for an unknown name, and for one that has no data prediction where alpha is 0.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for an unknown name, and for one without a data prediction if alpha is 0.
  */
 export function parametrisation(
   prediction: Prediction,
@@ -64,7 +65,7 @@ export function parametrisation(
     );
   }
   const inputScale = 1;
-  // v presumes alpha^2 + sigma^2 = 1; the norm keeps it right for other states.
+  // The formula of v assumes alpha^2 + sigma^2 = 1; the norm corrects it for other states.
   const norm = alpha * alpha + sigma * sigma;
   switch (prediction) {
     case 'epsilon':
@@ -92,7 +93,7 @@ export function parametrisation(
   }
 }
 
-/** The parametrisation of a sampler's option `prediction`, or the schedule's, at one noise level. */
+/** Finds the parametrisation of a sampler's option `prediction`, or the schedule's, at one noise level. */
 export function parametrisationOf(
   { defaults }: NoiseSchedule,
   options: { prediction?: Prediction },
@@ -103,16 +104,16 @@ export function parametrisationOf(
 }
 
 /**
- * What a gradient of ln p at the state adds to a network's output, per unit of it: the output of a network whose score is greater by that
- * gradient (Dhariwal & Nichol 2021, algorithm 2: eps - sigma g). The network knows its time alone, so that the amplitudes are those of
- * its schedule at that time, whatever the levels of the sampler that asks.
+ * Computes the change of a network's output per unit of a gradient of ln p at the state: the output of a network whose
+ * score is greater by that gradient (Dhariwal & Nichol 2021, algorithm 2: eps - sigma g). The network knows only its
+ * time, so the amplitudes are those of its schedule at that time, whatever the sampler's levels.
  *
- * @param prediction - What the output means. Default: what the schedule says.
+ * @param prediction - Meaning of the output. Default: the schedule's.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for an unknown prediction.
  */
 export function guidedOutputShift(schedule: NoiseSchedule, networkTime: number, prediction?: string): number {
   const { alpha, sigma } = amplitudesOfNetworkTime(schedule, networkTime);
-  // Noise alone says nothing of what it was made from: there is nothing to guide by.
+  // Noise alone holds no information about its image: there is nothing to guide by.
   if (alpha === 0) return 0;
   const known = predictionNames.find((name) => name === prediction);
   if (prediction !== undefined && known === undefined) throw unknownName('prediction', prediction, predictionNames);

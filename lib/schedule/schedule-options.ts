@@ -2,51 +2,51 @@ import { either, kinds, type OptionKinds } from '../base/option-kinds.js';
 import type { ScheduleDefaults } from './defaults.js';
 import type { NetworkTime } from './network-time.js';
 
-/** What every noise schedule takes. */
+/** Options of every noise schedule. */
 export interface ScheduleOptions {
-  /** What the network sees of the time. */
+  /** Map of the state's time to the network's. */
   networkTime?: NetworkTime;
-  /** What samplers take where their options do not say otherwise. */
+  /** Defaults of samplers. */
   defaults?: Partial<ScheduleDefaults>;
 }
 
-/** A table of betas. */
+/** Options of a table of betas. */
 export interface BetaScheduleOptions extends ScheduleOptions {
   /**
-   * Whether the table is moved and stretched so that the last state is noise alone (Lin et al. 2024, diffusers'
-   * `rescale_betas_zero_snr`). There the network has to predict x_0 or v. Default false.
+   * Switch: the table is moved and stretched so that the last state is noise alone (Lin et al. 2024, diffusers'
+   * `rescale_betas_zero_snr`). The network then has to predict x_0 or v. Default false.
    */
   rescaleBetasZeroSnr?: boolean;
 }
 
-/** A VP-SDE. */
+/** Options of a VP-SDE. */
 export interface SdeScheduleOptions extends ScheduleOptions {
   /** Number of times N. Default 1000. */
   steps?: number;
-  /** The first beta, or the rate at t = 0. */
+  /** Beta of the first time, or the rate at t = 0. */
   start?: number;
-  /** The last beta, or the rate at t = 1. */
+  /** Beta of the last time, or the rate at t = 1. */
   end?: number;
 }
 
-/** A schedule of evenly spaced betas or of their roots. */
+/** Options of a schedule of evenly spaced betas or of their roots. */
 export interface RateScheduleOptions extends SdeScheduleOptions, BetaScheduleOptions {}
 
-/** The cosine schedule. */
+/** Options of the cosine schedule. */
 export interface CosineScheduleOptions extends BetaScheduleOptions {
   /** Number of times N. Default 1000. */
   steps?: number;
 }
 
-/** A schedule of noise alone. */
+/** Options of a schedule of noise alone. */
 export interface NoiseOnlyScheduleOptions extends ScheduleOptions {
-  /** The least standard deviation of the noise. */
+  /** Minimum standard deviation of the noise. */
   sigmaMin?: number;
-  /** The largest. */
+  /** Maximum standard deviation of the noise. */
   sigmaMax?: number;
 }
 
-/** The schedule of EDM networks. */
+/** Options of the schedule of EDM networks. */
 export interface EdmScheduleOptions extends NoiseOnlyScheduleOptions {
   /** Standard deviation of the data. Default 0.5. */
   sigmaData?: number;
@@ -63,5 +63,5 @@ const rate: OptionKinds<RateScheduleOptions> = { ...sde, ...betas };
 const cosine: OptionKinds<CosineScheduleOptions> = { ...betas, steps: kinds.number };
 const edm: OptionKinds<EdmScheduleOptions> = { ...noiseOnly, sigmaData: kinds.number };
 
-/** What each of these options may be. */
+/** Kinds of these options. */
 export const scheduleOptionKinds = { plain: common, betas, rate, sde, cosine, noiseOnly, edm };

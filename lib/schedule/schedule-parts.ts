@@ -14,28 +14,28 @@ import type {
 } from './schedule-options.js';
 import { parseSchedulerConfig, type BetaScheduler } from './scheduler-config.js';
 
-/** A scheduler's configuration file as it is. */
+/** Configuration file of a scheduler as it is. */
 export interface SchedulerFile {
-  /** Its fields. */
+  /** Fields of the file. */
   config: Readonly<Record<string, unknown>>;
-  /** Names it in messages, e.g. its path. */
+  /** Name of the file in messages, e.g. its path. */
   source: string;
 }
 
-/** What a noise schedule is made of. */
+/** Parts of a noise schedule. */
 export interface ScheduleParts extends ScheduleOptions {
-  /** Short description for tables on disk and messages, e.g. `linear`. */
+  /** Name for tables on disk and messages, a short description, e.g. `linear`. */
   name: string;
   steps: number;
-  /** ln A_0 … ln A_N, absent on a continuous schedule. */
+  /** Table ln A_0 … ln A_N, absent for a continuous schedule. */
   table?: Float64Array;
   curve: SignalCurve;
-  /** The SDE a discrete schedule was derived from, where it is known. */
+  /** SDE that a discrete schedule was derived from, if known. */
   sde?: SignalCurve | undefined;
   axis: TimeAxis;
   noisiest: number;
   cleanest: number;
-  /** Default: `noisiest`. */
+  /** Maximum time of a solver. Default: `noisiest`. */
   greatestTime?: number;
   scheduler?: SchedulerFile | null;
 }
@@ -63,7 +63,7 @@ function tableParts(name: string, table: Float64Array, options: ScheduleOptions,
   };
 }
 
-/** A table of betas. */
+/** Makes the parts of a table of betas. */
 export function betaParts(
   name: string,
   betas: ArrayLike<number>,
@@ -72,11 +72,11 @@ export function betaParts(
 ): ScheduleParts {
   const table = logAlphaBarOfBetas(betas);
   if (!rescaleBetasZeroSnr) return tableParts(name, table, options, sde);
-  // No SDE of a finite rate ends in noise alone.
+  // An SDE of a finite rate never ends in noise alone.
   return tableParts(`${name}-zero-snr`, rescaledToZeroSnr(table), options);
 }
 
-/** Evenly spaced betas discretise the VP-SDE whose rate goes from N start to N end. */
+/** Makes the parts of evenly spaced betas, which discretise the VP-SDE whose rate goes from N start to N end. */
 function evenParts(steps: number, start: number, end: number, options: BetaScheduleOptions): ScheduleParts {
   const curve = linearRateCurve(steps * start, steps * end);
   return betaParts('linear', linearBetas(steps, start, end), options, curve);
@@ -158,7 +158,7 @@ export function edmParts({ sigmaData = 0.5, defaults, ...rest }: EdmScheduleOpti
   return explodingParts('edm', { ...all, defaults: { sigmaData, ...defaults } }, 'edm');
 }
 
-/** Betas of a scheduler's file; where its network sees the noise, at n that may lie between two. */
+/** Makes the parts of a scheduler file's betas; if its network sees the noise, n may be a fraction. */
 function betaSchedulerParts(parsed: BetaScheduler, options: ScheduleOptions): ScheduleParts {
   const { rescaleBetasZeroSnr, name, betas, ends, seesNoise } = parsed;
   const all = { rescaleBetasZeroSnr, ...options };
@@ -170,7 +170,7 @@ function betaSchedulerParts(parsed: BetaScheduler, options: ScheduleOptions): Sc
   return { ...parts, networkTime: (n) => logarithm(n / steps) / 4 };
 }
 
-/** What a scheduler's file says of the network's training. */
+/** Makes the parts of a scheduler file, from its facts about the network's training. */
 export function schedulerParts(file: SchedulerFile, options: ScheduleOptions): ScheduleParts {
   const parsed = parseSchedulerConfig(file.config, file.source);
   const merged = { ...options, defaults: { ...parsed.defaults, ...options.defaults } };

@@ -1,21 +1,21 @@
 import type { BetaName } from './betas.js';
 
-/** What a scheduler class of diffusers takes where its file does not say, and which of the common fields it has. */
+/** Facts about a scheduler class of diffusers: its defaults, and which of the common fields it has. */
 export interface SchedulerClass {
-  /** What the network was trained with: a table of betas, the VE-SDE or EDM's preconditioning. */
+  /** Kind of the network's training: a table of betas, the VE-SDE or EDM's preconditioning. */
   readonly kind: 'betas' | 've' | 'edm';
   readonly betaStart: number;
   readonly betaEnd: number;
   readonly betaSchedule: BetaName;
-  /** Every `beta_schedule` it knows. */
+  /** List of the `beta_schedule` values it knows. */
   readonly betaSchedules: readonly BetaName[];
   /** Default of `clip_sample`; null: it never clips. */
   readonly clips: boolean | null;
   readonly thresholds: boolean;
   readonly rescales: boolean;
-  /** Whether it draws noise of the variance that `variance_type` says. */
+  /** True if it draws noise of the variance in `variance_type`. */
   readonly hasVariance: boolean;
-  /** Whether it has `timestep_type`. */
+  /** True if it has `timestep_type`. */
   readonly continuous: boolean;
 }
 
@@ -46,7 +46,7 @@ const ddpm = {
 const ddim = { ...ddpm, betaSchedules: common, hasVariance: false };
 const solver = { ...plain, thresholds: true };
 
-/** A scheduler class of diffusers. */
+/** Name of a scheduler class of diffusers. */
 export type SchedulerClassName =
   | 'DDIMInverseScheduler'
   | 'DDIMParallelScheduler'

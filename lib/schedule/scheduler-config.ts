@@ -4,25 +4,25 @@ import { betasByName, type BetaName } from './betas.js';
 import type { Prediction, ScheduleDefaults } from './defaults.js';
 import { schedulerClasses, schedulerClassNames, type SchedulerClass } from './scheduler-classes.js';
 
-/** Betas, and what samplers take as defaults. */
+/** Betas and defaults of samplers from a scheduler file. */
 export interface BetaScheduler {
   kind: 'betas';
   name: BetaName | 'betas';
   betas: ArrayLike<number>;
-  /** `beta_start` and `beta_end`; null where `trained_betas` are given. */
+  /** Values `beta_start` and `beta_end`; null if `trained_betas` are given. */
   ends: { start: number; end: number } | null;
   rescaleBetasZeroSnr: boolean;
-  /** Whether the network sees ln(sigma / alpha) / 4 instead of the time. */
+  /** True if the network sees ln(sigma / alpha) / 4 instead of the time. */
   seesNoise: boolean;
   defaults: Omit<ScheduleDefaults, 'sigmaData' | 'dataRange'>;
 }
 
-/** Noise of growing deviation on the data as it is: the VE-SDE (Song et al. 2021) or EDM (Karras et al. 2022). */
+/** Noise of growing deviation on unscaled data: the VE-SDE (Song et al. 2021) or EDM (Karras et al. 2022). */
 export interface ExplodingScheduler {
   kind: 've' | 'edm';
   sigmaMin: number;
   sigmaMax: number;
-  /** Deviation of the data that the preconditioning of EDM was made for. */
+  /** Deviation of the data for the preconditioning of EDM. */
   sigmaData?: number;
   defaults: { prediction: Prediction; clip: Clip };
 }
@@ -54,7 +54,7 @@ const variances = {
 } as const;
 const varianceTypes = Object.keys(variances) as (keyof typeof variances)[];
 
-/** Solvers read the first half of the output of networks with a variance: null and `learned` say no more to them. */
+/** Reads the variance. Solvers use the first half of outputs with a variance: for them null and `learned` are equal. */
 function readVariance(config: ConfigReader, facts: SchedulerClass): ScheduleDefaults['variance'] {
   const value = config.raw('variance_type') ?? null;
   if (value === null || (value === 'learned' && !facts.hasVariance)) return 'beta-tilde';
@@ -79,12 +79,12 @@ function readThreshold(config: ConfigReader): Clip {
   const quantile = config.number('dynamic_thresholding_ratio', 0.995);
   if (!(quantile > 0 && quantile <= 1)) throw config.error('dynamic_thresholding_ratio', 'a number in (0, 1]');
   const ceiling = config.positive('sample_max_value', 1);
-  // The threshold is at least 1: with 1, the default, for the most it is always that.
+  // The threshold is at least 1: if it is at most 1, the default, it is always 1.
   return ceiling === 1 ? { kind: 'static', low: -1, high: 1 } : { kind: 'dynamic', quantile, floor: 1, ceiling };
 }
 
 function readClip(config: ConfigReader, facts: SchedulerClass): Clip {
-  // To a class that clips and has no thresholds the field is one that another class left.
+  // A class that clips and has no thresholds ignores the field, a remnant of another class.
   const thresholds = facts.thresholds || facts.clips === null;
   if (thresholds && config.boolean('thresholding', false)) return readThreshold(config);
   if (!config.boolean('clip_sample', facts.clips ?? false)) return { kind: 'none' };
@@ -93,10 +93,10 @@ function readClip(config: ConfigReader, facts: SchedulerClass): Clip {
 }
 
 /**
- * What a diffusers `scheduler_config.json` says of the network's training: its noise schedule and what samplers take as
- * defaults. How its class samples is another matter (`sampler: 'scheduler'`).
+ * Reads a diffusers `scheduler_config.json` for the network's training: its noise schedule and the defaults of
+ * samplers. The sampler of its class is a separate matter (`sampler: 'scheduler'`).
  *
- * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for another class, and as the fields are read.
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for another class, and the errors of its fields.
  */
 export function parseSchedulerConfig(raw: Readonly<Record<string, unknown>>, source: string): SchedulerConfig {
   const config = new ConfigReader(raw, source);
@@ -116,7 +116,7 @@ export function parseSchedulerConfig(raw: Readonly<Record<string, unknown>>, sou
   }
 }
 
-/** Whether the network sees ln(sigma / alpha) / 4 instead of the time: diffusers goes by the field with v alone. */
+/** Tells whether the network sees ln(sigma / alpha) / 4 instead of the time: diffusers uses the field only with v. */
 export function seesNoise(config: ConfigReader, prediction: Prediction): boolean {
   return config.choice('timestep_type', 'discrete', ['discrete', 'continuous']) === 'continuous' && prediction === 'v';
 }

@@ -1,6 +1,6 @@
 import { DpmError } from '../base/errors.js';
 
-/** Round half to even, as IEEE 754 and Python do. */
+/** Rounds half to even, as IEEE 754 and Python do. */
 export function roundHalfEven(value: number): number {
   const floor = Math.floor(value);
   const fraction = value - floor;
@@ -8,22 +8,22 @@ export function roundHalfEven(value: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-/** How diffusers spreads `num_inference_steps` over the times a network was trained on. */
+/** Name of diffusers' methods to spread `num_inference_steps` over the times a network was trained on. */
 export type Spacing = 'leading' | 'trailing' | 'linspace';
 
 export const spacingNames: readonly Spacing[] = ['leading', 'trailing', 'linspace'];
 
-/** Times of a spacing. */
+/** Options of a spacing of times. */
 export interface SpacingOptions {
   /** Number of times K. */
   count: number;
-  /** Times of the network, 0-based ones up to `trained` - 1. */
+  /** Number of times of the network, 0-based ones up to `trained` - 1. */
   trained: number;
-  /** Added to `leading` times, as diffusers' `steps_offset`. */
+  /** Offset of `leading` times, as diffusers' `steps_offset`. */
   offset?: number;
 }
 
-/** Evenly from `last` down to `first`, both included, as NumPy's linspace; a single one is `first`. */
+/** Spreads times evenly from `last` down to `first`, both included, as NumPy's linspace; a single one is `first`. */
 export function evenTimes(first: number, last: number, count: number): number[] {
   const stride = count === 1 ? 0 : (last - first) / (count - 1);
   return Array.from({ length: count }, (_, k) => {
@@ -32,29 +32,30 @@ export function evenTimes(first: number, last: number, count: number): number[] 
   });
 }
 
-/** N, N - N / K, ... above 0, rounded, less 1: as many as NumPy's arange gives. */
+/** Lists N, N - N / K, ... above 0, rounded, less 1: as many as NumPy's arange gives. */
 function trailingTimes(first: number, trained: number, count: number): number[] {
   const stride = trained / count;
   const length = Math.ceil(first / stride);
-  // The distance of the first two, as NumPy has it: halves are rounded by its last bit.
+  // NumPy uses the distance of the first two: halves are rounded by its last bit.
   const distance = first - (first - stride);
   return Array.from({ length }, (_, k) => roundHalfEven(first - k * distance) - 1);
 }
 
 /**
- * Decreasing 0-based times, one for each evaluation. K = 1 gives the time 0 for `leading` and `linspace`, as in diffusers.
+ * Spreads decreasing 0-based times, one per evaluation. K = 1 gives the time 0 for `leading` and `linspace`, as
+ * diffusers.
  *
  * - `leading`: multiples of floor(N / K), from 0, and the offset
  * - `trailing`: round(N - k N / K) - 1
  * - `linspace`: evenly from N - 1 to 0, fractions where K - 1 does not divide N - 1
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when a time is not one of the network's.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if a time is not one of the network's.
  */
 export function spacedTimes(spacing: Spacing, options: SpacingOptions): number[] {
   return withinTrained(unboundedTimes(spacing, options), options.trained);
 }
 
-/** The same where they are no more than ends for something else: an offset, or rounding, takes them beyond the network's times. */
+/** Spreads times that may lie beyond the network's by an offset or rounding, as ends for another spacing. */
 export function unboundedTimes(spacing: Spacing, { count, trained, offset = 0 }: SpacingOptions): number[] {
   switch (spacing) {
     case 'leading':
@@ -71,11 +72,11 @@ function leadingTimes(stride: number, count: number, offset: number): number[] {
 }
 
 /**
- * Decreasing 0-based integers as diffusers' multistep solvers take them: those of {@link spacedTimes} for one more time, without
- * the last, for `leading` and `linspace`.
+ * Lists decreasing 0-based integers as diffusers' multistep solvers use them: those of {@link spacedTimes} for one more
+ * time, without the last, for `leading` and `linspace`.
  *
- * @param last - Number of times in use: fewer than `trained` where the noisiest are left out (`lambda_min_clipped`).
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when a time is not one of the network's.
+ * @param last - Number of times in use: fewer than `trained` if the noisiest are left out (`lambda_min_clipped`).
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if a time is not one of the network's.
  */
 export function solverTimes(
   spacing: Spacing,

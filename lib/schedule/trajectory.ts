@@ -9,7 +9,7 @@ import { requireSchedule, type NoiseSchedule } from './noise-schedule.js';
 import { optimalTrajectory, type JumpCosts } from './optimal-trajectory.js';
 import { roundHalfEven, spacedTimes, spacingNames, type Spacing } from './spacing.js';
 
-/** How the times of a sampler are spread. */
+/** Spacing of a sampler's times. */
 export type Trajectory = 'uniform' | 'quadratic' | 'logsnr' | 'karras' | 'beta' | 'optimal' | Spacing;
 
 export const trajectoryNames: readonly Trajectory[] = [
@@ -22,33 +22,33 @@ export const trajectoryNames: readonly Trajectory[] = [
   ...spacingNames,
 ];
 
-/** Whether a trajectory is one of diffusers' `timestep_spacing`. */
+/** Tells whether a trajectory is one of diffusers' `timestep_spacing`. */
 export function isSpacing(trajectory: Trajectory | undefined): trajectory is Spacing {
   return spacingNames.some((name) => name === trajectory);
 }
 
-/** Which times a sampler visits. */
+/** Options of the times that a sampler visits. */
 export interface TrajectoryOptions {
   /** Number of network evaluations K. */
   steps?: number;
-  /** Default: the sampler's; `logsnr` instead of `uniform` on schedules of noise alone (`NoiseSchedule.ve`, `.edm`). */
+  /** Spacing. Default: the sampler's; for noise alone (`NoiseSchedule.ve`, `.edm`) `logsnr` instead of `uniform`. */
   trajectory?: Trajectory;
-  /** What each jump costs, for `trajectory: 'optimal'`; see {@link optimalTrajectory}. */
+  /** Costs of the jumps for `trajectory: 'optimal'`; see {@link optimalTrajectory}. */
   costs?: JumpCosts;
   /** Exponent of Karras' spacing, even in (sigma / alpha)^(1 / rho). Default 7. */
   rho?: number;
-  /** Added to the times of `trajectory: 'leading'`, as diffusers' `steps_offset`. Default 0. */
+  /** Offset of the times of `trajectory: 'leading'`, as diffusers' `steps_offset`. Default 0. */
   stepsOffset?: number;
-  /** Decreasing 0-based times n - 1 of the evaluations; overrides `steps` and `trajectory`. */
+  /** Times n - 1 of the evaluations, decreasing and 0-based; overrides `steps` and `trajectory`. */
   timesteps?: readonly number[];
   /**
-   * The noise level of every evaluation and, last, that of the result, one by one; overrides `steps`, `trajectory` and
+   * Noise level of every evaluation and, last, that of the result, one by one; overrides `steps`, `trajectory` and
    * `timesteps`.
    */
   levels?: readonly GivenLevel[];
-  /** Noisiest time; by default the schedule's. To begin between, give a state of that time as `init`. */
+  /** Time of the most noise. Default: the schedule's. To begin between, give a state of that time as `init`. */
   tStart?: number;
-  /** Cleanest time; by default the schedule's. */
+  /** Time of the least noise. Default: the schedule's. */
   tEnd?: number;
   /** State after the last record: the data (`data`, n = 0) or the cleanest time (`first`, n = 1). */
   end?: 'data' | 'first';
@@ -65,7 +65,7 @@ function checkedCount(steps: number, most: number): number {
   return steps;
 }
 
-/** The spacing of a sampler: the one asked for, or its own. Even deviations would be of noise nearly all. */
+/** Chooses the spacing of a sampler: the requested one, or its own. Even deviations would be nearly all noise. */
 export function trajectoryOf(
   schedule: NoiseSchedule,
   asked: Trajectory | undefined,
@@ -90,9 +90,9 @@ export function refuseUnusedSpacing(trajectory: Trajectory, { rho, stepsOffset }
 }
 
 /**
- * The ends of a way through continuous time.
+ * Finds the ends of a way through continuous time.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when they are out of order or out of the schedule's times.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if they are out of order or out of the schedule's times.
  */
 export function continuousInterval(
   schedule: NoiseSchedule,
@@ -146,10 +146,10 @@ function spread(
     case 'uniform':
       return Array.from({ length: count }, (_, k) => roundHalfEven(first + (k * (last - first)) / (count - 1)));
     case 'quadratic': {
-      // DDIM's quadratic spacing ends at 0.8 N (Song et al. 2020).
+      // The quadratic spacing of DDIM ends at 0.8 N (Song et al. 2020).
       const isWhole = options.tStart === undefined && options.tEnd === undefined;
       const reach = Math.sqrt(isWhole ? 0.8 * schedule.steps : last - first);
-      // Rounded as NumPy's linspace rounds: whole squares are floored by its last bit.
+      // NumPy's linspace has this rounding: whole squares are floored by its last bit.
       const root = (k: number): number => (k === count - 1 ? reach : k * (reach / (count - 1)));
       return fractions.map((_, k) => Math.min(Math.floor(root(k) ** 2) + first, last));
     }
@@ -177,9 +177,9 @@ function spread(
 }
 
 /**
- * Increasing n from decreasing 0-based times n - 1.
+ * Converts decreasing 0-based times n - 1 to increasing n.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when they are something else.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if they are anything else.
  */
 export function explicitTimes(timesteps: readonly number[], steps: number): number[] {
   requireKind('timesteps', timesteps, arrayOf('an array of integers', kinds.number));
@@ -194,7 +194,7 @@ export function explicitTimes(timesteps: readonly number[], steps: number): numb
 }
 
 /**
- * Increasing times tau_1 < … < tau_K in 1..N.
+ * Spreads increasing times tau_1 < … < tau_K in 1..N.
  *
  * - `uniform`: round(1 + (k-1)(N-1)/(K-1)), half to even; K = 1 gives [N]
  * - `quadratic`: DDIM's quadratic spacing, which ends at 0.8 N + 1
@@ -214,11 +214,11 @@ export function discreteTimes(schedule: NoiseSchedule, count: number, options: T
   return withoutRepeats(spread(schedule, count, first, last, options), last);
 }
 
-/** One jump from time t to the cleaner time s; s = 0 is the data. */
+/** Jump from time t to the cleaner time s; s = 0 is the data. */
 export interface Transition {
-  /** The cleaner time; 0 is the data. */
+  /** Time with less noise; 0 is the data. */
   s: number;
-  /** The noisier time. */
+  /** Time with more noise. */
   t: number;
 }
 
@@ -239,7 +239,7 @@ function requiredSteps({ steps }: TrajectoryOptions): number {
   return steps;
 }
 
-/** The jumps between increasing times, from the last. */
+/** Lists the jumps between increasing times, from the last. */
 function jumpsBetween(times: readonly number[]): Transition[] {
   return times
     .slice(1)
@@ -247,7 +247,7 @@ function jumpsBetween(times: readonly number[]): Transition[] {
     .reverse();
 }
 
-/** Increasing n of explicit times, or of diffusers' spacings, which leave no room for other ends; null: of a spread. */
+/** Lists increasing n of explicit times, or of diffusers' spacings, without other ends; null for other spacings. */
 function namedTimes(schedule: NoiseSchedule, options: TrajectoryOptions): number[] | null {
   const { timesteps, trajectory, tStart, tEnd } = options;
   if (timesteps !== undefined) return explicitTimes(timesteps, schedule.steps);
@@ -258,7 +258,7 @@ function namedTimes(schedule: NoiseSchedule, options: TrajectoryOptions): number
     .reverse();
 }
 
-/** What a spacing spreads over the times of a schedule. */
+/** Makes the function that spreads a spacing over the times of a schedule. */
 export function spacingOf(
   schedule: NoiseSchedule,
   count: number,
@@ -268,9 +268,9 @@ export function spacingOf(
 }
 
 /**
- * The jumps of a sampler on a discrete schedule in the order they are made, one network evaluation each.
+ * Lists the jumps of a sampler on a discrete schedule in the order they are made, one network evaluation each.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export function discreteTransitions(schedule: NoiseSchedule, options: TrajectoryOptions): Transition[] {
   requireSchedule(schedule);
@@ -292,11 +292,11 @@ export function discreteTransitions(schedule: NoiseSchedule, options: Trajectory
 }
 
 /**
- * The jumps of a sampler that goes from noise to data, in the order they are made, one network evaluation each: those of
+ * Lists the jumps of a sampler from noise to data, in the order they are made, one network evaluation each: those of
  * {@link discreteTransitions}, or on a continuous schedule those of a {@link continuousGrid} of as many times as
  * evaluations, and from its end to the data.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export function transitions(schedule: NoiseSchedule, options: TrajectoryOptions): Transition[] {
   if (options.timesteps === undefined) refuseUnusedSpacing(trajectoryOf(schedule, options.trajectory), options);
@@ -313,11 +313,11 @@ export function transitions(schedule: NoiseSchedule, options: TrajectoryOptions)
 }
 
 /**
- * M + 1 decreasing times of a continuous grid from `start` to `end`, both exact: `uniform` in t, `quadratic` in sqrt(t),
- * `logsnr` in half log-SNR (Lu et al. 2022), `karras` in (sigma / alpha)^(1 / rho) (Karras et al. 2022), `beta` in quantiles of
- * the beta distribution (Lee et al. 2024).
+ * Spreads M + 1 decreasing times of a continuous grid from `start` to `end`, both exact: `uniform` in t, `quadratic` in
+ * sqrt(t), `logsnr` in half log-SNR (Lu et al. 2022), `karras` in (sigma / alpha)^(1 / rho) (Karras et al. 2022),
+ * `beta` in quantiles of the beta distribution (Lee et al. 2024).
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export function continuousGrid(
   schedule: NoiseSchedule,
@@ -353,7 +353,7 @@ export function continuousGrid(
     }
   };
   return Array.from({ length: steps + 1 }, (_, i) => {
-    // The ends are exact whatever the way there and back rounds to.
+    // The ends are exact, without rounding errors of the conversions.
     if (i === 0) return start;
     return i === steps ? end : place(i);
   });

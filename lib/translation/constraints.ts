@@ -9,7 +9,7 @@ import { LowPass } from './low-pass.js';
 import type { CheckedOptions } from './options.js';
 import { runDefaults } from '../run/options.js';
 
-/** The draw of the references' noise in the random stream of a sample. */
+/** Draw of the references' noise in the random stream of a sample. */
 const REFERENCE_DRAW = 5;
 
 /** Sources of a translation, [N, C, H, W]. */
@@ -18,7 +18,7 @@ export interface Sources {
   images: Float32Array;
 }
 
-/** A mask of every sample, [N, H, W], from one of all or of each. */
+/** Makes a mask of every sample, [N, H, W], from one of all or of each. */
 function masksOf(mask: Float32Array, count: number, pixels: number): (sample: number) => Float32Array {
   if (mask.length === pixels) return () => mask;
   if (mask.length === count * pixels) return (sample) => mask.subarray(sample * pixels, (sample + 1) * pixels);
@@ -29,10 +29,11 @@ function masksOf(mask: Float32Array, count: number, pixels: number): (sample: nu
 }
 
 /**
- * What keeps the masked pixels those of the sources, noised as much as the state is, by the same noise at every step.
+ * Makes a constraint that keeps the masked pixels those of the sources, as noisy as the state, by the same noise
+ * always.
  *
- * @param noise - Of the sources, like them.
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when the mask fits neither one image nor all.
+ * @param noise - Noise of the sources, of their shape.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if the mask fits neither one image nor all.
  */
 export function keepPixels({ model, images }: Sources, mask: Float32Array): (noise: Float32Array) => Constraint {
   const [channels, height, width] = model.sampleShape;
@@ -51,10 +52,10 @@ export function keepPixels({ model, images }: Sources, mask: Float32Array): (noi
 }
 
 /**
- * What holds the low frequencies of states to those of the sources (Choi et al. 2021, ILVR), which are noised anew at every step, as much as
- * the state was that the step began with.
+ * Makes a constraint that holds low frequencies of states to those of the sources (Choi et al. 2021, ILVR). The sources
+ * get new noise at every step, as much as the state had at its start.
  *
- * @param conditioned - How many steps, from the first on.
+ * @param conditioned - Number of constrained steps, from the first on.
  */
 export function keepLowFrequencies(
   { model, images }: Sources,

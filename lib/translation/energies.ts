@@ -22,7 +22,7 @@ export class Energies {
     this.#lowPass = new LowPass(height, width, options.factor, 'triangle');
   }
 
-  /** Minus the gradient of the weighted energies; the source's noise is the same for a whole way. */
+  /** Computes minus the gradient of the weighted energies; the source's noise is the same for all steps. */
   guide(noise: Float32Array): Guide {
     const elements = elementCount(this.model.sampleShape);
     return async (y, times, first) => {

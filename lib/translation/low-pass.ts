@@ -1,6 +1,6 @@
 import { at } from '../base/arrays.js';
 
-/** A filter of resizing, of the distance to a pixel's centre: the triangle, or Keys' cubic with a = -1/2. */
+/** Filter of resizing, by the distance to a pixel's centre: the triangle, or Keys' cubic with a = -1/2. */
 export type Kernel = 'triangle' | 'cubic';
 
 function weight(kernel: Kernel, distance: number): number {
@@ -10,7 +10,7 @@ function weight(kernel: Kernel, distance: number): number {
   return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
 }
 
-/** Resizing one axis of `from` pixels to `to`, [to][from]: anti-aliased, mirrored at the borders. */
+/** Makes the matrix [to][from] that resizes one axis of `from` pixels to `to`: anti-aliased, mirrored at borders. */
 export function resizing(from: number, to: number, kernel: Kernel): Float64Array[] {
   const scale = to / from;
   const narrow = Math.min(scale, 1);
@@ -40,7 +40,7 @@ function transposed(a: readonly Float64Array[]): Float64Array[] {
   return Array.from(at(a, 0), (_, j) => Float64Array.from(a, (row) => at(row, j)));
 }
 
-/** One axis of a low-pass, down by `factor` and up again, [size][size]. */
+/** Makes the matrix [size][size] of one axis of a low-pass, down by `factor` and up again. */
 export function lowPassAxis(size: number, factor: number, kernel: Kernel): Float64Array[] {
   const small = Math.max(1, Math.round(size / factor));
   return product(resizing(small, size, kernel), resizing(size, small, kernel));
@@ -74,7 +74,7 @@ function separable(
   return whole;
 }
 
-/** A low-pass of images, and what keeps the low frequencies of one like those of another. */
+/** Low-pass filter of images, and the gradient that brings low frequencies of images together. */
 export class LowPass {
   readonly #rows: Float64Array[];
   readonly #columns: Float64Array[];
@@ -88,12 +88,12 @@ export class LowPass {
     this.#ofColumns = product(transposed(this.#columns), this.#columns);
   }
 
-  /** The low frequencies of images, [..., H, W]. */
+  /** Computes the low frequencies of images, [..., H, W]. */
   apply(images: ArrayLike<number>): Float64Array {
     return separable(Float64Array.from(images), this.#rows, this.#columns);
   }
 
-  /** The gradient by y of the squared distance of low frequencies, 2 R^T R (y - x) R^T R. */
+  /** Computes the gradient by y of the squared distance of low frequencies, 2 R^T R (y - x) R^T R. */
   gradient(y: ArrayLike<number>, x: ArrayLike<number>): Float64Array {
     const difference = Float64Array.from({ length: y.length }, (_, i) => 2 * (at(y, i) - at(x, i)));
     return separable(difference, this.#ofRows, this.#ofColumns);

@@ -5,64 +5,66 @@ import { Classifier } from '../guidance/classifier.js';
 import { similarities, type Similarity } from './similarity.js';
 
 /**
- * How images are translated: `egsde` (Zhao et al. 2022), `sdedit` (Meng et al. 2022), which is the same without energies, or `ilvr` (Choi et
- * al. 2021), which samples from noise and holds the low frequencies to those of the source.
+ * Method of translation: `egsde` (Zhao et al. 2022), `sdedit` (Meng et al. 2022), which is `egsde` without energies, or
+ * `ilvr` (Choi et al. 2021), which samples from noise and holds the low frequencies to those of the source.
  */
 export type TranslationMethod = 'egsde' | 'sdedit' | 'ilvr';
 
 /** Every {@link TranslationMethod}. */
 export const translationMethods: readonly TranslationMethod[] = ['egsde', 'sdedit', 'ilvr'];
 
-/** Given noise of a translation, instead of the seed's. */
+/** Noise of a translation that is given instead of drawn from the seed. */
 export interface TranslationNoise {
-  /** Of the sources, [repeats, N, C, H, W]; of `ilvr` what it starts from. */
+  /** Noise of the sources, [repeats, N, C, H, W]; with `ilvr` the states it starts from. */
   sources: Float32Array;
-  /** Of the steps, of each repeat [steps, N, C, H, W]. */
+  /** Noise of the steps, for each repeat [steps, N, C, H, W]. */
   steps: readonly Float32Array[];
-  /** Of `ilvr`, the references' at every step that they condition, [steps, N, C, H, W]. */
+  /** Noise of the references at every conditioned step of `ilvr`, [steps, N, C, H, W]. */
   references?: Float32Array | undefined;
 }
 
 /** Options of `translate`. */
 export interface TranslateOptions {
-  /** Default `egsde` where there is an extractor, else `sdedit`. */
+  /** Method. Default `egsde` if there is an extractor, else `sdedit`. */
   method?: TranslationMethod | undefined;
-  /** A classifier of the two domains, or of several: what its middle block gives of an image is to leave the source's. */
+  /** Classifier of the two domains, or of several; the image's features in its middle block are to leave the source's. */
   extractor?: Classifier | undefined;
-  /** Weight of leaving the source's domain. Default 500 for [3, 256, 256], times the square root of the share of its elements that an image has. */
+  /** Weight of leaving the source's domain. Default 500 for [3, 256, 256], times the square root of the image's share of its number of elements. */
   lambdaS?: number | undefined;
   /** Weight of keeping the source's low frequencies. Default 2. */
   lambdaI?: number | undefined;
-  /** What is kept: frequencies of images smaller by this factor. Default 32 for images of 256 pixels a side, smaller or larger as they are; at least 2. */
+  /**
+   * Factor by which images are made smaller to get the kept frequencies; at least 2. Default 32 per 256 pixels a side.
+   */
   factor?: number | undefined;
-  /** How features are compared. Default `cosine`. */
+  /** Measure of similarity of features. Default `cosine`. */
   similarity?: Similarity | undefined;
-  /** The share of the noise that the source gets, above 0 to 1. Default 0.5; of `ilvr`, which starts from noise alone, 1. */
+  /** Share of the noise that the source gets, above 0 to 1. Default 0.5; 1 with `ilvr`, which starts from noise alone. */
   start?: number | undefined;
-  /** Of `ilvr`: the share of the way, from the image on, whose steps the source does not condition, 0 to 1. Default 0: the last step alone. */
+  /** Share of the steps at the end that the source does not condition, 0 to 1, with `ilvr`. Default 0: only the last. */
   end?: number | undefined;
   /**
-   * What of the sources stays, [H, W] or [N, H, W]: 1 keeps a pixel, 0 lets it go, between them both are mixed. After every step what stays is
-   * the source with as much noise as the state has. Default: all goes.
+   * Mask of the sources, [H, W] or [N, H, W]: 1 keeps a pixel, 0 lets it change, values between mix both. After every
+   * step kept pixels are those of the source with as much noise as the state. Default: 0 everywhere.
    */
   mask?: Float32Array | undefined;
-  /** How often the result is noised and translated again, at most 1000. Default 1. */
+  /** Number of times that the result is noised and translated again, at most 1000. Default 1. */
   repeats?: number | undefined;
-  /** Only every so many of the schedule's steps are made. Default 1. */
+  /** Interval of the used steps among the schedule's. Default 1. */
   stride?: number | undefined;
-  /** Of the noise. Default 0. */
+  /** Seed of the noise. Default 0. */
   seed?: number | bigint | undefined;
-  /** Most images at once. Default 16. */
+  /** Maximum number of images at once. Default 16. */
   batch?: number | undefined;
-  /** Given noise instead of the seed's. */
+  /** Noise instead of the seed's. */
   noise?: TranslationNoise | undefined;
-  /** Aborts before the next evaluation. */
+  /** Signal that aborts before the next evaluation. */
   signal?: AbortSignal | undefined;
-  /** Steps done and in all, over all images and repeats. */
+  /** Function that receives the finished and the total number of steps, over all images and repeats. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** One repeat follows the other; the authors had up to three. */
+/** Maximum number of repeats, which run one after another; the authors had up to three. */
 const MOST_REPEATS = 1000;
 
 const optionKinds: OptionKinds<TranslateOptions> = {
@@ -84,7 +86,7 @@ const optionKinds: OptionKinds<TranslateOptions> = {
   onProgress: kinds.function,
 };
 
-/** Which methods take an option that not all of them take. */
+/** Methods that take an option, if not all of them do. */
 const methodsOf = {
   extractor: ['egsde'],
   lambdaS: ['egsde'],
@@ -108,12 +110,13 @@ export interface CheckedOptions extends TranslateOptions {
   lambdaI: number;
 }
 
-/** What EGSDE's authors chose weights for. */
+/** Size and weights for which EGSDE's authors published results. */
 const PUBLISHED = { elements: 3 * 256 * 256, side: 256, lambdaS: 500, lambdaI: 2, factor: 32 } as const;
 
 /**
- * The published weights for images of another size: the gradient of the features' distance is shared by fewer elements, each of which then moves as much
- * farther as their number's square root is smaller; that of the low frequencies is a difference of pixels, whatever their number.
+ * Scales the published weights to images of another size. The gradient of the features' distance is shared by fewer
+ * elements, each of which moves farther, by the inverse square root of their number; that of the low frequencies is a
+ * difference of pixels, whatever their number.
  */
 function weightsFor([channels, height, width]: readonly [number, number, number]) {
   const { elements, side, lambdaS, lambdaI, factor } = PUBLISHED;
@@ -134,9 +137,9 @@ function refuseOptionsOfOthers(method: TranslationMethod, options: TranslateOpti
 }
 
 /**
- * Options of a translation of images [C, H, W], of their kinds and within their ranges.
+ * Checks the options of a translation of images [C, H, W], their kinds and their ranges.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export function checkedOptions(
   options: TranslateOptions,

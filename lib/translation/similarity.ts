@@ -1,15 +1,15 @@
 import { at } from '../base/arrays.js';
 
-/** How alike the features of two images are: the mean cosine over places, or minus the squared distance. */
+/** Measure of the similarity of two images' features: the mean cosine over places, or minus the squared distance. */
 export type Similarity = 'cosine' | 'negative-squared-distance';
 
 /** Every {@link Similarity}. */
 export const similarities: readonly Similarity[] = ['cosine', 'negative-squared-distance'];
 
-/** Shorter features count as this long. */
+/** Minimum length of features; shorter ones count as this long. */
 const SHORTEST = 1e-10;
 
-/** The gradient of the mean cosine over places by features a [C, P], of one sample. */
+/** Computes the gradient of the mean cosine over places by features a [C, P], for one sample. */
 function cosineGradient(a: Float32Array, b: Float32Array, places: number, result: Float32Array): void {
   const channels = a.length / places;
   for (let p = 0; p < places; ++p) {
@@ -29,7 +29,7 @@ function cosineGradient(a: Float32Array, b: Float32Array, places: number, result
   }
 }
 
-/** The gradient of a similarity by the features a, [N, C, P] like those of b, `samples` of them. */
+/** Computes the gradient of a similarity by the features a, [N, C, P] like those of b, for `samples` of them. */
 export function similarityGradient(
   similarity: Similarity,
   a: Float32Array,

@@ -15,13 +15,13 @@ import { checkedOptions, type CheckedOptions, type TranslateOptions, type Transl
 
 const modelKind = instanceOf('a DiffusionModel', DiffusionModel);
 
-/** The draw of the sources' noise in the random stream of a sample. */
+/** Draw of the sources' noise in the random stream of a sample. */
 const SOURCE_DRAW = 4;
 
-/** Between the seeds of two repeats: the golden ratio of 2^64, which keeps any two of them apart. */
+/** Difference of the seeds of two repeats: the golden ratio of 2^64, so that no two are equal. */
 const NEXT_SEED = 0x9e3779b97f4a7c15n;
 
-/** Times n - 1 of the schedule's steps from `start` down, every `stride`. */
+/** Lists the times n - 1 of the schedule's steps from `start` down, every `stride`. */
 function timesOf({ schedule }: DiffusionModel, start: number, stride: number): number[] {
   if (!schedule.discrete) {
     throw new DpmError(
@@ -63,7 +63,7 @@ function isRepeat(value: unknown, repeats: number): boolean {
   );
 }
 
-/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` when given noise does not fit the sources. */
+/** Checks given noise. @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` if it does not fit. */
 function requireNoise({ method, noise, repeats }: CheckedOptions, elements: number, conditioned: number): void {
   if (noise === undefined) return;
   const { sources, steps, references } = noise;
@@ -96,13 +96,13 @@ function copyOf({ sources, steps, references }: TranslationNoise): TranslationNo
   };
 }
 
-/** What every repeat does alike. */
+/** Settings that all repeats share. */
 interface Way {
   sources: Sources;
   timesteps: readonly number[];
-  /** Of the states that it starts from. */
+  /** Amplitudes of the states that a repeat starts from. */
   amplitudes: Amplitudes;
-  /** What the sampler takes of a repeat, whose sources have this noise. */
+  /** Makes the run options of a repeat, whose sources have this noise. */
   runOptions: (noise: Float32Array) => Pick<RunOptions, 'guides' | 'guideForm' | 'constrain'>;
 }
 
@@ -134,7 +134,9 @@ async function wayOf(
   };
 }
 
-/** How many steps of ILVR the sources condition, from the first on; not the last one, whose result is the image. */
+/**
+ * Counts the steps of ILVR that the sources condition, from the first on; the last one, which gives the image, is not.
+ */
 function conditionedSteps({ schedule }: DiffusionModel, timesteps: readonly number[], { end }: CheckedOptions): number {
   return timesteps.slice(0, -1).filter((timestep) => timestep > end * schedule.steps).length;
 }
@@ -143,7 +145,7 @@ function seedOfRepeat(seed: number | bigint, repeat: number): bigint {
   return BigInt.asUintN(64, BigInt(seed) + BigInt(repeat) * NEXT_SEED);
 }
 
-/** One repeat, which starts from `images`. */
+/** Runs one repeat, which starts from `images`. */
 async function onceMore(way: Way, images: Float32Array, repeat: number, options: CheckedOptions): Promise<ImageBatch> {
   const { sources, timesteps, amplitudes } = way;
   const { model } = sources;
@@ -170,13 +172,14 @@ async function onceMore(way: Way, images: Float32Array, repeat: number, options:
 }
 
 /**
- * Images of one domain as images of the domain of a diffusion model. Each is noised as far as `start` says and then sampled from there, by the
- * steps of DDPM (SDEdit, Meng et al. 2022); EGSDE (Zhao et al. 2022) guides them away from the features of the source's domain and towards the
- * source's low frequencies; ILVR (Choi et al. 2021) starts from noise and replaces the low frequencies of every state by those of the source.
+ * Translates images of one domain to the domain of a diffusion model. Each image gets the noise of `start` and is then
+ * sampled from there, by the steps of DDPM (SDEdit, Meng et al. 2022); EGSDE (Zhao et al. 2022) guides it away from the
+ * features of the source's domain and towards the source's low frequencies; ILVR (Choi et al. 2021) starts from noise
+ * and replaces the low frequencies of every state by the source's.
  *
  * @param given - The sources: images in model space, [N, C, H, W], or a batch of images.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_TENSOR_SHAPE` when sources, mask, noise or extractor do
- * not fit the model, `ERR_DPM_UNSUPPORTED` for continuous schedules, `ERR_DPM_ABORTED` when aborted.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_TENSOR_SHAPE` if sources, mask, noise
+ * or extractor do not fit the model, `ERR_DPM_UNSUPPORTED` for continuous schedules, `ERR_DPM_ABORTED` if aborted.
  *
  * @example
  * ```ts

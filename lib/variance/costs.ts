@@ -6,7 +6,7 @@ import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { checkErrorTable, type ErrorTable } from './error-table.js';
 import { momentsOf, requireSameSchedule, type GammaTable } from './gamma.js';
 
-/** ln A_n of a discrete schedule, n = 0..N. */
+/** Lists ln A_n of a discrete schedule, n = 0..N. */
 function logarithmsOf(schedule: NoiseSchedule): Float64Array {
   requireSchedule(schedule);
   if (!schedule.discrete) throw new DpmError('ERR_DPM_ARGUMENT', 'costs of jumps need a discrete noise schedule');
@@ -14,12 +14,12 @@ function logarithmsOf(schedule: NoiseSchedule): Float64Array {
 }
 
 /**
- * Costs of jumps for the optimal trajectory of the analytic variance, J(s, t) = ln(1 - B_{t|s} Gamma_t): with the best
- * variance at every jump the bound on the likelihood is d / 2 times their sum and a constant (Bao et al. 2022, section 4).
- * From the first n on at which m_n exceeds 1, which no exact score has, times are not trusted: nor as many before it.
+ * Computes costs of jumps for the optimal trajectory of the analytic variance, J(s, t) = ln(1 - B_{t|s} Gamma_t): with
+ * the best variance at every jump the bound on the likelihood is d / 2 times their sum and a constant (Bao et al. 2022,
+ * section 4). Times from the first n with m_n > 1, which no exact score has, and as many before it are not trusted.
  *
  * @param schedule - A discrete schedule.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the table does not fit the schedule.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if the table does not fit the schedule.
  */
 export function analyticCosts(schedule: NoiseSchedule, gamma: GammaTable | ArrayLike<number>): JumpCosts {
   const logs = logarithmsOf(schedule);
@@ -32,25 +32,26 @@ export function analyticCosts(schedule: NoiseSchedule, gamma: GammaTable | Array
     first: 1,
     trusted: Math.max(steps - bad, 1),
     cost(s, t) {
-      // Where B Gamma reaches 1 the variance is not positive: no path goes there.
+      // The variance is not positive if B Gamma reaches 1: no path goes there.
       const reduction = Math.expm1(at(logs, t) - at(logs, s)) * at(scores, t);
       return reduction <= -1 ? Infinity : Math.log1p(reduction);
     },
   };
 }
 
-/** The fixed variances of DDPM: B_{t|s} or V_{s|t}. */
+/** Fixed variance of DDPM: B_{t|s} or V_{s|t}. */
 export type FixedVariance = 'beta' | 'beta-tilde';
 
 const varianceNames: readonly FixedVariance[] = ['beta', 'beta-tilde'];
 
 /**
- * Costs of jumps for the optimal trajectory of DDPM with a fixed variance: the terms of the bound on the likelihood, in nats per
- * dimension (Watson et al. 2021). The jump from t into the data costs its decoder; the one to s > 0
- * (V / v - 1 + ln(v / V)) / 2 + gamma^2 e_t / (2 v), v the variance, V = V_{s|t} and gamma = sqrt(A_s) B_{t|s} / B_t.
+ * Computes costs of jumps for the optimal trajectory of DDPM with a fixed variance: the terms of the bound on the
+ * likelihood, in nats per dimension (Watson et al. 2021). The jump from t into the data costs its decoder; the one to s
+ * > 0 (V / v - 1 + ln(v / V)) / 2 + gamma^2 e_t / (2 v), v the variance, V = V_{s|t} and gamma = sqrt(A_s) B_{t|s} /
+ * B_t.
  *
  * @param schedule - A discrete schedule.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the table does not fit the schedule.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if the table does not fit the schedule.
  */
 export function fixedVarianceCosts(schedule: NoiseSchedule, table: ErrorTable, variance: FixedVariance): JumpCosts {
   const logs = logarithmsOf(schedule);

@@ -3,11 +3,11 @@ import { kinds } from '../base/option-kinds.js';
 import { shownValue } from '../base/text.js';
 
 /**
- * Checks the entries n = 0..N of a table, all numbers not below 0.
+ * Checks the entries n = 0..N of a table, all numbers of at least 0.
  *
- * @param where - Names the table in messages.
+ * @param where - Name of the table in messages.
  * @param code - Code of the error: for the value of an option, or for a file.
- * @throws {@link DpmError} naming the entry that is wrong.
+ * @throws {@link DpmError} naming the wrong entry.
  */
 export function checkEntries(
   where: string,

@@ -4,19 +4,19 @@ import { ConfigReader, isJsonObject } from '../files/config-reader.js';
 import { readJson, writeAtomically } from '../files/files.js';
 import { checkEntries } from './entries.js';
 
-/** How well a network predicts the data at every time, what the costs of jumps with fixed variances need. */
+/** Errors of a network's data prediction at every time, for the costs of jumps with fixed variances. */
 export interface ErrorTable {
   /** Name of the noise schedule. */
   schedule: string;
-  /** N. */
+  /** Number of times N. */
   numTrainTimesteps: number;
-  /** Images each entry was estimated from. */
+  /** Number of images each entry was estimated from. */
   imagesPerStep: number;
-  /** e_n = E||x_0 - x0_hat(x_n)||^2 / d of the clipped data prediction for n = 0..N; e_0 is unused. */
+  /** Error e_n = E||x_0 - x0_hat(x_n)||^2 / d of the clipped data prediction for n = 0..N; e_0 is unused. */
   squaredError: Float64Array;
   /**
-   * d_n = E[-ln p(x_0 | x0_hat(x_n))] / d in nats for n = 0..N, p the discretised Gaussian decoder of variance V_{1|2} at
-   * n = 1 and B_n elsewhere; d_0 is unused.
+   * Decoder cost d_n = E[-ln p(x_0 | x0_hat(x_n))] / d in nats for n = 0..N, p the discretised Gaussian decoder of
+   * variance V_{1|2} at n = 1 and B_n elsewhere; d_0 is unused.
    */
   decoder: Float64Array;
 }
@@ -24,7 +24,7 @@ export interface ErrorTable {
 /**
  * Checks that a table fits a schedule of `steps` times.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the part that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong part.
  */
 export function checkErrorTable(table: ErrorTable, steps: number): void {
   requireKind('the table of errors', table, kinds.object);
@@ -33,7 +33,7 @@ export function checkErrorTable(table: ErrorTable, steps: number): void {
 }
 
 /**
- * An error table from parsed JSON.
+ * Makes an error table from parsed JSON.
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` naming `source` and the field.
  */
@@ -66,7 +66,7 @@ export async function readErrorTable(path: string): Promise<ErrorTable> {
   return parseErrorTable(await readJson(path), path);
 }
 
-/** Writes `costs.json`; a failure leaves what was there before. */
+/** Writes `costs.json`; a failure leaves an earlier file unchanged. */
 export async function writeErrorTable(path: string, table: ErrorTable): Promise<void> {
   requireKind('the path', path, kinds.string);
   requireKind('the table of errors', table, kinds.object);

@@ -6,20 +6,20 @@ import { readJson, writeAtomically } from '../files/files.js';
 import { checkEntries } from './entries.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 
-/** Second moments of a network's noise prediction, what the analytic variances need. */
+/** Second moments of a network's noise prediction, for the analytic variances. */
 export interface GammaTable {
   /** Name of the noise schedule. */
   schedule: string;
-  /** N. */
+  /** Number of times N. */
   numTrainTimesteps: number;
-  /** Images each entry was estimated from. */
+  /** Number of images each entry was estimated from. */
   imagesPerStep: number;
-  /** m_n = E||eps(x_n, n)||^2 / d for n = 0..N; m_0 is unused. */
+  /** Moment m_n = E||eps(x_n, n)||^2 / d for n = 0..N; m_0 is unused. */
   m: Float64Array;
 }
 
 /**
- * A gamma table from parsed JSON.
+ * Makes a gamma table from parsed JSON.
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` naming `source` and the field.
  */
@@ -44,7 +44,7 @@ export async function readGammaTable(path: string): Promise<GammaTable> {
   return parseGammaTable(await readJson(path), path);
 }
 
-/** Writes `gamma.json`; a failure leaves what was there before. */
+/** Writes `gamma.json`; a failure leaves an earlier file unchanged. */
 export async function writeGammaTable(path: string, table: GammaTable): Promise<void> {
   requireKind('the path', path, kinds.string);
   requireKind('the gamma table', table, kinds.object);
@@ -67,7 +67,7 @@ function isTable(gamma: GammaTable | ArrayLike<number>): gamma is GammaTable {
   return 'm' in gamma;
 }
 
-/** The checked table m_0 … m_N of the option `gamma`. */
+/** Checks the table m_0 … m_N of the option `gamma`. */
 export function checkedMoments(gamma: GammaTable | ArrayLike<number>, steps: number): ArrayLike<number> {
   requireKind('gamma', gamma, tableKind);
   const m = isTable(gamma) ? gamma.m : gamma;
@@ -92,9 +92,9 @@ export function requireSameSchedule(table: string, estimatedOn: string, { name }
 }
 
 /**
- * The checked table of a schedule.
+ * Checks the table of a schedule.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when it has another length or was estimated on another noise schedule.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if it has another length or was estimated on another noise schedule.
  */
 export function momentsOf(gamma: GammaTable | ArrayLike<number>, schedule: NoiseSchedule): ArrayLike<number> {
   const moments = checkedMoments(gamma, schedule.steps);
@@ -103,10 +103,10 @@ export function momentsOf(gamma: GammaTable | ArrayLike<number>, schedule: Noise
 }
 
 /**
- * The option `gamma` of a sampler as a function of the schedule's time: m = B Gamma, Gamma linear in t between the entries
- * of the table on a continuous schedule.
+ * Makes the option `gamma` of a sampler a function of the schedule's time: m = B Gamma, Gamma linear in t between the
+ * entries of the table on a continuous schedule.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the table is missing or does not fit the schedule.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if the table is missing or does not fit the schedule.
  */
 export function gammaLookup(
   sampler: string,

@@ -5,7 +5,7 @@ import type { Jump } from '../schedule/jump.js';
 import type { Combination } from '../schedule/prediction.js';
 
 /**
- * Standard deviation whose noise changes a pixel by `levels` grey levels on average, E|sigma z| = levels
+ * Computes the standard deviation whose noise changes a pixel by `levels` grey levels on average, E|sigma z| = levels
  * (Bao et al. 2022, appendix on the noise of the last step).
  *
  * @param dataRange - Width of the data's interval, 255 grey levels: 2 for [-1, 1].
@@ -17,7 +17,7 @@ export function lastNoiseDeviation(levels: number, dataRange = 2): number {
   return levels * (dataRange / 255) * Math.sqrt(Math.PI / 2);
 }
 
-/** Mean posterior variance E tr Cov(x_0 | x_t) / d = (B_t / A_t)(1 - m), before any limit. */
+/** Computes the mean posterior variance E tr Cov(x_0 | x_t) / d = (B_t / A_t)(1 - m), before any limit. */
 function dataCovariance(step: Jump, m: number): number {
   return (step.sigmaT / step.alphaT) ** 2 * (1 - m);
 }
@@ -31,11 +31,11 @@ function widthOf(step: Jump): number {
 }
 
 /**
- * The optimal isotropic reverse variance l^2 + gamma^2 C (Bao et al. 2022, theorem 1), C the mean posterior variance of
- * the data, limited to [0, `dataRange`^2 / 4].
+ * Computes the optimal isotropic reverse variance l^2 + gamma^2 C (Bao et al. 2022, theorem 1), C the mean posterior
+ * variance of the data, limited to [0, `dataRange`^2 / 4].
  *
  * @param step - The jump.
- * @param m - E||eps||^2 / d of the network at t.
+ * @param m - Moment E||eps||^2 / d of the network at t.
  * @param dataRange - Width of the data's interval, by default the schedule's; Infinity: no limit from the data.
  */
 export function analyticVariance(step: Jump, m: number, dataRange = widthOf(step)): number {
@@ -46,8 +46,8 @@ export function analyticVariance(step: Jump, m: number, dataRange = widthOf(step
 }
 
 /**
- * Bounds of the optimal reverse variance: l^2 below, and above the lesser of what an uninformative posterior and data
- * of this range allow (Bao et al. 2022, theorem 2).
+ * Computes bounds of the optimal reverse variance: l^2 below; above, the lesser of the limits of an uninformative
+ * posterior and of data of this range (Bao et al. 2022, theorem 2).
  */
 export function analyticVarianceBounds(step: Jump, dataRange = widthOf(step)): { low: number; high: number } {
   requireKind('dataRange', dataRange, kinds.number);
@@ -56,8 +56,8 @@ export function analyticVarianceBounds(step: Jump, dataRange = widthOf(step)): {
 }
 
 /**
- * The optimal reverse variance of every element, l^2 + gamma^2 C, C limited to [0, w^2 / 4] for data of width w (Bao et al. 2022,
- * "Estimating the optimal covariance with imperfect mean").
+ * Computes the optimal reverse variance of every element, l^2 + gamma^2 C, C limited to [0, w^2 / 4] for data of width
+ * w (Bao et al. 2022, "Estimating the optimal covariance with imperfect mean").
  *
  * - `npr`: the head predicts E[(eps - eps_hat)^2 | x_t], so that C = (B_t / A_t) h holds for an imperfect mean, too
  * - `sn`: the head predicts E[eps^2 | x_t], C = (B_t / A_t) (h - eps_hat^2), eps_hat unclipped
