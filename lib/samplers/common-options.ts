@@ -9,21 +9,21 @@ import type { OptionTable } from './sampler.js';
 
 type Value<Name extends keyof SamplerOptions> = Exclude<SamplerOptions[Name], undefined>;
 
-/** Refuses what is no array, as plain JavaScript gives it. */
+/** Refuses a value that is no array, which plain JavaScript can give. */
 function checkList(name: string, list: unknown, expected: string): void {
   if (!isList(list)) throw wrongValue(name, list, expected);
 }
 
-/** More evaluations than any schedule has times. */
+/** Maximum number of evaluations, more than any schedule has times. */
 const MOST_STEPS = 1_000_000;
 
 /**
- * Network evaluations of a sample where nobody says how many: the default of `steps` in `dpm`, in requests to a server and on its page. A
- * call of this package has to say `steps` itself.
+ * Default number of network evaluations per sample: of `steps` in `dpm`, in requests to a server and on its page. Calls of
+ * this package have to give `steps`.
  */
 export const DEFAULT_STEPS = 25;
 
-/** The bounds of a number of evaluations depend on the trajectory, too, which checks them. */
+/** Option `steps`; the trajectory, on which the bounds depend, too, checks them. */
 export const steps: Option<Value<'steps'>> = {
   value: 'K',
   help: 'number of network evaluations',
@@ -49,10 +49,10 @@ export const tStart = numberOption('noisiest time', { value: 'T' });
 export const tEnd = numberOption('cleanest time evaluated', { value: 'T' });
 export const end = choiceOption('the state after the last record, default data', ['data', 'first'], 'WHERE');
 
-/** The option `end` of solvers, which end at the cleanest time by default. */
+/** Option `end` of solvers, which end at the cleanest time by default. */
 const solverEnd = choiceOption('the state after the last record, default first', ['data', 'first'], 'WHERE');
 
-/** Whether a value is a clip is settled with the schedule's range (`clipOf`). */
+/** Option `clip`; `clipOf` checks it with the schedule's range. */
 export const clip: Option<Value<'clip'>> = {
   value: 'HOW',
   help: 'none, static or dynamic:QUANTILE[,FLOOR[,CEILING]]; default as the scheduler says, none for SDEs and noise solvers',
@@ -92,7 +92,7 @@ export const lastNoiseClip: Option<Value<'lastNoiseClip'>> = {
   read: (texts, flag) => (texts.string(flag) === 'none' ? null : texts.number(flag)),
 };
 
-/** The share of the Markov process's noise, of samplers in DDIM form. */
+/** Option `eta` of samplers in DDIM form: the share of the Markov process's noise. */
 export const eta = numberOption('share of the Markov noise, 0 (default) to 1', {
   within: { words: 'from 0 to 1', holds: (share) => share >= 0 && share <= 1 },
 });
@@ -129,7 +129,7 @@ export const lowerOrderFinal: Option<Value<'lowerOrderFinal'>> = {
 
 export const thirdOrder = choiceOption('second differences, default exact', ['exact', 'published']);
 
-/** Levels are checked where they are used. */
+/** Option `levels`; they are checked where they are used. */
 export const levels: Option<Value<'levels'>> = {
   ...tableOption<Value<'levels'>>('noise levels one by one, in place of --steps and --trajectory'),
   check(name, given) {
@@ -165,7 +165,7 @@ export const disableCorrector: Option<Value<'disableCorrector'>> = {
   read: (texts, flag) => texts.numbers(flag),
 };
 
-/** Noise that is added and removed again in every step (Karras et al. 2022, algorithm 2). */
+/** Options of noise that is added and removed again in every step (Karras et al. 2022, algorithm 2). */
 export const churnOptions = {
   sChurn: numberOption('noise added in all steps together, default 0', { within: notNegative }),
   sTmin: numberOption('least sigma / alpha at which noise is added, default 0', { within: notNegative }),
@@ -219,7 +219,7 @@ export const solverOptions = {
   denoiseToZero,
 } as const satisfies OptionTable;
 
-/** Options of solvers that go to the data by themselves, and whose levels are not all that they evaluate. */
+/** Options of solvers that always go to the data, and that evaluate more than the given levels. */
 export const dataSolverOptions = {
   steps,
   trajectory,

@@ -45,7 +45,7 @@ import type { OptionsOf, Sampler } from './sampler.js';
 import { scheduler } from './scheduler/scheduler.js';
 
 /**
- * Every sampler by its public name.
+ * Samplers by their public names.
  *
  * @example
  * ```ts
@@ -98,7 +98,7 @@ export const samplers = {
 /** The public name of a sampler, e.g. `ddim`. */
 export type SamplerName = keyof typeof samplers;
 
-/** The options of the sampler `N`; of several, those of any one. */
+/** Options of the sampler `N`; of several, those of any one. */
 export type OptionsOfSampler<N extends SamplerName = SamplerName> = {
   [K in N]: OptionsOf<(typeof samplers)[K]['facts']>;
 }[N];
@@ -107,7 +107,7 @@ export type OptionsOfSampler<N extends SamplerName = SamplerName> = {
 export const samplerNames = Object.keys(samplers) as SamplerName[];
 
 /**
- * The sampler of this name.
+ * Finds the sampler of this name.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` listing the valid names.
  */

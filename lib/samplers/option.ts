@@ -1,35 +1,35 @@
 import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 
-/** Where the text of options comes from: the command line. Each function gives undefined for an option that is absent. */
+/** Source of the text of options: the command line. Each function gives undefined for an option that is absent. */
 export interface OptionTexts {
-  /** Whether the switch was given. */
+  /** Tells whether the switch was given. */
   flag(name: string): boolean;
-  /** The text of an option. */
+  /** Gives the text of an option. */
   string(name: string): string | undefined;
-  /** The number that the text is. */
+  /** Reads the text as a number. */
   number(name: string): number | undefined;
-  /** The integer that the text is. */
+  /** Reads the text as an integer. */
   integer(name: string): number | undefined;
-  /** Numbers separated by commas. */
+  /** Reads numbers separated by commas. */
   numbers(name: string): number[] | undefined;
-  /** The text, where it is one of `valid`. */
+  /** Gives the text if it is one of `valid`. */
   choice<T extends string>(name: string, valid: readonly T[]): T | undefined;
 }
 
-/** One option of a sampler: what it takes and what it is for. */
+/** Option of a sampler: its kind of values and its purpose. */
 export interface Option<T> {
-  /** What the command line shows for its value; undefined for a switch. */
+  /** Placeholder of its value on the command line; undefined for a switch. */
   readonly value: string | undefined;
-  /** One line: what it does, with its range and default. */
+  /** Description in one line: its effect, with its range and default. */
   readonly help: string;
-  /** @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and what it has to be. */
+  /** Checks a value. @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and the allowed values. */
   check(name: string, value: T): void;
-  /** The value on the command line; absent for tables, which it reads from files. */
+  /** Reads the value on the command line; absent for tables, which come from files. */
   read?(texts: OptionTexts, flag: string): T | undefined;
 }
 
-/** A number; without `within` the sampler itself says which fit its schedule. */
+/** Makes an option for a number; without `within` the sampler checks it with its schedule. */
 export function numberOption(
   help: string,
   { value = 'X', within }: { value?: string; within?: { words: string; holds: (number: number) => boolean } } = {},
@@ -46,13 +46,13 @@ export function numberOption(
   };
 }
 
-/** A finite number above 0. */
+/** Makes an option for a finite number above 0. */
 export function positiveOption(help: string): Option<number> {
   const holds = (number: number): boolean => number > 0 && Number.isFinite(number);
   return numberOption(help, { within: { words: 'a positive number', holds } });
 }
 
-/** An integer from `least` to `most`. */
+/** Makes an option for an integer from `least` to `most`. */
 export function integerOption(help: string, least: number, most: number): Option<number> {
   return {
     value: 'P',
@@ -65,7 +65,7 @@ export function integerOption(help: string, least: number, most: number): Option
   };
 }
 
-/** One of a few names. */
+/** Makes an option for one of a few names. */
 export function choiceOption<const T extends string>(help: string, valid: readonly T[], value = 'NAME'): Option<T> {
   return {
     value,
@@ -77,7 +77,7 @@ export function choiceOption<const T extends string>(help: string, valid: readon
   };
 }
 
-/** True or false. */
+/** Makes an option that is true or false. */
 export function switchOption(help: string): Option<boolean> {
   return {
     value: undefined,
@@ -89,7 +89,7 @@ export function switchOption(help: string): Option<boolean> {
   };
 }
 
-/** A table that the command line reads from a file; its sampler checks it against the schedule. */
+/** Makes an option for a table that the command line reads from a file; its sampler checks it with the schedule. */
 export function tableOption<T>(help: string): Option<T> {
   return { value: 'FILE', help, check: () => undefined };
 }

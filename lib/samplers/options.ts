@@ -8,113 +8,115 @@ import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { Trajectory, TrajectoryOptions } from '../schedule/trajectory.js';
 import type { GammaTable } from '../variance/gamma.js';
 
-/** How the data prediction is clipped: not at all, to the data's range, or by dynamic thresholding. */
+/** Clip of the data prediction: none, to the data's range, or by dynamic thresholding. */
 export type ClipOption = 'none' | 'static' | DynamicClipOption;
 
 /** Dynamic thresholding (Saharia et al. 2022): x0 is limited to S = min(max(quantile, floor), ceiling) and divided by it. */
 export interface DynamicClipOption {
-  /** Which quantile of |x0|, in (0, 1]. */
+  /** Quantile of |x0|, in (0, 1]. */
   dynamic: number;
-  /** Default 1. */
+  /** Minimum of the limit. Default 1. */
   floor?: number;
-  /** Default: no limit. */
+  /** Maximum of the limit. Default: none. */
   ceiling?: number;
 }
 
 /**
- * Every option of the samplers. Each takes those that its facts list (`samplers.NAME.facts.options`), with ranges of its own,
- * and refuses the others.
+ * Options of all samplers. Each takes those that its facts list (`samplers.NAME.facts.options`), with ranges of its own, and
+ * refuses the others.
  */
 export interface SamplerOptions extends TrajectoryOptions {
   /** Number of network evaluations; in `full-ddpm` of steps, each of which takes several. */
   steps?: number;
   trajectory?: Trajectory;
-  /** Standard deviation of the initial noise. Default 1, or that of the first level where the data keeps its size. */
+  /** Standard deviation of the initial noise. Default 1, or that of the first level if the data keeps its size. */
   initialScale?: number;
   /** Share of the Markov process's noise in DDIM and KDPM2, 0 (deterministic) to 1. Default 0. */
   eta?: number;
-  /** Whether DDIM's direction takes the noise prediction that belongs to the clipped data prediction. Default false. */
+  /** Switch: DDIM's direction takes the noise prediction that belongs to the clipped data prediction. Default false. */
   clippedNoise?: boolean;
   /**
-   * Whether `ddpm` or `full-ddpm` adds noise in the step to the data as well, as diffusers does where that starts from a time above 0. Default
-   * false.
+   * Switch: `ddpm` or `full-ddpm` adds noise in the step to the data as well, as diffusers does if that starts from a time
+   * above 0. Default false.
    */
   finalNoise?: boolean;
-  /** Default: the scheduler's for samplers of the data prediction, `none` for those of SDEs and of the noise prediction. */
+  /** Clip. Default: the scheduler's for samplers of the data prediction, `none` for SDEs and the noise prediction. */
   clip?: ClipOption;
   /** Variance of `ddpm`; default: the scheduler's. */
   variance?: 'beta' | 'beta-tilde' | 'learned';
-  /** m_n = E||eps||^2 / d for n = 0..N (m_0 unused), for the analytic samplers. */
+  /** Moments m_n = E||eps||^2 / d for n = 0..N (m_0 unused), for the analytic samplers. */
   gamma?: GammaTable | ArrayLike<number>;
   /**
-   * Grey levels y the last noise may change a pixel by on average; null: no limit. Default 2 for the optimal variances in DDPM
-   * form, 1 in DDIM form and for `ancestral`, null elsewhere.
+   * Maximum of grey levels by which the last noise changes a pixel on average; null: no limit. Default 2 for the optimal
+   * variances in DDPM form, 1 in DDIM form and for `ancestral`, null elsewhere.
    */
   lastNoiseClip?: number | null;
-  /** What the network's output means. Default: the scheduler's. */
+  /** Meaning of the network's output. Default: the scheduler's. */
   prediction?: Prediction;
-  /** Derivatives that `full-ddpm` takes a step, the dimension of the space its noise is found in: 1 to 20. Default 3. */
+  /** Number of derivatives per step of `full-ddpm`, the dimension of the space of its noise: 1 to 20. Default 3. */
   lanczosSteps?: number;
-  /** Whether `full-ddpm` averages the network's derivative with its transpose. Default false. */
+  /** Switch: `full-ddpm` averages the network's derivative with its transpose. Default false. */
   symmetric?: boolean;
-  /** Random probes a step by which `full-ddpm` estimates the diagonal of its covariances, to have that alone: 1 to 1000. Default: full ones. */
+  /**
+   * Number of probes, 1 to 1000, per step of `full-ddpm` for the diagonal of its covariances. Default: none, full ones.
+   */
   diagonal?: number;
-  /** The mean of a head's variances over a sample instead of one for each element. Default false. */
+  /** Switch: the mean of a head's variances over a sample instead of one for each element. Default false. */
   avgCov?: boolean;
-  /** Order of the solver. Default 2 (UniPC, adaptive DPM-Solver), 3 (DEIS), 4 (LMS), of DPM-Solvers the one in their name. */
+  /** Order of the solver. Default 2 (UniPC, adaptive DPM-Solver), 3 (DEIS), 4 (LMS), or that in a DPM-Solver's name. */
   order?: number;
-  /** Second-order steps by the midpoint's or by Taylor's weights (DPM-Solver). Default `midpoint`. */
+  /** Choice of second-order steps by the midpoint's or by Taylor's weights (DPM-Solver). Default `midpoint`. */
   solverType?: 'midpoint' | 'taylor';
   /**
-   * Whether the last steps of a multistep solver have a lower order. `true`, the default but for DEIS: as its authors publish it
-   * (DPM-Solver below 10 steps, UniPC always). `last`: the last step alone, which has order 1 then. A step to the data always has
-   * order 1 (but for LMS).
+   * Choice of a lower order in the last steps of a multistep solver. `true`, the default except for DEIS: as its authors
+   * publish it (DPM-Solver below 10 steps, UniPC always). `last`: the last step alone, which has order 1 then. A step to the
+   * data always has order 1 (except for LMS).
    */
   lowerOrderFinal?: boolean | 'always' | 'last';
-  /** Spend the last evaluation on replacing the state by the data prediction. Default false. */
+  /** Switch: the last evaluation replaces the state by the data prediction. Default false. */
   denoiseToZero?: boolean;
-  /** B(h) of UniPC. Default `bh2`. */
+  /** Function B(h) of UniPC. Default `bh2`. */
   variant?: 'bh1' | 'bh2';
-  /** Whether UniPC extrapolates the data or the noise prediction. Default `data`. */
+  /** Prediction that UniPC extrapolates: of the data or of the noise. Default `data`. */
   form?: 'data' | 'noise';
   /**
    * Weight of the second difference in third-order multistep solvers, and its sign in those of the SDE; with `published` the order
    * is 2. Default `exact`.
    */
   thirdOrder?: 'exact' | 'published';
-  /** Steps, from 0, whose result UniPC leaves without its corrector. Default none. */
+  /** Indices of steps, from 0, whose result UniPC leaves without its corrector. Default none. */
   disableCorrector?: readonly number[];
   /** Variable of DEIS's polynomials: the time or ln(sigma / alpha). Default `time`. */
   basis?: 'time' | 'log-ratio';
-  /** What PLMS and PNDM combine of past evaluations: the noise predictions, or outputs as they are. Default `noise`. */
+  /** Values that PLMS and PNDM combine of past evaluations: noise predictions, or plain outputs. Default `noise`. */
   combines?: 'noise' | 'output';
   /** Noise that each step adds, as a share of the current one times the number of steps (Karras et al. 2022). Default 0. */
   sChurn?: number;
-  /** Least sigma / alpha at which noise is added. Default 0. */
+  /** Minimum of sigma / alpha at which noise is added. Default 0. */
   sTmin?: number;
-  /** Greatest sigma / alpha at which noise is added. Default Infinity. */
+  /** Maximum of sigma / alpha at which noise is added. Default Infinity. */
   sTmax?: number;
   /** Standard deviation of the noise that is added. Default 1. */
   sNoise?: number;
-  /** Steps that an LCM was distilled from. Default 50. */
+  /** Number of steps that an LCM was distilled from. Default 50. */
   originalSteps?: number;
-  /** What the time is multiplied by in an LCM's boundary condition. Default 10. */
+  /** Factor of the time in an LCM's boundary condition. Default 10. */
   timestepScaling?: number;
-  /** How the probability flow is integrated. Default `euler`. */
+  /** Integrator of the probability flow. Default `euler`. */
   solver?: 'euler' | 'rk45';
-  /** Absolute tolerance of an adaptive solver. Default 0.0078, of RK45 1e-5. */
+  /** Tolerance, absolute, of an adaptive solver. Default 0.0078, of RK45 1e-5. */
   atol?: number;
-  /** Relative tolerance of an adaptive solver. Default 0.05, of RK45 1e-5. */
+  /** Tolerance, relative, of an adaptive solver. Default 0.05, of RK45 1e-5. */
   rtol?: number;
   /** Signal-to-noise ratio r of the Langevin corrector. Default 0.16. */
   snr?: number;
-  /** Corrector steps before every predictor step. Default 1. */
+  /** Number of corrector steps before every predictor step. Default 1. */
   correctorSteps?: number;
   /** Norms that adaptive steps and correctors use: each sample's own (default), or over the batch as in the papers' code. */
   batchNorm?: 'sample' | 'reference';
 }
 
-/** The name of an option that some sampler takes. */
+/** Name of an option that some sampler takes. */
 export type SamplerOptionName = keyof SamplerOptions;
 
 function isDynamic(option: ClipOption): option is DynamicClipOption {
@@ -126,7 +128,7 @@ function requirePositive(limit: 'floor' | 'ceiling', value: number): void {
   throw new DpmError('ERR_DPM_ARGUMENT', `the ${limit} of clip is ${value}, it has to be a positive number`);
 }
 
-/** The clip of a record from the option, or the scheduler's clip. */
+/** Gives the clip of a record from the option, or the scheduler's clip. */
 export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined): Clip {
   if (option === undefined) return schedule.defaults.clip;
   if (option === 'none') return { kind: 'none' };
@@ -159,11 +161,11 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
 export interface ErrorControl {
   atol: number;
   rtol: number;
-  /** One norm for the whole batch, as in the authors' code, instead of one for each sample. */
+  /** True for one norm for the whole batch, as in the authors' code, instead of one for each sample. */
   shared: boolean;
 }
 
-/** The options `atol`, `rtol` and `batchNorm`. */
+/** Reads the options `atol`, `rtol` and `batchNorm`. */
 export function errorControl(options: SamplerOptions, standard: { atol: number; rtol: number }): ErrorControl {
   const { atol = standard.atol, rtol = standard.rtol, batchNorm } = options;
   return { atol, rtol, shared: batchNorm === 'reference' };

@@ -8,35 +8,35 @@ import type { SamplerOptionName, SamplerOptions } from './options.js';
 /** Options by name, each of the type that {@link SamplerOptions} gives it. */
 export type OptionTable = { readonly [Name in SamplerOptionName]?: Option<Exclude<SamplerOptions[Name], undefined>> };
 
-/** What a sampler says of itself, in its own file: everything else asks here. */
+/** Facts about a sampler, stated in its own file for all other code. */
 export interface SamplerFacts {
-  /** Its public name. */
+  /** Name in public. */
   readonly name: string;
-  /** One line for lists of samplers. */
+  /** Summary, one line for lists of samplers. */
   readonly summary: string;
-  /** The fewest network evaluations whose pictures keep no noise that is seen, where that is more than 25; `summary` says it as well. */
+  /** Minimum number of network evaluations for images without visible noise, if more than 25; in `summary`, too. */
   readonly fewestSteps?: number;
-  /** What it compiles to: a table of records, a program that decides while it runs, or either as its options say. */
+  /** Kind of its program: a table of records, a program that decides while it runs, or either, by its options. */
   readonly kind: 'step' | 'host' | 'either';
-  /** What it takes, by name. */
+  /** Options by name. */
   readonly options: OptionTable;
-  /** The second output of the network it always reads. */
+  /** Second output of the network that it always reads. */
   readonly head: Exclude<ProgramHead, 'learned'> | null;
-  /** Whether it needs the table of second moments `gamma`. */
+  /** True if it needs the table of second moments `gamma`. */
   readonly needsGamma: boolean;
-  /** The fixed variance it always has, whose costs an optimal trajectory takes; absent where an option chooses. */
+  /** Variance that is always fixed, whose costs an optimal trajectory uses; absent if an option chooses. */
   readonly fixedVariance?: 'beta' | 'beta-tilde';
-  /** Whether the likelihood has a variational bound by its chain; else why not, after `sampler NAME: `. */
+  /** True if its chain gives the likelihood a variational bound; else the reason why not, after `sampler NAME: `. */
   readonly bound: true | string;
 }
 
-/** The options that a sampler of these facts takes. */
+/** Options that a sampler of these facts takes. */
 export type OptionsOf<F extends SamplerFacts> = Pick<SamplerOptions, keyof F['options'] & SamplerOptionName>;
 
-/** A sampler: a pure function from a schedule and options to a program, and its facts. */
+/** Sampler: a pure function from a schedule and options to a program, and its facts. */
 export interface Sampler<F extends SamplerFacts = SamplerFacts, P extends Program = Program> {
   (schedule: NoiseSchedule, options?: OptionsOf<F>): P;
-  /** What it says of itself. */
+  /** Facts about the sampler. */
   readonly facts: F;
 }
 
@@ -47,7 +47,7 @@ export const noBound = {
 } as const;
 
 /**
- * Refuses null, which plain JavaScript callers give, for the options and for each but the one that it means something for.
+ * Refuses null, which plain JavaScript can give, for the options and for each except those where it has a meaning.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option.
  */
@@ -60,7 +60,7 @@ export function refuseNull(sampler: string, options: object | null): void {
   }
 }
 
-/** Options that another one makes meaningless. */
+/** Checks options that another one makes meaningless. */
 function checkTogether({ trajectory, timesteps, costs, tStart, tEnd }: SamplerOptions): void {
   if (costs !== undefined && trajectory !== 'optimal') {
     throw new DpmError('ERR_DPM_ARGUMENT', "costs are for trajectory 'optimal'");
@@ -73,7 +73,7 @@ function checkTogether({ trajectory, timesteps, costs, tStart, tEnd }: SamplerOp
 /**
  * Refuses options that are not in the table, values outside their ranges, and options that contradict each other.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and what would be right.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and the allowed values.
  */
 export function checkOptions(sampler: string, options: SamplerOptions, table: OptionTable): void {
   refuseNull(sampler, options);
@@ -86,15 +86,15 @@ export function checkOptions(sampler: string, options: SamplerOptions, table: Op
 }
 
 /**
- * A sampler from its facts and from what compiles checked options.
+ * Makes a sampler from its facts and a function that compiles checked options.
  *
- * @param compile - Gets options that are in the facts' table and in their ranges.
+ * @param compile - Compiles options that are in the facts' table and in their ranges.
  */
 export function defineSampler<const F extends SamplerFacts, P extends Program>(
   facts: F,
   compile: (schedule: NoiseSchedule, options: OptionsOf<F>) => P,
 ): Sampler<F, P> {
-  // No option is required, which a type that depends on the facts cannot tell.
+  // A type that depends on the facts cannot express that no option is required.
   const sampler = (schedule: NoiseSchedule, options: OptionsOf<F> = {} as OptionsOf<F>): P => {
     requireSchedule(schedule);
     checkOptions(facts.name, options, facts.options);
@@ -105,7 +105,7 @@ export function defineSampler<const F extends SamplerFacts, P extends Program>(
   return Object.assign(sampler, { facts });
 }
 
-/** What a solver of the probability flow says of itself. */
+/** Facts about a solver of the probability flow. */
 export interface SolverFacts<N extends string, T extends OptionTable> extends SamplerFacts {
   readonly name: N;
   readonly summary: string;
@@ -116,7 +116,7 @@ export interface SolverFacts<N extends string, T extends OptionTable> extends Sa
   readonly bound: typeof noBound.noChain;
 }
 
-/** The facts that all solvers which compile to records share, with one's own name and options. */
+/** Makes the facts that all solvers which compile to records share, with the solver's name and options. */
 export function solverFacts<const N extends string, T extends OptionTable>(
   name: N,
   summary: string,

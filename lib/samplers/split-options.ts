@@ -3,10 +3,10 @@ import type { SamplerName } from './index.js';
 import type { SamplerOptions } from './options.js';
 
 /**
- * The options of a call that names a sampler, apart: the sampler's own, and those that `others` lists. Without a name it is
- * `scheduler`.
+ * Splits the options of a call that names a sampler into the sampler's own and those that `others` lists. Without a name
+ * the sampler is `scheduler`.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no object.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a value that is no object.
  */
 export function splitOptions<T extends object>(
   options: { sampler?: SamplerName | undefined },

@@ -5,8 +5,8 @@ import { samplerByName } from './index.js';
 import type { SamplerOptions } from './options.js';
 
 /**
- * A sampler's options, completed from a model's table of second moments where it needs one that is not given: `gamma` itself,
- * and the costs of an optimal trajectory.
+ * Completes a sampler's options from a model's table of second moments if it needs one that is not given: `gamma` itself, and
+ * the costs of an optimal trajectory.
  */
 export function withTables(
   sampler: string,
@@ -19,7 +19,7 @@ export function withTables(
   const { facts } = samplerByName(sampler);
   const completed = { ...options };
   if (facts.needsGamma) completed.gamma = gamma;
-  // The others refuse such trajectories.
+  // Samplers without `costs` refuse such trajectories.
   const takesCosts = facts.options.costs !== undefined;
   if (options.trajectory === 'optimal' && takesCosts) completed.costs ??= analyticCosts(schedule, gamma);
   return completed;

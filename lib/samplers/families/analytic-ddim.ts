@@ -6,10 +6,10 @@ import { noBound } from '../sampler.js';
 
 /**
  * DDIM with the optimal isotropic variance (Analytic-DPM, Bao et al. 2022), from the table `gamma`: even at `eta` = 0 it
- * adds the noise the posterior of the data calls for. The last noise is limited to 1 grey level unless `lastNoiseClip`
- * says otherwise.
+ * adds the noise of the data's posterior. The last noise is limited to 1 grey level unless `lastNoiseClip` says
+ * otherwise.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `gamma` above all.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, often `gamma`.
  */
 export const analyticDdim = reverseSampler(
   {

@@ -7,7 +7,7 @@ import { reverseSampler } from '../numerics/reverse-step.js';
  * DDPM with the optimal isotropic variance (Analytic-DPM, Bao et al. 2022), from the table `gamma`. The last noise is
  * limited to 2 grey levels unless `lastNoiseClip` says otherwise. On a continuous schedule Gamma is interpolated in t.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `gamma` above all.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, often `gamma`.
  */
 export const analyticDdpm = reverseSampler(
   {

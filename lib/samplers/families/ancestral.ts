@@ -2,10 +2,10 @@ import { reverseOptions } from '../common-options.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
 
 /**
- * Ancestral sampling with the largest of the fixed variances, B_{t|s}, as published comparisons with SDE solvers have it
- * (Bao et al. 2022): the last noise is limited to 1 grey level unless `lastNoiseClip` says otherwise.
+ * Ancestral sampling with the largest of the fixed variances, B_{t|s}, as in published comparisons with SDE solvers (Bao
+ * et al. 2022): the last noise is limited to 1 grey level unless `lastNoiseClip` says otherwise.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const ancestral = reverseSampler(
   {

@@ -3,11 +3,11 @@ import { reverseSampler } from '../numerics/reverse-step.js';
 import { noBound } from '../sampler.js';
 
 /**
- * DDIM (Song et al. 2020, equation 12). `eta` = 0, the default, is deterministic; 1 has the variance of DDPM's posterior.
- * When the data prediction is clipped the direction keeps the unclipped noise prediction, as diffusers does, unless `clippedNoise`
- * (its `use_clipped_model_output`, and what guided-diffusion does) says otherwise.
+ * DDIM (Song et al. 2020, equation 12). `eta` = 0, the default, is deterministic; 1 has the variance of DDPM's posterior. If
+ * the data prediction is clipped, the direction keeps the unclipped noise prediction, as in diffusers, unless `clippedNoise`
+ * is true (its `use_clipped_model_output`, as in guided-diffusion).
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const ddim = reverseSampler(
   {

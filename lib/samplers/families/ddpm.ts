@@ -6,13 +6,13 @@ import { choiceOption } from '../option.js';
 
 const varianceNames = ['beta', 'beta-tilde', 'learned'] as const;
 
-/** No variance of a network trained on a schedule comes near this; the record needs a finite bound. */
+/** Bound of variances: finite, as records need, and far above those of any trained network. */
 const unbounded = 1e30;
 
 /** Variance of the jump to the data, whose posterior variance is 0 (diffusers, as Ho et al.). */
 const leastVariance = 1e-20;
 
-/** ln sigma^2 between ln V and ln B_{t|s}, at (h + 1) / 2 of the way (Nichol & Dhariwal 2021). */
+/** Interpolates ln sigma^2 between ln V and ln B_{t|s}, at (h + 1) / 2 of the way (Nichol & Dhariwal 2021). */
 function learnedRange(step: Jump): RecordVariance {
   const low = Math.log(Math.max(step.posteriorVariance, leastVariance));
   const high = Math.log(step.forwardVariance);
@@ -24,7 +24,7 @@ function fixedVariance(kind: 'beta' | 'beta-tilde', step: Jump): RecordVariance 
   return { kind: 'scalar', deviation: Math.sqrt(variance) };
 }
 
-/** guided-diffusion gives the jump to the data the posterior variance of the one before it, which a guide moves the mean by. */
+/** Gives the variance by which a guide moves the mean of the jump to the data: in guided-diffusion that of the jump before. */
 function guideVariance(kind: (typeof varianceNames)[number], step: Jump, { posteriorVariance }: Jump): RecordVariance {
   if (kind === 'beta-tilde') return { kind: 'none' };
   if (kind === 'learned') return learnedRange({ ...step, posteriorVariance });
@@ -37,7 +37,7 @@ function guideVariance(kind: (typeof varianceNames)[number], step: Jump, { poste
  * `variance`: `beta` = B_{t|s}, `beta-tilde` = V_{s|t}, `learned` = interpolated by the network's second half of output
  * channels; by default the scheduler's. The mean uses the clipped data prediction and the state.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const ddpm = reverseSampler(
   {

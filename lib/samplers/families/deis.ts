@@ -9,15 +9,15 @@ import type { SamplerOptions } from '../options.js';
 import { defineSampler, solverFacts } from '../sampler.js';
 import { orderOfStep } from './multistep.js';
 
-/** What polynomials are in. */
+/** Variable of polynomials, from a noise level. */
 type Variable = (level: { time: number; logSnr: number }) => number;
 
-/** The variable of the polynomials: the time, or ln(sigma / alpha). */
+/** Chooses the variable of the polynomials: the time, or ln(sigma / alpha). */
 function variableOf(basis: SamplerOptions['basis'] = 'time'): Variable {
   return basis === 'time' ? ({ time }) => time : ({ logSnr }) => -logSnr;
 }
 
-/** Integrals over ratio = sigma / alpha from one level to the next, by points in the log-SNR. */
+/** Integrates over ratio = sigma / alpha from one level to the next, by points in the log-SNR. */
 function integrals(schedule: NoiseSchedule, past: readonly NoiseLevel[], to: NoiseLevel, variable: Variable): number[] {
   const from = at(past, 0);
   if (to.sigma === 0) return [-noiseRatio(from)];
@@ -25,7 +25,7 @@ function integrals(schedule: NoiseSchedule, past: readonly NoiseLevel[], to: Noi
   const half = (to.logSnr - from.logSnr) / 2;
   return lagrangeIntegrals(past.map(variable), (node) => {
     const logSnr = middle + half * node;
-    // d ratio = -ratio d logSnr
+    // Relation d ratio = -ratio d logSnr.
     return {
       point: variable({ time: schedule.timeOfLogSnr(logSnr), logSnr }),
       density: -half * Math.exp(-logSnr),
@@ -35,9 +35,10 @@ function integrals(schedule: NoiseSchedule, past: readonly NoiseLevel[], to: Noi
 
 /**
  * DEIS (Zhang & Chen 2023): exponential Adams-Bashforth steps of `order` 1 to 4, 3 by default, in the time (tAB) or, with
- * `basis: 'log-ratio'`, in ln(sigma / alpha). One evaluation a step, by default evenly in time, lower orders in the first steps.
+ * `basis: 'log-ratio'`, in ln(sigma / alpha). One evaluation a step, by default evenly in time, lower orders in the first
+ * steps.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const deis = defineSampler(
   solverFacts('deis', 'DEIS, exponential Adams-Bashforth steps (Zhang & Chen 2023)', {

@@ -22,13 +22,13 @@ import { defineSampler, noBound } from '../sampler.js';
 /** Safety factor and first step of the authors' code (Lu et al. 2022, appendix C). */
 const safety = 0.9;
 const firstStep = 0.05;
-/** An error of 0 would let the next step grow without limit. */
+/** Minimum error; with 0 the next step would grow without limit. */
 const leastError = 1e-10;
-/** A step through pure noise has no error, and the next one would jump to the data. The authors' code has no such limit. */
+/** Maximum growth (the authors have none): a step through pure noise has no error, the next would jump to the data. */
 const mostGrowth = 10;
 const mostSteps = 10_000;
 
-/** Where one sample is: its level and the step it tries next. */
+/** Progress of one sample: its level and the step it tries next. */
 interface Progress {
   level: NoiseLevel;
   h: number;
@@ -36,7 +36,7 @@ interface Progress {
 
 interface Attempt {
   from: NoiseLevel[];
-  /** Inner levels at the fractions of the method. */
+  /** Levels inside the step, at the fractions of the method. */
   inner: NoiseLevel[][];
   to: NoiseLevel[];
 }
@@ -93,7 +93,7 @@ class AdaptiveRun {
     return level.time === this.end.time;
   }
 
-  /** The levels of every sample's next step; a sample at its end stands still. */
+  /** Lists the levels of every sample's next step; a sample at its end stands still. */
   #attempt(): Attempt {
     const { schedule } = this.options;
     const fractions = this.order === 2 ? [1 / 2] : [1 / 3, 2 / 3];
@@ -110,7 +110,7 @@ class AdaptiveRun {
     };
   }
 
-  /** The solutions of the lower and of the higher order, in `lower` and `higher`, and their difference in `error`. */
+  /** Computes the solutions of lower and higher order, in `lower` and `higher`, and their difference in `error`. */
   async #compute({ from, inner, to }: Attempt): Promise<void> {
     const { context, options } = this;
     const steps = (levels: readonly NoiseLevel[]) =>
@@ -145,7 +145,7 @@ class AdaptiveRun {
   ): Promise<void> {
     await applyUpdates(this.context, 'lower', steps.map(lower));
     await applyUpdates(this.context, 'higher', steps.map(higher));
-    // From the coefficients: the difference of the tensors would be rounding alone where steps are short.
+    // Coefficients give the difference; in short steps that of the tensors would be only rounding errors.
     const difference = (step: ExponentialStep): LinearUpdate => {
       const [low, high] = [lower(step), higher(step)];
       return linear({ history: high.history.map((coefficient, slot) => coefficient - (low.history[slot] ?? 0)) });
@@ -157,8 +157,8 @@ class AdaptiveRun {
   async #decide({ to }: Attempt): Promise<void> {
     const { context, control, order } = this;
     const { atol, rtol } = control;
-    // Where states shrink with the noise, the one before would allow errors far above the next, and a step too long one
-    // that is far too large itself.
+    // The larger norm is used if states keep their size, the smaller one if they shrink with the noise, where the first
+    // norm would allow errors far above the next, and a step too long one that is far too large itself.
     const size = this.options.schedule.preservesVariance ? Math.max : Math.min;
     const errors = await context.errorNorm('error', ['lower', 'previous'], (lower, previous) =>
       Math.max(atol, rtol * size(lower, previous)),
@@ -182,7 +182,7 @@ class AdaptiveRun {
   }
 }
 
-/** It chooses its times itself. */
+/** The sampler chooses its times itself. */
 const { steps: _, trajectory: __, ...spacingless } = sdeOptions;
 
 /**
@@ -190,7 +190,7 @@ const { steps: _, trajectory: __, ...spacingless } = sdeOptions;
  * whose difference to the order below is held to `atol` (0.0078) and `rtol` (0.05). Every sample takes steps of its own;
  * `batchNorm: 'reference'` gives all the steps of the worst, as the authors' code does.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolverAdaptive = defineSampler(
   {

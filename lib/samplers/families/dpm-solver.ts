@@ -22,7 +22,7 @@ function fixedOrder<const F extends SamplerFacts>(facts: F, form: SolverForm, or
 /**
  * DPM-Solver-1 (Lu et al. 2022), which is DDIM without noise; by default evenly in log-SNR.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolver1 = fixedOrder(
   solverFacts('dpm-solver-1', 'DPM-Solver-1, one evaluation a step (Lu et al. 2022)', solverOptions),
@@ -33,7 +33,7 @@ export const dpmSolver1 = fixedOrder(
 /**
  * DPM-Solver-2 (Lu et al. 2022, algorithm 1): floor(steps / 2) steps of two evaluations, by default evenly in log-SNR.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolver2 = fixedOrder(
   solverFacts('dpm-solver-2', 'DPM-Solver-2, two evaluations a step (Lu et al. 2022)', typedOptions),
@@ -44,7 +44,7 @@ export const dpmSolver2 = fixedOrder(
 /**
  * DPM-Solver-3 (Lu et al. 2022, algorithm 2): floor(steps / 3) steps of three evaluations, by default evenly in log-SNR.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolver3 = fixedOrder(
   solverFacts('dpm-solver-3', 'DPM-Solver-3, three evaluations a step (Lu et al. 2022)', typedOptions),
@@ -55,7 +55,7 @@ export const dpmSolver3 = fixedOrder(
 /**
  * DPM-Solver++(3S): floor(steps / 3) steps of three evaluations on the data prediction, by default evenly in log-SNR.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolverPlusPlus3S = fixedOrder(
   solverFacts('dpm-solver++-3s', 'DPM-Solver++(3S), three evaluations a step (Lu et al. 2022b)', typedOptions),
@@ -67,7 +67,7 @@ export const dpmSolverPlusPlus3S = fixedOrder(
  * DPM-Solver++(2S) (Lu et al. 2022b): floor(steps / 2) steps of two evaluations on the data prediction, by default evenly
  * in log-SNR.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolverPlusPlus2S = fixedOrder(
   solverFacts('dpm-solver++-2s', 'DPM-Solver++(2S), two evaluations a step (Lu et al. 2022b)', typedOptions),
@@ -93,10 +93,11 @@ function fast<const F extends SamplerFacts>(facts: F, form: SolverForm): Sampler
 }
 
 /**
- * DPM-Solver-fast (Lu et al. 2022): third-order steps, and lower orders at the end so that all evaluations are used. Evenly
- * in log-SNR unless `trajectory` says otherwise; then the steps' ends are points of a grid of as many steps as evaluations.
+ * DPM-Solver-fast (Lu et al. 2022): third-order steps, and lower orders at the end so that all evaluations are used. Steps
+ * are even in log-SNR unless `trajectory` is given; then the steps' ends are points of a grid of as many steps as
+ * evaluations.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolverFast = fast(
   solverFacts('dpm-solver-fast', 'DPM-Solver-fast, steps of mixed orders (Lu et al. 2022)', fastOptions),
@@ -106,7 +107,7 @@ export const dpmSolverFast = fast(
 /**
  * DPM-Solver-fast on the data prediction (Lu et al. 2022b); otherwise as {@link dpmSolverFast}.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolverPlusPlusFast = fast(
   solverFacts('dpm-solver++-fast', 'DPM-Solver++-fast, steps of mixed orders (Lu et al. 2022b)', fastOptions),
@@ -114,10 +115,11 @@ export const dpmSolverPlusPlusFast = fast(
 );
 
 /**
- * SDE-DPM-Solver++ in single steps of `order` 1 to 3, 3 by default, with noise in every stage (Lu et al. 2022b, appendix). The
- * stages are levels of the trajectory, by default evenly in time; with noise of their own they leave order 1 in distribution.
+ * SDE-DPM-Solver++ in single steps of `order` 1 to 3, 3 by default, with noise in every stage (Lu et al. 2022b, appendix).
+ * The stages are levels of the trajectory, by default evenly in time; with noise of their own they leave order 1 in
+ * distribution.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolverPlusPlus3SSde = defineSampler(
   solverFacts('dpm-solver++-3s-sde', 'SDE-DPM-Solver++, single steps with noise (Lu et al. 2022b)', {

@@ -4,9 +4,9 @@ import { defineSampler, noBound } from '../sampler.js';
 
 /**
  * The Euler-Maruyama method on the reverse SDE (Song et al. 2021, equation 6) at `steps` times, by default evenly spaced
- * from 1 to 1e-3 (1/N on a discrete schedule), and from there to the data. Nothing is clipped unless `clip` says so.
+ * from 1 to 1e-3 (1/N on a discrete schedule), and from there to the data. Nothing is clipped without `clip`.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const eulerMaruyama = defineSampler(
   {

@@ -8,10 +8,11 @@ import { solverLevels, solverPlan } from '../numerics/solver-plan.js';
 import { defineSampler, solverFacts } from '../sampler.js';
 
 /**
- * Euler's method on the probability flow in sigma / alpha, with noise that is added and removed again by `sChurn` (Karras et al.
- * 2022, algorithm 2 without its second evaluation), down to the data. Without noise it is DDIM. By default Karras' spacing.
+ * Euler's method on the probability flow in sigma / alpha, with noise that is added and removed again by `sChurn` (Karras et
+ * al. 2022, algorithm 2 without its second evaluation), down to the data. Without noise it is DDIM. By default Karras'
+ * spacing.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const euler = defineSampler(
   solverFacts('euler', "Euler's method on the probability flow (Karras et al. 2022)", {

@@ -23,10 +23,10 @@ const standardLastNoise = 2;
 const mostLanczosSteps = 20;
 const mostProbes = 1000;
 
-/** How the noise of a step gets its covariance. */
+/** Method that gives the noise of a step its covariance. */
 type Root = { kind: 'lanczos'; steps: number; symmetric: boolean } | { kind: 'diagonal'; probes: number };
 
-/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the options that contradict each other. */
+/** Checks the options. @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming options that contradict each other. */
 function rootOf({ lanczosSteps, symmetric, diagonal }: SamplerOptions): Root {
   if (diagonal === undefined) {
     return { kind: 'lanczos', steps: lanczosSteps ?? standardSteps, symmetric: symmetric ?? false };
@@ -36,7 +36,7 @@ function rootOf({ lanczosSteps, symmetric, diagonal }: SamplerOptions): Root {
   return { kind: 'diagonal', probes: diagonal };
 }
 
-/** The steps of a trajectory or of given levels: none of them but by `finalNoise` has noise into the data, and that of the last noisy one is limited. */
+/** Makes the steps of a trajectory or of given levels: without `finalNoise` none has noise into the data; that of the last noisy step is limited. */
 function stepsOf(schedule: NoiseSchedule, options: SamplerOptions): CovarianceStep[] {
   const clip = clipOf(schedule, options.clip);
   const jumps = jumpsOf(schedule, options, 1);
@@ -54,7 +54,7 @@ function stepsOf(schedule: NoiseSchedule, options: SamplerOptions): CovarianceSt
   );
 }
 
-/** Terms that add up to the noise of a step; leaves the network's output in `out`. */
+/** Makes terms that add up to the noise of a step; leaves the network's output in `out`. */
 async function noiseTerms(context: HostContext, step: CovarianceStep, root: Root, record: number): Promise<Term[]> {
   await context.noise('z', record);
   if (root.kind === 'diagonal') {
@@ -77,15 +77,15 @@ async function take(context: HostContext, step: CovarianceStep, root: Root, reco
 }
 
 /**
- * DDPM whose every step has the full covariance V I + gamma^2 Cov[x_0 | x_t] instead of a scalar or a diagonal (Bao et al. 2022, who derive but do
- * not use it), without a matrix: Cov is the derivative of the data prediction, and the root of the covariance times noise comes from `lanczosSteps`
- * (3) derivatives along a direction. No head and no table is needed. A step costs that many derivatives, each about two
- * evaluations, or twice as many with `symmetric`, which averages the derivative with its transpose. `diagonal` takes the
- * diagonal alone instead, as that many random probes estimate it: an oracle that heads are compared with. The last noise is limited
- * to 2 grey levels in every direction unless `lastNoiseClip` says otherwise.
+ * DDPM whose every step has the full covariance V I + gamma^2 Cov[x_0 | x_t] instead of a scalar or a diagonal (Bao et al.
+ * 2022 derive but do not use it), without a matrix: Cov is the derivative of the data prediction, and the root of the
+ * covariance times noise comes from `lanczosSteps` (3) derivatives along a direction. No head and no table is needed. A step
+ * costs that many derivatives, each about two evaluations, or twice as many with `symmetric`, which averages the derivative
+ * with its transpose. `diagonal` takes the diagonal alone instead, as that many random probes estimate it: a reference for
+ * heads. The last noise is limited to 2 grey levels in every direction unless `lastNoiseClip` says otherwise.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong. A run throws `ERR_DPM_UNSUPPORTED` where the model has no derivative:
- * with guidance, of models in JavaScript, on a device without derivatives.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option. A run throws `ERR_DPM_UNSUPPORTED` if the model has no
+ * derivative: with guidance, of models in JavaScript, on a device without derivatives.
  */
 export const fullDdpm = defineSampler(
   {

@@ -9,7 +9,7 @@ import { ratioUpdate } from '../numerics/flow-steps.js';
 import { ofPairs, solverLevels, solverPlan, type SolverPlan } from '../numerics/solver-plan.js';
 import { defineSampler, solverFacts } from '../sampler.js';
 
-/** Two records: Euler's step into `y`, and the mean of both slopes, with the noise of the next level. */
+/** Makes two records: Euler's step into `y`, and the mean of both slopes, with the noise of the next level. */
 function heunRecords(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel, next: ChurnedLevel): StepRecord[] {
   const both = ratioUpdate(from, to, [
     [0, 0.5],
@@ -22,10 +22,10 @@ function heunRecords(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel, next: C
 }
 
 /**
- * Heun's method on the probability flow in sigma / alpha (Karras et al. 2022, algorithms 1 and, with `sChurn`, 2), down to the
- * data. M levels take 2 M - 1 evaluations: an even number of `steps` leaves one out. By default Karras' spacing.
+ * Heun's method on the probability flow in sigma / alpha (Karras et al. 2022, algorithms 1 and, with `sChurn`, 2), down to
+ * the data. M levels take 2 M - 1 evaluations: an even number of `steps` leaves one out. By default Karras' spacing.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const heun = defineSampler(
   solverFacts('heun', "Heun's method on the probability flow (Karras et al. 2022)", {
@@ -45,7 +45,7 @@ export const heun = defineSampler(
   },
 );
 
-/** Euler's step to the data. */
+/** Makes Euler's step to the data. */
 function lastRecord(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel): StepRecord {
   return stepRecord({ ...evaluation(plan, from, 'noise', 0), x: ratioUpdate(from, to, [[0, 1]]) });
 }

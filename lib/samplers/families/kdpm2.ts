@@ -9,26 +9,26 @@ import { ratioUpdate } from '../numerics/flow-steps.js';
 import { ofPairs, scalarVariance, solverLevels, solverPlan, type SolverPlan } from '../numerics/solver-plan.js';
 import { defineSampler, solverFacts } from '../sampler.js';
 
-/** A level, the one inside the step from it (none in the last), and where the step goes. */
+/** Level, the one inside the step from it (none in the last), and the end of the step. */
 interface MidpointStep {
   from: NoiseLevel;
   middle: NoiseLevel | null;
   to: NoiseLevel;
 }
 
-/** Where the flow goes before noise is added: less of it than at the end, by the share eta of an ancestral step's. */
+/** Computes where the flow goes before noise is added: below the end's noise, by the share eta of an ancestral step. */
 function downOf(from: Amplitudes, to: Amplitudes, share: number): { down: Amplitudes; deviation: number } {
   const [start, end] = [noiseRatio(from), noiseRatio(to)];
   const up = share * end * Math.sqrt(Math.max(0, 1 - (end / start) ** 2));
   return { down: { alpha: to.alpha, sigma: to.alpha * Math.sqrt(end * end - up * up) }, deviation: to.alpha * up };
 }
 
-/** The level half-way in ln(sigma / alpha). */
+/** Finds the level half-way in ln(sigma / alpha). */
 function middleOf({ schedule }: SolverPlan, from: Amplitudes, to: Amplitudes): NoiseLevel {
   return levelOfRatio(schedule, Math.sqrt(noiseRatio(from) * noiseRatio(to)));
 }
 
-/** Steps of a grid, with midpoints of our own. */
+/** Makes steps of a grid, with computed midpoints. */
 function gridSteps(plan: SolverPlan, levels: readonly NoiseLevel[], share: number): MidpointStep[] {
   return levels.slice(1).map((to, i) => {
     const from = at(levels, i);
@@ -36,7 +36,7 @@ function gridSteps(plan: SolverPlan, levels: readonly NoiseLevel[], share: numbe
   });
 }
 
-/** Steps of levels given one by one, every other of which is a midpoint. */
+/** Makes steps of levels given one by one, every other of which is a midpoint. */
 function givenSteps(levels: readonly NoiseLevel[]): MidpointStep[] {
   if (levels.length % 2 !== 0) {
     throw new DpmError(
@@ -70,7 +70,7 @@ function stepRecords(plan: SolverPlan, { from, middle, to }: MidpointStep, share
  * k-diffusion, diffusers' KDPM2). With `eta` 1 steps are ancestral: they go further and add noise. M levels take 2 M - 1
  * evaluations: an even number of `steps` leaves one out. By default Karras' spacing.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const kdpm2 = defineSampler(
   solverFacts('kdpm2', 'the midpoint method on the probability flow, or ancestral with eta 1 (Crowson 2022)', {

@@ -13,16 +13,16 @@ import { defineSampler, noBound } from '../sampler.js';
 /** Standard deviation of the data in the boundary condition of consistency models (Song et al. 2023). */
 const sigmaData = 0.5;
 
-/** c_skip and c_out of the boundary condition f(x, 0) = x at a scaled time. */
+/** Computes c_skip and c_out of the boundary condition f(x, 0) = x at a scaled time. */
 function boundary(time: number): { skip: number; out: number } {
   const total = time * time + sigmaData * sigmaData;
   return { skip: (sigmaData * sigmaData) / total, out: time / Math.sqrt(total) };
 }
 
 /**
- * Decreasing 0-based times of a consistency model that was distilled from `original` steps.
+ * Lists decreasing 0-based times of a consistency model that was distilled from `original` steps.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there are not so many.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there are not so many.
  */
 export function lcmTimes(trained: number, original: number, count: number): number[] {
   if (!(original >= 1 && original <= trained)) {
@@ -46,10 +46,10 @@ function levelsOf(schedule: NoiseSchedule, options: SamplerOptions): NoiseLevel[
 }
 
 /**
- * Sampling of latent consistency models (Luo et al. 2023): each evaluation says the data, to which the noise of the next
- * level is added; `steps` of the `originalSteps` the model was distilled from.
+ * Sampling of latent consistency models (Luo et al. 2023): each evaluation predicts the data, to which the noise of the
+ * next level is added; `steps` of the `originalSteps` the model was distilled from.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const lcm = defineSampler(
   {

@@ -6,7 +6,7 @@ import { solverPlan } from '../numerics/solver-plan.js';
 import { integerOption } from '../option.js';
 import { defineSampler, solverFacts } from '../sampler.js';
 
-/** Integrals of the polynomials in sigma / alpha through past levels, newest first, over the step to the next. */
+/** Integrates the polynomials in sigma / alpha through past levels, newest first, over the step to the next. */
 function integrals(past: readonly NoiseLevel[], to: NoiseLevel): number[] {
   const nodes = past.map(noiseRatio);
   const [start, end] = [at(nodes, 0), noiseRatio(to)];
@@ -18,7 +18,7 @@ function integrals(past: readonly NoiseLevel[], to: NoiseLevel): number[] {
  * The linear multistep method of k-diffusion and diffusers: Adams-Bashforth steps of `order` 1 to 4, 4 by default, on the
  * probability flow in sigma / alpha, down to the data, lower orders in the first steps. By default Karras' spacing.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const lms = defineSampler(
   solverFacts('lms', 'linear multistep on the probability flow (Crowson 2022)', {

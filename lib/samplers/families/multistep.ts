@@ -10,10 +10,10 @@ import { integerOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
 import { defineSampler, solverFacts, type Sampler, type SamplerFacts } from '../sampler.js';
 
-/** Below this many steps the authors of DPM-Solver lower the order of the last ones. */
+/** Number of steps below which the authors of DPM-Solver lower the order of the last ones. */
 const fewSteps = 10;
 
-/** The order of step i = 1..steps: what the history allows, and lower at the end where `lowerOrderFinal` says so. */
+/** Computes the order of step i = 1..steps: as the history allows, and lower at the end by `lowerOrderFinal`. */
 export function orderOfStep(
   i: number,
   { evaluations: steps, toData }: Pick<SolverPlan, 'evaluations' | 'toData'>,
@@ -35,16 +35,16 @@ function secondOrderWeights(step: ExponentialStep, ratio: number, type: SolverTy
   return [step.first + difference, -difference];
 }
 
-/** `factor`: of the second difference; 2 for order 3, 1 as published. */
+/** Computes weights. `factor`: of the second difference; 2 for order 3, 1 as published. */
 function thirdOrderWeights(step: ExponentialStep, [r0, r1]: readonly [number, number], factor: number): PastWeights {
-  // x = P1 + slope (D_0 + r_0 Delta) + curvature factor Delta, Delta = (D_0 - D_1) / (r_0 + r_1)
+  // Formula x = P1 + slope (D_0 + r_0 Delta) + curvature factor Delta, Delta = (D_0 - D_1) / (r_0 + r_1).
   const delta = (step.slope * r0 + step.curvature * factor) / (r0 + r1);
   const newer = (step.slope + delta) / r0;
   const older = -delta / r1;
   return [step.first + newer, older - newer, -older];
 }
 
-/** Half log-SNR from level i - back - 1 to i - back in units of the step h. */
+/** Computes half log-SNR from level i - back - 1 to i - back in units of the step h. */
 function pastRatio(levels: readonly NoiseLevel[], i: number, back: number, h: number): number {
   return (at(levels, i - back).logSnr - at(levels, i - back - 1).logSnr) / h;
 }
@@ -81,13 +81,13 @@ const thirdOrderOptions = {
   thirdOrder,
 };
 
-/** What a multistep solver integrates, and how. */
+/** Kind of a multistep solver: its integrand and weights. */
 interface MultistepKind {
   form: SolverForm;
   order: 2 | 3;
-  /** The reverse SDE instead of the probability flow. */
+  /** True for the reverse SDE instead of the probability flow. */
   stochastic?: boolean;
-  /** Its default. Default `uniform`. */
+  /** Default of the solver's `trajectory`. Default `uniform`. */
   trajectory?: 'uniform' | 'logsnr';
 }
 
@@ -118,7 +118,7 @@ function multistep<const F extends SamplerFacts>(
 /**
  * The second-order multistep form of DPM-Solver, on the noise prediction; one evaluation a step, by default evenly in time.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolver2M = multistep(
   solverFacts(
@@ -132,7 +132,7 @@ export const dpmSolver2M = multistep(
 /**
  * The third-order multistep form of DPM-Solver, on the noise prediction; one evaluation a step, by default evenly in time.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolver3M = multistep(
   solverFacts(
@@ -146,7 +146,7 @@ export const dpmSolver3M = multistep(
 /**
  * DPM-Solver++(2M) (Lu et al. 2022b, algorithm 2), on the data prediction; one evaluation a step, by default evenly in time.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolverPlusPlus2M = multistep(
   solverFacts('dpm-solver++-2m', 'DPM-Solver++(2M), multistep (Lu et al. 2022b)', secondOrderOptions),
@@ -157,7 +157,7 @@ export const dpmSolverPlusPlus2M = multistep(
  * DPM-Solver++(3M), on the data prediction; one evaluation a step, by default evenly in time. Published code halves the
  * second difference and is of order 2 (`thirdOrder: 'published'`).
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolverPlusPlus3M = multistep(
   solverFacts('dpm-solver++-3m', 'DPM-Solver++(3M), multistep (Lu et al. 2022b)', thirdOrderOptions),
@@ -168,7 +168,7 @@ export const dpmSolverPlusPlus3M = multistep(
  * SDE-DPM-Solver++(2M): the second-order multistep solver of the reverse SDE on the data prediction (Lu et al. 2022b,
  * appendix); its first-order steps are DDPM with the posterior variance. By default evenly in time.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolverPlusPlus2MSde = multistep(
   solverFacts('dpm-solver++-2m-sde', 'SDE-DPM-Solver++(2M), with noise (Lu et al. 2022b)', secondOrderOptions),
@@ -176,11 +176,11 @@ export const dpmSolverPlusPlus2MSde = multistep(
 );
 
 /**
- * SDE-DPM-Solver++(3M): the same with second differences, of order 2 in distribution as well. Published code has the wrong sign
- * before one half in their weight, and half the difference (`thirdOrder: 'published'`), and is of order 1. By default evenly in log-SNR:
- * evenly in time the last steps are so long that pictures of 25 keep their noise.
+ * SDE-DPM-Solver++(3M): the third-order solver with second differences, of order 2 in distribution as well. Published code
+ * has the wrong sign before one half in their weight, and half the difference (`thirdOrder: 'published'`), and is of order 1.
+ * By default evenly in log-SNR: evenly in time the last steps are so long that images of 25 steps stay noisy.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolverPlusPlus3MSde = multistep(
   solverFacts('dpm-solver++-3m-sde', 'SDE-DPM-Solver++(3M), with noise (Lu et al. 2022b)', thirdOrderOptions),
@@ -188,10 +188,10 @@ export const dpmSolverPlusPlus3MSde = multistep(
 );
 
 /**
- * SDE-DPM-Solver(2M): the second-order multistep solver of the reverse SDE on the noise prediction (Lu et al. 2022b, appendix).
- * By default evenly in log-SNR: evenly in time pictures of 25 steps are noise.
+ * SDE-DPM-Solver(2M): the second-order multistep solver of the reverse SDE on the noise prediction (Lu et al. 2022b,
+ * appendix). By default evenly in log-SNR: evenly in time images of 25 steps are noise.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const dpmSolver2MSde = multistep(
   solverFacts('dpm-solver-2m-sde', 'SDE-DPM-Solver(2M), of the noise prediction (Lu et al. 2022b)', secondOrderOptions),

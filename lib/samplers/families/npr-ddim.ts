@@ -4,11 +4,11 @@ import { headSampler } from '../numerics/head-sampler.js';
 import { noBound } from '../sampler.js';
 
 /**
- * DDIM with the optimal variance of every element (NPR-DPM, Bao et al. 2022) from a head that predicts
- * the expected squared error of the noise prediction, which holds for an imperfect mean, too. `avgCov` replaces it by its mean over the sample. The last noise is limited to
- * 1 grey level unless `lastNoiseClip` says otherwise.
+ * DDIM with the optimal variance of every element (NPR-DPM, Bao et al. 2022) from a head that predicts the expected squared
+ * error of the noise prediction, correct for an imperfect mean, too. `avgCov` replaces it by its mean over the sample. The
+ * last noise is limited to 1 grey level unless `lastNoiseClip` says otherwise.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const nprDdim = headSampler(
   {

@@ -21,14 +21,14 @@ interface Transfer {
 
 type Weights = readonly (readonly [slot: number, weight: number])[];
 
-/** Past predictions that are kept; the stages of a step lie behind them. */
+/** Number of kept predictions; the stages of a step come after them. */
 const kept = 4;
 const [secondStage, thirdStage, fourthStage] = [kept, kept + 1, kept + 2];
 
 /** Weights of the newest and of older predictions, Adams-Bashforth of orders 1 to 4. */
 const adamsBashforth = [[1], [3 / 2, -1 / 2], [23 / 12, -16 / 12, 5 / 12], [55 / 24, -59 / 24, 37 / 24, -9 / 24]];
 
-/** Runge and Kutta's weights of the four evaluations of a step. */
+/** Computes Runge and Kutta's weights of the four evaluations of a step. */
 function rungeKutta(first: number): Weights {
   return [
     [first, 1 / 6],
@@ -38,7 +38,7 @@ function rungeKutta(first: number): Weights {
   ];
 }
 
-/** Makes the records of PLMS and PNDM: what is kept of an evaluation, and the transfer by a combination of it. */
+/** Maker of the records of PLMS and PNDM: each keeps an evaluation and transfers the state by a combination. */
 class TransferRecords {
   constructor(
     private readonly plan: SolverPlan,
@@ -52,7 +52,7 @@ class TransferRecords {
     return { ...fields, data, prediction: { input: 0, output: 1 }, store: { slot, input: 0, data: 1 } };
   }
 
-  /** The state moved by a combination of noise predictions, or of velocities, which become noise with the state's own. */
+  /** Moves the state by a combination of noise predictions, or of velocities, which become noise with the state's own. */
   move({ from, to }: Transfer, weights: Weights): LinearUpdate {
     const { scale, change } = ratioStep(from, to);
     const [state, output] = this.combines === 'noise' ? [0, 1] : [from.sigma, from.alpha];
@@ -60,7 +60,7 @@ class TransferRecords {
     return linear({ x: scale + change * state, history });
   }
 
-  /** A step of four evaluations, the first of which is kept. */
+  /** Makes a step of four evaluations, the first of which is kept. */
   rungeKuttaStep(block: readonly Transfer[], slot: number): StepRecord[] {
     const [first, second, third, fourth] = [at(block, 0), at(block, 1), at(block, 2), at(block, 3)];
     return [
@@ -71,14 +71,14 @@ class TransferRecords {
     ];
   }
 
-  /** The multistep record of the prediction number `index` of those that are kept. */
+  /** Makes the multistep record of the kept prediction number `index`. */
   multistep(transfer: Transfer, index: number): StepRecord {
     const weights = at(adamsBashforth, Math.min(index, kept - 1));
     const past = weights.map((weight, back): [number, number] => [(index - back) % kept, weight]);
     return stepRecord({ ...this.keep(transfer, index % kept), x: this.move(transfer, past) });
   }
 
-  /** The first step of PLMS: there, evaluated, and again with the mean of both. */
+  /** Makes the first step of PLMS: to the end, evaluated, and again with the mean of both. */
   improvedEuler(first: Transfer, second: Transfer): StepRecord[] {
     const mean: Weights = [
       [0, 1 / 2],
@@ -91,12 +91,12 @@ class TransferRecords {
   }
 }
 
-/** Transfers of single steps between levels, or as given levels say them. */
+/** Lists transfers of single steps between levels, or of given levels. */
 function levelTransfers(levels: readonly NoiseLevel[], given?: SamplerOptions['levels']): Transfer[] {
   return levelSteps(levels, given).map((step) => ({ evaluated: step.from, ...step }));
 }
 
-/** Those of PLMS between levels: the first step's two, then one for each level from the second. */
+/** Lists the transfers of PLMS between levels: the first step's two, then one for each level from the second. */
 function plmsTransfers(levels: readonly NoiseLevel[]): Transfer[] {
   const steps = levelTransfers(levels);
   if (steps.length === 1) return steps;
@@ -104,7 +104,7 @@ function plmsTransfers(levels: readonly NoiseLevel[]): Transfer[] {
   return [first, { ...first, evaluated: at(levels, 1) }, ...steps.slice(1)];
 }
 
-/** Those of PNDM between levels: steps of Runge and Kutta, midpoints half-way in time, then one for each level. */
+/** Lists the transfers of PNDM: steps of Runge and Kutta, midpoints half-way in time, then one for each level. */
 function pndmTransfers(schedule: NoiseSchedule, levels: readonly NoiseLevel[], blocks: number): Transfer[] {
   const steps = levelTransfers(levels);
   const opening = steps.slice(0, blocks).flatMap(({ evaluated: from, to: goal }, i) => {
@@ -125,7 +125,7 @@ const pndmOptions = {
   combines: choiceOption('what is combined, default noise', ['noise', 'output']),
 };
 
-/** Levels of an own trajectory, `spent` evaluations more than steps. */
+/** Plans levels of an own trajectory, `spent` evaluations more than steps. */
 function planned(schedule: NoiseSchedule, options: SamplerOptions, spent: number): SolverPlan {
   const { steps } = options;
   const counted = steps === undefined || !Number.isInteger(steps) ? options : { ...options, steps: steps - spent };
@@ -138,10 +138,10 @@ function program(records: readonly StepRecord[], { initialScale }: SolverPlan): 
 }
 
 /**
- * PLMS (Liu et al. 2022, as diffusers has it with `skip_prk_steps`): fourth-order Adams-Bashforth steps in DDIM's form, down to
+ * PLMS (Liu et al. 2022, as in diffusers with `skip_prk_steps`): fourth-order Adams-Bashforth steps in DDIM's form, down to
  * the data; one evaluation more than levels. By default diffusers' leading times.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const plms = defineSampler(
   solverFacts('plms', 'PLMS, pseudo linear multistep (Liu et al. 2022)', pndmOptions),
@@ -157,16 +157,16 @@ export const plms = defineSampler(
   },
 );
 
-/** Steps of Runge and Kutta's: three, or as many as leave an evaluation for another. */
+/** Counts the steps of Runge and Kutta: three, or as many as leave an evaluation for another. */
 function openingSteps(evaluations: number): number {
   return Math.max(Math.min(3, Math.floor((evaluations - 1) / 4)), 0);
 }
 
 /**
- * PNDM (Liu et al. 2022): three steps of Runge and Kutta of four evaluations each (fewer where `steps` is below 13), then PLMS, down
- * to the data. By default diffusers' leading times.
+ * PNDM (Liu et al. 2022): three steps of Runge and Kutta of four evaluations each (fewer if `steps` is below 13), then PLMS,
+ * down to the data. By default diffusers' leading times.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const pndm = defineSampler(
   solverFacts('pndm', 'PNDM, pseudo Runge-Kutta steps and then PLMS (Liu et al. 2022)', pndmOptions),

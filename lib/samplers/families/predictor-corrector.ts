@@ -19,19 +19,19 @@ const [predictorDraw, correctorDraw] = [0, 1];
 
 interface Langevin {
   snr: number;
-  /** Norms over the batch, as in the authors' code, instead of each sample's own. */
+  /** True for norms over the batch, as in the authors' code, instead of each sample's own. */
   shared: boolean;
-  /** Corrections before every prediction. */
+  /** Number of corrections before every prediction. */
   steps: number;
 }
 
-/** Norms of every sample, or their mean for all. */
+/** Computes the norms of every sample, or their mean for all. */
 function norms(squares: Float64Array, shared: boolean): Float64Array {
   const each = squares.map(Math.sqrt);
   return shared ? each.fill(each.reduce((sum, norm) => sum + norm, 0) / each.length) : each;
 }
 
-/** One Langevin step at a noise level (Song et al. 2021, algorithm 5): x <- x + xi score + sqrt(2 xi) z. */
+/** Makes one Langevin step at a noise level (Song et al. 2021, algorithm 5): x <- x + xi score + sqrt(2 xi) z. */
 async function correct(
   context: HostContext,
   options: EvaluationOptions,
@@ -43,7 +43,7 @@ async function correct(
   await context.noise('z', record, draw);
   const noise = norms(await context.reduce('sum-squares', 'z'), shared);
   const gradient = norms(await context.reduce('sum-squares', 'noise'), shared).map((norm) => norm / level.sigma);
-  // Where there is no gradient there is nothing to correct.
+  // Correction needs a gradient.
   const sizes = noise.map((norm, sample) =>
     at(gradient, sample) === 0 ? 0 : 2 * kept * ((snr * norm) / at(gradient, sample)) ** 2,
   );
@@ -73,16 +73,16 @@ async function predict(
   ]);
 }
 
-/** A level, and the predictor's jump from it; the last adds no noise. */
+/** Level, and the predictor's jump from it; the last adds no noise. */
 interface Stride {
   level: NoiseLevel;
   step: SdeStep;
-  /** A_{t|s} of the jump. */
+  /** Kept power A_{t|s} of the jump. */
   kept: number;
   isLast: boolean;
 }
 
-/** The jumps between the times of a trajectory. */
+/** Lists the jumps between the times of a trajectory. */
 function timedStrides(schedule: NoiseSchedule, jumps: readonly Transition[]): Stride[] {
   return jumps.map(({ s, t }) => {
     const level = noiseLevel(schedule, t);
@@ -91,7 +91,7 @@ function timedStrides(schedule: NoiseSchedule, jumps: readonly Transition[]): St
   });
 }
 
-/** The jumps between given levels. */
+/** Lists the jumps between given levels. */
 function givenStrides(schedule: NoiseSchedule, options: SamplerOptions): Stride[] {
   const steps = levelSteps(givenLevels(schedule, options), options.levels);
   return steps.map(({ from: level, to }, i) => {
@@ -118,10 +118,11 @@ async function run(
 
 /**
  * Predictor-corrector sampling (Song et al. 2021, algorithm 3): a Langevin step of signal-to-noise ratio `snr` (0.16) and a
- * jump of reverse diffusion, two evaluations for each of floor(steps / 2) times (`correctorSteps` others take more). The norms in the Langevin step are each
- * sample's own; `batchNorm: 'reference'` takes their means over the batch, as the authors' code does.
+ * jump of reverse diffusion, two evaluations for each of floor(steps / 2) times (more with `correctorSteps` above 1). The
+ * norms in the Langevin step are each sample's own; `batchNorm: 'reference'` takes their means over the batch, as the
+ * authors' code does.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const predictorCorrector = defineSampler(
   {
@@ -160,7 +161,7 @@ export const predictorCorrector = defineSampler(
   },
 );
 
-/** Jumps that the evaluations are enough for. */
+/** Counts the jumps that fit into the evaluations. */
 function jumpCount({ steps }: SamplerOptions, corrections: number): number {
   const each = corrections + 1;
   if (steps !== undefined && Number.isInteger(steps) && steps >= each) return Math.floor(steps / each);

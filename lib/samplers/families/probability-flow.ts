@@ -10,7 +10,7 @@ import { choiceOption, positiveOption } from '../option.js';
 import { errorControl, type SamplerOptions } from '../options.js';
 import { checkOptions, defineSampler, noBound } from '../sampler.js';
 
-/** The probability flow, dx/dt = -rate / 2 x + diffusion / (2 sigma) eps (Song et al. 2021, equation 13). */
+/** Makes the slope of the probability flow, -rate / 2 x + diffusion / (2 sigma) eps (Song et al. 2021, equation 13). */
 function flowSlope(context: HostContext, options: EvaluationOptions): Slope {
   const { schedule } = options;
   return async (state, times, target) => {
@@ -24,7 +24,7 @@ function flowSlope(context: HostContext, options: EvaluationOptions): Slope {
   };
 }
 
-/** Dormand and Prince's method on the probability flow, from the noisiest time to the cleanest. */
+/** Makes the program of Dormand and Prince's method on the probability flow, from the noisiest time to the cleanest. */
 function runge45Program(options: EvaluationOptions, request: SamplerOptions): HostProgram {
   const { schedule } = options;
   const control = errorControl(request, { atol: 1e-5, rtol: 1e-5 });
@@ -41,7 +41,7 @@ function runge45Program(options: EvaluationOptions, request: SamplerOptions): Ho
 
 const { steps: _, trajectory: __, ...spacingless } = sdeOptions;
 
-/** What an adaptive method takes: it chooses its times itself. */
+/** Options of an adaptive method, which chooses its times itself. */
 const adaptiveOptions = {
   ...spacingless,
   atol: positiveOption('absolute tolerance, default 1e-5'),
@@ -59,10 +59,11 @@ const flowOptions = {
  * The probability flow ODE (Song et al. 2021, equation 13).
  *
  * - `solver: 'euler'`, the default: `steps` times as those of Euler-Maruyama and a step to the data
- * - `solver: 'rk45'`: Dormand and Prince's adaptive method, every sample with steps of its own (`batchNorm: 'reference'`:
- *   one step for all, as the authors' code has it); `atol` and `rtol` are 1e-5 by default, and no `steps` are given
+ * - `solver: 'rk45'`: Dormand and Prince's adaptive method, every sample with steps of its own (`batchNorm:
+ *   'reference'`: one step for all, as in the authors' code); `atol` and `rtol` are 1e-5 by default, and no `steps` are
+ *   given
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const probabilityFlow = defineSampler(
   {

@@ -4,7 +4,7 @@ import type { NoiseLevel } from '../../schedule/noise-level.js';
 import { sdeProgram, type SdeStep } from '../numerics/sde.js';
 import { defineSampler, noBound } from '../sampler.js';
 
-/** A jump of the reverse diffusion predictor with b = B_{t|s}, mean (2 - sqrt(A_{t|s})) x + b score, variance b. */
+/** Makes a jump of the reverse diffusion predictor, b = B_{t|s}, mean (2 - sqrt(A_{t|s})) x + b score, variance b. */
 export function reverseDiffusionStep(sde: NoiseSchedule, { time, sigma }: NoiseLevel, s: number): SdeStep {
   const variance = sde.betaBarBetween(s, time);
   return {
@@ -16,9 +16,9 @@ export function reverseDiffusionStep(sde: NoiseSchedule, { time, sigma }: NoiseL
 
 /**
  * The reverse diffusion sampler (Song et al. 2021, appendix E): the forward jump's own discretisation, reversed. Times as
- * those of Euler-Maruyama; nothing is clipped unless `clip` says so.
+ * those of Euler-Maruyama; nothing is clipped without `clip`.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const reverseDiffusion = defineSampler(
   {

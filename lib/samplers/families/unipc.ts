@@ -35,7 +35,7 @@ function solve(matrix: number[][], right: number[]): number[] {
   return solution;
 }
 
-/** a! z phi_{a+1}(z) / B for a = 1..count, the moments that the weights of the differences have to meet. */
+/** Computes a! z phi_{a+1}(z) / B for a = 1..count, the moments that the weights of the differences have to meet. */
 function moments(count: number, z: number, base: number): number[] {
   let factorial = 1;
   return Array.from({ length: count }, (_, i) => {
@@ -44,9 +44,9 @@ function moments(count: number, z: number, base: number): number[] {
   });
 }
 
-/** Weights of the differences D_j = (m_j - m_c) / r_j at the ratios r_j. */
+/** Computes weights of the differences D_j = (m_j - m_c) / r_j at the ratios r_j. */
 function differenceWeights(ratios: readonly number[], z: number, base: number): number[] {
-  // With one difference the authors take its limit for small steps.
+  // The authors take the limit for small steps if there is one difference.
   if (ratios.length <= 1) return ratios.map(() => 0.5);
   const powers = ratios.map((_, a) => ratios.map((ratio) => ratio ** a));
   return solve(powers, moments(ratios.length, z, base));
@@ -58,7 +58,7 @@ interface UniPc {
   order: number;
   variant: 'bh1' | 'bh2';
   lowerOrderFinal: SamplerOptions['lowerOrderFinal'];
-  /** Steps whose result is not corrected. */
+  /** Indices of steps whose result is not corrected. */
   disabled: readonly number[];
 }
 
@@ -66,7 +66,7 @@ function baseOf(variant: UniPc['variant'], step: ExponentialStep): number {
   return variant === 'bh1' ? step.z : Math.expm1(step.z);
 }
 
-/** Weights of m_{i+1} (the corrector alone has one), m_i, m_{i-1}, … in the step from level i to i + 1. */
+/** Computes weights of m_{i+1} (only for the corrector), m_i, m_{i-1}, … in the step from level i to i + 1. */
 function stepWeights(
   { levels, plan, variant }: UniPc,
   i: number,
@@ -92,7 +92,7 @@ function stepOrder({ plan, order, lowerOrderFinal }: UniPc, i: number): number {
   return orderOfStep(i + 1, plan, order, lowerOrderFinal, Infinity);
 }
 
-/** The state at level i from that at i - 1, now that the prediction at i is known. */
+/** Makes the update from the state at level i - 1 to that at i, once the prediction at i is known. */
 function correction(own: UniPc, i: number, ring: number): LinearUpdate {
   if (i === 0) return linear({ x: 1 });
   if (own.disabled.includes(i - 1)) return linear({ y: 1 });
@@ -105,7 +105,7 @@ function prediction(own: UniPc, i: number, ring: number): LinearUpdate {
   return ringUpdate(scale, weights, i, ring);
 }
 
-/** The update that does `first` and then `second` to its result. */
+/** Composes two updates: `first`, then `second` on its result. */
 function composed(first: LinearUpdate, second: LinearUpdate): LinearUpdate {
   const length = Math.max(first.history.length, second.history.length);
   return linear({
@@ -117,10 +117,10 @@ function composed(first: LinearUpdate, second: LinearUpdate): LinearUpdate {
 
 /**
  * UniPC (Zhao et al. 2023) of `order` 1 to 4, 2 by default: a predictor and a corrector that share one evaluation a step.
- * `variant` is the function B(h), `form` which prediction is extrapolated; by default evenly in time, with lower orders in
- * the last steps unless `lowerOrderFinal` is false.
+ * `variant` is the function B(h), `form` the extrapolated prediction; by default evenly in time, with lower orders in the
+ * last steps unless `lowerOrderFinal` is false.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export const unipc = defineSampler(
   solverFacts('unipc', 'UniPC (Zhao et al. 2023)', {

@@ -6,7 +6,7 @@ import { evaluation } from './evaluation.js';
 import { ringUpdate } from './flow-steps.js';
 import { solverLevels, solverProgram, type SolverPlan } from './solver-plan.js';
 
-/** Nodes and weights of Gauss-Legendre quadrature on [-1, 1], by Newton's method on the Legendre polynomial. */
+/** Computes nodes and weights of Gauss-Legendre quadrature on [-1, 1], by Newton's method on Legendre polynomials. */
 function gaussLegendre(count: number): { node: number; weight: number }[] {
   return Array.from({ length: count }, (_, i) => {
     let node = Math.cos((Math.PI * (i + 0.75)) / (count + 0.5));
@@ -25,17 +25,17 @@ function gaussLegendre(count: number): { node: number; weight: number }[] {
 
 const quadrature = gaussLegendre(40);
 
-/** The Lagrange polynomial of node j at a point. */
+/** Evaluates the Lagrange polynomial of node j at a point. */
 function lagrange(nodes: readonly number[], j: number, point: number): number {
   const own = at(nodes, j);
   return nodes.reduce((product, node, k) => (k === j ? product : (product * (point - node)) / (own - node)), 1);
 }
 
 /**
- * Integrals of the Lagrange polynomials through `nodes` over a step.
+ * Integrates the Lagrange polynomials through `nodes` over a step.
  *
- * @param place - Takes a point in [-1, 1] of the step to where the polynomials are taken, and says by how much the variable of
- * integration grows there.
+ * @param place - Maps a point in [-1, 1] of the step to the argument of the polynomials and to the rate of the variable of
+ * integration there.
  */
 export function lagrangeIntegrals(
   nodes: readonly number[],
@@ -49,17 +49,17 @@ export function lagrangeIntegrals(
   );
 }
 
-/** How the predictions of past levels count in a step. */
+/** Weights of past levels' predictions in a step. */
 export interface AdamsBashforth {
-  /** Predictions that are kept. */
+  /** Number of kept predictions. */
   order: number;
-  /** The order of step i = 1, 2, …: as many past levels count. */
+  /** Order of step i = 1, 2, …: the number of past levels in it. */
   orderOfStep: (i: number) => number;
   /** Integrals over sigma / alpha of the polynomials through past levels, newest first, over the step to the next. */
   integrals: (past: readonly NoiseLevel[], to: NoiseLevel) => number[];
 }
 
-/** Adams-Bashforth steps of the probability flow d(x / alpha) = eps d(sigma / alpha), one evaluation each. */
+/** Makes Adams-Bashforth steps of the probability flow d(x / alpha) = eps d(sigma / alpha), one evaluation each. */
 export function adamsBashforthProgram(
   plan: SolverPlan,
   { order, orderOfStep, integrals }: AdamsBashforth,

@@ -16,12 +16,12 @@ const stages = [
 const last = [35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84];
 const errorWeights = [-71 / 57600, 0, 71 / 16695, -71 / 1920, 17253 / 339200, -22 / 525, 1 / 40];
 
-/** Limits of the change of a step and its safety factor, those of SciPy, which the authors of score_sde call. */
+/** Limits of the change of a step and its safety factor, those of SciPy, which score_sde uses. */
 const safety = 0.9;
 const [least, most] = [0.2, 10];
 const mostSteps = 100_000;
 
-/** Where one sample is, the step it tries next, and whether its last one was refused. */
+/** Progress of one sample: its time, the step it tries next, and whether its last one was refused. */
 interface Progress {
   time: number;
   step: number;
@@ -29,22 +29,22 @@ interface Progress {
 }
 
 /**
- * How states change with time, at one time per sample: leaves dx/dt in the tensor `target` and returns the same of a number beside each state,
- * null where there is none.
+ * Change of states with time, at one time per sample: leaves dx/dt in the tensor `target` and returns the change of a number
+ * beside each state, null if there is none.
  */
 export type Slope = (state: string, times: readonly number[], target: string) => Promise<ArrayLike<number> | null>;
 
-/** The root mean square of `count` numbers of root mean square `norm` and one more. */
+/** Computes the root mean square of `count` numbers of root mean square `norm` and one more. */
 function joined(norm: number, count: number, other: number): number {
   return Math.sqrt((norm * norm * count + other * other) / (count + 1));
 }
 
 /**
- * The tensor `x` of one batch, and perhaps a number beside each state that begins as 0, along a slope from one time to another: Dormand and
- * Prince's method, adaptive, as SciPy's RK45. Every sample takes steps of its own, unless the norm is shared.
+ * Integrator of the tensor `x` of one batch, and perhaps of a number beside each state that begins as 0, along a slope:
+ * Dormand and Prince's method, adaptive, as SciPy's RK45. Every sample takes steps of its own, unless the norm is shared.
  */
 export class AdaptiveFlow {
-  /** Sign of time's change as it goes on. */
+  /** Sign of the change of time. */
   readonly #sign: number;
   readonly #elements: number;
   #states: Progress[];
@@ -63,7 +63,7 @@ export class AdaptiveFlow {
     this.#states = Array.from({ length: context.batch }, () => ({ time: from, step: 0, refused: false }));
   }
 
-  /** The numbers beside the states at the end, null where there are none. */
+  /** Runs to the end and returns the numbers beside the states, null if there are none. */
   async run(): Promise<Float64Array | null> {
     const { context, from, to } = this;
     const first = await this.#slopeAt(
@@ -101,7 +101,7 @@ export class AdaptiveFlow {
     return (this.#numberSlopes[stage] = Float64Array.from(numbers));
   }
 
-  /** One norm per sample of errors of states and, where there are any, of numbers; or the root mean square of them all where it is shared. */
+  /** Computes one norm per sample of errors of states and, if there are any, of numbers; or, if shared, the root mean square of all. */
   async #norm(
     error: string,
     sizes: readonly [string, string],
@@ -118,7 +118,7 @@ export class AdaptiveFlow {
     return norms.fill(Math.sqrt(norms.reduce((sum, norm) => sum + norm * norm, 0) / norms.length));
   }
 
-  /** Errors of the numbers, whose sizes are those of now and of `next`. */
+  /** Computes errors of the numbers, by the sizes of the present ones and of `next`. */
   #ofNumbers(errors: (sample: number) => number, next = this.#numbers) {
     const numbers = this.#numbers;
     if (numbers === null || next === null) return null;
@@ -129,7 +129,7 @@ export class AdaptiveFlow {
     return at(at(this.#numberSlopes, stage), sample);
   }
 
-  /** Hairer, Norsett and Wanner's choice (Solving Ordinary Differential Equations I, section II.4). */
+  /** Chooses the first step as Hairer, Norsett and Wanner (Solving Ordinary Differential Equations I, II.4). */
   async #chooseFirstStep(): Promise<void> {
     const { context, from, to } = this;
     const interval = Math.abs(to - from);
@@ -175,7 +175,7 @@ export class AdaptiveFlow {
 
   async #advance(): Promise<void> {
     const { context } = this;
-    // A sample at its end stands still.
+    // Samples at their end stand still.
     const steps = this.#states.map(({ time, step }) => this.#sign * Math.min(step, this.#left(time)));
     const weighted = (weights: readonly number[]): Term[] =>
       weights.map((weight, stage) => [steps.map((step) => step * weight), `slope ${stage}`] as const);
@@ -221,7 +221,7 @@ export class AdaptiveFlow {
       const change = error === 0 ? most : Math.min(Math.max(safety * error ** (-1 / 5), least), most);
       const step = Math.abs(at(steps, sample));
       if (!at(isAccepted, sample)) return { ...state, step: step * Math.min(change, 1), refused: true };
-      // The last step ends on the end exactly, whatever the difference rounds to.
+      // The last step ends exactly at the end, without rounding errors.
       const time = state.step >= left ? to : state.time + this.#sign * state.step;
       return { time, step: step * (state.refused ? Math.min(change, 1) : change), refused: false };
     });

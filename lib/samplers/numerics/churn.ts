@@ -4,7 +4,7 @@ import { levelOfRatio, noiseRatio, type NoiseLevel } from '../../schedule/noise-
 import type { SamplerOptions } from '../options.js';
 import { scalarVariance, type SolverPlan } from './solver-plan.js';
 
-/** A level to which noise has been added: the state is multiplied by `scale`, then noise of this deviation added. */
+/** Level to which noise has been added: the state is multiplied by `scale`, then noise of this deviation is added. */
 export interface ChurnedLevel {
   level: NoiseLevel;
   scale: number;
@@ -12,10 +12,10 @@ export interface ChurnedLevel {
 }
 
 /**
- * Every level with the noise that is added before it is evaluated (Karras et al. 2022, algorithm 2): sigma / alpha grows by the
- * share min(sChurn / M, sqrt(2) - 1) where it is between sTmin and sTmax, M the number of levels.
+ * Lists every level with the noise that is added before it is evaluated (Karras et al. 2022, algorithm 2): sigma / alpha
+ * grows by the share min(sChurn / M, sqrt(2) - 1) if it is between sTmin and sTmax, M the number of levels.
  *
- * @param levels - Those that are evaluated; the data may follow.
+ * @param levels - Evaluated levels; the data may follow.
  */
 export function churnedLevels(
   plan: SolverPlan,
@@ -36,7 +36,7 @@ export function churnedLevels(
   });
 }
 
-/** An update to a level, and then the noise of that level. */
+/** Makes an update to a level, and then adds the noise of that level. */
 export function withChurn(
   { x, y, out, history }: LinearUpdate,
   { scale, deviation }: ChurnedLevel,
@@ -45,7 +45,7 @@ export function withChurn(
   return { x: scaled, variance: scalarVariance(deviation) };
 }
 
-/** The noise of the first level, before anything is evaluated; none where it has none. */
+/** Makes the noise of the first level, before any evaluation; none if it has none. */
 export function openingRecords(first: ChurnedLevel): StepRecord[] {
   if (first.deviation === 0) return [];
   return [stepRecord({ evaluate: false, time: 0, ...withChurn(linear({ x: 1 }), first) })];

@@ -6,7 +6,7 @@ import type { NoiseLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { parametrisationOf } from '../../schedule/prediction.js';
 
-/** What a solver keeps of an evaluation: the data or the noise prediction. */
+/** Prediction that a solver keeps of an evaluation: of the data or of the noise. */
 export type SolverForm = 'data' | 'noise';
 
 export interface EvaluationOptions {
@@ -17,7 +17,7 @@ export interface EvaluationOptions {
 
 export type EvaluationFields = Pick<StepRecord, 'time' | 'inputScale' | 'prediction' | 'data' | 'clip' | 'store'>;
 
-/** The fields of a record that evaluates the network at a noise level and keeps its prediction in `m[slot]`. */
+/** Makes the fields of a record that evaluates the network at a noise level and keeps its prediction in `m[slot]`. */
 export function evaluation(
   { schedule, prediction, clip }: EvaluationOptions,
   { networkTime, alpha, sigma }: NoiseLevel,
@@ -28,7 +28,7 @@ export function evaluation(
   const { data, noise, inputScale } = parametrisationOf(schedule, options, alpha, sigma);
   const common = { time: networkTime, inputScale, clip };
   if (form === 'data') return { ...common, prediction: data, store: { slot, input: 0, data: 1 } };
-  // Without a clip the noise prediction needs no detour over the data, which would cost digits near it.
+  // The noise prediction without a clip is direct; through the data it would lose digits near the data.
   if (clip.kind === 'none') return { ...common, prediction: noise, data, store: { slot, input: 0, data: 1 } };
   return { ...common, prediction: data, store: { slot, input: 1 / sigma, data: -alpha / sigma } };
 }
@@ -69,9 +69,7 @@ export async function evaluateNoise(
   ]);
 }
 
-/**
- * The same without a clip, and the derivative of the noise prediction along the tensor `tangent`, which is left in `noiseTangent`.
- */
+/** Evaluates without a clip, and leaves the derivative of the noise prediction along `tangent` in `noiseTangent`. */
 export async function pushNoiseForward(
   context: HostContext,
   options: Pick<EvaluationOptions, 'schedule' | 'prediction'>,

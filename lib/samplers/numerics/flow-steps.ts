@@ -3,10 +3,10 @@ import type { LinearUpdate } from '../../program/record.js';
 import { noiseRatio, type Amplitudes, type NoiseLevel } from '../../schedule/noise-level.js';
 import type { SolverForm } from './evaluation.js';
 
-/** Below this the recursion would lose digits to differences of nearly equal numbers. */
+/** Radius below which the recursion would lose digits to differences of nearly equal numbers. */
 const seriesRadius = 0.5;
 
-/** The sum of z^j / (j + order)! over j >= 0. */
+/** Sums z^j / (j + order)! over j >= 0. */
 function series(order: number, z: number): number {
   let term = 1;
   for (let i = 2; i <= order; ++i) term /= i;
@@ -19,9 +19,10 @@ function series(order: number, z: number): number {
 }
 
 /**
- * The functions of exponential integrators: phi_0(z) = e^z, phi_1(z) = (e^z - 1) / z, phi_{k+1}(z) = (phi_k(z) - 1 / k!) / z.
+ * Computes functions of exponential integrators: phi_0(z) = e^z, phi_1(z) = (e^z - 1) / z, phi_{k+1}(z) = (phi_k(z) - 1/k!) /
+ * z.
  *
- * @param order - k >= 0.
+ * @param order - Order k >= 0.
  */
 export function phi(order: number, z: number): number {
   if (order === 0) return Math.exp(z);
@@ -38,11 +39,11 @@ export function phi(order: number, z: number): number {
  * x_e = scale x_c + first m + slope (h m') + curvature (h^2 m'').
  */
 export interface ExponentialStep {
-  /** Growth of half the log-SNR, positive towards the data. */
+  /** Growth h of half the log-SNR, positive towards the data. */
   h: number;
-  /** h for the noise form, -h for the data form. */
+  /** Argument z: h for the noise form, -h for the data form. */
   z: number;
-  /** sigma_e for the noise form, alpha_e for the data form. */
+  /** Weight: sigma_e for the noise form, alpha_e for the data form. */
   weight: number;
   scale: number;
   first: number;
@@ -50,7 +51,7 @@ export interface ExponentialStep {
   curvature: number;
 }
 
-/** The step to the data, which is of first order: the data prediction. */
+/** Makes the step to the data, which is of first order: the data prediction. */
 function stepToData(from: NoiseLevel, { alpha }: NoiseLevel, form: SolverForm): ExponentialStep {
   const ends =
     form === 'noise'
@@ -75,12 +76,12 @@ export function exponentialStep(from: NoiseLevel, to: NoiseLevel, form: SolverFo
   };
 }
 
-/** A step of the reverse SDE, and the deviation of the noise that it adds. */
+/** Step of the reverse SDE, and the deviation of the noise that it adds. */
 export interface StochasticStep extends ExponentialStep {
   deviation: number;
 }
 
-/** As {@link exponentialStep} for the reverse SDE (Lu et al. 2022b, appendix). */
+/** Makes the step of {@link exponentialStep} for the reverse SDE (Lu et al. 2022b, appendix). */
 function stochasticStep(from: NoiseLevel, to: NoiseLevel, form: SolverForm): StochasticStep {
   if (to.sigma === 0) return { ...stepToData(from, to, form), deviation: 0 };
   const flow = exponentialStep(from, to, form);
@@ -100,23 +101,23 @@ function stochasticStep(from: NoiseLevel, to: NoiseLevel, form: SolverForm): Sto
   };
 }
 
-/** Noise of a step: none on the probability flow; `published`: of the reverse SDE by the curvature of published code. */
+/** Noise of a step: none on the probability flow; `published`: the reverse SDE with the curvature of published code. */
 export type StepNoise = 'none' | 'exact' | 'published';
 
-/** A step of the probability flow, or of the reverse SDE with its noise. */
+/** Makes a step of the probability flow, or of the reverse SDE with its noise. */
 export function solverStep(from: NoiseLevel, to: NoiseLevel, form: SolverForm, noise: StepNoise): StochasticStep {
   if (noise === 'none') return { ...exponentialStep(from, to, form), deviation: 0 };
   const step = stochasticStep(from, to, form);
-  // Published code has -1/2 for +1/2 there.
+  // The published code has -1/2 for +1/2 there.
   return noise === 'published' ? { ...step, curvature: step.curvature - to.alpha } : step;
 }
 
-/** A linear update of `x` and of past predictions given as pairs of slot and coefficient; a slot may occur again. */
+/** Combines `x` and past predictions given as pairs of slot and coefficient; a slot may occur again. */
 export function combine(scale: number, terms: readonly (readonly [slot: number, coefficient: number])[]): LinearUpdate {
   return linear({ x: scale, history: collected(terms) });
 }
 
-/** The weights of the predictions of evaluation i and of those before it, newest first, in a ring of `size` slots. */
+/** Weighs the predictions of evaluation i and of those before it, newest first, in a ring of `size` slots. */
 export function ringUpdate(scale: number, weights: readonly number[], i: number, size: number): LinearUpdate {
   return combine(
     scale,
@@ -124,19 +125,19 @@ export function ringUpdate(scale: number, weights: readonly number[], i: number,
   );
 }
 
-/** Coefficients by slot. */
+/** Collects coefficients by slot. */
 export function collected(terms: readonly (readonly [slot: number, coefficient: number])[]): number[] {
   const history = new Array<number>(Math.max(0, ...terms.map(([slot]) => slot)) + 1).fill(0);
   for (const [slot, coefficient] of terms) history[slot] = (history[slot] ?? 0) + coefficient;
   return history;
 }
 
-/** d(x / alpha) = eps d(sigma / alpha): the change of the state for a noise prediction of 1, and what the state becomes. */
+/** Computes, from d(x / alpha) = eps d(sigma / alpha), the state's scale and its change per noise prediction. */
 export function ratioStep(from: Amplitudes, to: Amplitudes): { scale: number; change: number } {
   return { scale: to.alpha / from.alpha, change: to.alpha * (noiseRatio(to) - noiseRatio(from)) };
 }
 
-/** A step of the probability flow in sigma / alpha by a combination of the noise predictions in the slots, whose weights add up to 1. */
+/** Makes a step of the probability flow in sigma / alpha from slots' noise predictions with weights of sum 1. */
 export function ratioUpdate(
   from: Amplitudes,
   to: Amplitudes,
@@ -151,7 +152,7 @@ export function ratioUpdate(
 
 export type SolverType = 'midpoint' | 'taylor';
 
-/** The last update of a second-order step from m[0] at its start and m[1] at a fraction of it. */
+/** Makes the last update of a second-order step from m[0] at its start and m[1] at a fraction of it. */
 export function secondOrder(step: ExponentialStep, fraction: number, type: SolverType): LinearUpdate {
   const weight = (type === 'midpoint' ? 0.5 * step.first : step.slope) / fraction;
   return combine(step.scale, [
@@ -160,7 +161,7 @@ export function secondOrder(step: ExponentialStep, fraction: number, type: Solve
   ]);
 }
 
-/** The second stage of a third-order step, from m[0] and m[1]. */
+/** Makes the second stage of a third-order step, from m[0] and m[1]. */
 export function thirdOrderStage(stage: ExponentialStep, [first, second]: readonly [number, number]): LinearUpdate {
   const weight = (stage.slope * second) / first;
   return combine(stage.scale, [
@@ -169,7 +170,7 @@ export function thirdOrderStage(stage: ExponentialStep, [first, second]: readonl
   ]);
 }
 
-/** The last update of a third-order step from m[0], m[1] and m[2]. */
+/** Makes the last update of a third-order step from m[0], m[1] and m[2]. */
 export function thirdOrder(
   step: ExponentialStep,
   [first, second]: readonly [number, number],

@@ -7,7 +7,7 @@ import type { SamplerOptions } from '../options.js';
 import type { SamplerFacts } from '../sampler.js';
 import { compiledSampler, type ReverseRecords, type ReverseSampler } from './reverse-step.js';
 
-/** The variance of each sample: the linear form on the means of head and eps^2 over the sample, then limited. */
+/** Computes the variance of each sample: the linear form on the sample's means of head and eps^2, then limited. */
 async function averagedVariance(
   context: HostContext,
   variance: RecordVariance & { kind: 'linear' },
@@ -53,7 +53,7 @@ async function runRecord(context: HostContext, record: StepRecord, index: number
   ]);
 }
 
-/** Driven from here, as a record has no mean over a sample. */
+/** Makes a host program, as a record has no mean over a sample. */
 function averagedVarianceProgram({ records, initialScale, head }: ReverseRecords): HostProgram {
   return {
     kind: 'host',
@@ -69,8 +69,8 @@ function averagedVarianceProgram({ records, initialScale, head }: ReverseRecords
 }
 
 /**
- * A sampler of the reverse process whose variances come from a head. With the option `avgCov` a sample's elements share
- * the mean of what the head says of them.
+ * Makes a sampler of the reverse process whose variances come from a head. With the option `avgCov` the elements of a
+ * sample share the mean of their variances.
  */
 export function headSampler<const F extends SamplerFacts>(
   facts: F,

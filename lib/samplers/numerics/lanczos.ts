@@ -2,27 +2,27 @@ import { at } from '../../base/arrays.js';
 import type { HostContext, Term } from '../../program/host-context.js';
 import { symmetricEigen } from './symmetric-eigen.js';
 
-/** A linear operator on a host program's tensors: leaves its product with the tensor `of` in the tensor `into`. */
+/** Operator, linear, on a host program's tensors: leaves its product with the tensor `of` in the tensor `into`. */
 export type Operator = (of: string, into: string) => Promise<void>;
 
-/** What is left of a product is rounding of float32 below this share of it. */
+/** Minimum remainder, as a share of the product; a smaller one is rounding of float32. */
 const leastRemainder = 1e-6;
 
-/** What an operator's eigenvalues can be. */
+/** Limits of an operator's eigenvalues. */
 export interface EigenvalueLimits {
-  /** The least: those below are moved to it. */
+  /** Minimum: lower eigenvalues are raised to it. */
   low: number;
-  /** The greatest: those above are moved to it. */
+  /** Maximum: higher eigenvalues are lowered to it. */
   high: number;
-  /** Their greatest mean: where it is more along v, what they are above `low` shrinks. */
+  /** Maximum of the mean: if it is more along v, the parts above `low` shrink. */
   mean: number;
 }
 
-/** The orthonormal vectors of a Krylov space, and the operator between them, of one sample. */
+/** Projection of the operator of one sample on the orthonormal vectors of a Krylov space. */
 interface Projection {
-  /** Vectors it has; fewer than asked for where the space has no more. */
+  /** Number of vectors; fewer than requested if the space has no more. */
   size: number;
-  /** `between[i][j]` is v_i^T A v_j. */
+  /** Entry `between[i][j]` is v_i^T A v_j. */
   between: number[][];
 }
 
@@ -30,12 +30,12 @@ function sizesOf(sumsOfSquares: Float64Array): Float64Array {
   return sumsOfSquares.map(Math.sqrt);
 }
 
-/** 1 / size, and 0 for samples that have nothing of that size. */
+/** Computes 1 / size, and 0 for samples without such a vector. */
 function inverses(sizes: Float64Array, has: (sample: number) => boolean): Float64Array {
   return sizes.map((size, sample) => (has(sample) ? 1 / size : 0));
 }
 
-/** Subtracts from `residual` its parts along the vectors, and adds what they were to column `column` of the projections. */
+/** Subtracts from `residual` its parts along the vectors, and adds those to column `column` of the projections. */
 async function orthogonalise(
   context: HostContext,
   vectors: readonly string[],
@@ -54,7 +54,7 @@ async function orthogonalise(
   await context.linearCombination('residual', terms);
 }
 
-/** Arnoldi's process: an orthonormal basis `basis 0`, `basis 1`, … of v, A v, A^2 v, … of every sample. */
+/** Runs Arnoldi's process: an orthonormal basis `basis 0`, `basis 1`, … of v, A v, A^2 v, … of every sample. */
 async function krylov(
   context: HostContext,
   operator: Operator,
@@ -68,12 +68,12 @@ async function krylov(
   for (const [step, name] of names.entries()) {
     await operator(name, 'residual');
     const products = sizesOf(await context.reduce('sum-squares', 'residual'));
-    // Twice is enough (Giraud et al. 2005): once leaves rounding of the product, which is much of a small remainder.
+    // Two passes are enough (Giraud et al. 2005): one leaves rounding errors, large in a small remainder.
     for (let time = 0; time < 2; ++time) await orthogonalise(context, names.slice(0, step + 1), projections, step);
     const next = names[step + 1];
     if (next === undefined) break;
     const remainders = sizesOf(await context.reduce('sum-squares', 'residual'));
-    // Where a space has ended, vectors are 0 and so are their products.
+    // Vectors and their products are 0 after the end of a space.
     const goesOn = (sample: number): boolean => at(remainders, sample) > leastRemainder * at(products, sample);
     await context.linearCombination(next, [[inverses(remainders, goesOn), 'residual']]);
     projections.forEach((projection, sample) => {
@@ -86,14 +86,14 @@ async function krylov(
   return projections;
 }
 
-/** The first column of the square root of the projection's symmetric part, its eigenvalues kept between `low` and `high`. */
+/** Computes the first column of the root of the projection's symmetric part, with limited eigenvalues. */
 function firstColumnOfRoot({ size, between }: Projection, { low, high, mean }: EigenvalueLimits): number[] {
   const value = (row: number, column: number): number => between[row]?.[column] ?? 0;
   const matrix = Array.from({ length: size }, (_, row) =>
     Array.from({ length: size }, (_unused, column) => (value(row, column) + value(column, row)) / 2),
   );
   const { values, vectors } = symmetricEigen(matrix);
-  // Along v the operator is as its mean over all directions, but for chance.
+  // The operator along v equals its mean over all directions, except by chance.
   const share = value(0, 0) > mean ? (mean - low) / (value(0, 0) - low) : 1;
   const roots = values.map((each) => Math.sqrt(Math.min(low + share * Math.max(each - low, 0), high)));
   return matrix.map((_, row) =>
@@ -102,13 +102,13 @@ function firstColumnOfRoot({ size, between }: Projection, { low, high, mean }: E
 }
 
 /**
- * Terms that add up to A^(1/2) v for an operator A that is symmetric but for the errors of a network: |v| Q T^(1/2) e_1 in the
- * Krylov space of `steps` products that begins at v, with full orthogonalisation; Q^T A Q is tridiagonal where A is
- * symmetric, and T its symmetric part otherwise. Exact where the space has no more dimensions (a sample has `steps` elements,
- * or A as few eigenvalues), which each sample finds out for itself.
+ * Makes terms of sum A^(1/2) v for an operator A that is symmetric except for the errors of a network: |v| Q T^(1/2) e_1 in
+ * the Krylov space of `steps` products that begins at v, with full orthogonalisation; Q^T A Q is tridiagonal where A is
+ * symmetric, and T its symmetric part otherwise. Exact where the space has no more dimensions (a sample has `steps`
+ * elements, or A as few eigenvalues), which each sample finds out for itself.
  *
  * @param vector - The tensor v; a sample of zeros gives zeros.
- * @param steps - Products, one each; at least one is made.
+ * @param steps - Number of products; at least one is made.
  * @param limits - Limits of T's eigenvalues.
  * @returns Terms of tensors named `basis K`, for {@link HostContext.linearCombination}; `residual` is overwritten as well.
  */

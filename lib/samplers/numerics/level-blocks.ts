@@ -17,9 +17,7 @@ import {
 } from './flow-steps.js';
 import { scalarVariance, solverProgram, type SolverPlan } from './solver-plan.js';
 
-/**
- * Orders that add up to `evaluations`: threes, and at the end what is left (Lu et al. 2022, section 3.4).
- */
+/** Lists orders that add up to `evaluations`: threes, and at the end the rest (Lu et al. 2022, section 3.4). */
 export function fastOrders(evaluations: number): number[] {
   const threes = Math.floor(evaluations / 3);
   const rest = evaluations % 3;
@@ -27,7 +25,7 @@ export function fastOrders(evaluations: number): number[] {
   return threes === 0 ? [] : [...new Array<number>(threes - 1).fill(3), 2, 1];
 }
 
-/** Twos, and at the end one or two ones. */
+/** Lists twos, and at the end one or two ones. */
 function twos(evaluations: number): number[] {
   const ones = evaluations % 2 === 0 ? 2 : 1;
   return [
@@ -37,8 +35,8 @@ function twos(evaluations: number): number[] {
 }
 
 /**
- * Orders of single steps that use every evaluation. The last ones are lower where `lowers` says so, the evaluations are no
- * multiple of the order, or the last step goes to the data, which it does by order 1.
+ * Lists orders of single steps that use every evaluation. The last ones are lower if `lowers` is true, if the evaluations
+ * are no multiple of the order, or if the last step goes to the data, always by order 1.
  */
 export function blockOrders(
   { evaluations, toData }: Pick<SolverPlan, 'evaluations' | 'toData'>,
@@ -53,7 +51,7 @@ export function blockOrders(
   return toData && last > 1 ? [...orders.slice(0, -1), last - 1, 1] : orders;
 }
 
-/** `lowerOrderFinal` is for levels that are given: elsewhere a step chooses its inner ones itself. */
+/** Refuses `lowerOrderFinal` without given levels, as a step then chooses its inner levels itself. */
 export function refuseLowerOrderFinal({ lowerOrderFinal }: SamplerOptions): void {
   if (lowerOrderFinal === undefined) return;
   throw new DpmError(
@@ -64,11 +62,11 @@ export function refuseLowerOrderFinal({ lowerOrderFinal }: SamplerOptions): void
 
 interface BlockOptions {
   type: SolverType;
-  /** In every record, those of the stages too. */
+  /** Noise in every record, those of the stages included. */
   noise: StepNoise;
 }
 
-/** The update to the level after the stage `inner` of a block, from m[0] … m[inner] and the state at its start. */
+/** Makes the update to the level after the stage `inner` of a block, from m[0] … m[inner] and its first state. */
 function stageUpdate(step: StochasticStep, fractions: readonly number[], type: SolverType): LinearUpdate {
   const [first, second] = fractions;
   if (first === undefined) return combine(step.scale, [[0, step.first]]);
@@ -77,8 +75,8 @@ function stageUpdate(step: StochasticStep, fractions: readonly number[], type: S
 }
 
 /**
- * The records of one step through given levels, the inner ones of which are its stages. Without noise `x` keeps the state at its
- * start and `y` is the stage; with noise, which is added to `x` alone, the other way round.
+ * Makes the records of one step through given levels, the inner ones of which are its stages. Without noise `x` keeps the
+ * state at its start and `y` is the stage; with noise, which is added to `x` alone, the other way round.
  */
 function blockRecords(plan: SolverPlan, levels: readonly NoiseLevel[], own: BlockOptions): StepRecord[] {
   const from = at(levels, 0);
@@ -108,8 +106,8 @@ function copyRecord(): StepRecord {
 }
 
 /**
- * Single steps of an order through given levels: the inner levels of a step are its stages, each reached by a step of the order
- * that the stages before it allow.
+ * Makes single steps of an order through given levels: the inner levels of a step are its stages, each reached by a step of
+ * the order that the stages before it allow.
  */
 export function blockProgram(
   plan: SolverPlan,

@@ -11,33 +11,33 @@ import { clipOf, type SamplerOptions } from '../options.js';
 import { defineSampler, type OptionsOf, type Sampler, type SamplerFacts } from '../sampler.js';
 import { givenLevels, initialScaleOf } from './solver-plan.js';
 
-/** What distinguishes the samplers that walk the reverse process of a schedule. */
+/** Properties of a sampler that goes through the reverse process of a schedule. */
 export interface ReverseFamily {
   /**
-   * `markov`: mean from the clipped data prediction and the state; `direction`: from it and the unclipped noise; `clipped-direction`: from it
-   * and the noise that belongs to it.
+   * Form of the mean. `markov`: from the clipped data prediction and the state; `direction`: from it and the unclipped noise;
+   * `clipped-direction`: from it and the noise that belongs to it.
    */
   mean: 'markov' | 'direction' | 'clipped-direction';
   /** Share of the Markov process's noise in the mean, 0 to 1. */
   eta: number;
-  /** The variance of a jump that adds noise; `noise` is the unclipped noise prediction. */
+  /** Function for the variance of a jump that adds noise; `noise` is the unclipped noise prediction. */
   variance: (step: Jump, noise: Combination) => RecordVariance;
-  /** What a guide moves the mean of the jump to the data by, which adds no noise: from it and the jump before; absent: nothing. */
+  /** Function for a guide's variance in the noiseless jump to the data, from it and the jump before; absent: none. */
   guideVariance?: ((step: Jump, before: Jump) => RecordVariance) | undefined;
   /** Default of the option `lastNoiseClip`. */
   lastNoiseClip: number | null;
-  /** The second output that the variance reads, null for none. */
+  /** Second output that the variance reads, null for none. */
   head: ProgramHead | null;
-  /** Whether the jump to the data has its noise, too. Default false. */
+  /** True if the jump to the data has its noise, too. Default false. */
   finalNoise?: boolean | undefined;
 }
 
-/** A sampler of the reverse process; `family` says what its steps are, for callers that need the variances alone. */
+/** Sampler of the reverse process; `family` gives its steps, for callers that need only the variances. */
 export interface ReverseSampler<F extends SamplerFacts = SamplerFacts, P extends Program = Program> extends Sampler<
   F,
   P
 > {
-  /** What its steps are with these options on a schedule. */
+  /** Gives the properties of its steps with these options on a schedule. */
   family: (schedule: NoiseSchedule, options: OptionsOf<F>) => ReverseFamily;
 }
 
@@ -70,7 +70,7 @@ function isNoisy(variance: RecordVariance): boolean {
   return variance.kind !== 'none' && !(variance.kind === 'scalar' && variance.deviation === 0);
 }
 
-/** The jumps between the times of a trajectory, or between given levels. */
+/** Lists the jumps between the times of a trajectory, or between given levels. */
 export function jumpsOf(schedule: NoiseSchedule, options: SamplerOptions, eta: number): Jump[] {
   if (options.levels === undefined) {
     return transitions(schedule, options).map((transition) => jump(schedule, transition, eta));
@@ -80,7 +80,7 @@ export function jumpsOf(schedule: NoiseSchedule, options: SamplerOptions, eta: n
   );
 }
 
-/** One record per jump, no noise into the data, the noise of the last noisy jump limited. */
+/** Makes one record per jump; no noise into the data, limited noise in the last noisy jump. */
 function reverseRecords(schedule: NoiseSchedule, options: SamplerOptions, family: ReverseFamily): StepRecord[] {
   const clip = clipOf(schedule, options.clip);
   const jumps = jumpsOf(schedule, options, family.eta);
@@ -110,14 +110,14 @@ function reverseRecords(schedule: NoiseSchedule, options: SamplerOptions, family
   );
 }
 
-/** A sampler before it is compiled: its records and what else its program says. */
+/** Records of a sampler before it is compiled, and the other facts of its program. */
 export interface ReverseRecords {
   records: StepRecord[];
   initialScale: number;
   head: ProgramHead | null;
 }
 
-/** A sampler from its family and from what makes a program of its records. */
+/** Makes a sampler from its family and a function that makes a program of its records. */
 export function compiledSampler<const F extends SamplerFacts, P extends Program>(
   facts: F,
   family: ReverseSampler<F>['family'],
@@ -133,7 +133,7 @@ export function compiledSampler<const F extends SamplerFacts, P extends Program>
   return Object.assign(sampler, { family });
 }
 
-/** A sampler of the reverse process: one network evaluation per jump. */
+/** Makes a sampler of the reverse process: one network evaluation per jump. */
 export function reverseSampler<const F extends SamplerFacts>(
   facts: F,
   family: ReverseSampler<F>['family'],

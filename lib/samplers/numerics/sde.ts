@@ -7,13 +7,13 @@ import { clipOf, type SamplerOptions } from '../options.js';
 import { evaluation, type EvaluationOptions } from './evaluation.js';
 import { noiseLevel, type NoiseLevel } from '../../schedule/noise-level.js';
 
-/** The SDE behind a schedule and how its network is evaluated; it is not clipped unless asked for. */
+/** Makes the SDE behind a schedule and the evaluation of its network; without `clip` nothing is clipped. */
 export function sdeEvaluation(schedule: NoiseSchedule, options: SamplerOptions): EvaluationOptions {
   const prediction: Prediction | undefined = options.prediction;
   return { schedule: schedule.sde(), prediction, clip: clipOf(schedule, options.clip ?? 'none') };
 }
 
-/** One jump against the forward SDE: x <- state x + noise eps + deviation z. */
+/** Jump against the forward SDE: x <- state x + noise eps + deviation z. */
 export interface SdeStep {
   state: number;
   noise: number;
@@ -21,8 +21,8 @@ export interface SdeStep {
 }
 
 /**
- * A sampler of the reverse SDE: `steps` times, one network evaluation each, and jumps between them and from the last of
- * them to the data, into which no noise is added.
+ * Makes a sampler of the reverse SDE: `steps` times, one network evaluation each, and jumps between them and from the
+ * last one to the data, into which no noise is added.
  *
  * @param step - The coefficients of the jump from `level` to the time s; 0 is the data.
  */

@@ -11,13 +11,13 @@ import { combine, exponentialStep, secondOrder, thirdOrder, thirdOrderStage, typ
 import { blockProgram, refuseLowerOrderFinal } from './level-blocks.js';
 import { solverLevels, solverProgram, type SolverPlan } from './solver-plan.js';
 
-/** A level inside a step, and which fraction of the step in half log-SNR it lies at. */
+/** Level inside a step, and its place as a fraction of the step in half log-SNR. */
 interface Stage {
   level: NoiseLevel;
   fraction: number;
 }
 
-/** The levels inside a step of `order` evaluations: evenly in half log-SNR, or as the trajectory has them. */
+/** Lists the levels inside a step of `order` evaluations: evenly in half log-SNR, or by the trajectory. */
 function innerStages(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel, order: number): Stage[] {
   const { schedule, trajectory } = plan;
   const h = to.logSnr - from.logSnr;
@@ -35,7 +35,7 @@ function innerStages(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel, order: 
     });
 }
 
-/** The records of one step: `x` keeps the state at its start, `y` is the stage that the network sees next. */
+/** Makes the records of one step: `x` keeps the state at its start, `y` is the stage that the network sees next. */
 function stepRecords(
   plan: SolverPlan,
   from: NoiseLevel,
@@ -70,9 +70,9 @@ function stepRecords(
 }
 
 /**
- * A single-step solver: steps of these orders, each of as many network evaluations.
+ * Makes a single-step solver: steps of these orders, each of as many network evaluations.
  *
- * @param levels - One more than orders.
+ * @param levels - Levels, one more than orders.
  */
 export function singleStepProgram(
   plan: SolverPlan,
@@ -84,13 +84,13 @@ export function singleStepProgram(
   return solverProgram(plan, records, at(levels, levels.length - 1));
 }
 
-/** The plan of a step to the data at the end of a grid: one more evaluation, at the cleanest time. */
+/** Plans a step to the data at the end of a grid: one more evaluation, at the cleanest time. */
 export function denoisingPlan(plan: SolverPlan): SolverPlan {
   if (!plan.toData || plan.given !== null) return plan;
   return { ...plan, toData: false, denoises: true, evaluations: plan.evaluations - 1 };
 }
 
-/** As many steps of one order as the evaluations allow, or through the levels that are given. */
+/** Makes as many steps of one order as the evaluations allow, or through the given levels. */
 export function fixedOrderProgram(resolved: SolverPlan, order: number, options: SamplerOptions): StepProgram {
   const plan = denoisingPlan(resolved);
   const { solverType: type = 'midpoint' } = options;

@@ -18,37 +18,37 @@ import {
 import { clipOf, type SamplerOptions } from '../options.js';
 import { evaluation, type EvaluationOptions, type SolverForm } from './evaluation.js';
 
-/** What distinguishes a solver before its records are made. */
+/** Properties of a solver before its records are made. */
 export interface SolverKind {
-  /** What the solver keeps of an evaluation. */
+  /** Prediction that the solver keeps of an evaluation. */
   form: SolverForm;
   /** Default of the option `trajectory`. */
   trajectory: Trajectory;
-  /** Whether it always goes to the data; else where `end` says so. */
+  /** True if it always goes to the data; else `end` decides. */
   toData?: boolean;
-  /** Whether every other level of `levels` is inside a step. */
+  /** True if every other level of `levels` is inside a step. */
   hasMidpoints?: boolean;
 }
 
-/** The options of a solver, resolved. */
+/** Options of a solver, resolved. */
 export interface SolverPlan extends EvaluationOptions {
   form: SolverForm;
   trajectory: Trajectory;
   rho: number | undefined;
   start: number;
   end: number;
-  /** Evaluations the steps may take, without the one that denoises. */
+  /** Number of evaluations of the steps, without the one that denoises. */
   evaluations: number;
   /** Levels given one by one, the last of which is that of the result; null: a grid. */
   given: NoiseLevel[] | null;
-  /** Whether the last step goes to the data. */
+  /** True if the last step goes to the data. */
   toData: boolean;
-  /** Whether one more evaluation replaces the state at the end by the data prediction. */
+  /** True if one more evaluation replaces the state at the end by the data prediction. */
   denoises: boolean;
   initialScale: number;
 }
 
-/** Standard deviation of the initial noise: the one asked for, or that of the first level or time. */
+/** Finds the standard deviation of the initial noise: the option, or that of the first level or time. */
 export function initialScaleOf(
   schedule: NoiseSchedule,
   { initialScale, levels, tStart = schedule.noisiest }: SamplerOptions,
@@ -60,12 +60,12 @@ function argument(message: string): DpmError {
   return new DpmError('ERR_DPM_ARGUMENT', message);
 }
 
-/** The error for an option that another one makes meaningless. */
+/** Makes the error for an option that another one makes meaningless. */
 export function refuseBoth(first: string, second: string): DpmError {
   return argument(`${first} already says what ${second} would: leave ${second} out`);
 }
 
-/** What levels given one by one replace. */
+/** Refuses options that levels given one by one replace. */
 function refuseBesideLevels(options: SamplerOptions): void {
   for (const name of ['timesteps', 'trajectory', 'rho', 'stepsOffset', 'steps', 'tStart', 'tEnd', 'end'] as const) {
     if (options[name] !== undefined) throw refuseBoth('levels', name);
@@ -73,7 +73,7 @@ function refuseBesideLevels(options: SamplerOptions): void {
   if (options.denoiseToZero === true) throw refuseBoth('levels', 'denoiseToZero');
 }
 
-/** Levels of 0-based times, which may lie between two, and where they go. */
+/** Makes levels of 0-based times, which may lie between two, and their targets. */
 function levelsOfTimes(plan: SolverPlan, discrete: NoiseSchedule, times: readonly number[]): NoiseLevel[] {
   const { schedule, toData } = plan;
   const levels = times.map((time) => noiseLevel(schedule, (time + 1) / discrete.steps));
@@ -81,7 +81,7 @@ function levelsOfTimes(plan: SolverPlan, discrete: NoiseSchedule, times: readonl
   return [...levels, last];
 }
 
-/** Explicit times. Unless the solver goes to the data, one that ends at the first time denoises there. */
+/** Makes levels of explicit times. A run to the first time, by a solver not to the data, denoises there. */
 function ofTimesteps(plan: SolverPlan, discrete: NoiseSchedule, options: SamplerOptions): SolverPlan {
   const { timesteps = [], denoiseToZero = false } = options;
   if (!discrete.discrete) throw argument('timesteps are for discrete noise schedules');
@@ -117,11 +117,11 @@ function requiredSteps({ steps }: SamplerOptions): number {
 }
 
 /**
- * Resolves what all solvers of the probability flow share. They run in continuous time: a discrete schedule is interpolated,
- * and sampling ends at its first time, 1/N, or at the data. Without the option `clip` the data form is clipped as the scheduler
- * says and the noise form, which the clip would disturb, is not.
+ * Resolves the common options of solvers of the probability flow. They run in continuous time: a discrete schedule is
+ * interpolated, and sampling ends at its first time, 1/N, or at the data. Without the option `clip` the data form has the
+ * scheduler's clip, and the noise form, which a clip would disturb, has none.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export function solverPlan(discrete: NoiseSchedule, options: SamplerOptions, kind: SolverKind): SolverPlan {
   const schedule = discrete.continuous();
@@ -163,7 +163,7 @@ export function solverPlan(discrete: NoiseSchedule, options: SamplerOptions, kin
 }
 
 /**
- * The option `levels`, checked.
+ * Checks the option `levels`.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the entry, or an option that contradicts it.
  */
@@ -184,7 +184,7 @@ function ofLevels(plan: SolverPlan, options: SamplerOptions, { hasMidpoints = fa
   };
 }
 
-/** The noise levels of `steps` steps, one more than steps. */
+/** Lists the noise levels of `steps` steps, one more than steps. */
 export function solverLevels(plan: SolverPlan, steps: number): NoiseLevel[] {
   if (plan.given !== null) return plan.given;
   const { schedule, trajectory, start, end, rho } = plan;
@@ -197,23 +197,23 @@ function gridLevels(plan: SolverPlan, jumps: number): NoiseLevel[] {
   return solverLevels({ ...plan, toData: false }, jumps);
 }
 
-/** Options with as many levels for steps as evaluations are enough for, two each and one in the last. */
+/** Changes the options to as many levels as the evaluations allow, two each and one in the last. */
 export function ofPairs<T extends SamplerOptions>(options: T): T {
   const { steps } = options;
   return Number.isInteger(steps) ? { ...options, steps: Math.floor(((steps ?? 0) + 1) / 2) } : options;
 }
 
-/** Noise of a fixed deviation; none of the deviation 0. */
+/** Makes noise of a fixed deviation; none for 0. */
 export function scalarVariance(deviation: number): RecordVariance {
   return deviation === 0 ? { kind: 'none' } : { kind: 'scalar', deviation };
 }
 
-/** The record that replaces the state by the data prediction at the last level. */
+/** Makes the record that replaces the state by the data prediction at the last level. */
 function denoisingRecord(plan: SolverPlan, level: NoiseLevel): StepRecord {
   return stepRecord({ ...evaluation(plan, level, 'data'), x: linear({ history: [1] }) });
 }
 
-/** The program of a solver's records, with the denoising one where it is asked for. */
+/** Makes the program of a solver's records, with a denoising one if requested. */
 export function solverProgram(plan: SolverPlan, records: readonly StepRecord[], last: NoiseLevel): StepProgram {
   const all = plan.denoises ? [...records, denoisingRecord(plan, last)] : records;
   return stepProgram(all, { initialScale: plan.initialScale });

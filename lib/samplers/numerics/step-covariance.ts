@@ -7,22 +7,22 @@ import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { parametrisationOf, type Parametrisation } from '../../schedule/prediction.js';
 import type { EigenvalueLimits, Operator } from './lanczos.js';
 
-/** One reverse step whose noise has a full covariance. */
+/** Step of the reverse process whose noise has a full covariance. */
 export interface CovarianceStep {
   jump: Jump;
   parametrisation: Parametrisation;
   clip: Clip;
-  /** Limits of the covariance: V is the least variance, and no mean variance is more than data of the schedule's width can have. */
+  /** Limits of the covariance: V is the least variance, and no mean variance exceeds that of data of the schedule's width. */
   limits: EigenvalueLimits;
-  /** Whether it adds noise at all. */
+  /** True if it adds noise. */
   isNoisy: boolean;
 }
 
 /**
- * A jump as a step with a covariance.
+ * Makes a step with a covariance of a jump.
  *
- * @param most - The greatest variance of its noise in any direction; Infinity: no limit.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` where a noisy step starts from noise alone, whose derivative says nothing.
+ * @param most - Maximum variance of its noise in any direction; Infinity: no limit.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if a noisy step starts from noise alone, without a useful derivative.
  */
 export function covarianceStep(
   schedule: NoiseSchedule,
@@ -41,15 +41,15 @@ export function covarianceStep(
   return { jump, parametrisation, clip, limits, isNoisy };
 }
 
-/** The state as the network sees it, in the tensor `input`. */
+/** Scales the state for the network, in the tensor `input`. */
 export async function scaleInput(context: HostContext, { parametrisation }: CovarianceStep): Promise<void> {
   await context.linearCombination('input', [[parametrisation.inputScale, 'x']]);
 }
 
 /**
- * The operator v -> Sigma v = V v + gamma^2 Cov[x_0 | x_t] v at the state `x`, whose input to the network is in `input`: Cov = (B / sqrt(A)) J
- * with J the derivative of the data prediction, which is (B / A)(I - sqrt(B) J_eps) without the difference that costs digits where a
- * network predicts x_0 or v. Leaves the network's output in `out`.
+ * Makes the operator v -> Sigma v = V v + gamma^2 Cov[x_0 | x_t] v at the state `x`, whose input to the network is in
+ * `input`: Cov = (B / sqrt(A)) J with J the derivative of the data prediction, which is (B / A)(I - sqrt(B) J_eps) without
+ * the difference that costs digits where a network predicts x_0 or v. Leaves the network's output in `out`.
  *
  * @param symmetric - Whether J is averaged with its transpose, for a second derivative.
  */
@@ -75,16 +75,16 @@ export function covarianceOperator(context: HostContext, step: CovarianceStep, s
   };
 }
 
-/** Rademacher's probes of one step of a host program: signs of normal numbers of draws of their own. */
+/** Draws Rademacher's probes of one step of a host program: signs of normal numbers of draws of their own. */
 async function drawSigns(context: HostContext, record: number, draw: number): Promise<void> {
   await context.noise('probe', record, draw);
   await context.apply('probe', ['probe'], (value) => (value < 0 ? -1 : 1));
 }
 
 /**
- * Multiplies the tensor `z` by the roots of the diagonal of Sigma, as `probes` probes estimate it: the mean of v * Sigma v (Hutchinson's
- * estimator, element by element), which is off by the elements beside the diagonal. Every element's covariance of the data is limited to
- * what data of the schedule's width can have, as heads' are.
+ * Multiplies the tensor `z` by the roots of the diagonal of Sigma, as `probes` probes estimate it: the mean of v * Sigma v
+ * (Hutchinson's estimator, element by element), which is off by the elements beside the diagonal. Every element's covariance
+ * of the data is limited by data of the schedule's width, as for heads.
  *
  * @param record - Record of the random stream; probes are its draws from 1 on.
  */
@@ -106,7 +106,7 @@ export async function scaleByDiagonal(
   await context.apply('z', ['z', 'diagonal'], (z, sum) => z * Math.sqrt(Math.min(Math.max(sum / probes, low), high)));
 }
 
-/** The mean of a step in the tensor `x`, from the network's output in `out`. */
+/** Computes the mean of a step in the tensor `x`, from the network's output in `out`. */
 export async function moveToMean(context: HostContext, step: CovarianceStep): Promise<void> {
   const { jump, parametrisation, clip } = step;
   const { input, output } = parametrisation.data;

@@ -1,14 +1,14 @@
 import { at } from '../../base/arrays.js';
 
-/** The decomposition of a symmetric matrix: `values[k]` is the eigenvalue of the unit vector `vectors[k]`. */
+/** Decomposition of a symmetric matrix: `values[k]` is the eigenvalue of the unit vector `vectors[k]`. */
 export interface SymmetricEigen {
   values: number[];
   vectors: number[][];
 }
 
-/** Jacobi's method doubles its digits in every sweep; matrices here have some tens of rows. */
+/** Maximum number of sweeps: Jacobi's method doubles its digits in each; matrices here have some tens of rows. */
 const mostSweeps = 30;
-/** Share of all squares that those outside the diagonal keep where float64 has no more digits. */
+/** Share of the squares outside the diagonal at the limit of float64. */
 const leastShare = 1e-32;
 
 type Matrix = number[][];
@@ -30,14 +30,14 @@ function rotateColumns(matrix: Matrix, p: number, q: number, cosine: number, sin
   }
 }
 
-/** The sum of squares outside the diagonal, or of all. */
+/** Sums the squares outside the diagonal, or all of them. */
 function squares(matrix: Matrix, hasDiagonal: boolean): number {
   const ofRow = (row: number[], i: number): number =>
     row.reduce((sum, value, j) => (i === j && !hasDiagonal ? sum : sum + value * value), 0);
   return matrix.reduce((sum, row, i) => sum + ofRow(row, i), 0);
 }
 
-/** The rotation that makes the entry in row p and column q vanish (Golub & Van Loan, 8.5.2). */
+/** Computes the rotation that makes the entry in row p and column q vanish (Golub & Van Loan, 8.5.2). */
 function rotation(matrix: Matrix, p: number, q: number): [cosine: number, sine: number] {
   const ratio = (entry(matrix, q, q) - entry(matrix, p, p)) / (2 * entry(matrix, p, q));
   const tangent = Math.sign(ratio || 1) / (Math.abs(ratio) + Math.hypot(1, ratio));
@@ -46,9 +46,9 @@ function rotation(matrix: Matrix, p: number, q: number): [cosine: number, sine: 
 }
 
 /**
- * Eigenvalues, in no order, and eigenvectors of a small symmetric matrix by Jacobi's method, cyclic by rows: to rounding.
+ * Computes eigenvalues, in no order, and eigenvectors of a small symmetric matrix by Jacobi's method, cyclic by rows.
  *
- * @param symmetric - Rows; numbers that are NaN give NaN.
+ * @param symmetric - Rows of the matrix; NaN gives NaN.
  */
 export function symmetricEigen(symmetric: readonly (readonly number[])[]): SymmetricEigen {
   const matrix = symmetric.map((row) => [...row]);

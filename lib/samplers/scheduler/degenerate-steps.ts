@@ -1,25 +1,25 @@
-// Steps that come of a file's fields and that its class cannot take: of order 1 where that is the same step, refused elsewhere with
-// the field they come from.
+// Steps from a file's fields that its class cannot take: changed to order 1 if that is the same step, else refused with
+// the name of the field.
 import { at } from '../../base/arrays.js';
 import { noiseRatio, type GivenLevel } from '../../schedule/noise-level.js';
 import { orderOfStep } from '../families/multistep.js';
 import type { SamplerOptions } from '../options.js';
 import { sigmaFields, type SchedulerFields, type SigmaSpacing } from './fields.js';
 
-/** What says which steps of a multistep run there are, and of which order. */
+/** Steps of a multistep run and their orders. */
 interface MultistepRun {
   levels: readonly GivenLevel[];
-  /** How levels are spread where not by their times. */
+  /** Spacing of levels, if not by their times. */
   sigmas: SigmaSpacing | null;
   order: number;
   lowerOrderFinal: LowerOrderFinal;
-  /** The greatest order of a step of no width; those above it divide by the width. */
+  /** Maximum order of a step of no width; higher ones divide by the width. */
   mostWithoutWidth: number;
 }
 
 type LowerOrderFinal = NonNullable<SamplerOptions['lowerOrderFinal']>;
 
-/** Whether step i = 1, 2, … has any width. */
+/** Tells whether step i = 1, 2, … has any width. */
 function hasWidth(levels: readonly GivenLevel[], i: number): boolean {
   return noiseRatio(at(levels, i - 1)) !== noiseRatio(at(levels, i));
 }
@@ -30,8 +30,8 @@ function orderAt({ levels, order, lowerOrderFinal }: MultistepRun, i: number): n
 }
 
 /**
- * How the last orders are lowered, so that no step divides by the width of one that has none. A last one that stays where it is, as
- * where levels are spread down to the least noise, does so by order 1, too.
+ * Lowers the last orders so that no step divides by a width of 0. A last step that stays in place, as if levels are spread
+ * down to the least noise, has order 1, too.
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` naming the field that makes two other levels the same.
  */
@@ -53,7 +53,7 @@ export function lowerForNoWidth({ config, schedule }: SchedulerFields, run: Mult
 }
 
 /**
- * Refuses steps to more noise, for what takes steps that add noise of their own.
+ * Refuses steps to more noise for samplers whose steps add noise of their own.
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` naming the field that makes them.
  */

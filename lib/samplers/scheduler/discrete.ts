@@ -12,13 +12,13 @@ import { data } from './levels.js';
 import { roundedAlphaBars } from './rounded-betas.js';
 import { clipOption, refuseSample, type Translate } from './run.js';
 
-/** Decreasing integers of a spacing, 0-based. */
+/** Lists decreasing integers of a spacing, 0-based. */
 function timesOf(fields: SchedulerFields, spacing: Spacing, offset: number, count: number): number[] {
   const trained = fields.schedule.steps;
   return fields.times(() => spacedTimes(spacing, { count, trained, offset })).map(roundHalfEven);
 }
 
-/** States of the 0-based times, by diffusers' float32 table: where a state is noise nearly alone its last bits matter. */
+/** States of the 0-based times, by diffusers' float32 table: last bits matter if a state is nearly all noise. */
 class TimedStates {
   readonly #alphaBars: readonly number[];
 
@@ -26,20 +26,20 @@ class TimedStates {
     this.#alphaBars = roundedAlphaBars(schedule);
   }
 
-  /** Signal and noise at a time; below the first one, where diffusers ends: the data, or the first time again. */
+  /** Gives signal and noise at a time; below the first one, where diffusers ends: the data, or the first time again. */
   at(time: number, end: 'data' | 'first' = 'data'): Amplitudes {
     if (time < 0 && end === 'data') return data;
     const alphaBar = at(this.#alphaBars, Math.max(time, 0));
     return { alpha: Math.sqrt(alphaBar), sigma: Math.sqrt(Math.fround(1 - alphaBar)) };
   }
 
-  /** The level that is evaluated at a time. */
+  /** Gives the level that is evaluated at a time. */
   level(time: number): GivenLevel {
     return { ...this.at(time), time: this.schedule.networkTime(time + 1) };
   }
 }
 
-/** DDPM: every step goes to the next time, the last to the data. */
+/** Translates DDPM: every step goes to the next time, the last to the data. */
 export const translateDdpm: Translate = (fields, steps) => {
   const { config, schedule } = fields;
   if (config.raw('variance_type') === 'fixed_large_log') {
@@ -55,13 +55,13 @@ export const translateDdpm: Translate = (fields, steps) => {
       levels: [...times.map((time) => states.level(time)), data],
       variance: schedule.defaults.variance,
       clip: clipOption(schedule),
-      // The library leaves the noise out at the time 0, not in the last step.
+      // Diffusers leaves the noise out at the time 0, not in the last step.
       ...(at(times, times.length - 1) > 0 && { finalNoise: true }),
     },
   };
 };
 
-/** Levels of steps back by a fixed stride, which on some spacings is not where the next evaluation is. */
+/** Makes levels of steps back by a fixed stride, which with some spacings do not end at the next evaluation. */
 function stridedLevels(
   states: TimedStates,
   times: readonly number[],
@@ -77,12 +77,12 @@ function stridedLevels(
   return [...levels, goal(at(times, times.length - 1))];
 }
 
-/** Where a step below the first time ends. */
+/** Finds where a step below the first time ends. */
 function endOf({ config }: SchedulerFields, absent: boolean): 'data' | 'first' {
   return config.boolean('set_alpha_to_one', absent) ? 'data' : 'first';
 }
 
-/** DDIM: every step goes back by N / K. */
+/** Translates DDIM: every step goes back by N / K. */
 export const translateDdim: Translate = (fields, steps) => {
   const { schedule } = fields;
   const { spacing, offset } = fields.spacing('leading');
@@ -92,14 +92,14 @@ export const translateDdim: Translate = (fields, steps) => {
   return { sampler: ddim, trajectory: spacing, options: { levels, clip: clipOption(schedule) } };
 };
 
-/** A transfer of PNDM's: what the network sees, and the times the state goes from and to. */
+/** Transfer of PNDM: the network's time, and the times the state goes from and to. */
 interface TimeTransfer {
   seen: number;
   from: number;
   to: number;
 }
 
-/** PLMS: the second evaluation completes the first step, and is repeated at the state that comes of it. */
+/** Lists the transfers of PLMS: the second evaluation completes the first step, and is repeated at the result. */
 function plmsTransfers(times: readonly number[], stride: number): TimeTransfer[] {
   const all = times.map((time) => ({ seen: time, from: time, to: time - stride }));
   const [, second] = times;
@@ -108,7 +108,7 @@ function plmsTransfers(times: readonly number[], stride: number): TimeTransfer[]
   return [at(all, 0), completed, ...all.slice(1)];
 }
 
-/** Three steps of Runge and Kutta and then PLMS. */
+/** Lists three steps of Runge and Kutta and then PLMS. */
 function pndmTransfers(times: readonly number[], stride: number): TimeTransfer[] {
   const half = Math.floor(stride / 2);
   const blocks = [0, 1, 2].flatMap((i) => {
@@ -123,7 +123,7 @@ function pndmTransfers(times: readonly number[], stride: number): TimeTransfer[]
   return [...blocks, ...times.slice(3).map((time) => ({ seen: time, from: time, to: time - stride }))];
 }
 
-/** PNDM: with `skip_prk_steps` PLMS alone. */
+/** Translates PNDM: with `skip_prk_steps` PLMS alone. */
 export const translatePndm: Translate = (fields, steps) => {
   const { config, schedule } = fields;
   refuseSample(fields);
@@ -147,13 +147,13 @@ export const translatePndm: Translate = (fields, steps) => {
     trajectory: spacing,
     options: {
       levels: [...levels, result],
-      // The library combines outputs before it makes noise predictions of them.
+      // Diffusers combines outputs before it makes noise predictions of them.
       ...(schedule.defaults.prediction === 'v' && { combines: 'output' }),
     },
   };
 };
 
-/** LCM. */
+/** Translates LCM. */
 export const translateLcm: Translate = ({ config, schedule }, steps) => {
   const original = config.integer('original_inference_steps', 50, { least: 1, most: 1_000_000 });
   if (original > schedule.steps) {

@@ -10,7 +10,7 @@ export class SchedulerFields {
   readonly className: SchedulerClassName;
   readonly config: ConfigReader;
 
-  /** @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the schedule comes from no scheduler's file. */
+  /** Reads the file. @throws {@link DpmError} `ERR_DPM_ARGUMENT` if the schedule comes from no scheduler's file. */
   constructor(readonly schedule: NoiseSchedule) {
     if (schedule.scheduler === null) {
       throw new DpmError(
@@ -24,7 +24,7 @@ export class SchedulerFields {
   }
 
   /**
-   * Refuses a field unless it is absent or has the one value that is supported.
+   * Refuses a field unless it is absent or has the one supported value.
    *
    * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming it.
    */
@@ -33,12 +33,12 @@ export class SchedulerFields {
     if (given !== undefined && given !== value) throw this.config.unsupported(name, String(value));
   }
 
-  /** Refuses what makes a flow of a scheduler: its levels are of another kind of network. */
+  /** Refuses a flow scheduler: its levels are for another kind of network. */
   refuseFlow(): void {
     this.only('use_flow_sigmas', false);
   }
 
-  /** `timestep_spacing` and `steps_offset`. */
+  /** Reads `timestep_spacing` and `steps_offset`. */
   spacing(absent: Spacing): { spacing: Spacing; offset: number } {
     return {
       spacing: this.config.choice('timestep_spacing', absent, spacingNames),
@@ -47,9 +47,9 @@ export class SchedulerFields {
   }
 
   /**
-   * The times that these fields take.
+   * Makes the times of these fields.
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the fields where a time is not one of the network's.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the fields if a time is not one of the network's.
    */
   times(make: () => number[]): number[] {
     try {
@@ -60,15 +60,15 @@ export class SchedulerFields {
     }
   }
 
-  /** Whether the last step goes to the data (`zero`) or to the least noise (`sigma_min`). */
+  /** Tells whether the last step goes to the data (`zero`) or to the least noise (`sigma_min`). */
   finalSigma(): 'zero' | 'sigma_min' {
     return this.config.choice('final_sigmas_type', 'zero', ['zero', 'sigma_min']);
   }
 
   /**
-   * How levels are spread where not by their times.
+   * Finds the spacing of levels, if not by their times.
    *
-   * @throws {@link DpmError} `ERR_DPM_CONFIG` when more than one of the fields is true.
+   * @throws {@link DpmError} `ERR_DPM_CONFIG` if more than one of the fields is true.
    */
   sigmaSpacing(): RatioSpacing | null {
     const [first, second] = ratioSpacings.filter((name) => this.config.boolean(sigmaFields[name], false));
@@ -77,13 +77,13 @@ export class SchedulerFields {
     return first;
   }
 
-  /** The same for a class that has `use_lu_lambdas`, which goes before all but Karras' levels. */
+  /** Finds the spacing for a class with `use_lu_lambdas`, which overrides all but Karras' levels. */
   sigmaOrLuSpacing(): SigmaSpacing | null {
     const spacing = this.sigmaSpacing();
     return spacing !== 'karras' && this.config.boolean('use_lu_lambdas', false) ? 'lu' : spacing;
   }
 
-  /** `sigma_max` and `sigma_min` of levels that are spread, those of `absent` where they are null. */
+  /** Reads `sigma_max` and `sigma_min` of levels that are spread; those of `absent` if they are null. */
   spreadEnds(absent: { most: number; least: number }): { most: number; least: number } {
     return { most: this.#sigma('sigma_max', absent.most), least: this.#sigma('sigma_min', absent.least) };
   }
@@ -92,22 +92,22 @@ export class SchedulerFields {
     return (this.config.raw(name) ?? null) === null ? absent : this.config.positive(name, absent);
   }
 
-  /** A choice in which other names stand for the default, as `from_config` of another class leaves them. */
+  /** Reads a choice in which other names stand for the default, as `from_config` of another class leaves them. */
   choiceOr<T extends string>(name: string, absent: T, supported: readonly T[], others: readonly string[]): T {
     const value = this.config.string(name, absent);
     return others.includes(value) ? absent : this.config.choice(name, absent, supported);
   }
 }
 
-/** Levels of Karras, exponential ones, or quantiles of the beta distribution. */
+/** Spacing by Karras, exponential, or by quantiles of the beta distribution. */
 export type RatioSpacing = 'karras' | 'exponential' | 'beta';
 
-/** These, or even ones in the table's own logarithms (`use_lu_lambdas`). */
+/** Spacing by ratio, or even in the table's own logarithms (`use_lu_lambdas`). */
 export type SigmaSpacing = RatioSpacing | 'lu';
 
 const ratioSpacings: readonly RatioSpacing[] = ['karras', 'exponential', 'beta'];
 
-/** Their fields. */
+/** Fields of these spacings. */
 export const sigmaFields: Readonly<Record<SigmaSpacing, string>> = {
   karras: 'use_karras_sigmas',
   exponential: 'use_exponential_sigmas',

@@ -6,33 +6,33 @@ import type { Spacing } from '../../schedule/spacing.js';
 import type { Trajectory } from '../../schedule/trajectory.js';
 import type { RatioSpacing, SigmaSpacing } from './fields.js';
 
-/** A noise level of diffusers': sigma / alpha, and the 0-based time, which may be a fraction. */
+/** Noise level of diffusers: sigma / alpha, and the 0-based time, which may be a fraction. */
 export interface SigmaLevel {
   ratio: number;
   time: number;
 }
 
-/** The given level of a sigma level. */
+/** Makes the given level of a sigma level. */
 export function levelAt(schedule: NoiseSchedule, { ratio, time }: SigmaLevel): GivenLevel {
   return { ...preserving(ratio), time: schedule.networkTime(time + 1) };
 }
 
-/** The data, where a run ends. */
+/** Data, where a run ends. */
 export const data: Amplitudes = { alpha: 1, sigma: 0 };
 
-/** The given levels of a run through sigma levels to the ratio `last`; 0: the data. */
+/** Makes the given levels of a run through sigma levels to the ratio `last`; 0: the data. */
 export function levelsTo(schedule: NoiseSchedule, levels: readonly SigmaLevel[], last: number): GivenLevel[] {
   const end = lastRatio(at(levels, levels.length - 1).ratio, last);
   const given = levels.map((level) => levelAt(schedule, level));
   return withRises([...given, end === 0 ? data : preserving(end)]);
 }
 
-/** `last`, or the ratio before it where that is a last bit beside it, as a spread's may be: float32 sigmas of the library lose it. */
+/** Gives `last`, or the ratio before it if only a last bit differs, by a spread: diffusers' float32 sigmas lose it. */
 export function lastRatio(ratio: number, last: number): number {
   return Math.fround(ratio) === Math.fround(last) ? ratio : last;
 }
 
-/** Levels that say which steps go to more noise: the first with zero SNR, or the last where `sigma_min` is below the betas' least. */
+/** Marks steps to more noise: the first with zero SNR, or the last if `sigma_min` is below the betas' least. */
 export function withRises(levels: readonly GivenLevel[]): GivenLevel[] {
   return levels.map((level, i) => {
     const next = levels[i + 1];
@@ -41,18 +41,18 @@ export function withRises(levels: readonly GivenLevel[]): GivenLevel[] {
   });
 }
 
-/** What a spacing of levels is here; `spacing` where they are at times. */
+/** Names the trajectory of a spacing; `spacing` if levels are at times. */
 export function trajectoryOf(sigmas: SigmaSpacing | null, spacing: Spacing): Trajectory {
   if (sigmas === null) return spacing;
   return sigmas === 'karras' || sigmas === 'beta' ? sigmas : 'logsnr';
 }
 
-/** Ratios whose logarithms fall evenly from `most` to `least`, logarithms both. */
+/** Makes ratios whose logarithms fall evenly from `most` to `least`, logarithms both. */
 export function evenRatios(most: number, least: number, count: number): number[] {
   return ramp(count).map((u) => Math.exp(most + u * (least - most)));
 }
 
-/** Decreasing ratios from the greatest to the least. */
+/** Makes decreasing ratios from the greatest to the least. */
 export function spreadRatios(
   spacing: RatioSpacing,
   most: number,
@@ -73,7 +73,7 @@ export function spreadRatios(
   }
 }
 
-/** 0 to 1, one of them 0. */
+/** Makes numbers from 0 to 1; a single one is 0. */
 function ramp(count: number): number[] {
   return Array.from({ length: count }, (_, i) => (i === 0 ? 0 : i / (count - 1)));
 }

@@ -1,4 +1,4 @@
-// Schedulers of networks whose states are the data as it is, with noise: EDM's and the VE-SDE's.
+// Schedulers of networks whose states are unscaled data with noise: EDM's and the VE-SDE's.
 import { at } from '../../base/arrays.js';
 import type { GivenLevel } from '../../schedule/noise-level.js';
 import { evenTimes } from '../../schedule/spacing.js';
@@ -17,7 +17,7 @@ interface EdmLevels {
   initialScale: number;
 }
 
-/** Levels of EDM's schedulers, and the data or what `final` takes for the least noise. */
+/** Makes levels of EDM's schedulers, and the data or, by `final`, the least noise. */
 function edmLevels(
   fields: SchedulerFields,
   steps: number,
@@ -63,14 +63,14 @@ export const translateEdmMultistep: Translate = (fields, steps) => {
   };
 };
 
-/** Deviation of the VE-SDE at a time in [0, 1]. */
+/** Computes the deviation of the VE-SDE at a time in [0, 1]. */
 function veDeviation(least: number, most: number, time: number): number {
   return least * (most / least) ** time;
 }
 
 /**
- * The VE-SDE by predictor and corrector. The network sees the deviations at times from 1 to `sampling_eps`; the predictor's
- * jumps are between neighbours of as many deviations from the greatest to the least, or from the least to the data.
+ * Translates the VE-SDE by predictor and corrector. The network sees the deviations at times from 1 to `sampling_eps`; the
+ * predictor jumps between neighbours of as many deviations from the greatest to the least, or from the least to the data.
  */
 export const translateVe: Translate = ({ config }, steps) => {
   const [least, most] = [config.positive('sigma_min', 0.01), config.positive('sigma_max', 1348)];
@@ -83,7 +83,7 @@ export const translateVe: Translate = ({ config }, steps) => {
     const sigma = veDeviation(least, most, time);
     const position = Math.floor(Math.fround(time * (steps - 1)));
     const [from, to] = [at(deviations, position), position === 0 ? 0 : at(deviations, position - 1)];
-    // As much less variance as the jump's.
+    // The variance is less by as much as the jump's.
     const left = Math.sqrt(Math.max(0, sigma * sigma - from * from + to * to));
     return { alpha: 1, sigma, time: sigma, to: { alpha: 1, sigma: left } };
   });

@@ -4,7 +4,7 @@ import { parseSchedulerConfig, type BetaScheduler } from '../../schedule/schedul
 
 const { fround, sqrt } = Math;
 
-/** PyTorch's linspace of float32 numbers: from both ends with one float32 stride, each number rounded once. */
+/** Makes PyTorch's linspace of float32 numbers: from both ends with one float32 stride, each number rounded once. */
 export function roundedLinspace(first: number, last: number, count: number): number[] {
   const [start, end] = [fround(first), fround(last)];
   const stride = fround(fround(end - start) / (count - 1));
@@ -14,7 +14,7 @@ export function roundedLinspace(first: number, last: number, count: number): num
   );
 }
 
-/** Betas as the library has them, float32 numbers; of schedules that it makes in float32, by the same steps. */
+/** Makes betas as diffusers has them, float32 numbers; for schedules that it makes in float32, by the same steps. */
 function roundedBetas({ name, betas, ends }: BetaScheduler): number[] {
   const { start, end } = ends ?? { start: NaN, end: NaN };
   switch (name) {
@@ -32,7 +32,7 @@ function roundedBetas({ name, betas, ends }: BetaScheduler): number[] {
   }
 }
 
-/** Products of 1 - b, as PyTorch's cumprod of float32 numbers: it multiplies in double precision. */
+/** Multiplies 1 - b, as PyTorch's cumprod of float32 numbers: it multiplies in double precision. */
 function roundedProducts(betas: readonly number[]): number[] {
   let product = 1;
   return betas.map((beta) => {
@@ -41,7 +41,7 @@ function roundedProducts(betas: readonly number[]): number[] {
   });
 }
 
-/** Betas of zero terminal SNR (Lin et al. 2024, algorithm 1), in float32 as the library computes them. */
+/** Makes betas of zero terminal SNR (Lin et al. 2024, algorithm 1), in float32 as diffusers does. */
 function rescaled(betas: readonly number[]): number[] {
   const amplitudes = roundedProducts(betas).map((product) => fround(sqrt(product)));
   const [first, last] = [at(amplitudes, 0), at(amplitudes, amplitudes.length - 1)];
@@ -51,7 +51,7 @@ function rescaled(betas: readonly number[]): number[] {
 }
 
 /**
- * A of the 0-based times as diffusers' schedulers have it, float32 numbers of float32 betas; 0 where the last has zero SNR.
+ * Computes A of the 0-based times as in diffusers' schedulers, float32 numbers of float32 betas; 0 for zero SNR.
  *
  * @param schedule - Schedule of a scheduler's file with betas.
  */

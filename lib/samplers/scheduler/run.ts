@@ -6,49 +6,49 @@ import type { ClipOption, SamplerOptions } from '../options.js';
 import type { Sampler } from '../sampler.js';
 import type { SchedulerFields } from './fields.js';
 
-/** What a scheduler class comes to for a number of steps. */
+/** Run of a scheduler class for a number of steps. */
 export interface TranslatedRun {
   sampler: Sampler;
-  /** How its times or levels are spread. */
+  /** Spacing of its times or levels. */
   trajectory: Trajectory;
-  /** Its levels and everything else that differs from the sampler's defaults. */
+  /** Levels and all other options that differ from the sampler's defaults. */
   options: SamplerOptions & { levels: readonly GivenLevel[] };
 }
 
 /**
  * Translates a class.
  *
- * @param steps - diffusers' `num_inference_steps`.
+ * @param steps - Number `num_inference_steps` of diffusers.
  */
 export type Translate = (fields: SchedulerFields, steps: number) => TranslatedRun;
 
-/** A scheduler's file in words of our own: the same run by name. */
+/** Run of a scheduler's file in names of this package. */
 export interface SchedulerRun {
-  /** The class in diffusers. */
+  /** Class in diffusers. */
   scheduler: SchedulerClassName;
-  /** The sampler that it is here. */
+  /** Name of the sampler here. */
   sampler: string;
-  /** How its times or levels are spread. */
+  /** Spacing of its times or levels. */
   trajectory: Trajectory;
   /**
-   * The options of that sampler; `levels` are the noise levels of its evaluations, exactly. `model.sample({ sampler, ...options })`
-   * is the run of `sampler: 'scheduler'`.
+   * Options of that sampler; `levels` are the noise levels of its evaluations, exactly. `model.sample({ sampler, ...options
+   * })` is the run of `sampler: 'scheduler'`.
    */
   options: SamplerOptions & { levels: readonly GivenLevel[] };
-  /** What enters the network's time embedding, one number for every evaluation. */
+  /** Numbers that enter the network's time embedding, one for every evaluation. */
   timesteps: number[];
-  /** Network evaluations that the steps take. */
+  /** Number of network evaluations of the steps. */
   evaluations: number;
 }
 
-/** The scheduler's own clip as an option. */
+/** Gives the scheduler's own clip as an option. */
 export function clipOption({ defaults: { clip } }: NoiseSchedule): ClipOption {
   if (clip.kind !== 'dynamic') return clip.kind;
   const { quantile, floor, ceiling } = clip;
   return { dynamic: quantile, floor, ...(ceiling !== undefined && { ceiling }) };
 }
 
-/** The clip of a class that has thresholding and no `clip_sample`. */
+/** Gives the clip of a class that has thresholding and no `clip_sample`. */
 export function thresholdOption({ config, schedule }: SchedulerFields): ClipOption {
   return config.boolean('thresholding', false) ? clipOption(schedule) : 'none';
 }

@@ -21,7 +21,7 @@ import {
 } from './sigma.js';
 import { translateDeis, translateMultistep, translateSinglestep, translateUniPc } from './solvers.js';
 
-/** What each class comes to; the others are known for their noise schedules alone. */
+/** Translations of classes; the others are known for their noise schedules alone. */
 const translations: Readonly<Partial<Record<SchedulerClassName, Translate>>> = {
   DDIMParallelScheduler: translateDdim,
   DDIMScheduler: translateDdim,
@@ -61,12 +61,12 @@ function translated(schedule: NoiseSchedule, steps: number): ReturnType<Translat
 }
 
 /**
- * What the scheduler file of a model stands for: sampler, trajectory and options of ours, and the evaluations it takes.
+ * Translates the scheduler file of a model to a sampler, trajectory, options and number of evaluations.
  *
- * @param schedule - One of a scheduler's file (`model.schedule`, `NoiseSchedule.fromSchedulerConfig`).
- * @param steps - diffusers' `num_inference_steps`.
- * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a field that is not supported, `ERR_DPM_CONFIG` one that is wrong,
- * `ERR_DPM_ARGUMENT` when the schedule comes from no file or the steps do not fit.
+ * @param schedule - Schedule of a scheduler's file (`model.schedule`, `NoiseSchedule.fromSchedulerConfig`).
+ * @param steps - Number `num_inference_steps` of diffusers.
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a field that is not supported, `ERR_DPM_CONFIG` a wrong one,
+ * `ERR_DPM_ARGUMENT` if the schedule comes from no file or the steps do not fit.
  *
  * @example
  * ```ts
@@ -88,7 +88,7 @@ export function schedulerRun(schedule: NoiseSchedule, steps: number): SchedulerR
   };
 }
 
-/** What the network sees: Heun's method evaluates every level but the first and the last twice, correctors come before. */
+/** Lists the network's times: Heun's method repeats every level but the first and last, correctors come before. */
 function seenTimes(
   { facts: { name } }: Sampler,
   times: readonly number[],
@@ -101,10 +101,10 @@ function seenTimes(
 
 /**
  * The run of a scheduler's file: the timesteps, states and images that the file's class in diffusers gives for as many
- * `num_inference_steps` K. {@link schedulerRun} says which sampler and options these are, and how many evaluations they take: K for most,
- * 2 K - 1 for Heun and KDPM2, K + 1 for PLMS, K + 9 for PNDM, 2 K for the VE-SDE.
+ * `num_inference_steps` K. {@link schedulerRun} gives their sampler, options and number of evaluations: K for most, 2 K - 1
+ * for Heun and KDPM2, K + 1 for PLMS, K + 9 for PNDM, 2 K for the VE-SDE.
  *
- * @throws {@link DpmError} as {@link schedulerRun}.
+ * @throws {@link DpmError} The errors of {@link schedulerRun}.
  */
 export const scheduler = defineSampler(
   {

@@ -4,7 +4,7 @@ import { roundedAlphaBars } from './rounded-betas.js';
 
 const { fround } = Math;
 
-/** a b + c rounded once: a product of float32 numbers is exact in double precision. */
+/** Computes a b + c rounded once: a product of float32 numbers is exact in double precision. */
 function fused(a: number, b: number, c: number): number {
   return fround(a * b + c);
 }
@@ -24,10 +24,10 @@ function polynomial(coefficients: readonly number[], x: number): number {
 }
 
 /**
- * The logarithm of a float32 number as NumPy computes it on x86 processors: one of 13 is not the nearest float32 number, and
- * which whole time a noise level has may hang on that bit. Without subnormal numbers.
+ * Computes the logarithm of a float32 number as NumPy does on x86 processors: one of 13 is not the nearest float32 number,
+ * and the whole time of a noise level may depend on that bit. Without subnormal numbers.
  *
- * @param value - Positive, a float32 number.
+ * @param value - Number, positive, float32.
  */
 export function roundedLogarithm(value: number): number {
   let exponent = Math.floor(Math.log2(value));
@@ -41,17 +41,17 @@ export function roundedLogarithm(value: number): number {
   return fused(exponent, fround(Math.LN2), fraction);
 }
 
-/** A in place of 0 where betas are rescaled to zero SNR and a scheduler works with sigma / alpha. */
+/** Value of A in place of 0 if betas are rescaled to zero SNR and a scheduler works with sigma / alpha. */
 const leastAlphaBar = 2 ** -24;
 
 /**
- * sigma / alpha of the 0-based times of a discrete schedule, as diffusers' schedulers look them up: float32 numbers of float32
- * tables, on whose last bits hangs which time a noise level has.
+ * Table of sigma / alpha at the 0-based times of a discrete schedule, as diffusers' schedulers look them up: float32 numbers
+ * of float32 tables, whose last bits decide the time of a noise level.
  */
 export class SigmaTable {
-  /** By time. */
+  /** Ratios by time. */
   readonly ratios: readonly number[];
-  /** ln(sigma / alpha) by time, as NumPy has it. */
+  /** Logarithms ln(sigma / alpha) by time, as in NumPy. */
   readonly logarithms: readonly number[];
 
   constructor(schedule: NoiseSchedule) {
@@ -77,7 +77,7 @@ export class SigmaTable {
     return at(this.ratios, this.length - 1);
   }
 
-  /** At a time that may lie between two: linear in sigma / alpha. */
+  /** Interpolates at a time that may lie between two: linear in sigma / alpha. */
   ratioAt(time: number): number {
     const left = Math.min(Math.max(Math.floor(time), 0), this.length - 2);
     const low = at(this.ratios, left);
@@ -85,8 +85,8 @@ export class SigmaTable {
   }
 
   /**
-   * The time of a ratio: linear in its logarithm, and within the table. With zero SNR the last ratio may be below others: the last
-   * time that is not above counts.
+   * Finds the time of a ratio: linear in its logarithm, and within the table. With zero SNR the last ratio may be below
+   * others: the last time that is not above counts.
    */
   timeOf(ratio: number): number {
     const logarithm = Math.log(Math.max(ratio, 1e-10));

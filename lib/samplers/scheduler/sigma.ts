@@ -33,14 +33,14 @@ interface SigmaLevels {
   initialScale: number;
 }
 
-/** Ratios by `interpolation_type`: at the times, or evenly in the logarithm from the table's most noise to its least. */
+/** Makes ratios by `interpolation_type`: at the times, or even in the logarithm from the most noise to the least. */
 function timedRatios({ config }: SchedulerFields, table: SigmaTable, times: readonly number[]): number[] {
   const type = config.choice('interpolation_type', 'linear', ['linear', 'log_linear']);
   if (type === 'linear') return times.map((time) => table.ratioAt(time));
   return spreadRatios('exponential', table.most, table.least, times.length + 1);
 }
 
-/** Ratios spread between `sigma_max` and `sigma_min`, or the first and the last of those at the times. */
+/** Spreads ratios between `sigma_max` and `sigma_min`, or the first and the last of those at the times. */
 function spreadBetween(
   fields: SchedulerFields,
   sigmas: RatioSpacing,
@@ -51,11 +51,11 @@ function spreadBetween(
   return spreadRatios(sigmas, most, least, steps);
 }
 
-/** What of the fields for levels a class has. */
+/** Fields for levels that a class has. */
 interface LevelFields {
-  /** `interpolation_type`. */
+  /** True if it has `interpolation_type`. */
   interpolates?: boolean;
-  /** Those by which levels are spread in the noise. */
+  /** True if it has the fields that spread levels in the noise. */
   spreads?: boolean;
 }
 
@@ -70,7 +70,7 @@ function levelsOf(
   const sigmas = spreads ? fields.sigmaSpacing() : null;
   const spaced = { count: steps, trained: schedule.steps, offset };
   const exact = sigmas === null ? fields.times(() => spacedTimes(spacing, spaced)) : unboundedTimes(spacing, spaced);
-  // The library keeps these times as float32 numbers.
+  // Diffusers keeps these times as float32 numbers.
   const times = exact.map(Math.fround);
   const timed = interpolates ? timedRatios(fields, table, times) : times.map((time) => table.ratioAt(time));
   const ratios = sigmas === null ? timed : spreadBetween(fields, sigmas, timed, steps);
@@ -92,9 +92,9 @@ export const translateEuler: Translate = (fields, steps) => {
   const { schedule } = fields;
   const { trajectory, levels, table, initialScale } = levelsOf(fields, steps, { interpolates: true });
   const continuous = seesNoise(fields.config, schedule.defaults.prediction);
-  // Evenly in the logarithm there is one level more than times, which ends the run unless the times are levels, too.
+  // Levels even in the logarithm are one more than times; the extra one ends the run unless the times are levels, too.
   const evaluated = continuous ? levels : levels.slice(0, steps);
-  // States of the least noise are the data as it is, and noise.
+  // States of the least noise are unscaled data and noise.
   const least = { alpha: 1, sigma: lastRatio(at(levels, levels.length - 1).ratio, table.least) };
   const last = fields.finalSigma() === 'zero' ? data : least;
   const end = levels[evaluated.length];
@@ -145,9 +145,9 @@ export const translateLms: Translate = (fields, steps) => {
 };
 
 /**
- * Where the flow of an ancestral step goes before its noise, with the library's float32 rounding: a difference of near numbers.
+ * Computes where an ancestral step's flow goes before its noise, in diffusers' float32: a difference of near numbers.
  *
- * @throws {@link DpmError} `ERR_DPM_CONFIG` where that leaves nothing, which the library cannot go on from.
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` if nothing is left, from which diffusers cannot continue.
  */
 function downRatio({ config, className }: SchedulerFields, from: number, to: number): number {
   const { fround, sqrt } = Math;
@@ -162,7 +162,7 @@ function downRatio({ config, className }: SchedulerFields, from: number, to: num
   );
 }
 
-/** KDPM2: a midpoint after each level but the last. Karras' levels are at whole times, midpoints between. */
+/** Translates KDPM2: a midpoint after each level but the last. Karras' levels are at whole times, midpoints between. */
 function translateKdpm2(fields: SchedulerFields, steps: number, ancestral: boolean): ReturnType<Translate> {
   refuseSample(fields);
   const { trajectory, levels, table, initialScale } = levelsOf(fields, steps);

@@ -29,14 +29,14 @@ import { lowerForNoWidth, refuseRises } from './degenerate-steps.js';
 import { thresholdOption, type Translate } from './run.js';
 import { SigmaTable } from './sigma-table.js';
 
-/** What of the levels differs between these classes. */
+/** Rules of levels that differ between these classes. */
 interface LevelRules {
   spacing: Spacing;
   offset: number;
   sigmas: SigmaSpacing | null;
-  /** How the time of a spread level becomes an integer. */
+  /** Rounds the time of a spread level to an integer. */
   whole: (time: number) => number;
-  /** Least half log-SNR in use; -Infinity: all. */
+  /** Minimum half log-SNR in use; -Infinity: all. */
   leastLogSnr: number;
 }
 
@@ -46,7 +46,7 @@ interface SolverLevels {
   table: SigmaTable;
 }
 
-/** Ratios of a spacing in the noise. Lu's are even in the table's own logarithms, float32 numbers, whatever `sigma_max` is. */
+/** Makes ratios of a spacing in the noise. Lu's are even in the table's logarithms, float32, without `sigma_max`. */
 function solverRatios(fields: SchedulerFields, table: SigmaTable, sigmas: SigmaSpacing, steps: number): number[] {
   const { logarithms } = table;
   if (sigmas === 'lu') return evenRatios(at(logarithms, logarithms.length - 1), at(logarithms, 0), steps);
@@ -69,22 +69,22 @@ function levelsOf(fields: SchedulerFields, steps: number, rules: LevelRules): So
   return { trajectory, levels: ratios.map((ratio) => ({ ratio, time: whole(table.timeOf(ratio)) })), table };
 }
 
-/** How most classes make the times of spread levels integers. */
+/** Chooses how most classes round the times of spread levels to integers. */
 function wholeTime(sigmas: SigmaSpacing | null): (time: number) => number {
   return sigmas === 'karras' ? roundHalfEven : Math.trunc;
 }
 
-/** `solver_order` of a class whose orders from 3 on are its third. */
+/** Reads `solver_order` of a class whose orders from 3 on are its third. */
 function thirdAtMost({ config }: SchedulerFields): number {
   return Math.min(config.integer('solver_order', 2, { least: 1, most: 1000 }), 3);
 }
 
-/** `solver_order`, up to what the class has. */
+/** Reads `solver_order`, up to the class's maximum. */
 function orderOf({ config }: SchedulerFields, absent: number, most: number): number {
   return config.integer('solver_order', absent, { least: 1, most });
 }
 
-/** Diffusers lowers the last orders of fewer steps than these. */
+/** Number of steps below which diffusers lowers the last orders. */
 const fewSteps = 15;
 
 function lowerOrders({ config }: SchedulerFields, steps: number): 'always' | 'last' | false {
@@ -95,18 +95,18 @@ function lowerOrders({ config }: SchedulerFields, steps: number): 'always' | 'la
 const algorithms = ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver', 'sde-dpmsolver++'] as const;
 type Algorithm = (typeof algorithms)[number];
 
-/** `algorithm_type`, DEIS's standing for the default. */
+/** Reads `algorithm_type`; DEIS's stands for the default. */
 function algorithmOf(fields: SchedulerFields, supported: readonly Algorithm[]): Algorithm {
   return fields.choiceOr('algorithm_type', 'dpmsolver++', supported, ['deis']);
 }
 
-/** `solver_type` in our words, UniPC's and DEIS's standing for the default. */
+/** Reads `solver_type` in names of this package; UniPC's and DEIS's stand for the default. */
 export function solverTypeOf(fields: SchedulerFields): 'midpoint' | 'taylor' {
   const type = fields.choiceOr('solver_type', 'midpoint', ['midpoint', 'heun'], ['logrho', 'bh1', 'bh2']);
   return type === 'heun' ? 'taylor' : 'midpoint';
 }
 
-/** The multistep sampler of an algorithm, of third order or of the lower ones. */
+/** Finds the multistep sampler of an algorithm, of third order or of the lower ones. */
 export function multistepOf({ config }: SchedulerFields, algorithm: Algorithm, order: number): Sampler {
   const isThird = order === 3;
   switch (algorithm) {
@@ -122,7 +122,7 @@ export function multistepOf({ config }: SchedulerFields, algorithm: Algorithm, o
   }
 }
 
-/** The options that DPM-Solver's multistep classes share. */
+/** Makes the options that DPM-Solver's multistep classes share. */
 export function multistepOptions(
   fields: SchedulerFields,
   levels: readonly GivenLevel[],
@@ -141,7 +141,7 @@ export function multistepOptions(
   };
 }
 
-/** The ratio after the last level. The noise form cannot go to the data. */
+/** Finds the ratio after the last level. The noise form cannot go to the data. */
 function finalRatio(fields: SchedulerFields, least: number, isNoiseForm: boolean): number {
   const last = fields.finalSigma();
   if (last === 'zero' && isNoiseForm) {
@@ -170,12 +170,12 @@ export const translateMultistep: Translate = (fields, steps) => {
   return {
     sampler: multistepOf(fields, algorithm, order),
     trajectory,
-    // Without the noisiest times there may be fewer than were asked for.
+    // Fewer levels than requested may remain without the noisiest times.
     options: { levels: given, ...multistepOptions(fields, given, order, sigmas) },
   };
 };
 
-/** The single-step sampler of an algorithm and an order; of order 1 it is the multistep one. */
+/** Finds the single-step sampler of an algorithm and an order; for order 1 it is the multistep one. */
 function singleStepOf(algorithm: Algorithm, order: number): Sampler {
   if (algorithm === 'sde-dpmsolver++') return dpmSolverPlusPlus3SSde;
   if (algorithm === 'dpmsolver') return order === 1 ? dpmSolver2M : order === 2 ? dpmSolver2 : dpmSolver3;
@@ -216,7 +216,7 @@ export const translateSinglestep: Translate = (fields, steps) => {
   };
 };
 
-/** Levels of UniPC and DEIS, and the ratio they end at: those that are spread end where they are, not at the table's least. */
+/** Makes levels of UniPC and DEIS, and the ratio they end at: spread levels end at their own least, not at the table's. */
 function levelsAndLeast(
   fields: SchedulerFields,
   steps: number,
@@ -255,7 +255,7 @@ export const translateUniPc: Translate = (fields, steps) => {
       variant: fields.choiceOr('solver_type', 'bh2', ['bh1', 'bh2'], ['midpoint', 'heun', 'logrho']),
       form: isNoiseForm ? 'noise' : 'data',
       lowerOrderFinal,
-      // The library has no thresholds on the noise.
+      // Diffusers has no thresholds on the noise.
       clip: isNoiseForm ? 'none' : thresholdOption(fields),
       ...(disabled.length > 0 && { disableCorrector: disabled }),
     },
