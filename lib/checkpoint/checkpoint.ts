@@ -4,7 +4,7 @@ import { nativePath } from '../files/paths.js';
 import { type TensorEntry } from '../files/safetensors.js';
 import type { Graph } from '../network/graph.js';
 
-/** A tensor of a checkpoint: in which file it lies and, where it is picked from a larger one, how. */
+/** Tensor of a checkpoint: its file and, if it is picked from a larger one, its place in that. */
 export type CheckpointEntry = TensorEntry & { file: number; view?: NativeWeight['view'] };
 
 /** Tensors of one or more files, by their names in the files. */
@@ -14,9 +14,9 @@ export interface Checkpoint {
 }
 
 /**
- * Tensors renamed by `rename`.
+ * Renames tensors by `rename`.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_UNUSED` when two tensors get the same name.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_UNUSED` if two tensors get the same name.
  */
 export function renameTensors(checkpoint: Checkpoint, rename: (name: string) => string): Checkpoint {
   const tensors: Checkpoint['tensors'] = new Map();
@@ -34,7 +34,7 @@ export function renameTensors(checkpoint: Checkpoint, rename: (name: string) => 
   return { files: checkpoint.files, tensors };
 }
 
-/** Two checkpoints as one, the names of the second with a prefix. */
+/** Merges two checkpoints, the names of the second with a prefix. */
 export function mergeCheckpoints(base: Checkpoint, extra: Checkpoint, prefix: string): Checkpoint {
   const tensors: Checkpoint['tensors'] = new Map(base.tensors);
   for (const [name, entry] of extra.tensors) {
@@ -44,7 +44,7 @@ export function mergeCheckpoints(base: Checkpoint, extra: Checkpoint, prefix: st
 }
 
 /**
- * A graph with its weights where they lie in a checkpoint, as the engine takes it.
+ * Makes a graph with its weights as they lie in a checkpoint, for the engine.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` or `ERR_DPM_TENSOR_DTYPE` naming the tensor.
  */

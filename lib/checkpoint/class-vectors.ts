@@ -6,14 +6,14 @@ import { mergeCheckpoints, type Checkpoint } from './checkpoint.js';
 import type { DiffusersConfig } from './diffusers-config.js';
 import { openSingleFile } from './weight-files.js';
 
-/** Lies beside a network that takes vectors for labels: its tensor `weight` has one row for every label, [labels, D]. */
+/** File beside a network that takes vectors for labels: its tensor `weight` has one row per label, [labels, D]. */
 const vectorsFile = 'class_embedding.safetensors';
 
 /** A network's configuration and weights with the vectors its labels stand for. */
 export interface WithClassVectors {
   config: DiffusersConfig;
   checkpoint: Checkpoint;
-  /** Where the vectors were; null where the network holds all that it needs. */
+  /** File of the vectors; null if the network holds all that it needs. */
   file: string | null;
 }
 
@@ -22,7 +22,7 @@ export interface WithClassVectors {
  * they become its table of class embeddings.
  *
  * @param folder - Folder of the network.
- * @throws {@link DpmError} `ERR_DPM_FILE` or `ERR_DPM_TENSOR_*` naming the file when it is not there or holds no such tensor.
+ * @throws {@link DpmError} `ERR_DPM_FILE` or `ERR_DPM_TENSOR_*` naming the file if it does not exist or holds no such tensor.
  */
 export async function addClassVectors(
   config: DiffusersConfig,

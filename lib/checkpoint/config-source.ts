@@ -8,18 +8,18 @@ import { presetNames, presets } from './presets.js';
 
 /** A configuration of a checkpoint. */
 export interface NamedConfig {
-  /** Its fields, not checked yet. */
+  /** Fields, not checked yet. */
   config: Record<string, unknown>;
-  /** What names it in messages: the path of its file, or `preset NAME`. */
+  /** Name of the source in messages: the path of its file, or `preset NAME`. */
   source: string;
 }
 
 /**
- * A configuration by the name of a preset, or from a file: YAML of at most 64 KiB if its name ends in .yaml or .yml, else
- * JSON of at most 16 MiB.
+ * Reads a configuration by the name of a preset, or from a file: YAML of at most 64 KiB if its name ends in .yaml or .yml,
+ * else JSON of at most 16 MiB.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when it is neither a file nor a preset, `ERR_DPM_FILE` when it cannot be read,
- * `ERR_DPM_CONFIG` naming the file when it is too large, has a key twice, is nested more than 64 deep or is not an object.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if it is neither a file nor a preset, `ERR_DPM_FILE` if it cannot be read,
+ * `ERR_DPM_CONFIG` naming the file if it is too large, has a key twice, is nested more than 64 deep or is not an object.
  */
 export async function readNamedConfig(name: string): Promise<NamedConfig> {
   const preset = Object.hasOwn(presets, name) ? presets[name] : undefined;

@@ -14,16 +14,16 @@ import { requireMatchingWeights } from './weight-report.js';
 
 export const weightTypes = ['f32', 'f16', 'bf16'] as const;
 
-/** In what type converted weights are written. */
+/** Type of converted weights. */
 export type WeightType = (typeof weightTypes)[number];
 
 const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 
-/** What a conversion wrote: the network's weights, with a head that lies in their file. */
+/** Result of a conversion: the network's weights, with a head that lies in their file. */
 export interface Converted {
   tensors: number;
   parameters: number;
-  /** Bytes of the weights. */
+  /** Size of the weights in bytes. */
   bytes: number;
 }
 
@@ -106,7 +106,7 @@ function describe(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** The weights, those of heads included, fit the configuration. */
+/** Checks that the weights, those of heads included, fit the configuration. */
 async function requireWhole(model: ModelFolder): Promise<void> {
   for (const head of [null, ...model.heads]) {
     const { checkpoint, report } = await model.select(head);
@@ -138,9 +138,9 @@ async function writeFolder(folder: string, model: ModelFolder, write: (path: str
  * and weights under its own names, without the wrappers and the rest of a training checkpoint. Weights of the type asked for
  * are copied to the bit, and every tensor becomes contiguous.
  *
- * @param to - Must not exist; it is there whole or not at all.
- * @throws {@link DpmError} `ERR_DPM_TENSOR_*` when the weights do not fit the configuration or the type, `ERR_DPM_FILE` when writing fails,
- * `ERR_DPM_ABORTED` when aborted.
+ * @param to - New folder, which must not exist; it is written whole or not at all.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_*` if the weights do not fit the configuration or the type, `ERR_DPM_FILE` if
+ * writing fails, `ERR_DPM_ABORTED` if aborted.
  */
 export async function convertModel(
   model: ModelFolder,

@@ -26,9 +26,9 @@ export interface DiffusersConfig {
   inChannels: number;
   outChannels: number;
   centerInput: boolean;
-  /** Fourier features are of the noise level, by which the output is divided. */
+  /** Features of the time; those of Fourier are of the noise level, by which the output is divided. */
   timeFeatures: (typeof timeFeatures)[number];
-  /** Rows of learned features. */
+  /** Number of rows of learned features. */
   timeRows: number | null;
   freqShift: number;
   flipSinToCos: boolean;
@@ -42,7 +42,7 @@ export interface DiffusersConfig {
   padding: 'symmetric' | 'asymmetric';
   downsample: 'conv' | 'resnet';
   upsample: 'conv' | 'resnet';
-  /** Channels per head; null: one head. */
+  /** Number of channels per head; null: one head. */
   headChannels: number | null;
   normGroups: number | null;
   midAttentionGroups: number | null;
@@ -100,7 +100,7 @@ const knownFields: ReadonlySet<string> = new Set([
   'num_train_timesteps',
 ]);
 
-/** State of the training script's moving average, saved into the same file. */
+/** Fields of the training script's moving average, saved into the same file. */
 const trainingFields: ReadonlySet<string> = new Set([
   'decay',
   'inv_gamma',
@@ -121,7 +121,7 @@ function checkFields(config: ConfigReader): void {
   }
 }
 
-/** Labels that are embedded like times may be any that a time may be; the limit is what float32 holds exactly. */
+/** Number of classes; labels that are embedded like times have no limit except the integers exact in float32. */
 function readClasses(
   config: ConfigReader,
   { timeRows }: Pick<DiffusersConfig, 'timeRows'>,
@@ -196,7 +196,7 @@ function readActivation(config: ConfigReader): Activation {
   return name === 'swish' ? 'silu' : name;
 }
 
-/** Blocks beside which an image goes down, or a result grows; the library resamples it in these alone, so that no other may be between. */
+/** Checks blocks beside which an image goes down, or a result grows; diffusers resamples it only in these, so no other may be between. */
 function checkImages(config: ConfigReader, { downBlocks, upBlocks }: DiffusersConfig): void {
   const isSkip = (type: string): boolean => type.includes('Skip');
   // The innermost block going down and the outermost going up have no part of the image.
@@ -227,11 +227,12 @@ function checkConsistency(config: ConfigReader, parsed: DiffusersConfig, isResiz
 }
 
 /**
- * A diffusers `UNet2DModel` configuration with the library's defaults: an absent field takes the default, an explicit null is
- * a value.
+ * Reads a diffusers `UNet2DModel` configuration with diffusers' defaults: an absent field takes the default, an
+ * explicit null is a value.
  *
- * @param imageSize - Takes the place of the configuration's size.
- * @throws {@link DpmError} `ERR_DPM_CONFIG` for a wrong value, `ERR_DPM_UNSUPPORTED` for what is not supported, naming the field.
+ * @param imageSize - Size that replaces the configuration's.
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` for a wrong value, `ERR_DPM_UNSUPPORTED` for an unsupported one, naming the
+ * field.
  */
 export function parseDiffusersConfig(
   raw: Readonly<Record<string, unknown>>,

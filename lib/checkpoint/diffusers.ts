@@ -4,7 +4,7 @@ import { quarterGroups } from '../network/block-list.js';
 import type { Block, Resampling, UNetDescription } from '../network/description.js';
 import type { DiffusersConfig } from './diffusers-config.js';
 
-/** Builds the blocks of a `UNet2DModel` in the order they run. */
+/** Builder of the blocks of a `UNet2DModel` in the order they run. */
 class BlockBuilder {
   readonly blocks: Block[] = [];
 
@@ -60,7 +60,7 @@ class BlockBuilder {
 
   attention(name: string, channels: number, groups: number, scale = 1): void {
     const headChannels = this.config.headChannels ?? channels;
-    // The library's heads are as wide as it is told and leave out what remains.
+    // Heads of diffusers have the given width; the remaining channels are left out.
     const heads = Math.floor(channels / headChannels);
     if (heads < 1) {
       throw new DpmError(
@@ -110,7 +110,7 @@ class BlockBuilder {
     this.residual('mid_block.resnets.1', width, width, { scale: midScale });
   }
 
-  /** NCSN++'s encoder block, beside which the image is made smaller (Song et al. 2021). */
+  /** Adds NCSN++'s encoder block, beside which the image is made smaller (Song et al. 2021). */
   private skipDown(level: number, attends: boolean): void {
     const { channels, layers, inChannels } = this.config;
     const width = at(channels, level);
@@ -136,7 +136,7 @@ class BlockBuilder {
     this.push();
   }
 
-  /** NCSN++'s decoder block, which adds its part of the image to the result. */
+  /** Adds NCSN++'s decoder block, which adds its part of the image to the result. */
   private skipUp(index: number, attends: boolean): void {
     const { channels, layers, outChannels, epsilon } = this.config;
     const levels = channels.length;
@@ -177,7 +177,7 @@ class BlockBuilder {
     });
   }
 
-  /** The middle attention has a norm when the configuration asks for one, or by default without scale and shift. */
+  /** Counts groups of the middle attention's norm, if configured, or by default without scale and shift. */
   private middleGroups(width: number): number {
     const { midAttentionGroups, scaleShift } = this.config;
     if (midAttentionGroups !== null) return this.checkedGroups(midAttentionGroups, width, 'mid_block.attentions.0');
@@ -214,11 +214,11 @@ class BlockBuilder {
 }
 
 /**
- * The canonical network of a diffusers `UNet2DModel`.
+ * Makes the canonical network of a diffusers `UNet2DModel`.
  *
- * @param source - Named in errors, e.g. the configuration's path.
- * @throws {@link DpmError} `ERR_DPM_CONFIG` when widths do not divide into groups or are less than a head's, `ERR_DPM_UNSUPPORTED`
- * when nothing says the vectors of its labels.
+ * @param source - Name of the source in errors, e.g. the configuration's path.
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` if widths do not divide into groups or are less than a head's,
+ * `ERR_DPM_UNSUPPORTED` if the vectors of its labels are unknown.
  */
 export function diffusersNetwork(config: DiffusersConfig, source: string): UNetDescription {
   if (config.classEmbedding === 'given') {
@@ -249,7 +249,7 @@ export function diffusersNetwork(config: DiffusersConfig, source: string): UNetD
       channels: isFourier ? 2 * base : base,
       embedding: config.timeEmbedding,
       shift: config.freqShift,
-      // The library's Fourier features have the sines first, whatever its configuration says.
+      // Fourier features of diffusers have the sines first, whatever its configuration says.
       order: config.flipSinToCos && !isFourier ? 'cos-sin' : 'sin-cos',
       fourier: isFourier ? 'logarithmic' : null,
       rows: config.timeRows,

@@ -17,7 +17,7 @@ const endings: ReadonlySet<string> = new Set([
   '.ckpt',
   '.npz',
 ]);
-/** Folders in folders. */
+/** Maximum depth of folders in folders. */
 const MOST_DEPTH = 3;
 
 async function filesBelow(folder: string, depth: number): Promise<string[]> {
@@ -25,7 +25,7 @@ async function filesBelow(folder: string, depth: number): Promise<string[]> {
   const found = await Promise.all(
     entries.map(async (name) => {
       const path = join(folder, name);
-      // What a link leads to counts: the hub's folders are links.
+      // Targets of links count: the hub's folders are links.
       const entry = await stat(path);
       if (entry.isDirectory()) {
         const below = depth < MOST_DEPTH && !name.startsWith('.') ? await filesBelow(path, depth + 1) : [];
@@ -45,9 +45,9 @@ async function addFile(hash: Hash, name: string, path: string): Promise<void> {
 }
 
 /**
- * SHA-256 of a model's configurations and weights, by their names and contents: of all such files of a folder, or of one file.
+ * Computes the SHA-256 of a model's configurations and weights, names and contents: of all in a folder, or of one file.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` when one cannot be read.
+ * @throws {@link DpmError} `ERR_DPM_FILE` if one cannot be read.
  */
 export async function digestOfModel(path: string): Promise<string> {
   const hash = createHash('sha256');

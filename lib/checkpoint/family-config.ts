@@ -4,7 +4,7 @@ import { headNames, type HeadName } from './heads.js';
 
 /** A variance head that a checkpoint holds beside the network. */
 export interface EmbeddedHead {
-  /** What it was trained for, which its weights do not tell; null: not said. */
+  /** Purpose that it was trained for, which its weights do not tell; null: not given. */
   kind: HeadName | null;
   complex: boolean;
   outChannels: number;

@@ -28,12 +28,12 @@ function familyName(config: Record<string, unknown>, source: string): string {
 }
 
 /**
- * A model of one of the families beside diffusers: a checkpoint and what its network is.
+ * Reads a model of one of the families beside diffusers: a checkpoint and its network.
  *
- * @param config - Field `family`, then that family's own options.
- * @param source - Named in errors, e.g. the configuration's path.
- * @param options - With `imageSize`: of the images, where not the configuration's.
- * @throws {@link DpmError} naming the file and the field that is wrong.
+ * @param config - Configuration: the field `family`, then that family's own options.
+ * @param source - Name of the source in errors, e.g. the configuration's path.
+ * @param options - Options, among them `imageSize` if it is not the configuration's.
+ * @throws {@link DpmError} naming the file and the wrong field.
  */
 export async function readFamily(
   config: Record<string, unknown>,
@@ -70,7 +70,7 @@ export async function readFamily(
       const unet = head === null ? network.unet : { ...network.unet, head: network.head };
       const graph = unetGraph(unet);
       const bound = bindTensors(network, graph, checkpoint);
-      // What belongs to the head is known, whether it is asked for or not.
+      // Tensors of the head are known, whether it is used or not.
       const ownHead = headKeys(network);
       bound.report.unused = bound.report.unused.filter((key) => !ownHead.has(key));
       return Promise.resolve({ unet, graph, ...bound });

@@ -10,7 +10,7 @@ export function ofNetwork(unet: UNetDescription, options: ScheduleOptions): Sche
   return { ...options, defaults: { dataRange, ...options.defaults } };
 }
 
-/** Clipping to the interval of the data, the default of the variance-preserving families. */
+/** Clips to the interval of the data, the default of the variance-preserving families. */
 export function staticClip({ defaults }: ScheduleOptions): Clip {
   const [low, high] = defaults?.dataRange ?? centredRange;
   return { kind: 'static', low, high };

@@ -2,14 +2,14 @@ import { at } from '../base/arrays.js';
 import type { UNetDescription } from '../network/description.js';
 import type { TensorSource } from './family.js';
 
-/** Patterns and what replaces them, each tried once, in order. */
+/** Patterns and their replacements, each tried once, in order. */
 export type Renames = readonly (readonly [pattern: RegExp, replacement: string])[];
 
 export function renamed(renames: Renames, name: string): string {
   return renames.reduce((current, [pattern, replacement]) => current.replace(pattern, replacement), name);
 }
 
-/** How the rows of queries, keys and values lie in one tensor, for each head and each of its elements. */
+/** Order of the rows of queries, keys and values in one tensor, for each head and each of its elements. */
 export type FusedOrder = 'by-head' | 'by-part' | 'interleaved';
 
 const projection = /^(.+)\.to_([qkv])\.(weight|bias)$/;
@@ -29,10 +29,10 @@ function rowsOf(part: number, channels: number, size: number, order: FusedOrder)
 }
 
 /**
- * Sources of attention projections that a family keeps in one tensor `<block>.qkv`.
+ * Makes the sources of attention projections that a family keeps in one tensor `<block>.qkv`.
  *
- * @param kernel - Dimensions of 1 behind those of the stored matrix: `[1, 1]` of a 1x1 convolution.
- * @returns The source of a canonical weight, or null for one that is no such projection.
+ * @param kernel - Dimensions of 1 after those of the stored matrix: `[1, 1]` of a 1x1 convolution.
+ * @returns The source of a canonical weight, or null for another weight.
  */
 export function fusedProjections(
   blocks: UNetDescription['blocks'],

@@ -12,12 +12,12 @@ import type { HeadName } from './heads.js';
 import { resized, type ImageSize } from './image-size.js';
 import { sameShape, type WeightReport } from './weight-report.js';
 
-/** Which tensor of a checkpoint a canonical weight is, and how it is picked from it. */
+/** Tensor of a checkpoint that holds a canonical weight, and the weight's place in it. */
 export interface TensorSource {
   key: string;
-  /** Its shape in the checkpoint, where that is not the canonical one. */
+  /** Shape in the checkpoint, if it is not the canonical one. */
   shape?: readonly number[];
-  /** Elements to skip, and the dimensions in whose row-major order, with these strides, the weight's elements lie. */
+  /** Number of elements to skip, and the dimensions and strides, in row-major order, of the weight's elements. */
   view?: { offset: number; dims: readonly number[]; strides: readonly number[] };
 }
 
@@ -26,41 +26,41 @@ export interface FamilyNetwork {
   unet: UNetDescription;
   /** The variance head the checkpoint may hold beside it. */
   head: NonNullable<UNetDescription['head']> | null;
-  /** What that head may be used as: one of these, or any where its configuration does not say. */
+  /** Names of heads that this one can be used as: one, or any if its configuration does not tell. */
   heads: readonly HeadName[];
-  /** Where a canonical weight lies. */
+  /** Finds the source of a canonical weight. */
   source(name: string, shape: readonly number[]): TensorSource;
-  /** Whether a tensor is known and not needed: buffers, and what only training uses. */
+  /** Tells whether a tensor is known and not needed: buffers, and tensors only for training. */
   ignores(key: string): boolean;
 }
 
-/** What stands for no class in classifier-free guidance. */
+/** Label that stands for no class in classifier-free guidance. */
 export type LabelForNone = 'last class' | 'no label';
 
-/** Where a folder of a model has its parts. */
+/** Places of the parts in a model's folder. */
 export interface FolderLayout {
   /** The folder of the network's configuration and weights; empty: the model's own. */
   readonly network: string;
   /** Name of the weights without their ending. */
   readonly weights: string;
-  /** Whether the configuration has the field `family`. */
+  /** True if the configuration has the field `family`. */
   readonly namesFamily: boolean;
-  /** The scheduler's configuration of a model that came without one; null where the network's configuration says it all. */
+  /** Configuration of the scheduler for a model that came without one; null if the network's configuration is complete. */
   readonly scheduler: Readonly<Record<string, unknown>> | null;
 }
 
 /** A configuration that names its family, and weights beside it. */
 export const flatLayout: FolderLayout = { network: '', weights: 'model', namesFamily: true, scheduler: null };
 
-/** A family of checkpoints: how it is recognised, and what its configuration means. */
+/** Family of checkpoints: how it is recognised, and the meaning of its configuration. */
 export interface Family {
   /** The value of `family` in a configuration. */
   readonly name: string;
-  /** A tensor name that only this family has, or null where there is none. */
+  /** Finds a tensor name that only this family has; null if there is none. */
   recognise(names: ReadonlySet<string>): string | null;
   /**
-   * @param source - Named in errors, e.g. the configuration's path.
-   * @param imageSize - What a configuration need not say, for its network will be `resized` to it.
+   * @param source - Name of the source in errors, e.g. the configuration's path.
+   * @param imageSize - Size that a configuration need not have, as its network will be `resized` to it.
    * @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field.
    */
   network(config: Readonly<Record<string, unknown>>, source: string, imageSize?: ImageSize): FamilyNetwork;
@@ -70,18 +70,18 @@ export interface Family {
    * @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field.
    */
   schedule(config: ConfigReader, options: ScheduleOptions): NoiseSchedule;
-  /** What stands for no class in guidance: the last class, or no label at all. */
+  /** Label that stands for no class in guidance: the last class, or no label at all. */
   readonly labelForNone: LabelForNone;
-  /** How a converted model of it is laid out. */
+  /** Layout of a converted model of it. */
   readonly layout: FolderLayout;
-  /** The name a tensor has today, where the family renamed some. */
+  /** Gives the present name of a tensor, if the family renamed some. */
   readonly canonicalName?: (name: string) => string;
-  /** What its files do not say and is taken for granted, as a clause after how the family was recognised. */
+  /** Assumption about what its files do not tell, as a clause after how the family was recognised. */
   readonly assumption?: string;
 }
 
 /**
- * The network of a configuration, for images of another size where one is given.
+ * Makes the network of a configuration, for images of another size if one is given.
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG`, `ERR_DPM_UNSUPPORTED` or `ERR_DPM_ARGUMENT` naming the field or option.
  */
@@ -141,7 +141,7 @@ export function bindTensors(
   return { checkpoint: { files: checkpoint.files, tensors }, report };
 }
 
-/** Names of the tensors of a network's head in its checkpoint. */
+/** Lists the tensors of a network's head in its checkpoint. */
 export function headKeys(network: FamilyNetwork): Set<string> {
   const { unet, head } = network;
   if (head === null) return new Set();
@@ -162,7 +162,7 @@ export function knownTensors(network: FamilyNetwork, checkpoint: Checkpoint): Ch
 /** Prefixes that wrappers put before all names. */
 const wrappers = ['module.', '_orig_mod.', 'model.diffusion_model.', 'diffusion_model.', 'model.', 'unet.', 'network.'];
 
-/** Names without the prefix that all of them share, as far as it is one that wrappers put there. */
+/** Removes the prefix that all names share, as far as wrappers put it there. */
 export function unwrapNames(checkpoint: Checkpoint): Checkpoint {
   const names = [...checkpoint.tensors.keys()];
   const shared = wrappers.find((prefix) => names.length > 0 && names.every((name) => name.startsWith(prefix)));

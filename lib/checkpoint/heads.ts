@@ -38,7 +38,7 @@ function readFiles(config: ConfigReader): Map<HeadName, string> {
   return files;
 }
 
-/** `out_channels`; `head.out_channels`, as one name or as a field of `head`, is the same. */
+/** Reads `out_channels`; `head.out_channels`, as one name or as a field of `head`, is the same. */
 function readOutChannels(config: ConfigReader): number {
   const alias = 'head.out_channels';
   const nested = config.raw('head') ?? {};
@@ -80,9 +80,9 @@ export async function readHeadsConfig(folder: string): Promise<HeadsConfig> {
 }
 
 /**
- * A network and its weights with one of the heads added.
+ * Adds one of the heads to a network and its weights.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there is no such head, `ERR_DPM_CONFIG` when it does not fit the network.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there is no such head, `ERR_DPM_CONFIG` if it does not fit the network.
  */
 export async function addHead(
   unet: UNetDescription,

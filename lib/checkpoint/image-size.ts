@@ -5,7 +5,7 @@ import type { Block, UNetDescription } from '../network/description.js';
 /** Sides of an image in pixels: that of a square, or height and width. */
 export type ImageSize = number | readonly [height: number, width: number];
 
-/** What a configuration may say of a side. */
+/** Range of a side in a configuration. */
 export const sideRange = { least: 1, most: 16_384 };
 
 function refuse(size: ImageSize, expected: string): DpmError {
@@ -13,12 +13,12 @@ function refuse(size: ImageSize, expected: string): DpmError {
 }
 
 /**
- * Height and width.
+ * Gives height and width.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when they are no sizes.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if they are no sizes.
  */
 export function sidesOf(size: ImageSize): { height: number; width: number } {
-  // Plain JavaScript may give anything.
+  // Values of plain JavaScript may be anything.
   const given: unknown = size;
   const sides: readonly unknown[] = Array.isArray(given) ? given : [given, given];
   const isSide = (side: unknown): side is number =>
@@ -30,7 +30,7 @@ export function sidesOf(size: ImageSize): { height: number; width: number } {
   return { height, width };
 }
 
-/** Whether a block makes the map half as large. */
+/** Tells whether a block makes the map half as large. */
 function halves(block: Block): boolean {
   if (block.kind === 'downsample') return true;
   const method = block.kind === 'residual' ? block.resample : block.kind === 'resample' ? block.method : 'none';
@@ -38,9 +38,9 @@ function halves(block: Block): boolean {
 }
 
 /**
- * The network for images of another size, on which its weights do not depend; without one as it is.
+ * Changes the network to images of another size, on which its weights do not depend; without one it stays as it is.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the sides cannot be halved as often as the network does.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if the sides cannot be halved as often as the network does.
  */
 export function resized(unet: UNetDescription, size: ImageSize | undefined): UNetDescription {
   if (size === undefined) return unet;

@@ -30,7 +30,7 @@ function openedDevice({ device, ...others }: GivenDevice, who: string): OpenedDe
   return { device, isOwn: false };
 }
 
-/** What is loaded: a model predicts noise, a classifier logits. */
+/** Role of the network: a model predicts noise, a classifier logits. */
 export type NetworkRole = 'model' | 'classifier';
 
 function requireRole({ path, family }: ModelFolder, isClassifier: boolean, role: NetworkRole): void {
@@ -44,9 +44,9 @@ function requireRole({ path, family }: ModelFolder, isClassifier: boolean, role:
 }
 
 /**
- * What the blocks of a classifier give, before its output norm and pool, as a network of its own.
+ * Loads, as a network of its own, the blocks of a classifier, before its output norm and pool.
  *
- * @throws {@link DpmError} naming the file or tensor that is wrong.
+ * @throws {@link DpmError} naming the wrong file or tensor.
  */
 export async function loadFeatures({ opened, folder, network: classifier }: NetworkOnDevice): Promise<Network> {
   const { unet, checkpoint } = await folder.select(null);
@@ -64,11 +64,11 @@ export interface NetworkOnDevice {
 }
 
 /**
- * Reads a network and loads it onto a device, which is closed where that fails and it was opened for it.
+ * Reads a network and loads it onto a device; on failure closes a device that was opened for it.
  *
- * @param path - Path, URL or name as of `DiffusionModel.load`.
- * @throws {@link DpmError} naming the file, tensor, field or device that is wrong; `ERR_DPM_ARGUMENT` for a network of the other role;
- * `ERR_DPM_ABORTED` when aborted.
+ * @param path - Path, URL or name as for `DiffusionModel.load`.
+ * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ARGUMENT` for a network of the other
+ * role; `ERR_DPM_ABORTED` if aborted.
  */
 export async function loadNetwork(
   role: NetworkRole,

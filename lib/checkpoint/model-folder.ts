@@ -24,21 +24,21 @@ export interface ModelFolder {
   evidence: string;
   config: Record<string, unknown>;
   schedule: NoiseSchedule;
-  /** What stands for no class in guidance. */
+  /** Label that stands for no class in guidance. */
   labelForNone: LabelForNone;
-  /** How it is laid out where it is converted. */
+  /** Layout of the converted model. */
   layout: FolderLayout;
   heads: readonly HeadName[];
   gamma: GammaTable | null;
-  /** The weights by the family's own names, without those that are not needed. */
+  /** Weights by the family's own names, without those that are not needed. */
   weights: Checkpoint;
-  /** Files beside the network that belong to the model: their paths in a model folder -> where they lie. */
+  /** Files beside the network that belong to the model: their paths in a model folder, and where they lie. */
   companions: ReadonlyMap<string, string>;
   select(head: HeadName | null): Promise<SelectedNetwork>;
 }
 
 /**
- * What the engine loads: the network's graph with its weights, compared name by name and shape by shape.
+ * Makes the graph of a network with its weights, compared name by name and shape by shape, for the engine.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING`, `ERR_DPM_TENSOR_SHAPE`, `ERR_DPM_TENSOR_UNUSED`, `ERR_DPM_TENSOR_DTYPE`.
  */

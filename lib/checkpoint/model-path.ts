@@ -12,10 +12,10 @@ export const bundledModels = ['mnist', 'mnist-classifier', 'mnist-domains'] as c
 
 const modelsFolder = join(dirname(fileURLToPath(import.meta.url)), '../../models');
 
-/** `OWNER/NAME` of the Hugging Face hub. */
+/** Pattern of `OWNER/NAME` on the Hugging Face hub. */
 const hubName = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
 
-/** Most bytes of a file that names a revision. */
+/** Maximum size in bytes of a file that names a revision. */
 const REVISION_LIMIT = 256;
 
 /** A variable of the environment; an empty one is as good as none. */
@@ -23,13 +23,13 @@ function variable(name: string): string | undefined {
   return process.env[name] === '' ? undefined : process.env[name];
 }
 
-/** Where the hub's own tools keep what they download (huggingface_hub, `HF_HUB_CACHE`). */
+/** Finds the folder of the hub's own downloads (huggingface_hub, `HF_HUB_CACHE`). */
 function hubCache(): string {
   const cache = variable('XDG_CACHE_HOME') ?? join(homedir(), '.cache');
   return variable('HF_HUB_CACHE') ?? join(variable('HF_HOME') ?? join(cache, 'huggingface'), 'hub');
 }
 
-/** The downloaded files of a model of the hub, in the revision `main`; null where there are none. */
+/** Finds the downloaded files of a model of the hub, in the revision `main`; null if there are none. */
 async function cachedModel(name: string): Promise<string | null> {
   const folder = join(hubCache(), `models--${name.replace('/', '--')}`);
   const reference = join(folder, 'refs', 'main');
@@ -51,11 +51,11 @@ function notThere(name: string): DpmError {
 }
 
 /**
- * Where a model lies: the path itself, else the bundled model of that name, else the model of the Hugging Face hub that has been
+ * Finds a model: the path itself, else the bundled model of that name, else the model of the Hugging Face hub that has been
  * downloaded to this machine.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no path, `ERR_DPM_FILE` when nothing of that name is found; it says how to
- * download a model of the hub.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a value that is no path, `ERR_DPM_FILE` if there is no such model, with the
+ * way to download one of the hub.
  */
 export async function modelPath(given: string | URL): Promise<string> {
   const value = pathOf('the model', given, 'a path, a file URL or the name of a model');

@@ -149,7 +149,7 @@ function openAiPresets(): Presets {
   };
 }
 
-/** Those that Dhariwal & Nichol 2021 guide their networks by. */
+/** Makes presets of the classifiers with which Dhariwal & Nichol 2021 guide their networks. */
 function classifierPresets(): Presets {
   const classifier = (size: number, channel_mult: readonly number[], num_res_blocks = 2) => ({
     family: 'openai-classifier',

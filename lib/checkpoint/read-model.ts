@@ -40,7 +40,7 @@ async function readObject(path: string): Promise<Record<string, unknown>> {
   return json;
 }
 
-/** `unet/` of a pipeline folder, or the folder itself where a lone network was saved. */
+/** Finds `unet/` of a pipeline folder, or the folder itself if a lone network was saved. */
 async function networkFolder(path: string): Promise<string> {
   const inside = join(path, 'unet');
   if (await isThere(join(inside, 'config.json'))) return inside;
@@ -53,7 +53,7 @@ async function networkFolder(path: string): Promise<string> {
 
 const schedulerName = 'scheduler_config.json';
 
-/** In its own folder, or beside the network where a lone one was saved; null for none. */
+/** Finds the scheduler file in its own folder, or beside a lone network; null if there is none. */
 async function schedulerFile(path: string): Promise<string | null> {
   if (await isFile(path)) return path;
   const places = [join(path, 'scheduler', schedulerName), join(path, schedulerName)];
@@ -79,7 +79,7 @@ async function readSchedule(path: string, options: ScheduleOptions): Promise<Rea
   );
 }
 
-/** What takes the place of a model's own schedule. */
+/** Makes the schedule that replaces a model's own. */
 async function givenSchedule(given: NoiseSchedule | string, options: ScheduleOptions): Promise<ReadSchedule> {
   if (typeof given === 'string') return readSchedule(given, options);
   return {
@@ -155,11 +155,11 @@ function requireHeads<T>(heads: T | null, path: string, head: HeadName): T {
 }
 
 export interface ReadModelOptions extends ScheduleOptions {
-  /** What a checkpoint file is: a JSON or YAML file, or the name of a preset. */
+  /** Configuration of a checkpoint file: a JSON or YAML file, or the name of a preset. */
   config?: string | undefined;
-  /** Size of the images, where not the configuration's. */
+  /** Size of the images, if not the configuration's. */
   imageSize?: ImageSize | undefined;
-  /** In the place of the model's own: a schedule, or the path of a scheduler file or of the folder that it lies in. */
+  /** Schedule that replaces the model's own: a schedule, or the path of a scheduler file or of its folder. */
   schedule?: NoiseSchedule | string | undefined;
 }
 
@@ -177,7 +177,7 @@ async function readOther(
   return { ...model, schedule: given.schedule };
 }
 
-/** A checkpoint file; what it is has to be said. */
+/** Reads a checkpoint file, which needs a configuration. */
 async function readFile(path: string, { config, ...options }: ReadModelOptions): Promise<ModelFolder> {
   if (config !== undefined) {
     const named = await readNamedConfig(config);
@@ -194,11 +194,11 @@ async function readFile(path: string, { config, ...options }: ReadModelOptions):
 
 /**
  * Reads a model: a folder in the diffusers layout (`unet/config.json` and its weights, `scheduler/scheduler_config.json` and,
- * where they are, `heads/config.json` and `gamma.json`), a folder of another family (`config.json` with the field `family`,
- * `model.safetensors` or another file of weights and, where it is, `gamma.json`), or a checkpoint file with `config`. Weights are not compared with the
- * configuration yet.
+ * if they exist, `heads/config.json` and `gamma.json`), a folder of another family (`config.json` with the field `family`,
+ * `model.safetensors` or another file of weights and, if it exists, `gamma.json`), or a checkpoint file with `config`.
+ * Weights are not compared with the configuration yet.
  *
- * @throws {@link DpmError} naming the file and the field that is wrong.
+ * @throws {@link DpmError} naming the file and the wrong field.
  */
 export async function readModelFolder(given: string | URL, options: ReadModelOptions = {}): Promise<ModelFolder> {
   const path = await modelPath(given);

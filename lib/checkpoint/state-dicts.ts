@@ -11,14 +11,14 @@ import {
   type PytorchFile,
 } from './pytorch/index.js';
 
-/** Where training scripts keep averaged weights, and plain ones, in a file; averaged ones come first. */
+/** Keys under which training scripts keep averaged weights, and plain ones; averaged ones come first. */
 const averagedKeys = ['ema_state_dict', 'model_ema', 'ema_model', 'ema', 'ema_models_states'];
 const plainKeys = ['state_dict', 'model_state_dict', 'model', 'net', 'unet', 'params'];
 
-/** Weights of a file, and where in it they were found. */
+/** Weights of a file, and their place in it. */
 export interface FoundWeights {
   checkpoint: Checkpoint;
-  /** E.g. `ema > shadow_params` in a training checkpoint; empty: the file itself. */
+  /** Place, e.g. `ema > shadow_params` in a training checkpoint; empty: the file itself. */
   place: string;
 }
 
@@ -28,7 +28,7 @@ function holdsTensors(value: PickleValue | undefined): boolean {
   return [...value.values()].some((each) => each instanceof PytorchTensor && each.shape.length > 0);
 }
 
-/** `value` itself, or its only entry that holds tensors. */
+/** Finds `value` itself, or its only entry that holds tensors. */
 function tensorsWithin(value: PickleValue | undefined): PicklePath | null {
   if (holdsTensors(value)) return [];
   if (!(value instanceof Map)) return null;
@@ -40,7 +40,7 @@ function isContainer(value: PickleValue | undefined): boolean {
   return value instanceof Map || Array.isArray(value);
 }
 
-/** The way to the first of these entries; `undefined` where the file has none of them. */
+/** Finds the way to the first of these entries; `undefined` if the file has none of them. */
 function wayTo(root: PickleValue, keys: readonly string[]): PicklePath | undefined {
   if (!(root instanceof Map)) return undefined;
   for (const key of keys) {
@@ -50,7 +50,7 @@ function wayTo(root: PickleValue, keys: readonly string[]): PicklePath | undefin
   return undefined;
 }
 
-/** Averaged weights that cannot be read are not passed over for others. */
+/** Refuses averaged weights that cannot be read, instead of the use of others. */
 function refuseUnreadAverages({ root, path }: PytorchFile): void {
   if (!(root instanceof Map)) return;
   const unread = averagedKeys.find((key) => isContainer(root.get(key)));
@@ -71,7 +71,7 @@ function findWeights(file: PytorchFile): PicklePath {
   const plain = wayTo(root, plainKeys);
   if (plain !== undefined) return plain;
   if (holdsTensors(root)) return [];
-  // DDIM's files are lists whose last dictionary of tensors is the averaged one.
+  // Lists of DDIM's files have the averaged weights as their last dictionary of tensors.
   if (Array.isArray(root)) {
     const index = root.findLastIndex(holdsTensors);
     if (index >= 0) return [index];
@@ -87,14 +87,14 @@ function has(value: PickleValue, key: string): boolean {
   return value instanceof Map && value.has(key);
 }
 
-/** Tensors of the list that score_sde averages: the model's, but for what is no parameter. */
+/** Tells whether score_sde averages a tensor: all of the model's except those that are no parameters. */
 function isParameter(name: string): boolean {
   return name !== 'sigmas' && name !== 'all_modules.0.W';
 }
 
 /**
- * Averaged weights as score_sde and torch_ema keep them: a list without names, in the order of the model's parameters; what is
- * no parameter comes from the model itself.
+ * Reads averaged weights as score_sde and torch_ema keep them: a list without names, in the order of the model's parameters;
+ * all other tensors come from the model itself.
  */
 function listedAverages(file: PytorchFile, plain: PicklePath): FoundWeights {
   const { tensors: model } = tensorsOf(file, plain);
@@ -125,10 +125,10 @@ function listedAverages(file: PytorchFile, plain: PicklePath): FoundWeights {
 }
 
 /**
- * The weights of a PyTorch file; of a training checkpoint the averaged ones where it holds such.
+ * Finds the weights of a PyTorch file; the averaged ones of a training checkpoint, if any.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` when there are none, `ERR_DPM_UNSUPPORTED` when averaged ones are there in a
- * form that is not known, and as the reader of such files.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` if there are none, `ERR_DPM_UNSUPPORTED` if averaged ones have an unknown
+ * form, and the errors of the reader of such files.
  */
 export async function openPytorchWeights(path: string): Promise<FoundWeights> {
   const file = await readPytorchFile(path);

@@ -10,7 +10,7 @@ import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
 import { pytorchCheckpoint, readPytorchFile, tensorsOf } from './pytorch/index.js';
 import { openPytorchWeights, type FoundWeights } from './state-dicts.js';
 
-/** One safetensors file as a checkpoint. */
+/** Opens one safetensors file as a checkpoint. */
 export async function openSingleFile(path: string): Promise<Checkpoint> {
   const { tensors } = await readSafetensorsHeader(path);
   return { files: [path], tensors: new Map([...tensors].map(([name, entry]) => [name, { ...entry, file: 0 }])) };
@@ -62,9 +62,9 @@ async function openSharded(path: string): Promise<Checkpoint> {
 }
 
 /**
- * The weights `stem.safetensors` or `stem.bin` in a folder, or the shards of an index of either.
+ * Finds the weights `stem.safetensors` or `stem.bin` in a folder, or the shards of an index of either.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` naming all when none is there.
+ * @throws {@link DpmError} `ERR_DPM_FILE` naming all if none exists.
  */
 export async function findWeights(folder: string, stem: string): Promise<string> {
   const forms = ['.safetensors', '.safetensors.index.json', '.bin', '.bin.index.json'];
@@ -83,9 +83,9 @@ export async function findWeights(folder: string, stem: string): Promise<string>
 const pytorchExtensions = ['.pth', '.pt', '.bin', '.ckpt', '.pkl'];
 
 /**
- * The weights of a safetensors file, of a PyTorch file, or of the shards that an index lists.
+ * Opens the weights of a safetensors file, of a PyTorch file, or of the shards that an index lists.
  *
- * @throws {@link DpmError} naming the file and what is wrong with it.
+ * @throws {@link DpmError} naming the file and the error.
  */
 export async function openWeights(path: string): Promise<FoundWeights> {
   if (path.endsWith('.index.json')) return { checkpoint: await openSharded(path), place: '' };

@@ -2,7 +2,7 @@ import { listNames } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import type { Checkpoint } from './checkpoint.js';
 
-/** How a checkpoint differs from what a network needs. */
+/** Differences of a checkpoint from a network's needs. */
 export interface WeightReport {
   missing: string[];
   unused: string[];

@@ -11,7 +11,7 @@ export const diffusersLayout: FolderLayout = {
   scheduler: { _class_name: 'DDPMScheduler', num_train_timesteps: 1000, beta_schedule: 'linear' },
 };
 
-/** A diffusers network alone, its names those of the current library. */
+/** Family of a diffusers network without its folder, with names of the current library. */
 export const diffusersFile: Family = {
   name: 'diffusers',
   assumption: "without its folder, its noise schedule is taken to be DDPM's",

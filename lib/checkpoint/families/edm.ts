@@ -6,7 +6,7 @@ import { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { fusedProjections, renamed, type Renames } from '../family-tensors.js';
 import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
 
-/** Canonical names to those of EDM's networks. */
+/** Patterns from canonical names to those of EDM's networks. */
 const renames: Renames = [
   [/^time_proj\.weight$/, 'map_noise.freqs'],
   [/^time_embedding\.linear_1\./, 'map_layer0.'],
@@ -124,7 +124,7 @@ class EdmBlocks {
     this.list.attention(name, this.#config.isSong ? 1 : Math.floor(this.list.channels / 64));
   }
 
-  /** One level of the encoder; returns the channels of the image beside it. */
+  /** Adds one level of the encoder; returns the channels of the image beside it. */
   #encode(level: number, image: number): number {
     const { multipliers, width, blocks, attention, isSong, fir } = this.#config;
     const resolution = this.#resolution(level);
@@ -232,7 +232,7 @@ function edmNetwork(raw: Readonly<Record<string, unknown>>, source: string): Fam
     head: null,
     heads: [],
     source: sourceOf(config, list.blocks),
-    // Augmentation conditions training alone.
+    // Augmentation is a condition only in training.
     ignores: (key) => key.endsWith('.resample_filter') || key === 'map_augment.weight' || key === 'map_noise.freqs',
   };
 }

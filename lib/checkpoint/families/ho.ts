@@ -6,7 +6,7 @@ import { linearSchedule } from '../family-schedule.js';
 import { renamed, type Renames } from '../family-tensors.js';
 import { flatLayout, type Family, type FamilyNetwork } from '../family.js';
 
-/** Canonical names to those of the PyTorch port of Ho's network. */
+/** Patterns from canonical names to those of the PyTorch port of Ho's network. */
 const renames: Renames = [
   [/^time_embedding\.linear_1\./, 'temb.dense.0.'],
   [/^time_embedding\.linear_2\./, 'temb.dense.1.'],
@@ -117,7 +117,7 @@ function hoNetwork(raw: Readonly<Record<string, unknown>>, source: string): Fami
   };
 }
 
-/** Ho et al. 2020, as ported to PyTorch (pesser/pytorch_diffusion, DDIM, Extended-Analytic-DPM). */
+/** Family of Ho et al. 2020, as ported to PyTorch (pesser/pytorch_diffusion, DDIM, Extended-Analytic-DPM). */
 export const ho: Family = {
   name: 'ho',
   recognise: (names) => (names.has('temb.dense.0.weight') ? 'temb.dense.0.weight' : null),

@@ -5,7 +5,7 @@ import type { UNetDescription } from '../../network/description.js';
 import { fusedProjections, renamed, type Renames } from '../family-tensors.js';
 import type { TensorSource } from '../family.js';
 
-/** Canonical names to those of OpenAI's improved-diffusion and guided-diffusion. */
+/** Patterns from canonical names to those of OpenAI's improved-diffusion and guided-diffusion. */
 export const openAiRenames: Renames = [
   [/^conv_in\./, 'input_blocks.0.0.'],
   [/^time_embedding\.linear_1\./, 'time_embed.0.'],
@@ -23,7 +23,7 @@ export const openAiRenames: Renames = [
   [/\.to_out\.0\./, '.proj_out.'],
 ];
 
-/** What U-Nets and classifiers alike say of their encoder. */
+/** Fields of the encoder in U-Nets and classifiers alike. */
 export interface OpenAiEncoder {
   size: number;
   inChannels: number;
@@ -61,10 +61,10 @@ export const encoderFields = [
   'use_new_attention_order',
 ];
 
-/** Range of numbers of heads and their widths; -1: not said. */
+/** Range of numbers of heads and their widths; -1: not given. */
 export const headRange = { least: -1, most: 65_536 };
 
-/** @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field. */
+/** Reads the encoder. @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field. */
 export function readEncoder(config: ConfigReader): OpenAiEncoder {
   if (config.integer('dims', 2, { least: 1, most: 3 }) !== 2) throw config.unsupported('dims', '2');
   const multipliers = config.numbersOrNull('channel_mult') ?? [1, 2, 4, 8];
@@ -145,7 +145,7 @@ export class OpenAiBlocks {
     this.list.residual('middle_block.2', this.list.channels);
   }
 
-  /** @param headsUp - Heads where their width is not said. */
+  /** @param headsUp - Number of heads if their width is not given. */
   decode(headsUp: number): void {
     const { blocks, multipliers, residualResampling, convolves } = this.#config;
     let index = 0;
@@ -165,7 +165,7 @@ export class OpenAiBlocks {
     }
   }
 
-  /** What networks of these blocks have in common. */
+  /** Describes the common parts of networks of these blocks. */
   description(): Omit<UNetDescription, 'outChannels' | 'classes' | 'blocks' | 'head'> {
     const { inChannels, size, width } = this.#config;
     return {
@@ -179,7 +179,7 @@ export class OpenAiBlocks {
     };
   }
 
-  /** Where canonical weights lie, whose names are those of `names`. */
+  /** Finds the sources of canonical weights with the names of `names`. */
   sources(names: Renames): (name: string, shape: readonly number[]) => TensorSource {
     const fused = fusedProjections(this.list.blocks, this.#config.newOrder ? 'by-part' : 'by-head', [1]);
     return (name, shape) => {

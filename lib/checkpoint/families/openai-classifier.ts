@@ -10,7 +10,7 @@ const attentionNames: Renames = [
 ];
 const meanNames: Renames = [[/^pool\.to_out\./, 'out.3.']];
 
-/** Those of the original that no published classifier has. */
+/** Pools of the original that no published classifier has. */
 const unpublished = ['spatial', 'spatial_v2'];
 
 interface ClassifierConfig extends OpenAiEncoder {
@@ -42,7 +42,7 @@ function classifierNetwork(raw: Readonly<Record<string, unknown>>, source: strin
   const heads = attends ? list.channels / config.headChannels : 1;
   const ofTrunk = trunk.sources([...(attends ? attentionNames : meanNames), ...openAiRenames]);
   const kernel = attends ? [1] : [1, 1];
-  // Whatever the order of the blocks, the pool's is the newer one.
+  // The pool has the newer order, whatever the order of the blocks.
   const asBlock = {
     kind: 'attention',
     name: 'pool',
@@ -58,7 +58,7 @@ function classifierNetwork(raw: Readonly<Record<string, unknown>>, source: strin
       ...trunk.description(),
       outChannels: config.outChannels,
       classes: 0,
-      // Nothing goes up that would read what is kept on the way down.
+      // The way up, which would read the kept maps, is missing.
       blocks: list.blocks.filter((block) => block.kind !== 'push'),
       pool: attends ? { method: 'attention', heads } : { method: 'mean' },
       head: null,

@@ -68,7 +68,7 @@ function openAiNetwork(raw: Readonly<Record<string, unknown>>, source: string): 
   trunk.decode(config.headsUp);
   const { head } = config;
   const names = [...(head?.complex === true ? complexHead : simpleHead), ...openAiRenames];
-  /** With a head the network's own outputs beyond the image are not used. */
+  /** Outputs of the network beyond the image are not used with a head. */
   const outChannels = head === null ? config.outChannels : Math.min(config.outChannels, config.inChannels);
   const ofBlocks = trunk.sources(names);
   const sourceOf = (name: string, shape: readonly number[]): TensorSource => {
@@ -98,7 +98,7 @@ function rowMajor(shape: readonly number[]): number[] {
 function openAiSchedule(config: ConfigReader, options: ScheduleOptions): NoiseSchedule {
   const improved = config.string('variant', 'guided-diffusion') === 'improved-diffusion';
   const steps = config.integer('diffusion_steps', 1000, stepRange);
-  // With a head the network's own variance is not used.
+  // Variances of the network itself are not used with a head.
   const isLearned =
     (config.raw('head') ?? null) === null && config.number('out_channels', 3) === 2 * config.number('in_channels', 3);
   const first = config.integer('first_timestep', 0, { least: 0, most: 1 });
@@ -118,7 +118,7 @@ function openAiSchedule(config: ConfigReader, options: ScheduleOptions): NoiseSc
     : NoiseSchedule.cosine({ steps, ...common });
 }
 
-/** OpenAI's improved-diffusion (Nichol & Dhariwal 2021) and guided-diffusion (Dhariwal & Nichol 2021). */
+/** Family of OpenAI's improved-diffusion (Nichol & Dhariwal 2021) and guided-diffusion (Dhariwal & Nichol 2021). */
 export const openai: Family = {
   name: 'openai',
   recognise: (names) =>

@@ -4,7 +4,7 @@ import { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { ScheduleOptions } from '../../schedule/schedule-options.js';
 import { staticClip, stepRange } from '../family-schedule.js';
 
-/** A section of score_sde's configurations; an empty one where there is none. */
+/** Reads a section of score_sde's configurations; an empty one if there is none. */
 function section(config: ConfigReader, name: string): ConfigReader {
   const raw = config.raw(name);
   return new ConfigReader(isJsonObject(raw) ? raw : {}, `${config.source}: ${name}`);
@@ -25,7 +25,7 @@ function veSchedule(model: ConfigReader, options: ScheduleOptions): NoiseSchedul
   return NoiseSchedule.ve({ sigmaMin, sigmaMax, networkTime, ...options });
 }
 
-/** That of the VP-SDE or, for networks scaled by sigma, of the VE-SDE. */
+/** Makes the schedule of the VP-SDE or, for networks scaled by sigma, of the VE-SDE. */
 export function scoreSdeSchedule(config: ConfigReader, options: ScheduleOptions): NoiseSchedule {
   const model = section(config, 'model');
   const scaled = model.boolean('scale_by_sigma', false);

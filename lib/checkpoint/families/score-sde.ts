@@ -8,7 +8,7 @@ import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '
 import { parseScoreSdeConfig, type ScoreSdeConfig } from './score-sde-config.js';
 import { scoreSdeSchedule } from './score-sde-schedule.js';
 
-/** Canonical names inside a block to those of score_sde_pytorch. */
+/** Patterns from canonical names inside a block to those of score_sde_pytorch. */
 const renames: Renames = [
   [/\.norm1\./, '.GroupNorm_0.'],
   [/\.conv1\./, '.Conv_0.'],
@@ -23,7 +23,7 @@ const renames: Renames = [
 /** The modules of the network in the order of its list, which is that of the names. */
 class Modules {
   readonly list: BlockList;
-  /** Modules that are no blocks, by their canonical names. */
+  /** Names of modules that are no blocks, by their canonical names. */
   readonly named = new Map<string, string>();
   readonly #config: ScoreSdeConfig;
   #next = 0;
@@ -139,7 +139,7 @@ function sourceOf(config: ScoreSdeConfig, named: ReadonlyMap<string, string>): F
   };
 }
 
-/** sigmas of discrete VE networks: evenly in the logarithm, the largest first. */
+/** Lists the sigmas of discrete VE networks: evenly in the logarithm, the largest first. */
 function sigmaTable({ sigmas: { least, most, count } }: ScoreSdeConfig): Float32Array {
   const [first, last] = [Math.log(most), Math.log(least)];
   return Float32Array.from({ length: count }, (_, i) =>
@@ -182,7 +182,7 @@ function scoreSdeNetwork(raw: Readonly<Record<string, unknown>>, source: string)
   };
 }
 
-/** score_sde_pytorch (Song et al. 2021): DDPM, DDPM++ and NCSN++. */
+/** Family of score_sde_pytorch (Song et al. 2021): DDPM, DDPM++ and NCSN++. */
 export const scoreSde: Family = {
   name: 'score_sde',
   recognise: (names) => [...names].find((name) => name.startsWith('all_modules.0.')) ?? null,

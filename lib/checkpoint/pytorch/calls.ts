@@ -36,7 +36,7 @@ const codes: ReadonlyMap<string, { bytes: number; read: Read }> = new Map([
   ['f8', { bytes: 8, read: (view: DataView) => view.getFloat64(0, true) }],
 ]);
 
-/** `numpy.dtype(code, align, copy)`, for the numbers that training scripts put into checkpoints. */
+/** Calls `numpy.dtype(code, align, copy)`, for the numbers that training scripts put into checkpoints. */
 function numpyDtype(args: readonly MachineValue[], context: CallContext): MachineValue {
   const [code] = args;
   if (args.length > 3 || typeof code !== 'string' || !codes.has(code)) {
@@ -57,11 +57,11 @@ function setNumpyState(dtype: NumpyDtype, state: MachineValue, context: CallCont
   }
 }
 
-/** `numpy.core.multiarray.scalar(dtype, bytes)` as a number. */
+/** Calls `numpy.core.multiarray.scalar(dtype, bytes)`; gives a number. */
 function numpyScalar(args: readonly MachineValue[], context: CallContext): MachineValue {
   const [dtype, data] = args;
   const format = dtype instanceof NumpyDtype ? codes.get(dtype.code) : undefined;
-  // Python 2 wrote bytes as strings, which are taken for text where they can be.
+  // Bytes of Python 2 are strings, read as text if possible.
   const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data;
   if (format === undefined || !(bytes instanceof Uint8Array) || bytes.length !== format.bytes) {
     return context.fail('a numpy scalar is not a dtype and the bytes of one number');
@@ -69,7 +69,7 @@ function numpyScalar(args: readonly MachineValue[], context: CallContext): Machi
   return format.read(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
 }
 
-/** `_codecs.encode(text, 'latin1')`: how protocol 2 writes bytes. */
+/** Calls `_codecs.encode(text, 'latin1')`, by which protocol 2 writes bytes. */
 function encodeLatin1(args: readonly MachineValue[], context: CallContext): MachineValue {
   const [text, encoding] = args;
   if (typeof text !== 'string' || encoding !== 'latin1' || args.length !== 2) {
@@ -83,7 +83,7 @@ function encodeLatin1(args: readonly MachineValue[], context: CallContext): Mach
     : context.fail('_codecs.encode of text that is not latin1');
 }
 
-/** `OrderedDict()`, or `OrderedDict([[key, value], ...])` as Python 2 wrote it. */
+/** Calls `OrderedDict()`, or `OrderedDict([[key, value], ...])` as Python 2 wrote it. */
 function orderedDict(args: readonly MachineValue[], context: CallContext): MachineValue {
   const dictionary = context.newDictionary();
   const [pairs = []] = args;
@@ -96,7 +96,7 @@ function orderedDict(args: readonly MachineValue[], context: CallContext): Machi
   return dictionary;
 }
 
-/** `torch.Size((2, 3))`: a tuple. */
+/** Calls `torch.Size((2, 3))`; gives a tuple. */
 function torchSize(args: readonly MachineValue[], context: CallContext): MachineValue {
   const [sizes] = args;
   return args.length === 1 && isTuple(sizes) ? sizes : context.fail(`a torch.Size is ${describe(sizes)}`);
@@ -136,7 +136,7 @@ const known: ReadonlyMap<string, MachineValue> = new Map<string, MachineValue>([
   ...torchDtypeNames.map((name) => [name, name] as const),
 ]);
 
-/** What an allowed global stands for, undefined for any other. */
+/** Finds the meaning of an allowed global, undefined for any other. */
 function findGlobal(module: string, name: string): MachineValue | undefined {
   // Names with dots would be attributes of attributes, which no allowed global is.
   return name.includes('.') ? undefined : known.get(`${module}.${name}`);
@@ -169,7 +169,7 @@ function reduce(machine: Machine): void {
   else machine.fail(`${describe(callable)} cannot be called in a checkpoint`, 'ERR_DPM_PICKLE');
 }
 
-/** PyTorch hangs notes of its own on dictionaries of weights (`_metadata`); nothing here needs them. */
+/** Ignores the notes that PyTorch attaches to dictionaries of weights (`_metadata`). */
 function build(machine: Machine): void {
   const state: MachineValue = machine.pop();
   const target = machine.top();
@@ -185,7 +185,7 @@ function persistentId(machine: Machine): void {
   else machine.push(machine.storages.fromPersistentId(id, machine.fail));
 }
 
-/** Opcodes that name globals and call them; nothing but the functions above can run. */
+/** Opcodes that name globals and call them; only the functions above can run. */
 export const callOpcodes: Readonly<Partial<Record<OpcodeName, Handler>>> = {
   GLOBAL: (machine) => {
     const module = machine.reader.line() ?? machine.fail('the name of a module does not end');

@@ -12,7 +12,7 @@ import type { PickleValue } from './values.js';
 const FIRST_READ = 64 * 1024;
 const GROWTH = 8;
 
-/** Pickles that follow each other in a file without a word of how long they are. */
+/** Stream of pickles that follow each other in a file without their lengths. */
 class PickleStream {
   position = 0;
 
@@ -73,7 +73,7 @@ async function checkPreamble(stream: PickleStream, path: string): Promise<void> 
   }
 }
 
-/** The keys behind the objects, in the order of their bytes: those of the storages, each once. */
+/** Reads the keys after the objects, in the order of their bytes: those of the storages, each once. */
 function storageOrder(path: string, keys: PickleValue, storages: StorageTable): PytorchStorage[] {
   const seen = new Set<PickleValue>();
   const order: PytorchStorage[] = [];
@@ -94,7 +94,7 @@ function storageOrder(path: string, keys: PickleValue, storages: StorageTable): 
   return order;
 }
 
-/** Storages lie behind each other, each behind its number of elements. Returns where the last one ends. */
+/** Places storages, each of which follows its number of elements. Returns where the last one ends. */
 async function placeStorages(
   file: FileHandle,
   path: string,
@@ -123,11 +123,11 @@ async function placeStorages(
 }
 
 /**
- * Reads the form of PyTorch before 1.6: pickles and storages behind each other.
+ * Reads the form of PyTorch before 1.6: pickles, then storages.
  *
- * @param size - size of the file, in bytes
- * @throws {@link DpmError} those of {@link unpickle}; `ERR_DPM_FILE_HEADER`, `ERR_DPM_FILE_TRUNCATED`, `ERR_DPM_TENSOR_SIZE` and
- * `ERR_DPM_TENSOR_MISSING` for damage around the pickles.
+ * @param size - Size of the file, in bytes
+ * @throws {@link DpmError} The errors of {@link unpickle}; `ERR_DPM_FILE_HEADER`, `ERR_DPM_FILE_TRUNCATED`,
+ * `ERR_DPM_TENSOR_SIZE` and `ERR_DPM_TENSOR_MISSING` for damage around the pickles.
  */
 export async function readLegacyForm(file: FileHandle, path: string, size: number): Promise<PickleValue> {
   const stream = new PickleStream(file, path, size);

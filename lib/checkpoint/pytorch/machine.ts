@@ -5,12 +5,12 @@ import type { PickleReader } from './pickle-reader.js';
 import type { StorageTable } from './pickled-tensors.js';
 import { describe, isKey, type CallContext, type MachineValue, type PickleKey } from './values.js';
 
-/** One opcode's work. */
+/** Function for one opcode. */
 export type Handler = (machine: Machine) => void;
 
 /** The stack, the marks and the memo of a pickle being read, with their limits. */
 export class Machine implements CallContext {
-  /** Where the opcode at work lies, and which it is. */
+  /** Position of the present opcode, followed by its code. */
   private opcodePosition = 0;
   private opcode = 0;
   private stack: MachineValue[] = [];
@@ -21,7 +21,7 @@ export class Machine implements CallContext {
   private dictionaries = 0;
   private numberKeys = 0;
 
-  /** @param storages - null where tensors make no sense */
+  /** @param storages - Storages of tensors; null if tensors make no sense */
   constructor(
     readonly reader: PickleReader,
     readonly storages: StorageTable | null,
@@ -75,25 +75,25 @@ export class Machine implements CallContext {
     this.marks.push(this.stack.length);
   }
 
-  /** Everything above the last mark, which is removed. */
+  /** Removes the last mark and returns everything above it. */
   popToMark(): MachineValue[] {
     const mark = this.marks.pop();
     return mark === undefined ? this.fail('there is no mark') : this.stack.splice(mark);
   }
 
-  /** Whether values or marks are left. */
+  /** Tells whether no values or marks are left. */
   get isEmpty(): boolean {
     return this.stack.length === 0 && this.marks.length === 0;
   }
 
-  /** Writers number the memo in turn, from 0 or 1; numbers far apart would only waste memory. */
+  /** Remembers the top value. Writers number the memo in turn, from 0 or 1; distant numbers would only waste memory. */
   remember(index: number = this.memo.length): void {
     if (index > this.memo.length + 1) this.fail(`memo entry ${index} comes after ${this.memo.length} entries`);
     while (this.memo.length < index) this.memo.push(null);
     this.memo[index] = this.top();
   }
 
-  /** Pushes what is remembered under a number. */
+  /** Pushes the value remembered under a number. */
   recall(index: number): void {
     const value = this.memo[index];
     this.pushKnown(value ?? (value === null ? null : this.fail(`there is no memo entry ${index}`)));

@@ -70,7 +70,7 @@ const names = {
   '\x98': 'READONLY_BUFFER',
 } as const;
 
-/** Python's own name of an opcode. */
+/** Name of an opcode in Python. */
 export type OpcodeName = (typeof names)[keyof typeof names];
 
 const nameOf: ReadonlyMap<number, OpcodeName> = new Map(
@@ -82,7 +82,7 @@ export function opcodeName(code: number): string {
   return nameOf.get(code) ?? `0x${code.toString(16).padStart(2, '0')}`;
 }
 
-/** What to do for each opcode, by its byte. */
+/** Lists handlers by the byte of their opcode. */
 export function byCode<T>(handlers: Readonly<Partial<Record<OpcodeName, T>>>): ReadonlyMap<number, T> {
   const found = new Map<number, T>();
   for (const [code, name] of nameOf) {

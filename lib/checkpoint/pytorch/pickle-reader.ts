@@ -3,24 +3,24 @@ import { MAX_LINE } from './limits.js';
 
 const latin1 = new TextDecoder('latin1');
 
-/** The bytes at hand end inside a pickle that may go on behind them. */
+/** Error: the bytes end inside a pickle that may go on after them. */
 export class MoreBytesNeeded extends Error {
-  /** @param bytes - how many are needed at least, counted from the start of the pickle */
+  /** @param bytes - Minimum number of needed bytes, from the start of the pickle */
   constructor(readonly bytes: number) {
     super(`${bytes} bytes are needed`);
   }
 }
 
-/** Bytes of a pickle, read from front to back; nothing is taken that is not there. */
+/** Reader of a pickle's bytes from front to back, never beyond their end. */
 export class PickleReader {
   position = 0;
   private readonly view: DataView;
 
   /**
-   * @param where - the file, and the part of it, for messages
-   * @param bytes - the pickle's first bytes
-   * @param available - how many it can have at most, at least `bytes.length`
-   * @param base - where it begins, for messages
+   * @param where - File, and the part of it, for messages
+   * @param bytes - First bytes of the pickle
+   * @param available - Maximum number of its bytes, at least `bytes.length`
+   * @param base - Position of its start, for messages
    */
   constructor(
     readonly where: string,
@@ -31,7 +31,7 @@ export class PickleReader {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Advances over `length` bytes and returns where they begin. */
+  /** Advances over `length` bytes and returns their position. */
   private advance(length: number): number {
     const begin = this.position;
     this.require(begin + length);
@@ -78,7 +78,7 @@ export class PickleReader {
     return this.view.getFloat64(this.advance(8), false);
   }
 
-  /** The next `length` bytes, a view of those of the file. */
+  /** Takes the next `length` bytes, a view of those of the file. */
   take(length: number): Uint8Array {
     const begin = this.advance(length);
     return this.bytes.subarray(begin, begin + length);

@@ -11,8 +11,8 @@ export class StorageTable {
   readonly byKey = new Map<string, PytorchStorage>();
 
   /**
-   * @param fileBytes - size of the file, which no storage can exceed
-   * @param form - the legacy form has a sixth field for parts of storages
+   * @param fileBytes - Size of the file, which no storage can exceed
+   * @param form - Form of the file; the legacy one has a sixth field for parts of storages
    */
   constructor(
     private readonly fileBytes: number,
@@ -60,7 +60,7 @@ export function shortKey(key: string): string {
   return key.slice(0, 80);
 }
 
-/** Part of a storage, from `(key, first element, elements)`. */
+/** Makes a part of a storage, from `(key, first element, elements)`. */
 function partOf(whole: PytorchStorage, part: MachineValue, fail: Fail): PytorchStorage {
   if (!isTuple(part) || part.length !== 3) return fail(`the part of a storage is ${describe(part)}`);
   const [key, firstElement, elements] = part;
@@ -98,7 +98,7 @@ function checkedCount(shape: readonly number[], dtype: Dtype, fail: Fail): numbe
 function checkInside(tensor: PytorchTensor, elements: number, fail: Fail): void {
   const { shape, stride, firstElement, storage, dtype } = tensor;
   const available = Math.floor(storage.bytes / dtypeBytes[dtype]);
-  // No term is negative, so that as soon as the sum exceeds what a double counts exactly, it exceeds the storage.
+  // Terms are not negative: as soon as the sum exceeds what a double counts exactly, it exceeds the storage.
   const last = elements === 0 ? firstElement - 1 : firstElement + tensor.span - 1;
   if (last >= available) {
     fail(
@@ -154,33 +154,33 @@ function countArguments(args: readonly MachineValue[], least: number, most: numb
   }
 }
 
-/** Marks of views that negate or conjugate what is stored. */
+/** Refuses marks of views that negate or conjugate the stored values. */
 function refuseMarks(marks: MachineValue | undefined, fail: Fail): void {
   const none = marks === undefined || marks === null || (marks instanceof Map && marks.size === 0);
   if (!none) fail('a tensor is a negated or conjugated view; save its clone', 'ERR_DPM_UNSUPPORTED');
 }
 
-/** `_rebuild_tensor(storage, offset, size, stride)`. */
+/** Calls `_rebuild_tensor(storage, offset, size, stride)`. */
 export function rebuildTensor(args: readonly MachineValue[], context: CallContext): MachineValue {
   countArguments(args, 4, 4, context);
   return rebuild(args, null, context.fail);
 }
 
-/** `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, marks)`. */
+/** Calls `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, marks)`. */
 export function rebuildTensorV2(args: readonly MachineValue[], context: CallContext): MachineValue {
   countArguments(args, 6, 7, context);
   refuseMarks(args[6], context.fail);
   return rebuild(args, null, context.fail);
 }
 
-/** `_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, marks)`. */
+/** Calls `_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, marks)`. */
 export function rebuildTensorV3(args: readonly MachineValue[], context: CallContext): MachineValue {
   countArguments(args, 7, 8, context);
   refuseMarks(args[7], context.fail);
   return rebuild(args, args[6] ?? null, context.fail);
 }
 
-/** `_rebuild_parameter(tensor, requires_grad, hooks)`, also with a fourth argument: the attributes of a parameter. */
+/** Calls `_rebuild_parameter(tensor, requires_grad, hooks)`, also with a fourth argument: a parameter's attributes. */
 export function rebuildParameter(args: readonly MachineValue[], context: CallContext): MachineValue {
   countArguments(args, 3, 4, context);
   const [tensor] = args;

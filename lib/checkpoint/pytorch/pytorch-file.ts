@@ -6,17 +6,17 @@ import { readLegacyForm } from './legacy-form.js';
 import type { PickleValue } from './values.js';
 import { readZipForm } from './zip-form.js';
 
-/** What a PyTorch file holds. Its tensors know where their values lie; none of those has been read. */
+/** Content of a PyTorch file. Its tensors know where their values lie; no values have been read. */
 export interface PytorchFile {
   path: string;
-  /** `zip` since PyTorch 1.6, `legacy` before. */
+  /** Form: `zip` since PyTorch 1.6, `legacy` before. */
   form: 'zip' | 'legacy';
   root: PickleValue;
 }
 
 const TAR_MAGIC_OFFSET = 257;
 
-/** What a file is that is no PyTorch file, and what to do; undefined for none of the usual mistakes. */
+/** Describes a file that is no PyTorch file, and what to do; undefined for none of the usual mistakes. */
 function otherKind(start: Uint8Array): string | undefined {
   const text = Buffer.from(start).toString('latin1');
   if (text.startsWith('version https://git-lfs')) {
@@ -35,7 +35,7 @@ function otherKind(start: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** Pickles begin with the opcode PROTO, or LONG in protocols 0 and 1, which have none. */
+/** Tells whether a pickle begins: with the opcode PROTO, or LONG in protocols 0 and 1, which have no PROTO. */
 function isPickle(start: Uint8Array): boolean {
   return start[0] === 0x80 || start[0] === 0x4c;
 }

@@ -11,15 +11,15 @@ import { describe, type PickleKey, type PickleValue } from './values.js';
 /** The way from the root of a file to a value: keys of dictionaries and indices of lists. */
 export type PicklePath = readonly (string | number)[];
 
-/** The tensors of one dictionary or list, not of those inside it. */
+/** Tensors of one dictionary or list, not of those inside it. */
 export interface StateDict {
-  /** By key, in the order of the file; tensors of a list by their index. */
+  /** Tensors by key, in the order of the file; those of a list by their index. */
   tensors: Map<string, PytorchTensor>;
   /** Names of entries that are no tensors, in the order of the file. */
   skipped: string[];
 }
 
-/** Dimensions of a strided view at most. */
+/** Maximum number of dimensions of a strided view. */
 const MAX_VIEW_RANK = 4;
 
 type Entry = readonly [PickleKey, PickleValue];
@@ -60,9 +60,9 @@ export function valueAt(file: PytorchFile, path: PicklePath): PickleValue {
 }
 
 /**
- * The tensors of the dictionary (or list) at `path`, by name, in the order of the file.
+ * Finds the tensors of the dictionary (or list) at `path`, by name, in the order of the file.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` when nothing is there or it is neither, `ERR_DPM_UNSUPPORTED` when two
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` if nothing is there or it is neither, `ERR_DPM_UNSUPPORTED` if two
  * keys have one name (1 and '1').
  */
 export function tensorsOf(file: PytorchFile, path: PicklePath = []): StateDict {
@@ -86,7 +86,7 @@ export function tensorsOf(file: PytorchFile, path: PicklePath = []): StateDict {
 }
 
 /**
- * Tensors of a PyTorch file as a checkpoint, whose weights the engine maps out of the file where they lie.
+ * Makes a checkpoint of the tensors of a PyTorch file, whose weights the engine maps out of the file.
  *
  * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a tensor of many dimensions whose values do not lie in C order.
  */
@@ -109,15 +109,15 @@ export function pytorchCheckpoint(file: PytorchFile, tensors: ReadonlyMap<string
   return checkpoint;
 }
 
-/** Values an expanded tensor may have beyond those of its storage: axes of stride 0 cost a file nothing. */
+/** Maximum number of values of an expanded tensor beyond its storage's: axes of stride 0 cost a file nothing. */
 const MAX_EXPANDED = 2 ** 28;
 
 /**
- * A tensor's values as float32 in C order, whatever its dtype and strides; rounded as by {@link readFloats}.
+ * Reads a tensor's values as float32 in C order, whatever its dtype and strides; rounded as by {@link readFloats}.
  *
- * @param name - for messages
+ * @param name - Name for messages
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SIZE` for a tensor that expands a small storage without measure, `ERR_DPM_FILE`,
- * `ERR_DPM_FILE_TRUNCATED` when the file has become shorter.
+ * `ERR_DPM_FILE_TRUNCATED` if the file has become shorter.
  */
 export async function readPytorchFloats(file: PytorchFile, name: string, tensor: PytorchTensor): Promise<Float32Array> {
   const { dtype, shape, stride, offset, span, storage } = tensor;
@@ -129,7 +129,7 @@ export async function readPytorchFloats(file: PytorchFile, name: string, tensor:
     );
   }
   if (count === 0) return new Float32Array(0);
-  // All from the first element to the last, as a vector.
+  // Elements from the first to the last, as a vector.
   const run = { dtype, shape: [span], offset, bytes: span * dtypeBytes[dtype] };
   const { data } = await readFloats({ path: file.path, metadata: new Map(), tensors: new Map([[name, run]]) }, name);
   return tensor.isContiguous ? data : gather(data, shape, stride);

@@ -3,14 +3,14 @@ import { dtypeBytes, type Dtype } from '../../files/safetensors.js';
 
 /** A run of bytes of the file that tensors share. */
 export class PytorchStorage {
-  /** Absolute byte offset in the file; set when the storage has been found. */
+  /** Offset in the file in bytes; set when the storage has been found. */
   private start = Number.NaN;
 
   /**
-   * @param key - its name in the file
-   * @param dtype - type of its elements; null for one that counts bytes and leaves the dtype to its tensors
-   * @param elements - how many it has
-   * @param part - where it lies, if it is part of another storage (files of PyTorch before 1.0)
+   * @param key - Name in the file
+   * @param dtype - Type of its elements; null for one that counts bytes and leaves the dtype to its tensors
+   * @param elements - Number of its elements
+   * @param part - Its place, if it is part of another storage (files of PyTorch before 1.0)
    */
   constructor(
     readonly key: string,
@@ -19,39 +19,39 @@ export class PytorchStorage {
     private readonly part?: { of: PytorchStorage; firstElement: number },
   ) {}
 
-  /** Bytes of one element. */
+  /** Size of one element in bytes. */
   get elementBytes(): number {
     return this.dtype === null ? 1 : dtypeBytes[this.dtype];
   }
 
-  /** Bytes of all elements. */
+  /** Size of all elements in bytes. */
   get bytes(): number {
     return this.elements * this.elementBytes;
   }
 
-  /** Absolute byte offset in the file of its first element; NaN before {@link place}. */
+  /** Offset in the file of its first element, in bytes; NaN before {@link place}. */
   get position(): number {
     return this.part === undefined
       ? this.start
       : this.part.of.position + this.part.firstElement * this.part.of.elementBytes;
   }
 
-  /** Says at which byte of the file it begins. */
+  /** Sets the byte of the file at which it begins. */
   place(position: number): void {
     this.start = position;
   }
 }
 
-/** A tensor of a PyTorch file: where its values lie. Nothing of them has been read. */
+/** Tensor of a PyTorch file: the place of its values, none of which has been read. */
 export class PytorchTensor {
   /**
-   * Every element lies inside the storage, which the caller has checked.
+   * Checked by the caller: every element lies inside the storage.
    *
-   * @param storage - where its elements lie, with their lowest byte first
-   * @param dtype - type of its elements
-   * @param shape - sizes, at most 8, none for a scalar
-   * @param stride - elements from one to the next along each axis, as many as sizes
-   * @param firstElement - index of the first element in the storage
+   * @param storage - Storage of its elements, with their lowest byte first
+   * @param dtype - Type of its elements
+   * @param shape - Sizes, at most 8, none for a scalar
+   * @param stride - Number of elements from one to the next along each axis, as many as sizes
+   * @param firstElement - Index of the first element in the storage
    */
   constructor(
     readonly storage: PytorchStorage,
@@ -61,17 +61,17 @@ export class PytorchTensor {
     readonly firstElement: number,
   ) {}
 
-  /** Absolute byte offset in the file of the first element; may be odd. */
+  /** Offset in the file of the first element, in bytes; may be odd. */
   get offset(): number {
     return this.storage.position + this.firstElement * dtypeBytes[this.dtype];
   }
 
-  /** Bytes of its values in a row, which can be more than the storage has if an axis is expanded. */
+  /** Size of its values in bytes, which can be more than the storage has if an axis is expanded. */
   get bytes(): number {
     return elementCount(this.shape) * dtypeBytes[this.dtype];
   }
 
-  /** Whether its values lie in the file in C order without gaps. */
+  /** True if its values lie in the file in C order without gaps. */
   get isContiguous(): boolean {
     let expected = 1;
     for (let axis = this.shape.length - 1; axis >= 0; --axis) {
@@ -83,7 +83,7 @@ export class PytorchTensor {
     return true;
   }
 
-  /** Elements of the storage from its first to its last, both included. */
+  /** Number of elements of the storage from its first to its last, both included. */
   get span(): number {
     if (this.shape.includes(0)) return 0;
     return this.shape.reduce((last, size, axis) => last + (size - 1) * (this.stride[axis] ?? 0), 0) + 1;

@@ -10,7 +10,7 @@ import { describe, isKey, type MachineValue, type PickleKey, type PickleValue } 
 
 type Container = MachineValue[] | Map<PickleKey, MachineValue>;
 
-/** A container on the way, its children and what is known of those already visited. */
+/** Container on the way, its children and the facts about those already visited. */
 interface Visit {
   container: Container;
   children: Iterator<MachineValue, undefined>;
@@ -28,9 +28,8 @@ function checkLeaf(value: MachineValue, machine: Machine): void {
 }
 
 /**
- * Checks that a value is one that callers can walk through with plain recursion: nothing but what {@link PickleValue}
- * lists, no cycles, of limited depth, and not too large when everything shared is followed each time. Visits each
- * container once.
+ * Checks that a value is one that callers can walk through with plain recursion: only types of {@link PickleValue}, no
+ * cycles, of limited depth, and not too large when everything shared is followed each time. Visits each container once.
  */
 export function checkedValue(root: MachineValue, machine: Machine): PickleValue {
   const finished = new Map<Container, { height: number; unfolded: number }>();
@@ -98,13 +97,13 @@ export interface Unpickled {
   length: number;
 }
 
-/** Where a pickle lies. */
+/** Source of a pickle. */
 export interface PickleSource {
   /** The file, and the part of it, for messages. */
   where: string;
   /** The pickle's first bytes. */
   bytes: Uint8Array;
-  /** How many bytes it can have at most. */
+  /** Maximum number of its bytes. */
   available: number;
   /** Offset of its first byte, for messages. */
   base: number;
@@ -116,7 +115,7 @@ export interface PickleSource {
  *
  * @throws {@link DpmError} `ERR_DPM_PICKLE` naming the opcode or global that is not allowed, `ERR_DPM_FILE_HEADER` and
  * `ERR_DPM_FILE_TRUNCATED` for damage, `ERR_DPM_TENSOR_*` for impossible tensors, `ERR_DPM_UNSUPPORTED`.
- * @throws {@link MoreBytesNeeded} when `bytes` are fewer than `available` and do not hold all of the pickle.
+ * @throws {@link MoreBytesNeeded} if `bytes` are fewer than `available` and do not hold all of the pickle.
  */
 export function unpickle(source: PickleSource, storages: StorageTable | null): Unpickled {
   const reader = new PickleReader(source.where, source.bytes, source.available, source.base);

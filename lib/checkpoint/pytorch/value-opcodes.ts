@@ -40,7 +40,7 @@ function float(machine: Machine, text: string): number {
     : machine.fail(`'${text.slice(0, 40)}' is not a number`);
 }
 
-/** Undefined for what is not UTF-8; a decoder that throws would make a file of such strings slow. */
+/** Decodes UTF-8; undefined for other bytes, as a decoder that throws would make a file of such strings slow. */
 function decoded(bytes: Uint8Array): string | undefined {
   return isUtf8(bytes) ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8') : undefined;
 }
@@ -189,7 +189,7 @@ function recall(index: (machine: Machine) => number): Handler {
   };
 }
 
-/** Opcodes that store the top of the stack under a number, and push what is stored. */
+/** Opcodes that store the top of the stack under a number, and push the stored value. */
 export const memoOpcodes: Readonly<Partial<Record<OpcodeName, Handler>>> = {
   PUT: remember(lineIndex),
   BINPUT: remember(({ reader }) => reader.u8()),

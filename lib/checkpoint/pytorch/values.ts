@@ -2,16 +2,16 @@ import type { DpmErrorCode } from '../../base/errors.js';
 import type { Dtype } from '../../files/safetensors.js';
 import { PytorchStorage, PytorchTensor } from './tensor.js';
 
-/** What can be the key of a dictionary. Integers beyond 2^53 are bigints, all others numbers. */
+/** Key of a dictionary. Integers beyond 2^53 are bigints, all others numbers. */
 export type PickleKey = null | boolean | number | bigint | string;
 
 /**
- * What a PyTorch file can hold. Tuples are frozen arrays, dtypes of PyTorch strings like `torch.float32`. No value contains
+ * Value of a PyTorch file. Tuples are frozen arrays, dtypes of PyTorch strings like `torch.float32`. No value contains
  * itself, and no walk through all of it is deeper than 128 containers.
  */
 export type PickleValue = PickleKey | Uint8Array | PickleValue[] | Map<PickleKey, PickleValue> | PytorchTensor;
 
-/** What values on the stack of a pickle can be: what is in the result, and what only calls are made of. */
+/** Value on the stack of a pickle: one of the result, or one that only calls use. */
 export type MachineValue =
   | PickleKey
   | Uint8Array
@@ -23,7 +23,7 @@ export type MachineValue =
   | Callable
   | NumpyDtype;
 
-/** What a call may do besides returning a value. */
+/** Actions of a call besides returning a value. */
 export interface CallContext {
   /** Ends the reading with a message that names the file and the place in it. */
   fail: (problem: string, code?: DpmErrorCode) => never;
@@ -41,7 +41,7 @@ export class Callable {
   ) {}
 }
 
-/** A global that says what elements a storage has. */
+/** Global that tells the type of a storage's elements. */
 export class StorageClass {
   constructor(
     readonly name: string,
@@ -59,12 +59,12 @@ export class NumpyDtype {
 
 const keyTypes: ReadonlySet<string> = new Set(['boolean', 'number', 'bigint', 'string']);
 
-/** Whether a value is one that can be a key: lists what may be there, so that nothing unforeseen gets through. */
+/** Tells whether a value can be a key: lists the allowed types, so that nothing unforeseen is accepted. */
 export function isKey(value: unknown): value is PickleKey {
   return value === null || keyTypes.has(typeof value);
 }
 
-/** What a value of any kind is, for messages. */
+/** Describes a value of any kind, for messages. */
 export function describe(value: unknown): string {
   if (value === null || value === undefined) return 'None';
   if (Array.isArray(value)) return Object.isFrozen(value) ? 'a tuple' : 'a list';
@@ -77,18 +77,18 @@ export function describe(value: unknown): string {
   return isKey(value) ? String(value).slice(0, 100) : `a JavaScript ${typeof value}`;
 }
 
-/** An integer as a number, or as it is where no number is equal to it. */
+/** Converts an integer to a number, if a number is equal to it. */
 export function plainInteger(value: bigint): number | bigint {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
 }
 
-/** Whether a value is a tuple, which is a frozen array here. */
+/** Tells whether a value is a tuple, which is a frozen array here. */
 export function isTuple(value: MachineValue | undefined): value is MachineValue[] {
   return Array.isArray(value) && Object.isFrozen(value);
 }
 
-/** Whether a value is an integer that can be a size or an offset. */
+/** Tells whether a value is an integer that can be a size or an offset. */
 export function isCount(value: MachineValue | undefined): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

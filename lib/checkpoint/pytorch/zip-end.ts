@@ -10,7 +10,7 @@ const END = 0x06054b50;
 const LOCATOR = 0x07064b50;
 const END64 = 0x06064b50;
 
-/** Where the central directory of a zip archive lies. */
+/** Place of the central directory of a zip archive. */
 export interface ZipEnd {
   entries: number;
   offset: number;
@@ -18,7 +18,7 @@ export interface ZipEnd {
 }
 
 interface ClaimedEnd extends ZipEnd {
-  /** Where the record of this claim begins; the directory has to end there. */
+  /** Position of this claim's record; the directory has to end there. */
   position: number;
 }
 
@@ -66,7 +66,7 @@ async function readEnd64(file: FileHandle, path: string, locator: DataView, end:
   };
 }
 
-/** Two readers must not see two archives: where a small record holds a number, it is that of the large one. */
+/** Checks that a number in a small record is that of the large one, so that all readers see the same archive. */
 function checkAgreement(path: string, small: ClaimedEnd, large: ClaimedEnd): void {
   const agree = (a: number, b: number, limit: number): boolean => a === limit || a === b;
   if (

@@ -17,13 +17,13 @@ const MAX_ENTRIES = 200_000;
 /** An entry of a zip archive, from its central directory. */
 export interface ZipEntry {
   name: string;
-  /** Bytes in the archive; PyTorch compresses only the source of TorchScript, everything else is as it was. */
+  /** Size in the archive in bytes; PyTorch compresses only the source of TorchScript. */
   bytes: number;
   isCompressed: boolean;
   crc: number;
-  /** Where its local header begins. */
+  /** Position of its local header. */
   header: number;
-  /** Where the next entry, or the directory, begins. */
+  /** Position of the next entry, or of the directory. */
   limit: number;
 }
 
@@ -85,7 +85,7 @@ class DirectoryReader {
       at += 8;
       return Number(view.getBigUint64(at - 8, true));
     };
-    // They come in another order than in the record: whole size, stored size, offset.
+    // Order differs from that in the record: whole size, stored size, offset.
     const bytes = large(small[1]);
     return [large(small[0]), bytes, large(small[2])];
   }
@@ -128,7 +128,7 @@ function checkPlain(path: string, name: string, { flags, method, disk, stored, b
   }
 }
 
-/** Each entry ends before the next one begins; what the local headers add is checked when an entry is opened. */
+/** Checks that each entry ends before the next one begins; local headers are checked when an entry is opened. */
 function checkLayout(path: string, entries: readonly ZipEntry[], end: number): void {
   const ordered = [...entries].sort((a, b) => b.header - a.header);
   let limit = end;
@@ -184,10 +184,10 @@ export async function readZipDirectory(
 }
 
 /**
- * Where the bytes of an entry begin: behind its local header, whose padding the directory does not know.
+ * Finds the first byte of an entry, after its local header, whose padding the directory does not know.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE_HEADER` where the local header is another than the directory's, or
- * `ERR_DPM_TENSOR_OVERLAP` where it pushes the entry into the next one.
+ * @throws {@link DpmError} `ERR_DPM_FILE_HEADER` if the local header differs from the directory's, or
+ * `ERR_DPM_TENSOR_OVERLAP` if it pushes the entry into the next one.
  */
 export async function entryPosition(file: FileHandle, path: string, entry: ZipEntry): Promise<number> {
   const name = Buffer.from(entry.name);

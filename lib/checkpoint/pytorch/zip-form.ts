@@ -19,7 +19,7 @@ interface Archive {
   entries: ReadonlyMap<string, ZipEntry>;
 }
 
-/** Says what an archive is that holds a program instead of tensors. */
+/** Refuses an archive that holds a program instead of tensors. */
 function refusePrograms({ path, folder, entries }: Archive): void {
   const has = (name: string): boolean => entries.has(`${folder}/${name}`);
   if (has('constants.pkl') || [...entries.keys()].some((name) => name.startsWith(`${folder}/code/`))) {
@@ -38,7 +38,7 @@ function refusePrograms({ path, folder, entries }: Archive): void {
   }
 }
 
-/** Nothing is ever decompressed, so that nothing small can become large. */
+/** Refuses compression, so that nothing small can become large. */
 function refuseCompressed({ path, entries }: Archive): void {
   for (const { name, isCompressed } of entries.values()) {
     if (!isCompressed) continue;
@@ -96,9 +96,10 @@ async function place({ file, path, folder, entries }: Archive, storage: PytorchS
  * Reads the zip form, which PyTorch writes since 1.6. The pickle's checksum is compared; those of the storages are not, as
  * that would read all of the file.
  *
- * @param size - size of the file, in bytes
- * @throws {@link DpmError} those of {@link unpickle}; `ERR_DPM_FILE_HEADER`, `ERR_DPM_FILE_TRUNCATED`, `ERR_DPM_TENSOR_*` for
- * damage to the archive, `ERR_DPM_UNSUPPORTED` for programs, compressed entries, another version or order of bytes.
+ * @param size - Size of the file, in bytes
+ * @throws {@link DpmError} The errors of {@link unpickle}; `ERR_DPM_FILE_HEADER`, `ERR_DPM_FILE_TRUNCATED`,
+ * `ERR_DPM_TENSOR_*` for damage to the archive, `ERR_DPM_UNSUPPORTED` for programs, compressed entries, another version or
+ * order of bytes.
  */
 export async function readZipForm(file: FileHandle, path: string, size: number): Promise<PickleValue> {
   const archive: Archive = { file, path, ...(await readZipDirectory(file, path, await findZipEnd(file, path, size))) };
