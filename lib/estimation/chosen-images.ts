@@ -8,9 +8,9 @@ import type { EstimatedModel } from './estimated-model.js';
 import { runDefaults } from '../run/options.js';
 
 /**
- * How many images `images` holds.
+ * Counts the images of `images`.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when that is no whole number, `ERR_DPM_ARGUMENT` for wrong counts.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if that is no whole number, `ERR_DPM_ARGUMENT` for wrong counts.
  */
 export function checkedImageCount(
   model: EstimatedModel,
@@ -38,40 +38,40 @@ export function checkedImageCount(
 }
 
 /**
- * Images in a model's space.
+ * Gives images in a model's space.
  *
- * @throws {@link DpmError} as {@link valuesOf} does.
+ * @throws {@link DpmError} The errors of {@link valuesOf}.
  */
 export function valuesFor({ sampleShape, schedule }: EstimatedModel, given: GivenImages): Float32Array {
   return valuesOf('images', given, { sampleShape, range: schedule.defaults.dataRange });
 }
 
-/** Images that were drawn from a caller's data, which may change as soon as the call has returned. */
+/** Images drawn from a caller's data, copied as the data may change once the call has returned. */
 export interface ChosenImages {
-  /** Which of the data they are. */
+  /** Indices of the images in the data. */
   indices: readonly number[];
-  /** [indices.length, C, H, W]. */
+  /** Images [indices.length, C, H, W]. */
   data: Float32Array;
-  /** One per image, for a class-conditional network. */
+  /** Labels, one per image, for a class-conditional network. */
   labels: readonly number[] | undefined;
 }
 
-/** How images are drawn. */
+/** Options of the choice of images. */
 export interface ChoiceOfImages {
-  /** How many. Default: all. */
+  /** Number of images. Default: all. */
   samples?: number | undefined;
   /** Default 0. */
   seed?: number | bigint | undefined;
-  /** One label per image of the data. */
+  /** Labels, one per image of the data. */
   classLabels?: ArrayLike<number> | undefined;
-  /** Most images at once, which is checked alone. */
+  /** Maximum number of images at once; it is only checked here. */
   batch?: number | undefined;
 }
 
 /**
  * Draws images without replacement, by default all in another order.
  *
- * @throws {@link DpmError} as {@link valuesFor} and {@link checkedImageCount} do.
+ * @throws {@link DpmError} The errors of {@link valuesFor} and {@link checkedImageCount}.
  */
 export function chooseImages(model: EstimatedModel, given: GivenImages, options: ChoiceOfImages): ChosenImages {
   const { samples, seed = runDefaults.seed, classLabels, batch = runDefaults.batch } = options;
@@ -86,7 +86,7 @@ export function chooseImages(model: EstimatedModel, given: GivenImages, options:
   return { indices, data, labels: classLabels && indices.map((index) => at(classLabels, index)) };
 }
 
-/** At most so many of them, from one on; their data share the memory. */
+/** Takes at most so many images, from one on; their data share the memory. */
 export function partOfChosen({ indices, data, labels }: ChosenImages, first: number, count: number): ChosenImages {
   const elements = data.length / indices.length;
   return {

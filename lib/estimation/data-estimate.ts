@@ -9,25 +9,25 @@ import type { EstimatedModel } from './estimated-model.js';
 import { NoisyBatch } from './noisy-batch.js';
 import { runDefaults } from '../run/options.js';
 
-/** Options of what is estimated from a data set at many times. */
+/** Options of an estimate from a data set at many times. */
 export interface DataEstimateOptions {
-  /** Images each entry is estimated from, drawn from the data without replacement. */
+  /** Number of images each entry is estimated from, drawn from the data without replacement. */
   samples: number;
   /** Default 0. */
   seed?: number | bigint | undefined;
   /** Times n to estimate; the entries between are interpolated linearly. Default: all of 1..N. */
   timesteps?: readonly number[] | undefined;
-  /** One label per image, for a class-conditional network. */
+  /** Class labels, one per image, for a class-conditional network. */
   classLabels?: ArrayLike<number> | undefined;
-  /** Most images evaluated at once. Default 16. */
+  /** Maximum number of images evaluated at once. Default 16. */
   batch?: number | undefined;
-  /** Aborts between two evaluations. */
+  /** Signal that aborts between two evaluations. */
   signal?: AbortSignal | undefined;
-  /** Evaluations done and evaluations in all. */
+  /** Function that receives the number of finished and of all evaluations. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** What {@link DataEstimateOptions} may be. */
+/** Kind of each option of {@link DataEstimateOptions}. */
 export const dataEstimateOptionKinds: OptionKinds<DataEstimateOptions> = {
   samples: kinds.number,
   seed: seedKind,
@@ -81,11 +81,11 @@ export function timeOfEntry(schedule: NoiseSchedule, n: number): number {
 export type BatchSums = (batch: NoisyBatch, time: number) => Promise<readonly number[]>;
 
 /**
- * Tables for n = 0..N of means over images and dimensions, entry 0 unused: the same images and one draw of noise per image
- * for each n.
+ * Estimates tables for n = 0..N of means over images and dimensions, entry 0 unused: the same images and one draw of noise
+ * per image for each n.
  *
- * @param tables - How many sums `sumsOf` returns.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
+ * @param tables - Number of sums that `sumsOf` returns.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_ABORTED` if aborted.
  */
 export async function estimateTables(
   model: EstimatedModel,

@@ -6,13 +6,13 @@ import { ScriptEvaluator, type Evaluator, type ScriptModel } from '../run/evalua
 import { NetworkEvaluator } from '../run/network-evaluator.js';
 import { scheduleKind } from '../schedule/noise-schedule.js';
 
-/** A model written in JavaScript, whose statistics are estimated as those of a network are. */
+/** Model written in JavaScript, whose statistics are estimated like those of a network. */
 export interface ScriptedModel extends Pick<DiffusionModel, 'schedule' | 'device' | 'sampleShape'> {
-  /** Predicts from the state at a network time. */
+  /** Function that predicts from the state at a network time. */
   model: ScriptModel;
 }
 
-/** What estimates from data are made of: a loaded model, or one written in JavaScript. */
+/** Model of an estimate: a loaded one, or one written in JavaScript. */
 export type EstimatedModel = DiffusionModel | ScriptedModel;
 
 const anyModel = objectOf('a DiffusionModel, or { schedule, device, sampleShape, model }');
@@ -25,7 +25,7 @@ const fields: OptionKinds<ScriptedModel> = {
 };
 
 /**
- * Refuses what is no model, as plain JavaScript gives it.
+ * Refuses a value that is no model, which plain JavaScript can give.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT`.
  */
@@ -36,7 +36,7 @@ export function requireEstimatedModel(model: unknown): asserts model is Estimate
     requireKind(`${name} of the model`, (model as Record<string, unknown>)[name], kind);
 }
 
-/** What evaluates a batch of a model's states. */
+/** Makes an evaluator of a model's states. */
 export function evaluatorOf(
   model: EstimatedModel,
   {

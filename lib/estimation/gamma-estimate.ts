@@ -13,7 +13,7 @@ import type { NoisyBatch } from './noisy-batch.js';
 /** Options of {@link estimateGamma}. */
 export type EstimateGammaOptions = DataEstimateOptions;
 
-/** Sum over a batch of ||eps_hat(x_t, t)||^2, x_t one noisy version of each image. */
+/** Sums ||eps_hat(x_t, t)||^2 over a batch, x_t one noisy version of each image. */
 async function squaredNorms(model: EstimatedModel, batch: NoisyBatch, time: number): Promise<number> {
   const { schedule } = model;
   const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(time)), Math.sqrt(schedule.betaBar(time))];
@@ -31,12 +31,13 @@ async function squaredNorms(model: EstimatedModel, batch: NoisyBatch, time: numb
 }
 
 /**
- * Estimates m_n = E||eps_hat(x_n, n)||^2 / d, what Analytic-DPM needs (Bao et al. 2022, equation 8): the same `samples` images
- * and one draw of noise per image for each n; on a continuous schedule n stands for t = n / N.
+ * Estimates m_n = E||eps_hat(x_n, n)||^2 / d, for Analytic-DPM (Bao et al. 2022, equation 8): the same `samples` images and
+ * one draw of noise per image for each n; on a continuous schedule n stands for t = n / N.
  *
- * @param model - Its network, without a head, on any device; or a model written in JavaScript.
+ * @param model - A model whose network is used without a head, on any device; or one written in JavaScript.
  * @param given - A batch of images, or images in model space, [count, C, H, W]; the training set or a part of it.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there are fewer images than `samples` and on schedules of noise alone, `ERR_DPM_ABORTED` when aborted.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for fewer images than `samples` and schedules of noise alone, `ERR_DPM_ABORTED`
+ * if aborted.
  *
  * @example
  * ```ts

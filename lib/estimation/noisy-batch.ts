@@ -8,13 +8,13 @@ import type { Evaluator } from '../run/evaluator.js';
 import { type ChosenImages } from './chosen-images.js';
 import { evaluatorOf, type EstimatedModel } from './estimated-model.js';
 
-/** What a network says of noisy versions of a batch of images, in main memory. */
+/** Outputs of a network for noisy versions of a batch of images, in main memory. */
 export interface NoisyPredictions {
   /** States x_t, [batch, …]. */
   states: ArrayLike<number>;
   /** The network's prediction, as many elements. */
   out: ArrayLike<number>;
-  /** The second output, as many elements, null where none was asked for. */
+  /** Second output, as many elements, null if not requested. */
   head: ArrayLike<number> | null;
 }
 
@@ -24,15 +24,15 @@ export interface NoisyBatchOptions {
   seed: number | bigint;
   /** Default: the model's own. */
   network?: Network;
-  /** Whether the second output is kept. Default false. */
+  /** Switch: the second output is kept. Default false. */
   head?: boolean;
-  /** Ends the wait for a model written in JavaScript. */
+  /** Signal that ends the wait for a model written in JavaScript. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * A batch of images on a model's device. Each evaluation makes one noisy version of every image, whose noise depends on the
- * seed, the image and the time alone: neither on the batch nor on what was evaluated before.
+ * Batch of images on a model's device. Each evaluation makes one noisy version of every image, whose noise depends only on
+ * the seed, the image and the time: neither on the batch nor on earlier evaluations.
  */
 export class NoisyBatch {
   readonly images: DeviceTensor;
@@ -56,7 +56,7 @@ export class NoisyBatch {
     this.head = options.head === true ? model.device.tensor(shape) : null;
   }
 
-  /** @param images - All of them make the batch. */
+  /** @param images - Images, all of which make the batch. */
   static async open(model: EstimatedModel, images: ChosenImages, options: NoisyBatchOptions): Promise<NoisyBatch> {
     const batch = new NoisyBatch(model, images, options);
     await batch.images.write(images.data);
@@ -84,7 +84,7 @@ export class NoisyBatch {
     await this.#evaluator.evaluate(this.noisy, times, this.out, this.head);
   }
 
-  /** {@link NoisyBatch.evaluate}, its states and outputs copied to main memory. */
+  /** Evaluates as {@link NoisyBatch.evaluate}, and copies states and outputs to main memory. */
   async predict(time: number, inputScale = 1): Promise<NoisyPredictions> {
     await this.evaluate(time, inputScale);
     const states = await this.noisy.read();

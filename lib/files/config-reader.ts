@@ -15,7 +15,7 @@ export function isJsonObject(value: unknown): value is Record<string, unknown> {
 export class ConfigReader {
   readonly #fields: ReadonlyMap<string, unknown>;
 
-  /** @param source - What names the configuration in messages, e.g. the path of its file. */
+  /** @param source - Name of the configuration in messages, e.g. the path of its file. */
   constructor(
     raw: Readonly<Record<string, unknown>>,
     readonly source: string,
@@ -44,11 +44,11 @@ export class ConfigReader {
   }
 
   /**
-   * The size of an image in pixels, which is halved between levels.
+   * Reads the size of an image in pixels, which is halved between levels.
    *
    * @param levels - One entry for each level.
    *
-   * @throws {@link DpmError} `ERR_DPM_CONFIG` when there are no levels or more than 16, or the size cannot be halved so often.
+   * @throws {@link DpmError} `ERR_DPM_CONFIG` if there are no levels or more than 16, or the size cannot be halved so often.
    */
   levelSize(name: string, levels: readonly number[]): number {
     const count = levels.length;
@@ -58,19 +58,19 @@ export class ConfigReader {
     return size;
   }
 
-  /** A field as it is, undefined where it is absent. */
+  /** Reads a field as it is; undefined if it is absent. */
   raw(name: string): unknown {
     return this.#fields.get(name);
   }
 
-  /** The error for a field that is wrong. */
+  /** Makes the error for a wrong field. */
   error(name: string, expected: string): DpmError {
     const value = this.raw(name);
     const shown = value === undefined ? 'missing' : shownValue(value);
     return new DpmError('ERR_DPM_CONFIG', `${this.source}: ${name} is ${shown}, it has to be ${expected}`);
   }
 
-  /** The error for a field that may be right, but asks for what this package does not do. */
+  /** Makes the error for a field with a value that this package does not support. */
   unsupported(name: string, supported: string): DpmError {
     const value = this.raw(name);
     const shown = value === undefined ? name : `${name} ${shownValue(value)}`;
@@ -105,7 +105,7 @@ export class ConfigReader {
     return value === Infinity || value === -Infinity ? value : this.number(name, absent);
   }
 
-  /** A finite number, or null where the field is absent or null. */
+  /** Reads a finite number; null if the field is absent or null. */
   numberOrNull(name: string): number | null {
     return (this.raw(name) ?? null) === null ? null : this.number(name);
   }
@@ -132,7 +132,7 @@ export class ConfigReader {
     return value;
   }
 
-  /** One of `supported`; another string is `ERR_DPM_UNSUPPORTED`. */
+  /** Reads one of `supported`; another string is `ERR_DPM_UNSUPPORTED`. */
   choice<T extends string>(name: string, absent: T, supported: readonly T[]): T {
     const value = this.string(name, absent);
     const found = supported.find((each) => each === value);
@@ -140,7 +140,7 @@ export class ConfigReader {
     return found;
   }
 
-  /** A list of finite numbers; null where the field is absent or null. */
+  /** Reads a list of finite numbers; null if the field is absent or null. */
   numbersOrNull(name: string): number[] | null {
     const value = this.raw(name) ?? null;
     if (value === null) return null;
@@ -172,5 +172,5 @@ export class ConfigReader {
   }
 }
 
-/** Channels of a map. */
+/** Range of the channels of a map. */
 export const widthRange = { least: 1, most: 65_536 };

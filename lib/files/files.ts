@@ -5,13 +5,13 @@ import { dirname, extname, join, sep } from 'node:path';
 import { DpmError } from '../base/errors.js';
 import { parseJson } from './parse-json.js';
 
-/** Largest JSON file this package reads whole. */
+/** Maximum size in bytes of a JSON file that is read whole. */
 const JSON_LIMIT = 16 * 1024 * 1024;
 
-/** Most bytes of one read; systems refuse 2 GiB and more. */
+/** Maximum number of bytes of one read; systems refuse 2 GiB and more. */
 const READ_LIMIT = 2 ** 30;
 
-/** Opening a pipe would wait for its writer; Windows has no such pipes, and no such flag. */
+/** Flag against waiting for the writer of a pipe; Windows has no such pipes, and no such flag. */
 const readAtOnce = constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0);
 
 function fileError(action: string, path: string, cause: unknown): DpmError {
@@ -22,16 +22,16 @@ function fileError(action: string, path: string, cause: unknown): DpmError {
 /** A file, by a name that is text or by one whose bytes are none. */
 export type FilePath = string | { readonly shown: string; readonly bytes: Buffer };
 
-/** How a file is called in messages. */
+/** Gives the name of a file for messages. */
 export function shownPath(path: FilePath): string {
   return typeof path === 'string' ? path : path.shown;
 }
 
 /**
- * Opens a file for reading, hands it over with its size in bytes and closes it whatever happens.
+ * Opens a file for reading, calls `use` with it and its size in bytes, and closes it in any case.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be opened, is not a regular file or `use` fails with another error
- * than a DpmError, which is passed on.
+ * @throws {@link DpmError} `ERR_DPM_FILE` if it cannot be opened, is not a regular file or `use` fails; a DpmError of `use`
+ * passes unchanged.
  */
 export async function withFile<T>(given: FilePath, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
   const path = shownPath(given);
@@ -56,8 +56,8 @@ export async function withFile<T>(given: FilePath, use: (file: FileHandle, size:
 /**
  * Reads exactly `length` bytes at byte `position`.
  *
- * @param path - Names the file in messages.
- * @throws {@link DpmError} `ERR_DPM_FILE_TRUNCATED` when the file ends before.
+ * @param path - Name of the file in messages.
+ * @throws {@link DpmError} `ERR_DPM_FILE_TRUNCATED` if the file ends before.
  */
 export async function readExactly(
   file: FileHandle,
@@ -81,9 +81,9 @@ export async function readExactly(
 }
 
 /**
- * The text of a file of at most `limit` bytes.
+ * Reads the text of a file of at most `limit` bytes.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read, `ERR_DPM_CONFIG` when it is too large or not UTF-8.
+ * @throws {@link DpmError} `ERR_DPM_FILE` if it cannot be read, `ERR_DPM_CONFIG` if it is too large or not UTF-8.
  */
 export async function readText(path: string, limit: number): Promise<string> {
   const bytes = await withFile(path, async (file, size) => {
@@ -101,10 +101,10 @@ export async function readText(path: string, limit: number): Promise<string> {
 }
 
 /**
- * The value of a JSON file of at most 16 MiB, in which no key occurs twice in one object and containers are nested at most
- * 64 deep. `NaN`, `Infinity` and `-Infinity` are numbers, as in the files that Python writes.
+ * Reads a JSON file of at most 16 MiB, in which no key occurs twice in one object and containers are nested at most 64
+ * deep. `NaN`, `Infinity` and `-Infinity` are numbers, as in the files that Python writes.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read, `ERR_DPM_CONFIG` naming the file when it is none such.
+ * @throws {@link DpmError} `ERR_DPM_FILE` if it cannot be read, `ERR_DPM_CONFIG` naming the file if it breaks these rules.
  */
 export async function readJson(path: string): Promise<unknown> {
   const text = await readText(path, JSON_LIMIT);
@@ -114,18 +114,18 @@ export async function readJson(path: string): Promise<unknown> {
 }
 
 /**
- * Writes a file so that `path` holds either its old content or all of the new one: the parts go to a temporary file
- * beside it, which then takes its name.
+ * Writes a file so that `path` holds either its old content or all of the new one: the parts go to a temporary file beside
+ * it, which then takes its name.
  *
  * @param parts - Bytes, or text that is written as UTF-8, in the order of the file.
- * @throws {@link DpmError} `ERR_DPM_FILE` when writing fails or `parts` throws another error than a DpmError, which is passed
- * on. The temporary file is removed then.
+ * @throws {@link DpmError} `ERR_DPM_FILE` if writing or `parts` fails; a DpmError of `parts` passes unchanged. The temporary
+ * file is removed then.
  */
 export async function writeAtomically(
   path: string,
   parts: Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>,
 ): Promise<void> {
-  // Not made of the path's own name, which may be as long as names can be.
+  // A random name, as the path's own name may be as long as names can be.
   const temporary = join(dirname(path), `.dpm-${randomBytes(6).toString('hex')}.tmp`);
   try {
     const file = await open(temporary, 'wx');
@@ -143,7 +143,7 @@ export async function writeAtomically(
   }
 }
 
-/** Whether there was none before. */
+/** Makes one folder; tells whether it was new. */
 async function makeOneFolder(path: string): Promise<boolean> {
   try {
     await mkdir(path);
@@ -167,10 +167,10 @@ async function makeFolders(path: string): Promise<string | undefined> {
 }
 
 /**
- * Makes a folder, and those that it lies in, where they are not there yet. One after the other: Node's own way goes on for ever where a
- * system cannot find a folder in one that is there, as in /proc.
+ * Makes a folder, and those that it lies in, if they do not exist. One after the other: Node's own function never ends if a
+ * system cannot find a folder in an existing one, as in /proc.
  *
- * @returns The outermost that was made; undefined where all were there.
+ * @returns The outermost new folder; undefined if all existed.
  * @throws {@link DpmError} `ERR_DPM_FILE`.
  */
 export async function makeFolder(path: string): Promise<string | undefined> {
@@ -192,9 +192,9 @@ function fileIn(folder: string, name: Buffer): FilePath {
 }
 
 /**
- * What is in a folder, in the order of the names.
+ * Lists the content of a folder, in the order of the names.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read.
+ * @throws {@link DpmError} `ERR_DPM_FILE` if it cannot be read.
  */
 export async function filesIn(folder: string): Promise<FilePath[]> {
   try {
@@ -205,7 +205,7 @@ export async function filesIn(folder: string): Promise<FilePath[]> {
   }
 }
 
-/** Whether there is a file or folder of this name. */
+/** Tells whether a file or folder of this name exists. */
 export async function isThere(path: string): Promise<boolean> {
   return access(path).then(
     () => true,

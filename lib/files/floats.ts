@@ -48,12 +48,12 @@ function elementReader(dtype: Dtype, view: DataView): (index: number) => number 
 const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /**
- * The values of a tensor's bytes as float32. Those of F16, BF16, BOOL (0 and 1) and integers of up to 16 bits are exact, others
+ * Converts a tensor's bytes to float32. Values of F16, BF16, BOOL (0 and 1) and integers of up to 16 bits are exact, others
  * are rounded to the nearest float32: F64 beyond its range to infinity, integers beyond 2^24.
  *
- * @param bytes - Elements with their lowest byte first; for F32 what is returned may share their memory, so that they have to
- * begin at a multiple of 4 in their buffer.
- * @param count - How many elements there are.
+ * @param bytes - Elements with their lowest byte first; for F32 the result may share their memory, so they have to begin at a
+ * multiple of 4 in their buffer.
+ * @param count - Number of elements.
  */
 export function floatsOf(dtype: Dtype, bytes: Uint8Array, count: number): Float32Array {
   if (dtype === 'F32' && isLittleEndian) return new Float32Array(bytes.buffer, bytes.byteOffset, count);
@@ -64,14 +64,14 @@ export function floatsOf(dtype: Dtype, bytes: Uint8Array, count: number): Float3
   return values;
 }
 
-/** float32 to IEEE binary16, ties to even; too large numbers become infinite, NaN stays NaN. */
+/** Converts float32 to IEEE binary16, ties to even; too large numbers become infinite, NaN stays NaN. */
 function halfBits(word: number): number {
   const sign = (word >>> 16) & 0x8000;
   const magnitude = word & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00;
   if (magnitude >= 0x477ff000) return sign | 0x7c00;
   if (magnitude < 0x38800000) {
-    // Below the normal numbers a half counts multiples of 2^-24.
+    // Half-precision numbers below the normal ones count multiples of 2^-24.
     const shift = 126 - (magnitude >>> 23);
     if (shift > 24) return sign;
     const mantissa = (magnitude & 0x7fffff) | 0x800000;
@@ -83,7 +83,7 @@ function halfBits(word: number): number {
   return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
 }
 
-/** float32 to bfloat16, ties to even; NaN stays NaN. */
+/** Converts float32 to bfloat16, ties to even; NaN stays NaN. */
 function bfloat16Bits(word: number): number {
   if ((word & 0x7fffffff) > 0x7f800000) return (word >>> 16) | 0x40;
   return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
@@ -92,7 +92,7 @@ function bfloat16Bits(word: number): number {
 /** Magnitudes from which on a type rounds to infinity. */
 export const dtypeLimits = { F32: Infinity, F16: 65_520, BF16: 2 ** 128 - 2 ** 119 } as const;
 
-/** Values as little-endian bytes of a type. */
+/** Encodes values as little-endian bytes of a type. */
 export function encodeFloats(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {
   if (dtype === 'F32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);

@@ -1,12 +1,12 @@
 import type { DpmError } from '../base/errors.js';
 
-/** Containers inside each other at most. No configuration has ten, and code that walks a value may then recurse. */
+/** Maximum depth of containers. No configuration has ten, and code that walks a value may then recurse. */
 export const MAX_NESTING = 64;
 
-/** What a text that is nested too deep is, for messages. */
+/** Description of a text that is nested too deep, for messages. */
 export const nestedTooDeep = `is nested more than ${MAX_NESTING} deep`;
 
-/** What a text with a key that occurs twice in one object has, for messages. */
+/** Describes a text with a key that occurs twice in one object, for messages. */
 export function keyTwice(key: string): string {
   return `has the key '${key.slice(0, 80)}' twice`;
 }
@@ -30,7 +30,7 @@ function keyOf(text: string, start: number, end: number): string {
   return raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw;
 }
 
-/** Looks at strings and brackets alone, as numbers and literals cannot contain any; `text` need not be valid. */
+/** Finds a problem by strings and brackets alone, as numbers and literals contain none; `text` need not be valid. */
 function findProblem(text: string): string | undefined {
   const scopes: (Set<string> | null)[] = [];
   for (let i = 0; i < text.length; ++i) {
@@ -80,24 +80,24 @@ function withPythonNumbers(text: string): string {
   return [...parts, text.slice(done)].join('');
 }
 
-/** What V8 says of a text that is no JSON, without the piece of it: the text may be of any file. */
+/** Gives V8's message for a text that is no JSON, without the quoted text: it may be of any file. */
 function withoutText(cause: unknown): string {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return reason.replace(/, (?:\.\.\.)?".*"(?:\.\.\.)? is not valid JSON$/su, '').slice(0, 200);
 }
 
-/** What {@link parseJson} takes beside JSON. */
+/** Options of {@link parseJson} beside JSON. */
 export interface JsonOptions {
-  /** Whether `NaN`, `Infinity` and `-Infinity` are numbers, as Python's json module writes them. Default false. */
+  /** Switch: `NaN`, `Infinity` and `-Infinity` are numbers, as Python's json module writes them. Default false. */
   python?: boolean;
 }
 
 /**
- * `JSON.parse`, which also refuses a key that occurs twice in one object and containers nested more than 64 deep.
- * `JSON.parse` keeps only the last value of a key, and two readers that differ in that see two different files.
+ * Parses as `JSON.parse`, but refuses a key that occurs twice in one object and containers nested more than 64 deep.
+ * `JSON.parse` keeps only the last value of a key, and readers that differ in that read different files.
  *
- * @param invalid - Makes the error from what is wrong, which begins with a verb: `is not JSON: ...`.
- * @throws {@link DpmError} the one that `invalid` makes.
+ * @param invalid - Makes the error from a text that begins with a verb: `is not JSON: ...`.
+ * @throws {@link DpmError} The error that `invalid` makes.
  */
 export function parseJson(
   text: string,
@@ -106,7 +106,7 @@ export function parseJson(
 ): unknown {
   let problem: string | undefined;
   try {
-    // Before anything is built: of brackets alone a short text makes a large value.
+    // The check comes first: a short text of brackets alone makes a large value.
     problem = findProblem(text);
     if (problem === undefined) {
       if (!python || !pythonNumbers.some(([name]) => text.includes(name))) return JSON.parse(text) as unknown;
@@ -119,7 +119,7 @@ export function parseJson(
   throw invalid(problem);
 }
 
-/** Where the value that begins at `start` ends: behind its last bracket or quote, or before the next comma or bracket. */
+/** Finds the end of the value at `start`: after its last bracket or quote, or before the next comma or bracket. */
 function endOfValue(text: string, start: number): number {
   let depth = 0;
   for (let i = start; i < text.length; ++i) {
@@ -144,11 +144,11 @@ function afterSpace(text: string, start: number): number {
 }
 
 /**
- * The entries of a JSON object one by one: of a large one, the reader can do something else between two. What is
- * refused is what {@link parseJson} refuses.
+ * Yields the entries of a JSON object one by one, so that the reader of a large one can do other work between two.
+ * Refuses the same as {@link parseJson}.
  *
- * @param invalid - As of {@link parseJson}.
- * @throws {@link DpmError} the one that `invalid` makes.
+ * @param invalid - Makes the error, as for {@link parseJson}.
+ * @throws {@link DpmError} The error that `invalid` makes.
  */
 export function* jsonEntries(
   text: string,

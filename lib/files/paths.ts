@@ -6,11 +6,11 @@ import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 
 /**
- * A path, given as such or as the URL of a file.
+ * Gives a path from a path or from the URL of a file.
  *
- * @param name - Whose path it is, in an error.
- * @param expected - What it may be.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is none.
+ * @param name - Name of the option in an error.
+ * @param expected - Description of allowed values.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for any other value.
  */
 export function pathOf(name: string, given: unknown, expected = 'a path or a file URL'): string {
   if (given instanceof URL) {
@@ -26,8 +26,8 @@ export function pathOf(name: string, given: unknown, expected = 'a path or a fil
 }
 
 /**
- * The absolute path by which native code opens a file. Electron lets JavaScript read files inside an archive of an application, and nothing
- * else: those that are packed with `asarUnpack` lie in a folder beside it, too.
+ * Gives the absolute path by which native code opens a file. Electron lets only JavaScript read files inside an application's
+ * archive; those packed with `asarUnpack` lie in a folder beside it, too.
  */
 export function nativePath(path: string): string {
   const whole = resolve(path);

@@ -8,7 +8,7 @@ import { isJsonObject } from './config-reader.js';
 import { readExactly, withFile } from './files.js';
 import { jsonEntries } from './parse-json.js';
 
-/** Bytes per element of the dtypes this package knows. */
+/** Number of bytes per element of the known dtypes. */
 export const dtypeBytes = {
   BOOL: 1,
   U8: 1,
@@ -28,15 +28,15 @@ export const dtypeBytes = {
 /** The type of a tensor's elements, by the names of safetensors. All are stored with their lowest byte first. */
 export type Dtype = keyof typeof dtypeBytes;
 
-/** Where a tensor lies in its file. */
+/** Place of a tensor in its file. */
 export interface TensorEntry {
   /** Number format in the file. */
   dtype: Dtype;
-  /** At most 8 sizes, none for a scalar. The elements lie in C order: the last index is the one that changes first. */
+  /** Sizes, at most 8, none for a scalar. The elements lie in C order: the last index changes first. */
   shape: number[];
-  /** Absolute byte offset in the file; may be odd. */
+  /** Offset in the file in bytes; may be odd. */
   offset: number;
-  /** How many bytes it takes: those of an element, times all sizes. */
+  /** Number of bytes: those of an element, times all sizes. */
   bytes: number;
 }
 
@@ -44,9 +44,9 @@ export interface TensorEntry {
 export interface SafetensorsHeader {
   /** The file. */
   path: string;
-  /** What stands under `__metadata__`, in the order of the file. */
+  /** Entries of `__metadata__`, in the order of the file. */
   metadata: Map<string, string>;
-  /** By name, in the order of the header, which need not be that of the bytes. */
+  /** Tensors by name, in the order of the header, which need not be that of the bytes. */
   tensors: Map<string, TensorEntry>;
 }
 
@@ -64,7 +64,7 @@ function isDtype(value: unknown): value is Dtype {
   return typeof value === 'string' && Object.hasOwn(dtypeBytes, value);
 }
 
-/** What to do about a file that begins as PyTorch's do; no more than a hint, as such a header can have that length. */
+/** Gives advice for a file that begins as PyTorch's do; only a hint, as a header can have that length. */
 function pytorchHint(start: Uint8Array): string {
   const [first = 0, second = 0] = start;
   const isZip = new TextDecoder('latin1').decode(start).startsWith('PK\x03\x04');
@@ -154,7 +154,7 @@ function parseTensor(path: string, name: string, raw: unknown, dataStart: number
   return { dtype, shape, offset: dataStart + begin, bytes: end - begin };
 }
 
-/** Entries by their place in the file, which is the order of nearly every header. */
+/** Sorts entries by their place in the file, the order of nearly every header. */
 function byOffset(tensors: ReadonlyMap<string, TensorEntry>): [string, TensorEntry][] {
   const entries = [...tensors];
   const order = (a: TensorEntry, b: TensorEntry): number => a.offset - b.offset || a.bytes - b.bytes;
@@ -182,7 +182,7 @@ function checkLayout(path: string, tensors: ReadonlyMap<string, TensorEntry>, da
   }
 }
 
-/** Entries of a header that are read before the event loop gets a turn. */
+/** Number of entries of a header that are read before the event loop gets a turn. */
 const AT_ONCE = 2000;
 
 /**
@@ -216,7 +216,7 @@ async function parseHeader(
  * Reads and checks the header of a safetensors file; no tensor data is read. The tensors it describes lie inside the file,
  * one after the other, and have the bytes that their shapes need.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` when the file cannot be read, and a code of its own for each kind of damage:
+ * @throws {@link DpmError} `ERR_DPM_FILE` if the file cannot be read, and a code of its own for each kind of damage:
  * `ERR_DPM_FILE_TRUNCATED`, `ERR_DPM_HEADER_SIZE`, `ERR_DPM_FILE_HEADER` (also for a name that occurs twice),
  * `ERR_DPM_TENSOR_DTYPE`, `ERR_DPM_TENSOR_SHAPE`, `ERR_DPM_TENSOR_SIZE`, `ERR_DPM_TENSOR_OVERLAP`.
  */
@@ -261,9 +261,9 @@ function requireEntry(path: string, name: string, entry: unknown): asserts entry
 }
 
 /**
- * The bytes of a tensor as they are in the file: elements in C order, each with its lowest byte first.
+ * Reads the bytes of a tensor as they are in the file: elements in C order, each with its lowest byte first.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING`, `ERR_DPM_FILE`, or `ERR_DPM_FILE_TRUNCATED` when the file has become
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING`, `ERR_DPM_FILE`, or `ERR_DPM_FILE_TRUNCATED` if the file has become
  * shorter since its header was read.
  */
 export async function readTensorBytes(

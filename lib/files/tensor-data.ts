@@ -9,9 +9,9 @@ import { dtypeBytes, readTensorBytes, type Dtype, type SafetensorsHeader } from 
 
 /** A tensor in memory. */
 export interface HostTensor {
-  /** Its sizes, none for a scalar. */
+  /** Sizes, none for a scalar. */
   shape: number[];
-  /** As many elements as the product of the sizes, in C order; in a file they have the type of the array: F32, F64, I8 to I64, U8 to U64. */
+  /** Elements, as many as the product of the sizes, in C order. The array gives their type in a file. */
   data:
     | Float32Array
     | Float64Array
@@ -26,7 +26,7 @@ export interface HostTensor {
     | BigUint64Array;
 }
 
-/** What the elements of typed arrays are in a file; half-precision ones have no typed array on every Node. */
+/** Types of typed arrays' elements in a file; half-precision ones have no typed array on every Node. */
 const arrayTypes: Readonly<Record<string, Dtype>> = {
   Float32Array: 'F32',
   Float64Array: 'F64',
@@ -41,7 +41,7 @@ const arrayTypes: Readonly<Record<string, Dtype>> = {
   BigUint64Array: 'U64',
 };
 
-/** Refuses what is no header, as plain JavaScript gives it. */
+/** Refuses a value that is no header, which plain JavaScript can give. */
 function requireHeader(header: SafetensorsHeader): void {
   const expected = 'what readSafetensorsHeader gives';
   requireKind('the header', header, objectOf(expected));
@@ -51,13 +51,13 @@ function requireHeader(header: SafetensorsHeader): void {
 }
 
 /**
- * A tensor's values as float32 in C order, whatever its dtype. F64 is rounded to the nearest float32, and so are I32, U32, I64
- * and U64 beyond 2^24 in magnitude; all others are exact.
+ * Reads a tensor's values as float32 in C order, whatever its dtype. F64 is rounded to the nearest float32, and so are I32,
+ * U32, I64 and U64 beyond 2^24 in magnitude; all others are exact.
  *
  * @param accepted - Dtypes that may be read; absent: all.
  * @returns The values with the shape and the dtype that the tensor has in the file.
- * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING`, `ERR_DPM_TENSOR_DTYPE` when `accepted` does not list its dtype,
- * `ERR_DPM_FILE`, or `ERR_DPM_FILE_TRUNCATED` when the file has become shorter since its header was read.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING`, `ERR_DPM_TENSOR_DTYPE` if `accepted` does not list its dtype,
+ * `ERR_DPM_FILE`, or `ERR_DPM_FILE_TRUNCATED` if the file has become shorter since its header was read.
  */
 export async function readFloats(
   header: SafetensorsHeader,
@@ -78,7 +78,7 @@ export async function readFloats(
 }
 
 function dtypeOf(name: string, data: HostTensor['data']): Dtype {
-  // Unlike instanceof the same for arrays of another realm, and for subclasses such as Buffer.
+  // Tags, unlike instanceof, also hold for arrays of another realm, and for subclasses such as Buffer.
   const kind = Object.prototype.toString.call(data).slice('[object '.length, -1);
   const dtype = Object.hasOwn(arrayTypes, kind) ? arrayTypes[kind] : undefined;
   if (dtype !== undefined) return dtype;
@@ -86,17 +86,17 @@ function dtypeOf(name: string, data: HostTensor['data']): Dtype {
   throw new DpmError('ERR_DPM_TENSOR_DTYPE', `tensor '${name}' is of type ${kind}, it has to be one of ${known}`);
 }
 
-/** What the header of a safetensors file says of one tensor. */
+/** Entry of a safetensors header for one tensor. */
 export interface HeaderEntry {
   name: string;
   dtype: Dtype;
-  /** Its sizes, none for a scalar. */
+  /** Sizes, none for a scalar. */
   shape: number[];
-  /** How many bytes its elements take. */
+  /** Number of bytes of its elements. */
   bytes: number;
 }
 
-/** What comes before the tensors of a safetensors file: the length of the header in 8 bytes, and the header, padded to 8. */
+/** Makes the start of a safetensors file: the length of the header in 8 bytes, and the header, padded to 8. */
 export function safetensorsHeader(
   tensors: readonly HeaderEntry[],
   metadata: Readonly<Record<string, string>>,
@@ -122,7 +122,7 @@ function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Rec
   const ordered = [...tensors]
     .map(([name, { shape, data }]) => ({ name, shape, data, dtype: dtypeOf(name, data), bytes: data.byteLength }))
     .sort((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : 1));
-  // Copies: the caller may change what it has given before it is written.
+  // Copies: the caller may change its arrays before they are written.
   const data = ordered.map(({ data: values }) =>
     new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice(),
   );
@@ -130,12 +130,12 @@ function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Rec
 }
 
 /**
- * Writes a safetensors file; a failure leaves what was there before. Tensors come in the order of their elements' size, then
- * of their names, whatever the order of `tensors`.
+ * Writes a safetensors file; a failure leaves an earlier file unchanged. Tensors come in the order of their elements' size,
+ * then of their names, whatever the order of `tensors`.
  *
  * @param metadata - Texts to go under `__metadata__`.
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when a shape does not fit its data, `ERR_DPM_TENSOR_DTYPE` for data of another
- * type, `ERR_DPM_FILE` when writing fails.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if a shape does not fit its data, `ERR_DPM_TENSOR_DTYPE` for data of
+ * another type, `ERR_DPM_FILE` if writing fails.
  */
 export async function writeSafetensors(
   path: string,
@@ -166,10 +166,10 @@ export async function writeSafetensors(
 }
 
 /**
- * Integers of a tensor as class labels or times, in C order.
+ * Reads integers of a tensor as class labels or times, in C order.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming one that is not at least 0 and below `limit`, `ERR_DPM_TENSOR_DTYPE` for
- * another dtype than I64, I32 and U8, and those of {@link readFloats}.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming a value outside 0 to below `limit`, `ERR_DPM_TENSOR_DTYPE` for another
+ * dtype than I64, I32 and U8, and the errors of {@link readFloats}.
  */
 export async function readLabels(header: SafetensorsHeader, name: string, limit: number): Promise<Int32Array> {
   if (limit === 0) {

@@ -4,17 +4,17 @@ import { DpmError } from '../base/errors.js';
 import { readText } from './files.js';
 import { keyTwice, MAX_NESTING, nestedTooDeep } from './parse-json.js';
 
-/** Largest YAML file that is read: some of what the library does takes time that grows with the square of the length. */
+/** Maximum size of a YAML file: the time of some steps grows with the square of the length. */
 const MAX_BYTES = 64 * 1024;
 
 /**
- * Whether containers are nested too deep. This is found out token by token: the library recurses when it composes or closes
- * them, and a regular expression that it compiles at the end of the stack ends the process.
+ * Tells whether containers are nested too deep, token by token: the parser recurses when it composes or closes them, and a
+ * regular expression that it compiles at the end of the stack ends the process.
  */
 function isTooDeep(text: string): boolean {
   const parser = new Parser();
   for (const lexeme of new Lexer().lex(text)) {
-    // What comes out is of no use here, the parser advances as it does.
+    // Results are ignored; the parser advances while it makes them.
     Array.from(parser.next(lexeme));
     if (parser.stack.filter((token) => 'items' in token).length > MAX_NESTING) return true;
   }
@@ -37,12 +37,12 @@ function problemOfKeys(items: readonly unknown[]): string | undefined {
   return undefined;
 }
 
-/** What makes a document other than one of JSON would be. */
+/** Finds a difference of a document from JSON. */
 function findProblem(root: unknown): string | undefined {
   const open = [root];
   while (open.length > 0) {
     const node = open.pop();
-    // Aliases that repeat each other would unfold without measure.
+    // Aliases that repeat each other would unfold without limit.
     if (isAlias(node)) return 'has an alias of YAML (*), which is not read';
     if (!isCollection(node)) continue;
     const problem = problemOfKeys(node.items);
@@ -53,11 +53,11 @@ function findProblem(root: unknown): string | undefined {
 }
 
 /**
- * The value of a YAML file of at most 64 KiB, which has to be one that JSON can hold: no tags of other types, no aliases.
- * As in JSON no key may occur twice, and containers are nested at most 64 deep.
+ * Reads a YAML file of at most 64 KiB, which has to be one that JSON can hold: no tags of other types, no aliases. As in
+ * JSON no key may occur twice, and containers are nested at most 64 deep.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read, `ERR_DPM_CONFIG` naming the file when it is too large, no
- * YAML or more than that.
+ * @throws {@link DpmError} `ERR_DPM_FILE` if it cannot be read, `ERR_DPM_CONFIG` naming the file if it is too large, no
+ * YAML or breaks these rules.
  */
 export async function readYaml(path: string): Promise<unknown> {
   const invalid = (problem: string): DpmError => new DpmError('ERR_DPM_CONFIG', `${path} ${problem}`);
@@ -66,7 +66,7 @@ export async function readYaml(path: string): Promise<unknown> {
   const lineCounter = new LineCounter();
   const document = parseDocument(text, {
     lineCounter,
-    // Messages with the lines they are about, and comparing each key with all others, take time without measure.
+    // Messages with their lines, and comparing each key with all others, take unlimited time.
     prettyErrors: false,
     uniqueKeys: false,
     resolveKnownTags: false,

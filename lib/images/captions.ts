@@ -6,18 +6,18 @@ import type { ImageShape } from './layout.js';
 
 const LETTER = { width: 5, height: 7, advance: 6 };
 
-/** Above the text, and below it. */
+/** Margin above the text, and below it. */
 const MARGIN = 1;
 
 const WHITE = 255;
 
-/** Whether the font sets the pixel of a letter; letters that it lacks are blank. */
+/** Tells whether the font sets the pixel of a letter; letters that it lacks are blank. */
 function isSet(letter: string, column: number, row: number): boolean {
   const place = font.lookup.indexOf(letter);
   return place >= 0 && (((font.fontData[place * LETTER.width + column] ?? 0) >> row) & 1) === 1;
 }
 
-/** Sets the pixels of a text, whose left end is at `left`; what goes beyond the width is cut. */
+/** Sets the pixels of a text, whose left end is at `left`; parts beyond the width are cut. */
 function draw(text: string, width: number, set: (x: number, y: number) => void): void {
   const room = Math.floor((width + 1) / LETTER.advance);
   const letters = Array.from(text).slice(0, room);
@@ -31,7 +31,7 @@ function draw(text: string, width: number, set: (x: number, y: number) => void):
   }
 }
 
-/** Levels of images with a text below each, white on black, and their shape. */
+/** Makes levels of images with a text below each, white on black, and their shape. */
 export function captioned(
   source: Uint8Array,
   [count, channels, height, width]: ImageShape,

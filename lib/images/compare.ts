@@ -4,27 +4,27 @@ import { instanceOf, requireKind } from '../base/option-kinds.js';
 import { batchLike, givenImages, type GivenImages } from './given-images.js';
 import { ImageBatch } from './image-batch.js';
 
-/** How far images are from others, a number for each. */
+/** Distances of images from others, a number for each. */
 export interface ImageComparison {
-  /** Euclidean distance of all values, black 0 and white 1. */
+  /** Distance (Euclidean) of all values, black 0 and white 1. */
   l2: Float64Array;
-  /** Peak signal-to-noise ratio in decibels, at most 100: of equal images. */
+  /** Signal-to-noise ratio (peak) in decibels; at most 100, for equal images. */
   psnr: Float64Array;
-  /** Structural similarity (Wang et al. 2004), at most 1: of equal images. */
+  /** Similarity of structure (Wang et al. 2004); at most 1, for equal images. */
   ssim: Float64Array;
 }
 
 const batchKind = instanceOf('an ImageBatch', ImageBatch);
 
-/** Keeps the noise ratio of equal images finite, as in EGSDE's evaluation. */
+/** Minimum error; it keeps the noise ratio of equal images finite, as in EGSDE's evaluation. */
 const LEAST_ERROR = 1e-10;
 
-/** Side of the window of SSIM, which images have to have at least. */
+/** Side of the window of SSIM; images have to be at least as large. */
 export const WINDOW = 11;
 /** Standard deviation of its Gaussian, in pixels. */
 const DEVIATION = 1.5;
 
-/** What keeps the quotients of SSIM away from 0, of values from 0 to 1. */
+/** Constants that keep the quotients of SSIM away from 0, for values from 0 to 1. */
 const STABILISERS = { mean: 0.01 ** 2, variance: 0.03 ** 2 } as const;
 
 function gaussianWindow(): Float64Array {
@@ -37,7 +37,7 @@ function gaussianWindow(): Float64Array {
 
 const weights = gaussianWindow();
 
-/** Weighted means of all windows that lie inside a map [H, W]. */
+/** Computes weighted means of all windows that lie inside a map [H, W]. */
 function windowMeans(values: Float64Array, height: number, width: number): Float64Array {
   const [rows, columns] = [height - WINDOW + 1, width - WINDOW + 1];
   const along = new Float64Array(height * columns);
@@ -70,7 +70,7 @@ function mapSimilarity(a: Float64Array, b: Float64Array, height: number, width: 
   return sum / ofA.length;
 }
 
-/** Values from 0 to 1 of what an image looks like. */
+/** Converts an image as displayed to values from 0 to 1. */
 function shownValues({ data, range: [black, white] }: ImageBatch): Float64Array {
   return Float64Array.from(data, (value) => Math.min(Math.max((value - black) / (white - black), 0), 1));
 }
@@ -85,11 +85,12 @@ function similarityOf(a: Float64Array, b: Float64Array, [, channels, height, wid
 }
 
 /**
- * How far each image is from the one at its place among others, of which at least one is a batch that says the shape of both: what translations are measured by beside the Fréchet distance (EGSDE, Zhao et
- * al. 2022). Structural similarity has a Gaussian window of 11 x 11 with deviation 1.5 that stays inside of the image, and is the mean over
- * channels.
+ * Compares each image with the one at its place among others, as translations are measured beside the Fréchet distance
+ * (EGSDE, Zhao et al. 2022); at least one of both is a batch, which gives the shape. Structural similarity has a Gaussian
+ * window of 11 x 11 with deviation 1.5 that stays inside of the image, and is the mean over channels.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for images of different shapes, `ERR_DPM_UNSUPPORTED` for such of a side below 11 pixels.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for images of different shapes, `ERR_DPM_UNSUPPORTED` for a side below 11
+ * pixels.
  *
  * @example
  * ```ts

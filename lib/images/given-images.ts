@@ -7,14 +7,15 @@ import { ImageBatch } from './image-batch.js';
 /** Images [N, C, H, W]: their values in model space, or a batch of them. */
 export type GivenImages = Float32Array | ImageBatch;
 
-/** What {@link GivenImages} may be. */
+/** Kind of {@link GivenImages}. */
 export const givenImages = either(kinds.floats, instanceOf('an ImageBatch', ImageBatch));
 
 /**
- * Values of images in a model's space; those of a batch whose black and white are others are mapped to it.
+ * Gives values of images in a model's space; maps those of a batch with another black and white.
  *
- * @param name - What the images are called in an error.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no images, `ERR_DPM_TENSOR_SHAPE` for a batch of images of another shape.
+ * @param name - Name of the images in an error.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a value that is no images, `ERR_DPM_TENSOR_SHAPE` for a batch of images of
+ * another shape.
  */
 export function valuesOf(
   name: string,
@@ -35,7 +36,7 @@ export function valuesOf(
   return images.data.map((value) => black + scale * (value - from));
 }
 
-/** A batch of images like another one's. @throws {@link DpmError} as {@link valuesOf} does, and when values are not as many. */
+/** Makes a batch of images like another one's. @throws {@link DpmError} The errors of {@link valuesOf}. */
 export function batchLike(name: string, images: GivenImages, { shape, range }: ImageBatch): ImageBatch {
   requireKind(name, images, givenImages);
   if (images instanceof ImageBatch) return images;

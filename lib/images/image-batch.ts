@@ -32,11 +32,11 @@ import {
 import { type ImagesTaken, readNamedImages } from './load.js';
 import { encodePng, imageFileKind, requirePngChannels, saveFolder } from './save.js';
 
-/** How images become one picture. */
+/** Options of a picture made of images. */
 export interface PictureOptions extends GridOptions {
-  /** Pixels of the picture for one of an image, along each side. Default 1. */
+  /** Number of pixels of the picture for one of an image, along each side. Default 1. */
   scale?: number | undefined;
-  /** A text below each image, of digits, signs and Latin letters; none below those that have none. */
+  /** Texts below the images, of digits, signs and Latin letters; images without a text have none. */
   labels?: readonly (string | number)[] | undefined;
 }
 
@@ -54,7 +54,7 @@ function isImageShape(value: unknown): boolean {
 
 /** A batch of images in model space. */
 export class ImageBatch {
-  /** [N, C, H, W]. */
+  /** Shape [N, C, H, W]. */
   readonly shape: ImageShape;
   /** The values of black and white in {@link ImageBatch.data}. */
   readonly range: PixelRange;
@@ -62,9 +62,9 @@ export class ImageBatch {
   readonly #levels: Uint8Array | undefined;
 
   /**
-   * @param values - In model space, or grey levels 0..255; row-major.
+   * @param values - Values in model space, or grey levels 0..255; row-major.
    * @param range - The values of black and white in model space.
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no shape, `ERR_DPM_TENSOR_SHAPE` when there are not as many values as it says.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a wrong shape, `ERR_DPM_TENSOR_SHAPE` for another number of values.
    */
   constructor(values: Float32Array | Uint8Array, shape: ImageShape, range: PixelRange = centredRange) {
     requireKind('shape', shape, { expected: '[N, C, H, W], four positive integers', holds: isImageShape });
@@ -83,11 +83,12 @@ export class ImageBatch {
   }
 
   /**
-   * Reads images: a `.png`, a folder of such by their names, or the tensor `images` [N, C, H, W] of a `.safetensors` file, float32 in model space
-   * or levels.
+   * Reads images: a `.png`, a folder of PNG files by their names, or the tensor `images` [N, C, H, W] of a `.safetensors`
+   * file, float32 in model space or levels.
    *
-   * @param like - What they are for, such as a model: the shape that they have to have, and the values of black and white.
-   * @throws {@link DpmError} `ERR_DPM_FILE` naming the file that cannot be read, `ERR_DPM_TENSOR_SHAPE` when its shape is another.
+   * @param like - Required shape and the values of black and white, e.g. those of a model.
+   * @throws {@link DpmError} `ERR_DPM_FILE` naming the file that cannot be read, `ERR_DPM_TENSOR_SHAPE` if its shape is
+   * another.
    *
    * @example
    * ```ts
@@ -105,14 +106,14 @@ export class ImageBatch {
     return new ImageBatch(images, shape, own.range);
   }
 
-  /** Values in model space, row-major. Of a batch that came as grey levels there are 256 different ones. */
+  /** Values in model space, row-major. A batch made of grey levels has 256 different ones. */
   get data(): Float32Array {
     this.#requireValues();
     this.#data ??= Float32Array.from(this.#levels ?? [], (level) => valueOfLevel(level, this.range));
     return this.#data;
   }
 
-  /** @throws {@link DpmError} `ERR_DPM_ARGUMENT` where their array was transferred away since. */
+  /** Checks the values. @throws {@link DpmError} `ERR_DPM_ARGUMENT` if their array was transferred away. */
   #requireValues(): void {
     if ((this.#levels ?? this.#data)?.length === elementCount(this.shape)) return;
     throw new DpmError('ERR_DPM_ARGUMENT', 'the values of the images were transferred away');
@@ -136,13 +137,13 @@ export class ImageBatch {
     return levels;
   }
 
-  /** Levels with the channels of a pixel beside each other, [N, H, W, C]: what most image libraries take. */
+  /** Levels with the channels of a pixel beside each other, [N, H, W, C], the order of most image libraries. */
   interleaved(): Uint8Array {
     return interleaved(this.toUint8(), this.shape);
   }
 
   /**
-   * Levels as an `ImageData` of a canvas takes them, [N, H, W, 4] with an opaque fourth channel.
+   * Converts to levels for the `ImageData` of a canvas, [N, H, W, 4] with an opaque fourth channel.
    *
    * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for other images than grey and RGB.
    */
@@ -179,12 +180,12 @@ export class ImageBatch {
     );
   }
 
-  /** One image at a time. */
+  /** Iterates over the images. */
   *[Symbol.iterator](): Generator<ImageBatch> {
     for (let image = 0; image < this.count; ++image) yield this.slice(image);
   }
 
-  /** All images beside each other as one image, in rows from the left, black between them. */
+  /** Arranges all images as one image, in rows from the left, black between them. */
   grid(options: GridOptions = {}): ImageBatch {
     checkOptions('grid', options, gridKinds);
     const { width, height } = this.#requireRoom(options, 1);
@@ -210,7 +211,7 @@ export class ImageBatch {
   }
 
   /**
-   * The image as a PNG, or all images beside each other where there are several.
+   * Encodes the image as a PNG, or several images beside each other.
    *
    * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for other images than grey and RGB.
    */
@@ -230,10 +231,11 @@ export class ImageBatch {
   }
 
   /**
-   * Writes the images: `.png` as {@link ImageBatch.toPng} gives them, `.safetensors` as the tensor `images` in model space, any
-   * other path as a folder with a PNG of each. A failure leaves what was there before.
+   * Writes the images: `.png` from {@link ImageBatch.toPng}, `.safetensors` as the tensor `images` in model space, any other
+   * path as a folder with a PNG of each. A failure leaves an earlier file unchanged.
    *
-   * @throws {@link DpmError} `ERR_DPM_FILE` when writing fails, `ERR_DPM_UNSUPPORTED` for a PNG of other images than grey and RGB.
+   * @throws {@link DpmError} `ERR_DPM_FILE` if writing fails, `ERR_DPM_UNSUPPORTED` for a PNG of other images than grey and
+   * RGB.
    */
   async save(path: string, options: PictureOptions = {}): Promise<void> {
     requireKind('path', path, kinds.string);

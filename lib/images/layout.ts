@@ -1,7 +1,7 @@
-/** [N, C, H, W] of a batch of images. */
+/** Shape [N, C, H, W] of a batch of images. */
 export type ImageShape = readonly [count: number, channels: number, height: number, width: number];
 
-/** Levels [N, C, H, W] with the channels of a pixel beside each other, [N, H, W, C]. */
+/** Reorders levels [N, C, H, W] to channels of a pixel beside each other, [N, H, W, C]. */
 export function interleaved(planes: Uint8Array, [count, channels, height, width]: ImageShape): Uint8Array {
   const pixels = height * width;
   const result = new Uint8Array(planes.length);
@@ -16,11 +16,11 @@ export function interleaved(planes: Uint8Array, [count, channels, height, width]
   return result;
 }
 
-/** Where images stand beside each other. */
+/** Options of images beside each other. */
 export interface GridOptions {
-  /** Images in a row; by default as many as make the grid about square. */
+  /** Number of images in a row. Default: the number for an about square grid. */
   columns?: number | undefined;
-  /** Pixels between two images. Default 2. */
+  /** Number of pixels between two images. Default 2. */
   gap?: number | undefined;
 }
 
@@ -32,10 +32,10 @@ export interface GridSize {
   height: number;
 }
 
-/** Longest side of a picture, in pixels. */
+/** Maximum side of a picture, in pixels. */
 export const MOST_SIDE = 65_535;
 
-/** How large the grid of `count` images becomes. */
+/** Computes the size of the grid of `count` images. */
 export function gridSize([count, , height, width]: ImageShape, { columns, gap = 2 }: GridOptions): GridSize {
   const across = columns ?? Math.ceil(Math.sqrt(count));
   const rows = Math.ceil(count / across);
@@ -70,7 +70,7 @@ export function laidOut<T extends Float32Array | Uint8Array>(
   return canvas;
 }
 
-/** Every pixel of levels [N, C, H, W] as a square of `scale` pixels. */
+/** Enlarges every pixel of levels [N, C, H, W] to a square of `scale` pixels. */
 export function enlarged(levels: Uint8Array, [, , , width]: ImageShape, scale: number): Uint8Array {
   if (scale === 1) return levels;
   const result = new Uint8Array(levels.length * scale * scale);

@@ -11,9 +11,9 @@ import { readFloats } from '../files/tensor-data.js';
 import type { ImageShape } from './layout.js';
 import { readPng, shapeOfPng } from './read-png.js';
 
-/** What images are to be like; a model or a classifier is such. */
+/** Required shape and range of images; a model or a classifier has both. */
 export interface ImagesTaken {
-  /** [C, H, W] of one image. Default: that of the file, of several the first one's. */
+  /** Shape [C, H, W] of one image. Default: that of the file, for several that of the first one. */
   readonly sampleShape?: readonly number[] | undefined;
   /** The values of black and white. Default -1 and 1. */
   readonly range?: PixelRange | undefined;
@@ -21,11 +21,11 @@ export interface ImagesTaken {
 
 /** Images in model space. */
 export interface NamedImages {
-  /** [N, C, H, W]. */
+  /** Shape [N, C, H, W]. */
   shape: ImageShape;
-  /** Row-major. */
+  /** Values, row-major. */
   images: Float32Array;
-  /** Names of their files, of pictures. */
+  /** Names of the files of pictures. */
   names: readonly string[] | null;
 }
 
@@ -66,7 +66,7 @@ async function picturesOf(folder: string): Promise<FilePath[]> {
   return pictures;
 }
 
-/** Where images are, if they are pictures: one, or those of a folder. Null for a data set. */
+/** Finds pictures: one, or those of a folder. Null for a data set. */
 async function picturePaths(path: string): Promise<FilePath[] | null> {
   if (extname(path).toLowerCase() === '.png') return [path];
   const found = await stat(path).catch(() => undefined);
@@ -90,24 +90,25 @@ async function readPictures(paths: readonly FilePath[], taken: ImagesTaken): Pro
 }
 
 /**
- * The images of a data set, a picture or a folder of pictures, in model space; pictures with their names.
+ * Reads the images of a data set, a picture or a folder of pictures, in model space; pictures with their names.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the file when they have another shape, `ERR_DPM_FILE` when it cannot be read.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the file if they have another shape, `ERR_DPM_FILE` if it cannot be
+ * read.
  */
 export async function readNamedImages(path: string, taken: ImagesTaken): Promise<NamedImages> {
   const pictures = await picturePaths(path);
   return pictures === null ? readDataSet(path, taken) : readPictures(pictures, taken);
 }
 
-/** Images as {@link readNamedImages} gives them. */
+/** Reads images as {@link readNamedImages} does, without names. */
 export async function readModelImages(path: string, taken: ImagesTaken): Promise<Float32Array> {
   return (await readNamedImages(path, taken)).images;
 }
 
 /**
- * What of images is kept, [H, W]: of a picture's grey levels white 1 and black 0.
+ * Reads a mask of kept pixels, [H, W]: in a picture's grey levels white is 1 and black 0.
  *
- * @throws {@link DpmError} as {@link readNamedImages} does.
+ * @throws {@link DpmError} The errors of {@link readNamedImages}.
  */
 export async function readMask(path: string, sampleShape: readonly number[]): Promise<Float32Array> {
   if (extname(path).toLowerCase() !== '.png') {

@@ -9,19 +9,19 @@ import { MOST_SIDE } from './layout.js';
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
-/** Bytes of a chunk beside its data: length, name and checksum. */
+/** Number of bytes of a chunk beside its data: length, name and checksum. */
 const CHUNK_BYTES = 12;
 
-/** What says what pixels are. All else, profiles and texts, is left out: it may be larger when it is unpacked than anything. */
+/** Names of the needed chunks. All others, profiles and texts, are ignored, as they may become huge when unpacked. */
 const essential = ['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND'];
 
-/** What a file may hold beside its pixels. */
+/** Maximum number of bytes of a file beside its pixels. */
 const MOST_BESIDE = 1 << 20;
 
-/** Bytes of the first chunk's data. */
+/** Number of bytes of the first chunk's data. */
 const HEADER_BYTES = 13;
 
-/** Channels of a PNG's pixels. */
+/** Number of channels of a PNG's pixels. */
 type Channels = 1 | 2 | 3 | 4;
 
 function wrongFile(path: string, what: string): DpmError {
@@ -34,7 +34,7 @@ interface Pixels {
   levels: Float32Array;
 }
 
-/** Bytes that pixels take at most, unpacked: 16 bits of four channels, and a byte a row of each pass of interlacing. */
+/** Computes the maximum unpacked size: 16 bits of four channels, and a byte per row and pass of interlacing. */
 function mostBytes(height: number, width: number): number {
   return 8 * height * width + 7 * (height + 1);
 }
@@ -42,7 +42,7 @@ function mostBytes(height: number, width: number): number {
 interface Chunk {
   name: string;
   data: Uint8Array;
-  /** With its length, name and checksum. */
+  /** Chunk with its length, name and checksum. */
   whole: Uint8Array;
 }
 
@@ -62,7 +62,7 @@ function* chunksOf(path: string, bytes: Uint8Array): Generator<Chunk> {
   }
 }
 
-/** Channels of each colour type that is taken: grey, RGB, and both with opacity. */
+/** Number of channels of each accepted colour type: grey, RGB, and both with opacity. */
 const channelsOfType = new Map([
   [0, 1],
   [2, 3],
@@ -87,7 +87,7 @@ interface Header {
   interlaced: boolean;
 }
 
-/** What the first chunk says, before anything is made for the pixels; no channels for a palette. */
+/** Reads the fields of the first chunk, before memory for the pixels is allocated; no channels for a palette. */
 function fieldsOf(path: string, first: Chunk | undefined) {
   if (first?.name !== 'IHDR' || first.data.length !== HEADER_BYTES) {
     throw wrongFile(path, 'the PNG does not begin with its sides');
@@ -116,7 +116,7 @@ function headerOf(path: string, first: Chunk, height: number, width: number): He
   return { depth, channels, interlaced };
 }
 
-/** All rows of all passes, each with the byte of its filter. */
+/** Counts the bytes of all rows of all passes, each with the byte of its filter. */
 function bytesOfRows({ depth, channels, interlaced }: Header, height: number, width: number): number {
   const parts = interlaced ? passes : ([[0, 0, 1, 1]] as const);
   return parts.reduce((sum, [x, y, across, down]) => {
@@ -143,7 +143,7 @@ function essentialOf(path: string, bytes: Uint8Array, height: number, width: num
   } catch (error) {
     throw wrongFile(path, `the pixels of the PNG cannot be unpacked: ${messageOf(error)}`);
   }
-  // The decoder takes what is missing for zeros.
+  // The decoder would replace missing bytes by zeros.
   if (unpacked !== expected) throw wrongFile(path, `the PNG has ${unpacked} bytes of pixels of ${expected}`);
   return Buffer.concat([Uint8Array.from(SIGNATURE), ...kept]);
 }
@@ -166,7 +166,7 @@ function decoded(path: string, bytes: Uint8Array, pixels: number): Pixels {
   return { channels: channels as Channels, levels: Float32Array.from(data, (value) => (value / white) * 255) };
 }
 
-/** Levels [C, H, W] of pixels; grey ones serve for RGB, opaque ones need no fourth channel. */
+/** Makes levels [C, H, W] of pixels; grey ones serve for RGB, opaque ones need no fourth channel. */
 function planes(path: string, { channels, levels }: Pixels, wanted: number): Float32Array {
   const pixels = levels.length / channels;
   const colours = channels > 2 ? 3 : 1;
@@ -185,9 +185,10 @@ function planes(path: string, { channels, levels }: Pixels, wanted: number): Flo
 }
 
 /**
- * [C, H, W] of a PNG: 1 channel of grey, 3 of colours, whatever can be seen through.
+ * Reads the shape [C, H, W] of a PNG: 1 channel of grey, 3 of colours; transparency does not count.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` naming the file when it is no PNG that {@link readPng} reads, or has a side of more than 65,535 pixels.
+ * @throws {@link DpmError} `ERR_DPM_FILE` naming the file if it is no PNG that {@link readPng} reads, or has a side of more
+ * than 65,535 pixels.
  */
 export async function shapeOfPng(given: FilePath): Promise<[channels: number, height: number, width: number]> {
   const path = shownPath(given);
@@ -203,10 +204,10 @@ export async function shapeOfPng(given: FilePath): Promise<[channels: number, he
 }
 
 /**
- * Levels 0..255 of a PNG, [C, H, W]; of 16 bits with fractions.
+ * Reads levels 0..255 of a PNG, [C, H, W]; levels of 16 bits are fractions.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` naming the file when it is no PNG, damaged, has a palette or pixels that can be seen through,
- * `ERR_DPM_TENSOR_SHAPE` when it has other sides, or is RGB where the shape is not.
+ * @throws {@link DpmError} `ERR_DPM_FILE` naming the file if it is no PNG, damaged, has a palette or transparent pixels,
+ * `ERR_DPM_TENSOR_SHAPE` if it has other sides, or is RGB and the shape is not.
  */
 export async function readPng(given: FilePath, [channels, height, width]: readonly number[]): Promise<Float32Array> {
   const [c, h, w] = [channels ?? 0, height ?? 0, width ?? 0];

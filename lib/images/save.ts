@@ -7,7 +7,7 @@ import { makeFolder, writeAtomically } from '../files/files.js';
 import { interleaved, type ImageShape } from './layout.js';
 
 /**
- * Refuses what a PNG cannot hold.
+ * Refuses images that a PNG cannot hold.
  *
  * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for other images than grey and RGB.
  */
@@ -19,18 +19,18 @@ export function requirePngChannels([, channels]: ImageShape): void {
   );
 }
 
-/** Levels of one image, [1, C, H, W], as a PNG. */
+/** Encodes the levels of one image, [1, C, H, W], as a PNG. */
 export function encodePng(levels: Uint8Array, shape: ImageShape): Uint8Array {
   requirePngChannels(shape);
   const [, channels, height, width] = shape;
   return encode({ width, height, channels, depth: 8, data: interleaved(levels, shape) });
 }
 
-/** What images are written as. */
+/** Kind of the file of images. */
 export type ImageFileKind = 'png' | 'safetensors' | 'folder';
 
 /**
- * What a path says that images are written as; the case of its ending does not matter.
+ * Finds the kind of image file of a path; the case of its ending does not matter.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for an ending of another kind of file.
  */
@@ -42,7 +42,7 @@ export function imageFileKind(path: string): ImageFileKind {
   throw new DpmError('ERR_DPM_ARGUMENT', `${path} has to be a .png file, a .safetensors file or a folder`);
 }
 
-/** Writes pictures into a folder, which is made where it is not there: `00000.png`, `00001.png`, … */
+/** Writes pictures into a folder, which is made if it does not exist: `00000.png`, `00001.png`, … */
 export async function saveFolder(folder: string, pictures: Iterable<Uint8Array>): Promise<void> {
   await makeFolder(folder);
   let index = 0;

@@ -5,7 +5,7 @@ import { philox4x32, seedWords } from '../../base/random.js';
 const uniformDraw = 2;
 export const signDraw = 3;
 
-/** Which numbers are drawn: those of one image, in one of several repeats. */
+/** Place of drawn numbers: of one image, in one of several repeats. */
 export interface DrawPlace {
   seed: number | bigint;
   /** Number of the repeat, from 0. */
@@ -14,7 +14,7 @@ export interface DrawPlace {
   image: number;
 }
 
-/** Uniform numbers in [0, 1), multiples of 2^-24: what is added to 8-bit levels. */
+/** Draws uniform numbers in [0, 1), multiples of 2^-24, to add to 8-bit levels. */
 export function uniforms({ seed, repeat, image }: DrawPlace, count: number): Float32Array {
   const key = seedWords(seed);
   const result = new Float32Array(count);
@@ -25,7 +25,7 @@ export function uniforms({ seed, repeat, image }: DrawPlace, count: number): Flo
   return result;
 }
 
-/** Signs, 1 and -1 alike: a Rademacher probe. */
+/** Draws signs, 1 and -1 with equal probability: a Rademacher probe. */
 export function signs({ seed, repeat, image }: DrawPlace, count: number): Float32Array {
   const key = seedWords(seed);
   const result = new Float32Array(count);

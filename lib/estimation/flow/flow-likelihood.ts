@@ -19,31 +19,31 @@ import { runDefaults } from '../../run/options.js';
 
 /** Options of {@link flowLikelihood}. */
 export interface FlowLikelihoodOptions {
-  /** Images, drawn from the data without replacement. Default: all. */
+  /** Number of images, drawn from the data without replacement. Default: all. */
   samples?: number | undefined;
   /** Seed of the choice of images, of dequantisation and of the probes. Default 0. */
   seed?: number | bigint | undefined;
-  /** How often every image is dequantised and probed anew. Default 1. */
+  /** Number of times that every image is dequantised and probed anew. Default 1. */
   repeats?: number | undefined;
   /** Distribution of the probes: `rademacher`, the default, or `gaussian`. */
   probe?: 'rademacher' | 'gaussian' | undefined;
-  /** Absolute tolerance of a step. Default 1e-5. */
+  /** Tolerance of a step, absolute. Default 1e-5. */
   atol?: number | undefined;
-  /** Relative tolerance of a step. Default 1e-5. */
+  /** Tolerance of a step, relative. Default 1e-5. */
   rtol?: number | undefined;
-  /** `sample`, the default: every sample has steps of its own. `reference`: all of a batch have the same, as in the authors' code. */
+  /** Steps of samples. `sample`, the default: each has its own; `reference`: all of a batch share them, as in the authors' code. */
   batchNorm?: 'sample' | 'reference' | undefined;
-  /** Time at which the data are taken to be, by default 1e-5 of the noisiest: the density is that of data with as much noise. Times of discrete schedules are n / N. */
+  /** Time of the data. Default: 1e-5 of the noisiest; the density is that of data with as much noise. Times of discrete schedules are n / N. */
   tEnd?: number | undefined;
-  /** Noisiest time, whose states are taken for the prior's. Default: the schedule's. */
+  /** Time of the most noise, whose states are treated as the prior's. Default: the schedule's. */
   tStart?: number | undefined;
-  /** One label per image of the data, for a class-conditional network. */
+  /** Class labels, one per image of the data, for a class-conditional network. */
   classLabels?: ArrayLike<number> | undefined;
-  /** Most images at once. Default 16. */
+  /** Maximum number of images at once. Default 16. */
   batch?: number | undefined;
-  /** Aborts between two evaluations. */
+  /** Signal that aborts between two evaluations. */
   signal?: AbortSignal | undefined;
-  /** Hundredths of the way done and in all, over all batches. */
+  /** Function that receives finished and all hundredths of the way, over all batches. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -63,19 +63,19 @@ const optionKinds: OptionKinds<FlowLikelihoodOptions> = {
   onProgress: kinds.function,
 };
 
-/** What the probability flow says of images, in bits per dimension. */
+/** Likelihood of images by the probability flow, in bits per dimension. */
 export interface FlowLikelihood {
   /** The mean over images, each the mean of its repeats, with its standard error. */
   total: BitsEstimate;
-  /** Standard error of the mean that probes and dequantisation alone account for; NaN for one repeat. */
+  /** Standard error of the mean from probes and dequantisation alone; NaN for one repeat. */
   probeError: number;
-  /** Images it is a mean over. */
+  /** Number of images in the mean. */
   images: number;
-  /** d, the dimensions of an image. */
+  /** Number d of dimensions of an image. */
   dimensions: number;
-  /** Evaluations of the network and its derivative, on average over the batches. */
+  /** Number of evaluations of the network and its derivative, on average over the batches. */
   evaluations: number;
-  /** Bits of every image, in the order of the data they were drawn in. */
+  /** Bits of every image, in the order in which they were drawn from the data. */
   bits: Float64Array;
 }
 
@@ -99,14 +99,14 @@ function checkValues({ atol = 1e-5, rtol = 1e-5, probe = 'rademacher', batchNorm
 function pathOf(model: DiffusionModel, options: FlowLikelihoodOptions): FlowPath {
   const schedule = model.schedule.sde();
   const nearest = DATA_SHARE * schedule.noisiest;
-  // Some schedules have no noise there.
+  // Schedules may have no noise at this time.
   const { tEnd = schedule.betaBar(nearest) > 0 ? nearest : schedule.cleanest } = options;
   const { tStart = schedule.greatestTime } = options;
   const { start, end } = continuousInterval(schedule, { tEnd, tStart });
   return { schedule, from: end, to: start, control: checkValues(options) };
 }
 
-/** Some images in one repeat. */
+/** Part of the images in one repeat. */
 interface Part extends ChosenImages {
   repeat: number;
 }
@@ -122,7 +122,7 @@ class Flow {
     this.#elements = elementCount(model.sampleShape);
   }
 
-  /** Bits per dimension of some images, and the evaluations that these took. */
+  /** Computes the bits per dimension of some images, and counts the evaluations. */
   async run(part: Part, onProgress: (done: number) => void): Promise<{ bits: Float64Array; evaluations: number }> {
     const { model, path, options } = this;
     const { seed = runDefaults.seed, signal } = options;
@@ -152,12 +152,12 @@ class Flow {
     }
   }
 
-  /** 256 levels fill the range. */
+  /** Converts: 256 levels fill the range. */
   #levels(): number {
     return (levelsPerUnit(this.model.range) * 256) / 255;
   }
 
-  /** Levels u as (u + U) / 256 of the range, U uniform. */
+  /** Converts levels u to (u + U) / 256 of the range, U uniform. */
   #dequantised({ data, indices, repeat }: Part): Float32Array {
     const { seed = runDefaults.seed } = this.options;
     const [black] = this.model.range;
@@ -169,7 +169,7 @@ class Flow {
     });
   }
 
-  /** Probes of the images, which depend neither on the batch nor on its order. */
+  /** Draws probes of the images, which depend neither on the batch nor on its order. */
   async #probes({ indices, repeat }: Part): Promise<Float32Array> {
     const { seed = runDefaults.seed, probe = 'rademacher' } = this.options;
     if (probe === 'gaussian') {
@@ -184,7 +184,7 @@ class Flow {
   }
 }
 
-/** Standard error of a mean over images of means over repeats, from the spread of the repeats. */
+/** Computes the standard error of a mean over images of means over repeats, from the spread of the repeats. */
 function probeErrorOf(bits: readonly Float64Array[]): number {
   const repeats = bits.length;
   const images = at(bits, 0).length;
@@ -197,13 +197,14 @@ function probeErrorOf(bits: readonly Float64Array[]): number {
 }
 
 /**
- * The negative log-likelihood of 8-bit images by the probability flow (Song et al. 2021, section 4.3), in bits per dimension: exact but for the
- * probes that stand for the divergence's trace, for the tolerances, and for the prior in place of the noisiest states. Images are dequantised
- * by uniform noise.
+ * Computes the negative log-likelihood of 8-bit images by the probability flow (Song et al. 2021, section 4.3), in bits per
+ * dimension: exact except for the probes that replace the divergence's trace, for the tolerances, and for the prior in place
+ * of the noisiest states. Images are dequantised by uniform noise.
  *
- * @param given - A batch of images, or images in model space, [count, C, H, W], on the grid of 8 bits: 2 u / 255 - 1 in [-1, 1], u = 0..255.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option or image that is wrong, `ERR_DPM_TENSOR_SHAPE` when the images do not fit the
- * model, `ERR_DPM_UNSUPPORTED` on a device without derivatives, `ERR_DPM_ABORTED` when aborted.
+ * @param given - A batch of images, or images in model space, [count, C, H, W], on the grid of 8 bits: 2 u / 255 - 1 in [-1,
+ * 1], u = 0..255.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option or image, `ERR_DPM_TENSOR_SHAPE` if the images do not
+ * fit the model, `ERR_DPM_UNSUPPORTED` on a device without derivatives, `ERR_DPM_ABORTED` if aborted.
  *
  * @example
  * ```ts

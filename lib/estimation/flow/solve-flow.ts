@@ -7,10 +7,10 @@ import type { Prediction } from '../../schedule/defaults.js';
 import { noiseLevel, type NoiseLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 
-/** Where the flow goes, and how exactly. */
+/** Path of the flow, and its tolerances. */
 export interface FlowPath {
   schedule: NoiseSchedule;
-  /** What the network predicts; default: what the schedule says. */
+  /** Meaning of the network's output. Default: the schedule's. */
   prediction?: Prediction | undefined;
   /** Times of the data and of the prior. */
   from: number;
@@ -20,9 +20,9 @@ export interface FlowPath {
 
 /** The density of each state of a batch. */
 export interface FlowDensities {
-  /** ln p of each state, in nats. */
+  /** Logarithm ln p of each state, in nats. */
   logDensity: Float64Array;
-  /** Evaluations of the network and its derivative, of the batch. */
+  /** Number of evaluations of the network and its derivative for the batch. */
   evaluations: number;
 }
 
@@ -53,8 +53,8 @@ function slopeOf(context: HostContext, { schedule, prediction }: FlowPath, probe
 }
 
 /**
- * Densities of the states in the tensor `x`, which ends as the prior's. `probe` names the tensor of probes, one a sample, the same for the
- * whole way.
+ * Computes densities of the states in the tensor `x`, which ends as the prior's. `probe` names the tensor of probes, one per
+ * sample, the same for the whole path.
  */
 export async function solveFlow(context: HostContext, path: FlowPath, probe: string): Promise<FlowDensities> {
   let evaluations = 0;

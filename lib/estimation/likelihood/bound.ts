@@ -11,7 +11,7 @@ import { transitions } from '../../schedule/trajectory.js';
 import type { NoisyPredictions } from '../noisy-batch.js';
 import { dataPrediction, elementVariances, klTerm, priorTerm, sumOver, type ElementTerm } from './terms.js';
 
-/** One sample's parts of {@link NoisyPredictions}, and its data. */
+/** Part of {@link NoisyPredictions} for one sample, and its data. */
 export interface SamplePredictions extends NoisyPredictions {
   x0: ArrayLike<number>;
 }
@@ -23,13 +23,13 @@ export interface BoundTerm {
   s: number;
   /** The time of the state the network sees; of the prior, the noisiest. */
   t: number;
-  /** What the state is multiplied by before the network sees it; null: the network is not needed. */
+  /** Factor of the state before the network sees it; null: the network is not needed. */
   inputScale: number | null;
   /** The term of one sample, in nats. */
   nats(sample: SamplePredictions): number;
 }
 
-/** What the terms take beside a sampler's family. */
+/** Options of the terms beside a sampler's family. */
 export type BoundOptions = Pick<
   SamplerOptions,
   'steps' | 'trajectory' | 'timesteps' | 'costs' | 'tStart' | 'tEnd' | 'clip' | 'prediction' | 'avgCov'
@@ -89,12 +89,12 @@ function decoderOf({ schedule, options, clip }: TermSetting, step: Jump, decoder
 }
 
 /**
- * The terms of the variational bound of a reverse Markov chain, from the prior to the decoder (Ho et al. 2020, equation 5):
- * the data prediction is clipped as in sampling, the noise of the last jump is not limited.
+ * Lists the terms of the variational bound of a reverse Markov chain, from the prior to the decoder (Ho et al. 2020,
+ * equation 5): the data prediction is clipped as in sampling, the noise of the last jump is not limited.
  *
- * @param family - Its variances; the forward process is the Markov one.
- * @param decoderAt - -ln p(x_0 | data prediction) of an element in nats, by the cleanest time.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ * @param family - Variances of the chain; the forward process is the Markov one.
+ * @param decoderAt - Function for -ln p(x_0 | data prediction) of an element in nats, by the cleanest time.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
 export function boundTerms(
   schedule: NoiseSchedule,
@@ -116,7 +116,7 @@ export function boundTerms(
 /** The network's view of a batch at time t, one fresh draw of noise per image and time. */
 export type Predictor = (t: number, inputScale: number) => Promise<NoisyPredictions>;
 
-/** One sample's part of a batch; of typed arrays a view. */
+/** Takes one sample's part of a batch; of typed arrays a view. */
 function part(values: ArrayLike<number>, sample: number, elements: number): ArrayLike<number> {
   const [start, end] = [sample * elements, (sample + 1) * elements];
   if (values instanceof Float32Array || values instanceof Float64Array) return values.subarray(start, end);
@@ -127,9 +127,9 @@ function part(values: ArrayLike<number>, sample: number, elements: number): Arra
  * Evaluates all terms on a batch.
  *
  * @param x0 - Images of `elements` elements each, back to back.
- * @param done - Called after every term.
+ * @param done - Function called after every term.
  * @returns Nats, one array per term with one number per image.
- * @throws {@link DpmError} `ERR_DPM_ABORTED` when aborted.
+ * @throws {@link DpmError} `ERR_DPM_ABORTED` if aborted.
  */
 export async function evaluateTerms(
   terms: readonly BoundTerm[],

@@ -4,7 +4,7 @@ import { centredRange, levelsPerUnit, valueOfLevel, type PixelRange } from '../.
 
 const rootPi = Math.sqrt(Math.PI);
 
-/** erf(x) for |x| < 2.5: the series with positive terms (Abramowitz & Stegun 7.1.6). */
+/** Computes erf(x) for |x| < 2.5: the series with positive terms (Abramowitz & Stegun 7.1.6). */
 function erfSeries(x: number): number {
   let term = x;
   let sum = x;
@@ -15,7 +15,7 @@ function erfSeries(x: number): number {
   return (2 / rootPi) * Math.exp(-x * x) * sum;
 }
 
-/** erfc(x) for x >= 2.5: the continued fraction (Abramowitz & Stegun 7.1.14). */
+/** Computes erfc(x) for x >= 2.5: the continued fraction (Abramowitz & Stegun 7.1.14). */
 function erfcFraction(x: number): number {
   let tail = x;
   for (let k = 40; k >= 1; --k) tail = x + k / 2 / tail;
@@ -28,7 +28,7 @@ export function erfc(x: number): number {
   return x <= -2.5 ? 2 - erfcFraction(-x) : 1 - erfSeries(x);
 }
 
-/** Phi, the distribution function of the standard normal distribution. */
+/** Computes Phi, the distribution function of the standard normal distribution. */
 export function normalCdf(z: number): number {
   return 0.5 * erfc(-z * Math.SQRT1_2);
 }
@@ -38,7 +38,7 @@ function tanhCdf(z: number): number {
   return 0.5 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (z + 0.044715 * z ** 3)));
 }
 
-/** Farthest a value may lie from the grid of 8 bits, in model space: what float32 rounds. */
+/** Maximum distance of a value from the grid of 8 bits, in model space: the rounding of float32. */
 const tolerance = 1e-4;
 
 /**
@@ -64,21 +64,22 @@ export function checkGrid(images: Float32Array, elements: number, range: PixelRa
   });
 }
 
-/** How the decoder's bins are computed: with the normal distribution, or with the approximation of published code. */
+/** Method of the decoder's bins: the normal distribution, or the approximation of published code. */
 export type DecoderName = 'exact' | 'tanh';
 
 export const decoderNames: readonly DecoderName[] = ['exact', 'tanh'];
 
-/** Least probability of a bin, as in the code of Ho et al. 2020. */
+/** Minimum probability of a bin, as in the code of Ho et al. 2020. */
 const leastProbability = 1e-12;
 
 const distributions: Readonly<Record<DecoderName, (z: number) => number>> = { exact: normalCdf, tanh: tanhCdf };
 
 /**
- * Probability of the grey level at `x0` under N(mean, deviation^2) on bins that cover the line (Ho et al. 2020, equation 13).
+ * Computes the probability of the grey level at `x0` under N(mean, deviation^2) on bins that cover the line (Ho et al. 2020,
+ * equation 13).
  *
- * @param x0 - On the grid of 8 bits, 2 u / 255 - 1 in [-1, 1], for u = 0..255.
- * @param mean - In model space.
+ * @param x0 - Value on the grid of 8 bits, 2 u / 255 - 1 in [-1, 1], for u = 0..255.
+ * @param mean - Mean in model space.
  * @param range - The interval of the data.
  */
 export function binProbability(

@@ -24,7 +24,7 @@ const estimateErrorsKinds: OptionKinds<EstimateErrorsOptions> = {
   clip: kinds.any,
 };
 
-/** Sums over a batch at a time of the squared error and of the decoder's nats. */
+/** Sums the squared error and the decoder's nats over a batch at a time. */
 async function errorsOf(
   model: EstimatedModel,
   batch: NoisyBatch,
@@ -51,11 +51,11 @@ async function errorsOf(
 }
 
 /**
- * Estimates how well a network predicts the data at every time: the table that the costs of {@link fixedVarianceCosts} are made
- * of (Watson et al. 2021). The same `samples` images and one draw of noise per image for each n.
+ * Estimates the errors of a network's data prediction at every time: the table for the costs of {@link fixedVarianceCosts}
+ * (Watson et al. 2021). The same `samples` images and one draw of noise per image for each n.
  *
- * @param given - A batch of 8-bit images, or such in model space, [count, C, H, W]; the training set or a part of it.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
+ * @param given - A batch of 8-bit images, or 8-bit images in model space, [count, C, H, W]; the training set or a part of it.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_ABORTED` if aborted.
  */
 export async function estimateErrors(
   model: EstimatedModel,

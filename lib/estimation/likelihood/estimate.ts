@@ -23,41 +23,41 @@ export type LikelihoodSampler = {
   [N in SamplerName]: (typeof samplers)[N]['facts']['bound'] extends true ? N : never;
 }[SamplerName];
 
-/** Every {@link LikelihoodSampler}. */
+/** Names of all samplers of {@link LikelihoodSampler}. */
 export const likelihoodSamplerNames = samplerNames.filter(
   (name): name is LikelihoodSampler => samplers[name].facts.bound === true,
 );
 
-/** A sampler's options but those that no term of the bound depends on. */
+/** Lists a sampler's options except those that have no effect on the bound. */
 export function boundOptions(sampler: LikelihoodSampler): OptionTable {
   const { end: _, lastNoiseClip: __, ...table }: OptionTable = samplers[sampler].facts.options;
   return table;
 }
 
-/** Options of {@link estimateLikelihood}; those of the sampler mean what they mean when sampling. */
+/** Options of {@link estimateLikelihood}; those of the sampler are as in sampling. */
 export interface LikelihoodOptions extends BoundOptions, Pick<SamplerOptions, 'variance' | 'gamma'> {
   /** A sampler that has a bound. */
   sampler: LikelihoodSampler;
-  /** Images, drawn from the data without replacement. Default: all. */
+  /** Number of images, drawn from the data without replacement. Default: all. */
   samples?: number | undefined;
   /** Seed of the choice of images and of the noise. Default 0. */
   seed?: number | bigint | undefined;
-  /** One label per image of the data, for a class-conditional network. */
+  /** Class labels, one per image of the data, for a class-conditional network. */
   classLabels?: ArrayLike<number> | undefined;
-  /** Most images evaluated at once. Default 16. */
+  /** Maximum number of images evaluated at once. Default 16. */
   batch?: number | undefined;
-  /** `exact`, the default, or `tanh`: the bins of the decoder as the code of Ho et al. 2020 approximates them. */
+  /** Method of the decoder's bins: `exact`, the default, or `tanh`, the approximation in the code of Ho et al. 2020. */
   decoder?: DecoderName | undefined;
-  /** Aborts between two evaluations. */
+  /** Signal that aborts between two evaluations. */
   signal?: AbortSignal | undefined;
-  /** Terms done and terms in all, over all batches. */
+  /** Function that receives finished and all terms, over all batches. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /**
- * A sampler that has a bound.
+ * Finds a sampler that has a bound.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` that says why another has none.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` with the reason why another one has none.
  */
 export function likelihoodSampler(name: string): LikelihoodSampler {
   const found = likelihoodSamplerNames.find((each) => each === name);
@@ -80,7 +80,7 @@ interface Work {
   options: Required<Pick<LikelihoodOptions, 'batch' | 'seed' | 'signal' | 'onProgress'>>;
 }
 
-/** Nats of every term, one number per image. */
+/** Computes the nats of every term, one number per image. */
 async function termsOfImages(work: Work): Promise<Float64Array[]> {
   const { model, terms, network, head, chosen } = work;
   const { batch: size = runDefaults.batch, seed = runDefaults.seed, signal, onProgress } = work.options;
@@ -110,15 +110,17 @@ async function termsOfImages(work: Work): Promise<Float64Array[]> {
 }
 
 /**
- * The variational bound on the negative log-likelihood of 8-bit images, in bits per dimension: the KL of the noisiest state
- * and the prior, one KL per jump between noisy states, and the discretised Gaussian decoder of Ho et al. 2020, its variance for
- * every sampler V_{1|2} of the full chain (B_t where the trajectory ends at t > 1). One fresh draw of noise per image and term;
- * the data prediction is clipped as in sampling, the noise of the last jump is not limited (Bao et al. 2022, Analytic-DPM).
+ * Estimates the variational bound on the negative log-likelihood of 8-bit images, in bits per dimension: the KL of the
+ * noisiest state and the prior, one KL per jump between noisy states, and the discretised Gaussian decoder of Ho et al. 2020,
+ * its variance for every sampler V_{1|2} of the full chain (B_t if the trajectory ends at t > 1). One fresh draw of noise per
+ * image and term; the data prediction is clipped as in sampling, the noise of the last jump is not limited (Bao et al. 2022,
+ * Analytic-DPM).
  *
- * @param given - A batch of images, or images in model space, [count, C, H, W], on the grid of 8 bits: 2 u / 255 - 1 in [-1, 1], u = 0..255.
- * @returns Means over the images with their standard errors. A term is infinite where a reverse variance is 0.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option or image that is wrong and for samplers without a finite bound
- * (DDIM), `ERR_DPM_TENSOR_SHAPE` when the images do not fit the model, `ERR_DPM_ABORTED` when aborted.
+ * @param given - A batch of images, or images in model space, [count, C, H, W], on the grid of 8 bits: 2 u / 255 - 1 in [-1,
+ * 1], u = 0..255.
+ * @returns Means over the images with their standard errors. A term is infinite if a reverse variance is 0.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option or image and for samplers without a finite bound
+ * (DDIM), `ERR_DPM_TENSOR_SHAPE` if the images do not fit the model, `ERR_DPM_ABORTED` if aborted.
  *
  * @example
  * ```ts

@@ -11,23 +11,23 @@ export interface BitsEstimate {
 
 /** A variational bound on the negative log-likelihood, term by term. */
 export interface Likelihood {
-  /** Whose bound it is. */
+  /** Name of the bound's sampler. */
   sampler: string;
-  /** Images it is a mean over. */
+  /** Number of images in the mean. */
   images: number;
-  /** d, the dimensions of an image. */
+  /** Number d of dimensions of an image. */
   dimensions: number;
   /** KL of q(x_t | x_0) and the standard normal prior, t the noisiest time. */
   prior: BitsEstimate & { t: number };
   /** KL of q(x_s | x_t, x_0) and p(x_s | x_t), in the order of sampling. */
   kl: (BitsEstimate & { s: number; t: number })[];
-  /** -log p(x_0 | x_t), t the cleanest time. */
+  /** Decoder term -log p(x_0 | x_t), t the cleanest time. */
   decoder: BitsEstimate & { t: number };
   /** The sum of all; the standard error counts that the terms of one image belong together. */
   total: BitsEstimate;
 }
 
-/** Mean and standard error in bits per dimension of nats per image. */
+/** Computes mean and standard error in bits per dimension from nats per image. */
 export function estimate(nats: Float64Array, dimensions: number): BitsEstimate {
   const unit = dimensions * Math.LN2;
   const mean = nats.reduce((sum, value) => sum + value, 0) / nats.length;

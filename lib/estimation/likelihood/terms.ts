@@ -3,10 +3,10 @@ import type { Clip, RecordVariance } from '../../program/record.js';
 import type { Jump } from '../../schedule/jump.js';
 import type { Combination } from '../../schedule/prediction.js';
 
-/** One element's part of a term, in nats. */
+/** Part of a term for one element, in nats. */
 export type ElementTerm = (x0: number, prediction: number, element: number) => number;
 
-/** Quantile of |values|, linear between order statistics. */
+/** Computes a quantile of |values|, linear between order statistics. */
 function absoluteQuantile(values: Float64Array, quantile: number): number {
   const sorted = values.map(Math.abs).sort();
   const position = quantile * (sorted.length - 1);
@@ -43,9 +43,9 @@ function clamp(value: number, low: number, high: number): number {
 }
 
 /**
- * The variance a record gives every element of one sample.
+ * Computes the variance that a record gives every element of one sample.
  *
- * @param averaged - The linear form takes the mean over the sample of what it is linear in, then the limits.
+ * @param averaged - True: the linear form takes means of its arguments over the sample, then the limits.
  */
 export function elementVariances(
   variance: RecordVariance,
@@ -77,7 +77,7 @@ export function elementVariances(
 }
 
 /**
- * KL(q(x_t | x_0) || N(0, I)) of one element, (B + A x_0^2 - 1 - ln B) / 2 (Ho et al. 2020, equation 5).
+ * Computes KL(q(x_t | x_0) || N(0, I)) of one element, (B + A x_0^2 - 1 - ln B) / 2 (Ho et al. 2020, equation 5).
  *
  * @param alphaBar - A at the noisiest time, where B = 1 - A.
  */
@@ -86,8 +86,9 @@ export function priorTerm(alphaBar: number, x0: number): number {
 }
 
 /**
- * KL of one element of the Gaussians q(x_s | x_t, x_0) and p(x_s | x_t) of variances V_{s|t} and `variance`, whose means differ by
- * gamma (x_0 - prediction) (Ho et al. 2020, equation 5; Bao et al. 2022, appendix). Infinite where `variance` is 0.
+ * Computes the KL of one element of the Gaussians q(x_s | x_t, x_0) and p(x_s | x_t) of variances V_{s|t} and `variance`,
+ * whose means differ by gamma (x_0 - prediction) (Ho et al. 2020, equation 5; Bao et al. 2022, appendix). Infinite if
+ * `variance` is 0.
  */
 export function klTerm(step: Jump, variance: number, x0: number, prediction: number): number {
   if (!(variance > 0)) return Infinity;
@@ -95,7 +96,7 @@ export function klTerm(step: Jump, variance: number, x0: number, prediction: num
   return 0.5 * (ratio - 1 - Math.log(ratio) + (step.sensitivity * (x0 - prediction)) ** 2 / variance);
 }
 
-/** Sum of an element's part over one sample, in nats. */
+/** Sums an element's part over one sample, in nats. */
 export function sumOver(term: ElementTerm, x0: ArrayLike<number>, prediction: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < x0.length; ++i) sum += term(at(x0, i), at(prediction, i), i);
