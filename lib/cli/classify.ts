@@ -12,7 +12,7 @@ import { configOption, deviceOptions, deviceSettings } from './model-options.js'
 import { printJson, printLine, printTable, progressBar } from './output.js';
 import { runOptionFacts } from '../run/options.js';
 
-/** How many classes are shown of an image. */
+/** Number of classes that are shown of an image. */
 const shown = 5;
 
 /** A class and its probability. */
@@ -21,7 +21,7 @@ interface Guess {
   probability: number;
 }
 
-/** Logarithms of the classes' probabilities, for each image. */
+/** Computes logarithms of the classes' probabilities, for each image. */
 async function classify(
   classifier: Classifier,
   images: Float32Array,
@@ -50,7 +50,7 @@ function guesses(logarithms: Float64Array): Guess[] {
     .slice(0, shown);
 }
 
-/** Labels of the images, where their file has some. */
+/** Reads the labels of the images, if their file has some. */
 async function labelsOf(path: string, count: number, classes: number): Promise<Int32Array | null> {
   const header = await readSafetensorsHeader(path);
   if (!header.tensors.has('labels')) return null;
@@ -59,13 +59,13 @@ async function labelsOf(path: string, count: number, classes: number): Promise<I
   throw new DpmError('ERR_DPM_TENSOR_SHAPE', `${path}: there are ${labels.length} labels for ${count} images`);
 }
 
-/** How well labels are told. */
+/** Scores of predicted labels. */
 interface Scores {
   accuracy: number;
   crossEntropy: number;
 }
 
-/** Share of images whose label is the most probable class, and the mean of -ln p(label). */
+/** Computes the share of images whose label is the most probable class, and the mean of -ln p(label). */
 function scores(labels: Int32Array, found: readonly Float64Array[]): Scores {
   const mean = (of: (label: number, n: number) => number): number =>
     [...labels].reduce((sum, label, n) => sum + of(label, n), 0) / labels.length;
@@ -75,7 +75,7 @@ function scores(labels: Int32Array, found: readonly Float64Array[]): Scores {
   };
 }
 
-/** Times n from the schedule's first to its last, as many as `levels`, evenly. */
+/** Lists times n from the schedule's first to its last, as many as `levels`, evenly. */
 function noisyTimes({ schedule }: Classifier, levels: number): number[] {
   const last = schedule.discrete ? schedule.steps : schedule.greatestTime;
   const times = Array.from({ length: levels }, (_, i) => (last * (i + 1)) / levels);
@@ -95,7 +95,7 @@ async function withNoise(
   return noised(images, noise, noiseLevel(schedule, time));
 }
 
-/** What is classified, and how. */
+/** Images to classify, and the classifier. */
 interface Work {
   classifier: Classifier;
   images: Float32Array;
@@ -103,7 +103,7 @@ interface Work {
   call: Call;
 }
 
-/** Scores of the labels by noise level. */
+/** Computes scores of the labels by noise level. */
 async function scoreLevels(
   { classifier, images, batch, call }: Work,
   labels: Int32Array,

@@ -5,11 +5,11 @@ import { DpmError } from '../base/errors.js';
 import { helpOf, type OptionFact } from '../base/option-facts.js';
 import { byteUnits, printJson, printLine, printTable } from './output.js';
 
-/** One option of a command; without `value` it is a switch. */
+/** Option of a command; without `value` it is a switch. */
 export interface OptionSpec {
   /** Placeholder in the help text, e.g. `N`. */
   value?: string;
-  /** It may be given several times. */
+  /** True if it may be given several times. */
   isRepeated?: boolean;
   help: string;
 }
@@ -30,20 +30,20 @@ export interface Output {
 
 const output: Output = { line: printLine, json: printJson, table: printTable };
 
-/** What a command is called with. */
+/** Arguments and surroundings of a command's call. */
 export interface Call {
   positionals: readonly string[];
   options: OptionValues;
-  /** Machine-readable output was asked for. */
+  /** True if machine-readable output was requested. */
   json: boolean;
   output: Output;
-  /** Aborts when the user interrupts. */
+  /** Signal that aborts when the user interrupts. */
   signal: AbortSignal;
 }
 
 export interface Command {
   name: string;
-  /** One line for the list of commands. */
+  /** Summary, one line for the list of commands. */
   summary: string;
   /** Names of the positional arguments, e.g. `MODEL`; the last ones can be optional, `[MODEL]`, and the last several, `[MODEL…]`. */
   arguments: readonly string[];
@@ -55,7 +55,7 @@ export interface Command {
 export interface CommandGroup {
   name: string;
   summary: string;
-  /** By their second word. */
+  /** Commands by their second word. */
   commands: Readonly<Record<string, Command>>;
 }
 
@@ -68,7 +68,7 @@ export function usageError(message: string): DpmError {
   return new DpmError('ERR_DPM_USAGE', message);
 }
 
-/** As they were given; those that may be given several times as arrays. */
+/** Values as given; those of options that may be given several times as arrays. */
 type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
 
 /** The values of a command's options, converted as they are asked for. */
@@ -88,7 +88,7 @@ export class OptionValues {
     return typeof value === 'string' ? value : undefined;
   }
 
-  /** Values of an option that may be given several times. */
+  /** Gives the values of an option that may be given several times. */
   strings(name: string): string[] | undefined {
     const value = this.values[name];
     return Array.isArray(value) ? value.map(String) : undefined;
@@ -117,7 +117,7 @@ export class OptionValues {
     return value;
   }
 
-  /** Bytes, as `8GiB` or a number. */
+  /** Reads bytes, as `8GiB` or a number. */
   bytes(name: string): number | undefined {
     const text = this.string(name);
     if (text === undefined) return undefined;
@@ -127,7 +127,7 @@ export class OptionValues {
     throw usageError(`--${name} is '${text}', it has to be a number of bytes, as 8GiB or 512MiB`);
   }
 
-  /** One of `valid`. */
+  /** Gives one of `valid`. */
   choice<T extends string>(name: string, valid: readonly T[]): T | undefined {
     const text = this.string(name);
     if (text === undefined) return undefined;
@@ -136,7 +136,7 @@ export class OptionValues {
     return found;
   }
 
-  /** Numbers separated by commas. */
+  /** Reads numbers separated by commas. */
   numbers(name: string): number[] | undefined {
     return this.string(name)
       ?.split(',')
@@ -193,7 +193,7 @@ export function groupHelp({ name, summary, commands }: CommandGroup): string {
   ].join('\n');
 }
 
-/** The command of a group that arguments begin with; null when help was asked for. */
+/** Finds the command of a group that arguments begin with; null for a request for help. */
 export function groupCommand(group: CommandGroup, [kind, ...args]: readonly string[]): [Command, string[]] | null {
   if (kind === '--help' || kind === '-h') return null;
   const kinds = Object.keys(group.commands).join(', ');
@@ -206,7 +206,7 @@ export function groupCommand(group: CommandGroup, [kind, ...args]: readonly stri
   return [command, args];
 }
 
-/** Parses a command's arguments; null when help was asked for. */
+/** Parses a command's arguments; null for a request for help. */
 export function parseCall(command: Command, args: readonly string[], signal: AbortSignal): Call | null {
   const specs = { ...command.options, ...commonOptions };
   const options = Object.fromEntries(

@@ -10,13 +10,13 @@ import { printJson, printLine, progressBar } from './output.js';
 import { checkTarget } from './target.js';
 import { runOptionFacts } from '../run/options.js';
 
-/** What distinguishes the commands that estimate a table from images. */
+/** Properties of a command that estimates a table from images. */
 export interface EstimateCommand<Table> {
   name: string;
   summary: string;
-  /** What the images have to be. */
+  /** Description of the images. */
   images: string;
-  /** How many images are enough. */
+  /** Description of a sufficient number of images. */
   enough: string;
   /** The table's columns, e.g. `m_n`. */
   columns: string;

@@ -5,7 +5,7 @@ import { readModelImages } from '../images/load.js';
 import { withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
 
-/** What of the command line is for the flow alone. */
+/** Options of the command line for the flow alone. */
 export const flowOptionSpecs: OptionSpecs = {
   flow: { help: 'the likelihood by the probability flow, exact but for its probes, instead of a bound' },
   repeats: { value: 'R', help: 'with --flow: how often every image is dequantised and probed anew; default 1' },
@@ -15,10 +15,10 @@ export const flowOptionSpecs: OptionSpecs = {
   'batch-norm': { value: 'NAME', help: 'with --flow: steps of each sample (default) or of all, reference' },
 };
 
-/** What the flow takes of the others. */
+/** Names of other options that the flow takes. */
 const shared = ['data', 'samples', 'seed', 'class', 'batch'];
 
-/** Refuses options of the bound with --flow, and those of the flow without it. */
+/** Refuses options of the bound with --flow, and options of the flow without it. */
 export function requireFlowOptions(options: OptionValues, bound: OptionSpecs): void {
   const isFlow = options.flag('flow');
   const others = isFlow ? [...Object.keys(bound), 'sampler'].filter((name) => !shared.includes(name)) : [];
@@ -53,7 +53,7 @@ function printFlow({ total, probeError, images, evaluations }: FlowLikelihood, s
   printLine(`${images} images, ${Math.round(evaluations)} evaluations each, in ${seconds.toFixed(1)} s on ${device}`);
 }
 
-/** `dpm nll --flow`. */
+/** Runs `dpm nll --flow`. */
 export async function runFlow(call: Call): Promise<void> {
   const path = call.options.required('data');
   const progress = progressBar('flow', call.json);

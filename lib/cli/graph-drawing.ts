@@ -1,6 +1,6 @@
 import type { NativeMap, NativeNode } from '../engine/native-node.js';
 
-/** Text in quotes as Graphviz reads them: names may hold anything. */
+/** Quotes a text for Graphviz, as names may hold any characters. */
 function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&').replace(/[\0-\x1f]/g, ' ')}"`;
 }
@@ -14,7 +14,7 @@ function valueLines({ value, storage, role, channels, height, width }: NativeMap
   ];
 }
 
-/** A drawing for Graphviz: an edge from whatever writes a value to each of its readers, a dotted one to what a value lies in. */
+/** Draws a graph for Graphviz: an edge from the writer of a value to each of its readers, a dotted one to its storage. */
 export function graphDrawing(nodes: readonly NativeNode[]): string {
   const values = new Map<number, NativeMap>();
   const edges = nodes.flatMap(({ name, op, inputs, output }, index) => {

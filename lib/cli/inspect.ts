@@ -19,7 +19,7 @@ async function memoryOf(load: () => Promise<DiffusionModel | Classifier>): Promi
   }
 }
 
-/** Steps for which a scheduler file is shown. */
+/** Number of steps for which a scheduler file is shown. */
 const shownSteps = 20;
 
 function schedulerLine(found: ReturnType<typeof schedulerOf>, steps: number): string {

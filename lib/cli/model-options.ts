@@ -41,7 +41,7 @@ function imageSize(options: OptionValues): ImageSize | undefined {
   return width === undefined ? height : [height, width];
 }
 
-/** What a model is, from the command line's options. */
+/** Makes the options of reading a model from the command line's. */
 export function readOptions(
   options: OptionValues,
 ): Pick<LoadOptions, 'config' | 'imageSize'> & { schedule: string | undefined } {
@@ -70,7 +70,7 @@ export function loadOptions(options: OptionValues): LoadOptions & DeviceOptions 
   };
 }
 
-/** Loads the model a command names first, lends it and closes it whatever happens. */
+/** Loads the model that a command names first, calls `use` with it and closes it in any case. */
 export async function withModel(call: Call, use: (model: DiffusionModel) => Promise<void>): Promise<void> {
   const { signal } = call;
   const model = await DiffusionModel.load(call.positionals[0] ?? '', { ...loadOptions(call.options), signal });

@@ -5,7 +5,7 @@ import { readFloats, readLabels } from '../files/tensor-data.js';
 
 const floatTypes = ['F32', 'F16', 'BF16', 'F64'] as const;
 
-/** What an evaluation of a network takes. */
+/** Inputs of a network's evaluation. */
 export interface NetworkInputs {
   batch: number;
   x: Float32Array;
@@ -14,7 +14,7 @@ export interface NetworkInputs {
 }
 
 /**
- * The tensor `name` of a file, of the network's height and width and so many channels, all where null.
+ * Reads the tensor `name` of a file, of the network's height and width and so many channels; all if null.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the file and the tensor.
  */

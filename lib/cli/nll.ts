@@ -18,7 +18,7 @@ import { printJson, printLine, printTable, progressBar } from './output.js';
 import { optionSpecs, samplerOptions, type CostedSampler } from './sampler-options.js';
 import { runOptionFacts } from '../run/options.js';
 
-/** What of the samplers' options a bound takes. */
+/** Options of the samplers that a bound takes. */
 export const likelihoodOptionSpecs: OptionSpecs = {
   data: {
     value: 'PATH',

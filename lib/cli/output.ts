@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 
 import { Presets, SingleBar } from 'cli-progress';
 
-/** Where a command writes. */
+/** Output streams of a command. */
 export interface Streams {
   readonly stdout: Writable;
   readonly stderr: Writable;
@@ -11,12 +11,12 @@ export interface Streams {
 
 const ownStreams = new AsyncLocalStorage<Streams>();
 
-/** The streams of the command that is running: those it was given, else the process's. */
+/** Gives the streams of the running command: its own, else the process's. */
 export function streams(): Streams {
   return ownStreams.getStore() ?? process;
 }
 
-/** Has everything that a piece of work prints written to other streams than the process's. */
+/** Runs work whose output goes to other streams than the process's. */
 export function withStreams<T>(own: Streams, work: () => T): T {
   return ownStreams.run(own, work);
 }
@@ -36,7 +36,7 @@ export function printJson(value: unknown): void {
   printLine(JSON.stringify(value));
 }
 
-/** Rows of cells with aligned columns. */
+/** Prints rows of cells with aligned columns. */
 export function printTable(rows: readonly (readonly string[])[]): void {
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
@@ -49,13 +49,13 @@ export function printTable(rows: readonly (readonly string[])[]): void {
     );
 }
 
-/** Shows how far long work is, on standard error when that is a terminal. */
+/** Display of the progress of long work, on standard error if that is a terminal. */
 export interface Progress {
   readonly update: (done: number, total: number) => void;
   readonly stop: () => void;
 }
 
-/** A progress bar; silent for machines and where there is no terminal. */
+/** Makes a progress bar; silent for machines and without a terminal. */
 export function progressBar(label: string, json: boolean): Progress {
   const { stderr } = streams();
   if (json || !('isTTY' in stderr) || stderr.isTTY !== true) return { update: () => undefined, stop: () => undefined };
@@ -77,7 +77,7 @@ export function progressBar(label: string, json: boolean): Progress {
   };
 }
 
-/** Each is 1024 of the one before it. */
+/** Units of bytes; each is 1024 of the one before it. */
 export const byteUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** A number of bytes for people. */

@@ -14,7 +14,7 @@ import {
 import { printLine, printNote } from './output.js';
 import { serverCommand, serverSummaries, type ServerCommandName } from './server-commands.js';
 
-/** Loaded when called, so that `dpm --help` does not wait for the engine. */
+/** Commands, loaded when called, so that `dpm --help` does not wait for the engine. */
 const ownCommands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
   devices: async () => (await import('./devices.js')).devicesCommand,
   inspect: async () => (await import('./inspect.js')).inspectCommand,
@@ -52,7 +52,7 @@ function version(): string {
   return (require('../../package.json') as { version: string }).version;
 }
 
-/** Gives the signal that interrupts a command; asked when one begins to work. */
+/** Gives the signal that interrupts a command; called when one begins to work. */
 export type Interrupt = () => AbortSignal;
 
 async function runCommand(command: Command, args: readonly string[], interrupt: Interrupt): Promise<void> {
@@ -64,7 +64,7 @@ async function runCommand(command: Command, args: readonly string[], interrupt: 
 async function run(args: readonly string[], interrupt: Interrupt): Promise<void> {
   const [name = '--help', ...rest] = args;
   if (name === '--help' || name === '-h' || name === 'help') {
-    // `dpm help sample` is `dpm sample --help`.
+    // Help by `dpm help sample` is that of `dpm sample --help`.
     await (rest.length > 0 && name === 'help' ? run([...rest, '--help'], interrupt) : printHelp());
     return;
   }
@@ -87,17 +87,17 @@ async function run(args: readonly string[], interrupt: Interrupt): Promise<void>
   else await runCommand(...chosen, interrupt);
 }
 
-/** 2: wrong call, 130: interrupted, 1: the work failed. */
+/** Gives 2 for a wrong call, 130 if interrupted, 1 if the work failed. */
 function exitCode({ code }: DpmError): number {
   if (code === 'ERR_DPM_USAGE' || code === 'ERR_DPM_ARGUMENT') return 2;
   return code === 'ERR_DPM_ABORTED' ? 130 : 1;
 }
 
 /**
- * Runs one command line, and tells of an error in one line on the standard error.
+ * Runs one command line, and reports an error in one line on the standard error.
  *
- * @param args - What follows `dpm`.
- * @returns What the process is to exit with: 0, 2 for a wrong call, 130 when interrupted, 1 when the work failed.
+ * @param args - Words after `dpm`.
+ * @returns The exit code: 0, 2 for a wrong call, 130 if interrupted, 1 if the work failed.
  */
 export async function runCommandLine(args: readonly string[], interrupt: Interrupt): Promise<number> {
   try {

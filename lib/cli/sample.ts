@@ -59,7 +59,7 @@ async function runOptions({ options, signal }: Call, model: DiffusionModel): Pro
   };
 }
 
-/** Draws with the classifier that was asked for, if any. */
+/** Draws with the requested classifier, if any. */
 async function withClassifier<T>(
   { options }: Call,
   model: DiffusionModel,

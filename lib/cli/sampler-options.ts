@@ -51,15 +51,15 @@ interface Taken {
   by: string[];
 }
 
-/** Above this many samplers an option is general, and its help does not list them. */
+/** Number of samplers above which an option is general, and its help does not list them. */
 const mostListed = 9;
 
-/** `tStart` -> `t-start`. */
+/** Converts `tStart` to `t-start`. */
 function flagOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** Every option of some samplers by name; ranges differ from sampler to sampler. */
+/** Lists every option of some samplers by name; ranges differ from sampler to sampler. */
 function takenOptions(tables: ReadonlyMap<string, OptionTable>): Map<SamplerOptionName, Taken[]> {
   const all = new Map<SamplerOptionName, Taken[]>();
   for (const [sampler, table] of tables) {
@@ -97,13 +97,13 @@ const allTables: ReadonlyMap<SamplerName, OptionTable> = new Map(
 /** The options of all samplers on the command line. */
 export const samplerOptionSpecs: OptionSpecs = optionSpecs(allTables);
 
-/** Whether options are given that are of samplers and not of `scheduler`, such as `--eta`. */
+/** Tells whether options of samplers are given that `scheduler` does not take, such as `--eta`. */
 function givesOthers(options: OptionValues): boolean {
   const own = Object.keys(samplers.scheduler.facts.options).map(flagOf);
   return Object.keys(samplerOptionSpecs).some((flag) => options.has(flag) && !own.includes(flag));
 }
 
-/** The sampler asked for, or the one that the model's folder says; `ddim` for a model or options that leave it no say. */
+/** Chooses the requested sampler, or that of the model's folder; `ddim` if the model or the options exclude that. */
 export function samplerOf(options: OptionValues, { scheduler }: NoiseSchedule): SamplerName {
   const asked = options.choice('sampler', samplerNames);
   return asked ?? (scheduler === null || givesOthers(options) ? 'ddim' : 'scheduler');
@@ -115,7 +115,7 @@ export const samplerSpec = {
   help: `${samplerNames.join(', ')}; default scheduler where the model has a scheduler file and no option of other samplers is given, else ddim`,
 };
 
-/** Whether the number of steps is something to choose; adaptive samplers refuse it. */
+/** Tells whether the number of steps can be chosen; adaptive samplers refuse it. */
 function takesSteps(sampler: SamplerName, options: OptionValues): boolean {
   const adaptive = !('steps' in samplers[sampler].facts.options) || options.string('solver') === 'rk45';
   return !adaptive && !options.has('timesteps') && !options.has('levels');
@@ -126,7 +126,7 @@ export function stepsUnlessGiven(sampler: SamplerName, options: OptionValues): {
   return takesSteps(sampler, options) ? { steps: DEFAULT_STEPS } : {};
 }
 
-/** What the costs of an optimal trajectory depend on. */
+/** Sampler as far as the costs of an optimal trajectory depend on it. */
 export interface CostedSampler {
   sampler: string | undefined;
   /** Default: the scheduler's. */
@@ -139,7 +139,7 @@ function ownVariance(sampler: string | undefined): string | undefined {
   return known === undefined ? undefined : samplerByName(known).facts.fixedVariance;
 }
 
-/** Costs of the jumps of DDPM with the fixed variance that is sampled with, from a table of errors. */
+/** Computes costs of the jumps of DDPM with the sampler's fixed variance, from a table of errors. */
 async function costsFrom(path: string, schedule: NoiseSchedule, costed: CostedSampler): Promise<JumpCosts> {
   const variance = ownVariance(costed.sampler) ?? costed.variance ?? schedule.defaults.variance;
   if (variance !== 'beta' && variance !== 'beta-tilde') {
@@ -149,9 +149,9 @@ async function costsFrom(path: string, schedule: NoiseSchedule, costed: CostedSa
 }
 
 /**
- * The library's sampler options from the command line's, for a model with this schedule; only those that were given.
+ * Makes the library's sampler options from the command line's, for a model with this schedule; only the given ones.
  *
- * @param costed - Whose costs `--costs` is for; by default what `--sampler` and `--variance` say.
+ * @param costed - Sampler of the costs in `--costs`. Default: that of `--sampler` and `--variance`.
  */
 export async function samplerOptions(
   options: OptionValues,

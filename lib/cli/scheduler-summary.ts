@@ -15,7 +15,7 @@ export function describeRun(run: SchedulerRun): string {
   ].join(', ');
 }
 
-/** What a scheduler file stands for, or why it is refused; null where a model has none. */
+/** Describes the run of a scheduler file, or why it is refused; null if a model has none. */
 export function schedulerOf(schedule: NoiseSchedule, steps: number): SchedulerRun | { refused: string } | null {
   if (schedule.scheduler === null) return null;
   try {

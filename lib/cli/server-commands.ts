@@ -1,7 +1,7 @@
 import { DpmError } from '../base/errors.js';
 import type { Command, CommandGroup } from './command.js';
 
-/** The commands of the server's package: what the list of commands says of each, also where the package is missing. */
+/** Summaries of the commands of the server's package for the list of commands, even if the package is missing. */
 export const serverSummaries = {
   serve: 'Serves models over HTTP: requests share one running batch. Needs the package dpm-native-server.',
   worker: 'Draws the jobs of a queue with models of its own. Needs the packages dpm-native-server, bullmq and ioredis.',
@@ -11,7 +11,7 @@ export const serverSummaries = {
 /** A command of the server's package. */
 export type ServerCommandName = keyof typeof serverSummaries;
 
-/** What `dpm-native-server/commands` exports as `commands`. The package uses this one, so that it cannot be imported by it. */
+/** Export `commands` of `dpm-native-server/commands`. That package uses this one, so it cannot be imported here. */
 export interface ServerCommands {
   readonly serve: Omit<Command, 'summary'>;
   readonly worker: Omit<Command, 'summary'>;
@@ -20,7 +20,7 @@ export interface ServerCommands {
 
 const packageName = 'dpm-native-server';
 
-/** @throws {@link DpmError} `ERR_DPM_USAGE` where the package is not installed. */
+/** Loads a command. @throws {@link DpmError} `ERR_DPM_USAGE` if the package is not installed. */
 export async function serverCommand(name: ServerCommandName): Promise<Command | CommandGroup> {
   try {
     const { commands } = (await import(`${packageName}/commands`)) as { commands: ServerCommands };

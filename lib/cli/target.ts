@@ -9,22 +9,22 @@ import { streams } from './output.js';
 /** The path that stands for the standard output. */
 export const standardOutput = '-';
 
-/** What file systems take as a name. */
+/** Maximum length of a name in file systems. */
 const MOST_NAME_BYTES = 255;
 
-/** What a command can write. */
+/** Kinds of output that a command can write. */
 export interface TargetKinds {
-  /** Its option, e.g. `--out`. */
+  /** Option of the path, e.g. `--out`. */
   flag: string;
   /** Endings of files, in lower case; none: any. */
   endings?: readonly string[];
-  /** Whether a path without an ending is a folder that receives files. Default false. */
+  /** True if a path without an ending is a folder that receives files. Default false. */
   folder?: boolean;
-  /** Whether `-` is the standard output. Default false. */
+  /** True if `-` is the standard output. Default false. */
   toStandardOutput?: boolean;
-  /** Whether the command writes JSON to the standard output. Default false. */
+  /** True if the command writes JSON to the standard output. Default false. */
   json?: boolean;
-  /** What is added to the name of some of the files. */
+  /** Suffix that is added to the name of some of the files. */
   suffix?: string;
 }
 
@@ -37,7 +37,7 @@ function unwritable(flag: string, path: string, why: string): DpmError {
   return new DpmError('ERR_DPM_FILE', `${flag} ${path} cannot be written: ${why}`);
 }
 
-/** What is at a path; null for nothing. */
+/** Finds the kind of entry at a path; null for nothing. */
 async function kindAt(path: string): Promise<'file' | 'folder' | 'other' | null> {
   try {
     const found = await stat(path);
@@ -65,7 +65,7 @@ async function requireWritableFolder(flag: string, path: string, folder: string)
 /**
  * Checks before the work that its result can be written; nothing is made yet.
  *
- * @throws {@link DpmError} `ERR_DPM_USAGE` for another kind of file, `ERR_DPM_FILE` saying what is in the way.
+ * @throws {@link DpmError} `ERR_DPM_USAGE` for another kind of file, `ERR_DPM_FILE` naming the obstacle.
  */
 export async function checkTarget(path: string, kinds: TargetKinds): Promise<void> {
   const { flag, endings = [], folder = false, suffix = '' } = kinds;

@@ -66,7 +66,7 @@ async function translated(
   return found.images;
 }
 
-/** Pictures keep their names in a folder. */
+/** Writes images; pictures keep their names in a folder. */
 async function save(images: ImageBatch, out: string, names: readonly string[] | null, scale?: number): Promise<void> {
   if (names === null || imageFileKind(out) !== 'folder') {
     await makeFolder(dirname(out));
@@ -78,7 +78,7 @@ async function save(images: ImageBatch, out: string, names: readonly string[] | 
   for (const image of images) await image.save(join(out, names[index++] ?? ''), { scale });
 }
 
-/** Pixels for one, of pictures. */
+/** Chooses the number of pixels for one, in pictures. */
 function scaleOf({ options }: Call, out: string): number | undefined {
   const scale = options.integer('scale');
   if (scale === undefined) return undefined;
@@ -87,7 +87,7 @@ function scaleOf({ options }: Call, out: string): number | undefined {
   return scale;
 }
 
-/** Pictures keep their names: in their own folder they would take the sources' place. */
+/** Refuses the sources' own folder: pictures keep their names and would replace the sources. */
 async function requireOtherPlace(source: string, out: string): Promise<void> {
   const placeOf = (path: string): Promise<string> => realpath(path).catch(() => resolve(path));
   const [from, to] = [await placeOf(source), await placeOf(out)];
@@ -102,7 +102,7 @@ function means({ l2, psnr, ssim }: ImageComparison): { l2: number; psnr: number;
   return { l2: mean(l2), psnr: mean(psnr), ssim: mean(ssim) };
 }
 
-/** How far results are from their sources; null for images too small to compare by their structure, unless that was asked for. */
+/** Compares results with their sources; null for images too small to compare by their structure, unless requested. */
 function metricsOf(images: ImageBatch, sources: Float32Array, asked: boolean): ReturnType<typeof means> | null {
   const [, , height, width] = images.shape;
   if (!asked && Math.min(height, width) < WINDOW) return null;

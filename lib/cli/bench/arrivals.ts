@@ -1,14 +1,14 @@
 import { philox4x32, seedWords } from '../../base/random.js';
 
-/** One request of a run: when it comes, in milliseconds, and how many records its sample has. */
+/** Request of a run: its arrival in milliseconds, and the number of records of its sample. */
 export interface ArrivingRequest {
   readonly at: number;
   readonly records: number;
 }
 
-/** What comes: how much, for how long, and of which lengths. */
+/** Workload: its rate, its duration and the lengths of its requests. */
 export interface Workload {
-  /** Rows a millisecond. */
+  /** Rate in rows per millisecond. */
   readonly rate: number;
   readonly milliseconds: number;
   /** Lengths that are equally likely. */
@@ -18,13 +18,15 @@ export interface Workload {
   readonly longest: number;
 }
 
-/** Mean records of a request. */
+/** Computes the mean number of records of a request. */
 export function meanRecords({ lengths, longShare, longest }: Workload): number {
   const mean = lengths.reduce((sum, each) => sum + each, 0) / lengths.length;
   return (1 - longShare) * mean + longShare * longest;
 }
 
-/** Requests at the times of a Poisson process, drawn beforehand: they leave then, whatever becomes of those before. */
+/**
+ * Draws the times of requests beforehand, as a Poisson process: each is sent at its time, even if earlier ones wait.
+ */
 export function poissonArrivals(workload: Workload, seed: number): ArrivingRequest[] {
   const { lengths, longShare, longest, milliseconds } = workload;
   const perMillisecond = workload.rate / meanRecords(workload);

@@ -6,7 +6,7 @@ import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';
 import { timeCalls, type Timings } from './timing.js';
 
-/** Calls per timing of what is too short to time alone. */
+/** Number of calls per timing of functions that are too short to time alone. */
 const REPEATS = 1000;
 
 interface Row {

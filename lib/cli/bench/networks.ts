@@ -5,7 +5,7 @@ import type { Block, UNetDescription } from '../../network/description.js';
 /** A public network that benchmarks run with random weights. */
 export interface BenchNetwork {
   unet: UNetDescription;
-  /** Its configuration for diffusers' `UNet2DModel`, where that can build it. */
+  /** Configuration for diffusers' `UNet2DModel`, if that can build it. */
   diffusers: Record<string, unknown> | null;
 }
 
@@ -34,7 +34,7 @@ const groups = 32;
 const epsilon = 1e-6;
 const rescale = Math.SQRT1_2;
 
-/** DDPM++ for 32 x 32 images (Song et al. 2021, "Score-based generative modeling through SDEs", appendix H). */
+/** Makes DDPM++ for 32 x 32 images (Song et al. 2021, "Score-based generative modeling through SDEs", appendix H). */
 function ddpmpp(blocksPerLevel: number): BenchNetwork {
   const blocks: Block[] = [{ kind: 'push' }];
   const skips = [base];

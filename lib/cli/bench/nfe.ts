@@ -104,7 +104,7 @@ function formatRow(row: Measurement): string[] {
   ];
 }
 
-/** Time of one network evaluation, against the device's peak of multiply-adds measured in the same run. */
+/** Times one network evaluation, against the device's peak of multiply-adds measured in the same run. */
 export async function benchNfe(call: Call): Promise<void> {
   const networks = call.options.string('network')?.split(',') ?? defaultNetworks;
   const batches = call.options.numbers('batch') ?? [1, 4, 16];

@@ -21,8 +21,8 @@ function uniform(seed: number): () => number {
 }
 
 /**
- * Weights W ~ U with variance 1/fan-in, norms near one: activations stay of order one through the network. One tensor
- * at a time, in the order of evaluation; the same ones every time.
+ * Yields weights W ~ U with variance 1/fan-in, norms near one: activations stay of order one through the network. One
+ * tensor at a time, in the order of evaluation; the same ones every time.
  */
 export function* randomTensors(
   unet: UNetDescription,

@@ -12,7 +12,7 @@ import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';
 import { meanRecords, poissonArrivals, type ArrivingRequest, type Workload } from './arrivals.js';
 
-/** How requests become evaluations. */
+/** Policies that turn requests into evaluations. */
 const policies = ['request-level', 'step-level'] as const;
 type Policy = (typeof policies)[number];
 
@@ -25,13 +25,13 @@ interface Latency {
 /** The start of a run, which does not count. */
 const WARM_UP = 0.1;
 
-/** Serves requests, and counts the rows that the network has seen. */
+/** Server of requests that counts the rows of the network. */
 interface Server {
   serve(request: ArrivingRequest, index: number): Promise<unknown>;
   rows(): number;
 }
 
-/** Long requests are those of the plain chain. */
+/** Chooses the sampler: the plain chain for long requests. */
 function samplerOf(records: number, { longest }: Workload): 'ddpm' | 'ddim' {
   return records === longest ? 'ddpm' : 'ddim';
 }
@@ -47,7 +47,7 @@ function programOf(programs: ReadonlyMap<number, Program>, records: number): Pro
   return program;
 }
 
-/** `model.run` with one program per request, begun when the last run has ended. */
+/** Server by `model.run` with one program per request, begun when the last run has ended. */
 class RequestLevel implements Server {
   readonly #waiting: { records: number; resolve: () => void; reject: (error: unknown) => void }[] = [];
   #running = false;
@@ -113,13 +113,13 @@ class StepLevel implements Server {
 interface Run {
   policy: Policy;
   latencies: Latency[];
-  /** Rows that were computed while requests came, over those that came. */
+  /** Ratio of the rows computed while requests came to the rows that came. */
   goodput: number;
-  /** Milliseconds. */
+  /** Delay of the event loop in milliseconds. */
   loopDelay: { p50: number; p99: number; most: number };
 }
 
-/** Sends the requests at their times, whatever becomes of those before, and waits for all. */
+/** Sends the requests at their times, even if earlier ones wait, and waits for all. */
 async function drive(
   policy: Policy,
   server: Server,
@@ -144,7 +144,7 @@ async function drive(
       if (index < first) return;
       latencies.push({ records: request.records, milliseconds: performance.now() - start - request.at });
     });
-    // Failures are told below; until then somebody has to have taken notice.
+    // Failures are reported below; until then each needs a handler.
     answer.catch(() => undefined);
     served.push(answer);
   }
@@ -158,7 +158,7 @@ async function drive(
   return { policy, latencies, goodput: rows / offered, loopDelay };
 }
 
-/** Rows a second of a batch that always has more samples than a step takes. */
+/** Measures the rows per second of a batch that always has more samples than a step takes. */
 async function saturatedRate(batcher: Batcher): Promise<number> {
   const steps = 20;
   const count = 4 * batcher.capacity.rows;
@@ -171,7 +171,7 @@ async function saturatedRate(batcher: Batcher): Promise<number> {
   return median(rates);
 }
 
-/** What the runs of one policy come to, in milliseconds. */
+/** Summarises the runs of one policy, in milliseconds. */
 function summary(policy: Policy, runs: readonly Run[], shortest: number) {
   const own = runs.filter((run) => run.policy === policy);
   const latencies = own.flatMap((run) => run.latencies);
@@ -209,7 +209,7 @@ function formatRow(row: Summary): string[] {
   ];
 }
 
-/** What was asked for, before anything is loaded. */
+/** Reads the options before anything is loaded. */
 function settingsOf({ options }: Call): { load: number; rounds: number; workload: Omit<Workload, 'rate'> } {
   const load = options.number('load') ?? 0.8;
   const seconds = options.number('seconds') ?? 30;
@@ -226,7 +226,7 @@ function settingsOf({ options }: Call): { load: number; rounds: number; workload
   return { load, rounds, workload: { milliseconds: 1000 * seconds, lengths, longShare, longest: 1000 } };
 }
 
-/** Requests that come at any time, served step by step against a run at a time, in one process. */
+/** Serves requests that come at any time, step by step against a run at a time, in one process. */
 export async function benchServe(call: Call): Promise<void> {
   const { load, rounds, workload: asked } = settingsOf(call);
   const name = call.options.string('network') ?? 'mnist';

@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../../base/abort.js';
 import { quantile } from '../../base/quantile.js';
 
-/** Milliseconds of repeated calls. */
+/** Durations of repeated calls in milliseconds. */
 export class Timings {
   constructor(private readonly all: readonly number[]) {}
 
@@ -15,7 +15,7 @@ export class Timings {
   }
 }
 
-/** Calls `body` for at least `milliseconds` and `least` times after one call that does not count. */
+/** Calls `body` for at least `milliseconds` and `least` times, after one call that does not count. */
 export async function timeCalls(
   body: () => Promise<void> | void,
   { milliseconds, least, signal }: { milliseconds: number; least: number; signal: AbortSignal },

@@ -12,9 +12,9 @@ import { timeCalls } from './timing.js';
 interface Update {
   name: string;
   record: StepRecord;
-  /** Whether the new prediction goes to the ring. */
+  /** True if the new prediction goes to the ring. */
   store: boolean;
-  /** Bytes a fused update has to move per element. */
+  /** Number of bytes that a fused update has to move per element. */
   bytes: number;
 }
 
@@ -59,10 +59,10 @@ const updates: readonly Update[] = [
   },
 ];
 
-/** Images of 3 x 32 x 32: one, 128, 1024. */
+/** Numbers of images of 3 x 32 x 32: one, 128, 1024. */
 const batches = [1, 128, 1024];
 const elements = 3 * 32 * 32;
-/** Images updated by calls in a row: the engine's thread is not to wait for JavaScript. */
+/** Number of images updated by consecutive calls, so that the engine's thread does not wait for JavaScript. */
 const QUEUED = 128;
 
 async function measure(device: Device, update: Update, batch: number, signal: AbortSignal): Promise<number> {
@@ -97,7 +97,7 @@ async function measure(device: Device, update: Update, batch: number, signal: Ab
   return times.median / calls;
 }
 
-/** Time of the fused update, call included, and its bandwidth against a copy measured in the same run. */
+/** Times the fused update, call included, and its bandwidth against a copy measured in the same run. */
 export async function benchUpdate(call: Call): Promise<void> {
   const device = Device.open(loadOptions(call.options));
   try {

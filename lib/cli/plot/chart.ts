@@ -7,13 +7,13 @@ import { coordinate, element, textElement } from './svg.js';
 /** A line of a chart. */
 export interface Series {
   label: string;
-  /** In the order they are connected; where a value has no place on the axes the line has a gap. */
+  /** Points in the order they are connected; the line has a gap where a value has no place on the axes. */
   points: readonly (readonly [x: number, y: number])[];
   /** Default false. */
   dashed?: boolean;
-  /** Whether the points are marked. Default false. */
+  /** True if the points are marked. Default false. */
   markers?: boolean;
-  /** Drawn in grey, outside the sequence of colours, as what others are compared with. Default false. */
+  /** True for a line in grey, outside the sequence of colours, with which others are compared. Default false. */
   reference?: boolean;
 }
 
@@ -32,7 +32,7 @@ const legendStep = 20;
 const ink = '#222222';
 const gridInk = '#e3e3e3';
 
-/** Least distance of two labels of the x axis. */
+/** Minimum distance of two labels of the x axis. */
 const labelRoom = 30;
 
 function xAxis(axis: Axis, { place, ticks }: Scale): string {
@@ -69,7 +69,7 @@ function yAxis(axis: Axis, { place, ticks }: Scale): string {
 interface DrawnSeries {
   series: Series;
   style: SeriesStyle;
-  /** Places of the points, null where one has none. */
+  /** Places of the points, null for points without one. */
   places: ([x: number, y: number] | null)[];
 }
 
@@ -94,7 +94,7 @@ function markerAt(style: SeriesStyle, x: number, y: number): string {
     d: style.marker,
     transform: `translate(${coordinate(x)} ${coordinate(y)})`,
     fill: style.color,
-    // Lower ones of markers that lie on each other show by their edge.
+    // Edges show the lower ones of markers that overlap.
     stroke: '#ffffff',
     'stroke-width': 0.8,
   });
@@ -117,7 +117,7 @@ function isReference({ series }: DrawnSeries): boolean {
   return series.reference === true;
 }
 
-/** Heights at least a step apart inside the area, as near to the wished ones, which ascend, as that allows. */
+/** Spreads heights at least a step apart inside the area, as near as possible to the ascending wished ones. */
 function apart(wished: readonly number[]): number[] {
   const heights = [...wished];
   const step = Math.min(legendStep, (area.bottom - area.top) / Math.max(wished.length - 1, 1));
@@ -132,7 +132,7 @@ function apart(wished: readonly number[]): number[] {
   return heights;
 }
 
-/** Characters that a name in the legend has room for. */
+/** Maximum number of characters of a name in the legend. */
 const longestName = 34;
 
 function shortened(name: string): string {
@@ -155,7 +155,7 @@ function legendEntry({ series, style }: DrawnSeries, y: number): string {
   return sample + marker + textElement(shortened(series.label), { x: right + 8, y: y + 4, fill: ink });
 }
 
-/** Height of a line's rightmost point. */
+/** Finds the height of a line's rightmost point. */
 function endOf({ places }: DrawnSeries): number {
   const end = places.reduce((last, place) => (place !== null && place[0] >= (last?.[0] ?? 0) ? place : last), null);
   return end?.[1] ?? area.bottom;
@@ -170,10 +170,10 @@ function legend(drawn: readonly DrawnSeries[]): string {
 }
 
 /**
- * A line chart as SVG: white background, axes with a grid, the lines' names at their right ends in colours that
+ * Draws a line chart as SVG: white background, axes with a grid, the lines' names at their right ends in colours that
  * colour-blind people can tell apart. The same chart gives the same text.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when an axis has no value it can show.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if an axis has no value it can show.
  */
 export function lineChart({ title, x, y, series }: Chart): string {
   const points = series.flatMap((each) => each.points);
@@ -212,7 +212,7 @@ export function lineChart({ title, x, y, series }: Chart): string {
       xAxis(x, horizontal),
       yAxis(y, vertical),
       element('rect', frame),
-      // What others are compared with lies below them.
+      // Reference lines lie below the others.
       ...[...drawn.filter(isReference), ...drawn.filter((each) => !isReference(each))].map(drawnLine),
       legend(drawn),
     ) + '\n'

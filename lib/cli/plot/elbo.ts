@@ -20,7 +20,7 @@ import { progressBar } from '../output.js';
 import type { Chart } from './chart.js';
 import { chartTarget, targetPath, writeChart } from './write.js';
 
-/** What the chart needs of a bound on the likelihood; a value is null where it is infinite. */
+/** Values of a bound on the likelihood for the chart; null for an infinite one. */
 export interface ElboLine {
   sampler: string;
   kl: readonly { t: number; bits: number | null }[];
@@ -73,14 +73,14 @@ export function elboChart(lines: readonly ElboLine[]): Chart {
 
 type Settings = Omit<LikelihoodOptions, 'sampler'>;
 
-/** Every option that some sampler with a bound takes. */
+/** Options that any sampler with a bound takes. */
 const samplerTables: OptionTable = likelihoodSamplerNames
   .map(boundOptions)
   .reduce<OptionTable>((all, table) => ({ ...all, ...table }), {});
 
 /** A name of the option `--sampler`. */
 interface LineName {
-  /** `NAME` or `ddpm:VARIANCE`. */
+  /** Text `NAME` or `ddpm:VARIANCE`. */
   text: string;
   sampler: LikelihoodSampler;
   variance: LikelihoodOptions['variance'];
@@ -95,7 +95,7 @@ function parseName(text: string): LineName {
   return { text, sampler, variance: kind };
 }
 
-/** The options of a bound that a sampler takes, of those given for all. */
+/** Selects the options of a bound that a sampler takes, from those given for all. */
 function settingsOf({ sampler, variance }: LineName, settings: Settings): LikelihoodOptions {
   const own = boundOptions(sampler);
   const foreign = Object.keys(samplerTables).filter((name) => !(name in own));

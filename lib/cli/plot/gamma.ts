@@ -31,7 +31,8 @@ export function requiredGamma({ schedule, gamma: own }: DiffusionModel, given: G
 }
 
 /**
- * m_n for n = 1..N and, where the schedule is known, Gamma_n = m_n / B_n; entry n belongs to t = n / N of a continuous schedule.
+ * Computes m_n for n = 1..N and, if the schedule is known, Gamma_n = m_n / B_n; entry n belongs to t = n / N of a continuous
+ * schedule.
  *
  * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a schedule of noise alone.
  */

@@ -8,14 +8,14 @@ import { chartTarget, targetPath, writeChart } from './write.js';
 /** Measured distances of one row of a table of samplers. */
 export interface QualityRow {
   label: string;
-  /** By rising number of steps. */
+  /** Points by rising number of steps. */
   points: [steps: number, frechet: number][];
 }
 
 export interface QualityResults {
   /** The distance that real images have from others. */
   floor: number;
-  /** In the order in which the file names them. */
+  /** Rows in the order of the file. */
   rows: QualityRow[];
 }
 
@@ -49,7 +49,7 @@ export function parseQualityResults(json: unknown, source: string): QualityResul
   return { floor: config.number('floor'), rows: [...rows.values()] };
 }
 
-/** Distance against steps, one line a row, and the floor. */
+/** Draws distance against steps, one line per row, and the floor. */
 export function qualityChart({ floor, rows }: QualityResults): Chart {
   const steps = [...new Set(rows.flatMap(({ points }) => points.map(([each]) => each)))].sort((a, b) => a - b);
   const ends = steps.length === 1 ? [(steps[0] ?? 1) / 2, (steps[0] ?? 1) * 2] : [steps[0] ?? 1, steps.at(-1) ?? 1];

@@ -6,7 +6,7 @@ import { DpmError } from '../../base/errors.js';
 export interface Axis {
   label: string;
   scale: 'linear' | 'log';
-  /** Values that get a mark; by default round ones. */
+  /** Values that get a mark. Default: round ones. */
   ticks?: readonly number[];
 }
 
@@ -16,10 +16,10 @@ export interface Scale {
   ticks: { value: number; label: string }[];
 }
 
-/** Beyond this arithmetic with the ends of an axis may overflow. */
+/** Limit beyond which arithmetic with the ends of an axis may overflow. */
 const largest = 1e100;
 
-/** Whether an axis can show a value: neither a value without bounds nor, on a logarithmic one, any but positive ones. */
+/** Tells whether an axis can show a value: a finite one, and on a logarithmic axis a positive one. */
 export function isPlaceable(axis: Axis, value: number): boolean {
   return Math.abs(value) <= largest && (axis.scale === 'linear' || value >= 1 / largest);
 }
@@ -27,14 +27,14 @@ export function isPlaceable(axis: Axis, value: number): boolean {
 const plain = format('~r');
 const scientific = format('.3~e');
 
-/** 0.001 and 20000 as they are, 1e-5 with an exponent. */
+/** Writes 0.001 and 20000 as they are, 1e-5 with an exponent. */
 function tickLabel(value: number): string {
   const size = Math.abs(value);
   const rounded = Number(value.toPrecision(6));
   return size !== 0 && (size < 1e-3 || size >= 1e6) ? scientific(rounded) : plain(rounded);
 }
 
-/** The smallest interval of all values, with room around those that are one but for rounding. */
+/** Finds the smallest interval of all values, with room around values that differ only by rounding. */
 function extent(axis: Axis, values: readonly number[]): [low: number, high: number] {
   const low = values.reduce((least, value) => Math.min(least, value), Infinity);
   const high = values.reduce((most, value) => Math.max(most, value), -Infinity);
@@ -69,7 +69,7 @@ function logarithmicTicks(all: readonly number[], [low, high]: [number, number])
     .map((value) => ({ value, label: labelled.includes(mantissa(value)) ? tickLabel(value) : '' }));
 }
 
-/** The scale of values that can be placed, or of a chosen set of marks, which says where the axis ends, too. */
+/** Makes the scale of values that can be placed, or of chosen marks, which then set the ends of the axis, too. */
 export function scaleOf(name: string, axis: Axis, values: readonly number[], range: [number, number]): Scale {
   const placeable = values.filter((value) => isPlaceable(axis, value));
   if (placeable.length === 0) {

@@ -15,9 +15,9 @@ import { targetPath, writePlot } from './write.js';
 import { runDefaults, runOptionFacts } from '../../run/options.js';
 
 /**
- * Records after which states are shown: 0, the noise, to the last one, as evenly as integers allow.
+ * Lists the records after which states are shown: from 0, the noise, to the last one, as evenly as integers allow.
  *
- * @throws {@link DpmError} `ERR_DPM_USAGE` when there are not so many states.
+ * @throws {@link DpmError} `ERR_DPM_USAGE` if there are not so many states.
  */
 export function stripRecords(count: number, columns: number): number[] {
   if (columns < 2 || columns > count + 1) {
@@ -40,7 +40,7 @@ async function initialStates(
   return await normals(model.device, model.sampleShape, streams, initialScale);
 }
 
-/** What the sampler compiles to, where that has records, after which there are states to show. */
+/** Compiles the sampler to a program that has records, after which there are states to show. */
 function recordedProgram(model: DiffusionModel, options: AnySampleOptions): StepProgram {
   const program = model.program(options);
   if (program.kind === 'step') return program;
@@ -50,9 +50,9 @@ function recordedProgram(model: DiffusionModel, options: AnySampleOptions): Step
 }
 
 /**
- * A PNG with one row per sample, its states along the trajectory from noise to data in `columns` columns.
+ * Draws a PNG with one row per sample, its states along the trajectory from noise to data in `columns` columns.
  *
- * @throws {@link DpmError} `ERR_DPM_USAGE` when there are not so many states, the sampler has no records or the images have no
+ * @throws {@link DpmError} `ERR_DPM_USAGE` if there are not so many states, the sampler has no records or the images have no
  * colours of a PNG.
  */
 export async function denoisingStrip(

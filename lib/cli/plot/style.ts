@@ -11,22 +11,22 @@ import {
 
 import { at } from '../../base/arrays.js';
 
-/** How a line is drawn. */
+/** Style of a line. */
 export interface SeriesStyle {
   color: string;
   /** The value of `stroke-dasharray`; absent: solid. */
   dashes: string | undefined;
-  /** Path of its marker around the origin. */
+  /** Path of the marker around the origin. */
   marker: string;
 }
 
 /** The colours of Okabe & Ito 2008 that show on white. */
 const colors = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
 
-/** Lines of one colour differ in their dashes. */
+/** Dashes that tell lines of one colour apart. */
 const dashesOfRounds: readonly (string | undefined)[] = [undefined, '9 3', '3 3', '9 3 2 3'];
 
-/** Lines beside each other in the sequence differ in colour and marker, so that lines that lie on each other are told apart, too. */
+/** Markers; consecutive lines differ in colour and marker, so that overlapping lines are told apart, too. */
 const markers = [symbolCircle, symbolSquare, symbolTriangle, symbolDiamond, symbolCross, symbolStar, symbolWye].map(
   (shape) => symbol(shape, 48).digits(2)() ?? '',
 );

@@ -12,7 +12,7 @@ const entities: Readonly<Record<string, string>> = {
 /** Characters that XML 1.0 does not have, lone surrogates included. */
 const forbidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Surrogate}/gu;
 
-/** Text as the content of an element or the value of an attribute. */
+/** Escapes a text for the content of an element or the value of an attribute. */
 export function escapeText(text: string): string {
   return text.replace(forbidden, '\ufffd').replace(/[&<>"']/g, (character) => entities[character] ?? character);
 }
@@ -33,7 +33,7 @@ export function element(name: string, attributes: Attributes, ...children: reado
   return children.length === 0 ? `${start}/>` : `${start}>${children.join('')}</${name}>`;
 }
 
-/** Text at a place. */
+/** Makes a text element at a place. */
 export function textElement(text: string, attributes: Attributes): string {
   return element('text', attributes, escapeText(text));
 }

@@ -26,18 +26,18 @@ export const analyticSamplerNames = samplerNames.filter(
 
 export interface VarianceSeriesOptions extends TrajectoryOptions {
   gamma: GammaTable;
-  /** Whose analytic variance and bounds. Default `analytic-ddpm`. */
+  /** Sampler of the analytic variance and bounds. Default `analytic-ddpm`. */
   sampler?: AnalyticSampler | undefined;
   /** Default `deviation`. */
   quantity?: (typeof quantityNames)[number] | undefined;
 }
 
 /**
- * Reverse variances of the jumps of a trajectory between noisy states, against the time they start from: the fixed ones of DDPM,
- * the analytic one and its bounds.
+ * Computes reverse variances of the jumps of a trajectory between noisy states, against the time they start from: the fixed
+ * ones of DDPM, the analytic one and its bounds.
  *
- * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a schedule of noise alone, `ERR_DPM_ARGUMENT` naming the option that is
- * wrong.
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a schedule of noise alone, `ERR_DPM_ARGUMENT` naming the wrong
+ * option.
  */
 export function varianceSeries(schedule: NoiseSchedule, options: VarianceSeriesOptions): Series[] {
   const { gamma, sampler = 'analytic-ddpm', quantity = 'deviation', ...trajectory } = options;

@@ -15,7 +15,7 @@ export async function targetPath({ options, json }: Call, ending: '.svg' | '.png
   return path;
 }
 
-/** Writes a plot and says where it is. */
+/** Writes a plot and prints its path. */
 export async function writePlot({ json }: Call, path: string, content: string | Uint8Array): Promise<void> {
   await writeTarget(path, content);
   if (path === standardOutput) return;
