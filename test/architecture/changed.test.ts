@@ -1,4 +1,4 @@
-// What CI takes for changed: the checks that it leaves out follow from that.
+// Changes as CI sees them, which decide the checks that it leaves out.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { appendFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// Which files prettier and eslint read: a rule that knows types can fail in what imports a changed file.
+// Files that prettier and eslint read: a rule that knows types can fail in a file that imports a changed one.
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,7 +19,7 @@ function write(file: string, text: string): void {
   mkdirSync(dirname(join(folder, file)), { recursive: true });
   writeFileSync(join(folder, file), text);
 }
-/** As the script says it, of this folder's own changes. */
+/** Lists the files as the script does, for this folder's own changes. */
 function linted(tool: string): string[] {
   const { changedFiles } = createRequire(import.meta.url)(join(folder, 'scripts/changed.cjs')) as {
     changedFiles: () => ReadonlySet<string> | undefined;

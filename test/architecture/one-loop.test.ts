@@ -6,7 +6,7 @@ import { readSources } from './imports.js';
 
 const sources = readSources(packagePath('.'), ['lib', 'native', 'packages/server/src']);
 
-/** Where a text stands in the product's sources, a file as often as it does. */
+/** Finds the places of a text in the product's sources, a file as often as the text occurs in it. */
 function places(pattern: RegExp, tree: string, but: readonly string[] = []): string[] {
   return [...sources]
     .filter(([file]) => file.startsWith(`${tree}/`) && !but.includes(file))

@@ -12,7 +12,7 @@ const scripts = execFileSync('git', ['ls-files', '*.mjs'], { cwd: packagePath('.
   .trim()
   .split('\n');
 
-/** What a script imports by relative paths: the file and the names. */
+/** Lists a script's imports by relative paths: the file and the names. */
 function importsOf(script: string): { file: string; names: string[] }[] {
   const text = readFileSync(packagePath(script), 'utf8');
   const found = text.matchAll(/^import\s+(?:\{([^}]*)\}|\w+)\s+from\s+'(\.[^']+)';/gm);

@@ -9,7 +9,7 @@ import { readSources } from './imports.js';
 /** They replace modules, or choose a plug-in before the first device is opened: what another file has done decides whether they pass. */
 const traces = /\bvi\.(?:mock|doMock)\(|emulated-cuda\.js/;
 
-/** Of the rooms that vitest.config.ts lists. */
+/** Lists the files of the rooms in vitest.config.ts. */
 function sharedFiles(config: string): Map<string, string> {
   const rooms = /const rooms = \[([^\]]*)\]/.exec(config)?.[1]?.match(/[a-z]+/g) ?? [];
   return new Map(

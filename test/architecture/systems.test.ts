@@ -18,7 +18,7 @@ it('no native code asks which system it is compiled for, but in a folder of that
   // The CUDA device is for Linux.
   const everywhere = others.filter(([file]) => !file.startsWith('cuda/'));
   expect(everywhere.filter(([, text]) => systemHeader.test(text)).map(([file]) => file)).toEqual([]);
-  // What is looked for is found where it may be.
+  // The pattern is found where it is allowed.
   expect(own.filter(([, text]) => systemHeader.test(text)).length).toBeGreaterThan(4);
   expect(asks.test('#if defined(_WIN32)')).toBe(true);
 });

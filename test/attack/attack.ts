@@ -18,7 +18,7 @@ function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
-/** What a call says that the options in an argument are, from the table by which it refuses others. */
+/** Lists the options of an argument as the call itself tells them, from the table by which it refuses others. */
 export async function optionsTold(call: PublicCall, position: number): Promise<string[]> {
   const { args } = call;
   try {
@@ -66,7 +66,7 @@ function problemOf(error: unknown): string | null {
   return null;
 }
 
-/** What is wrong with the answer to a misuse; null: it was refused with a code of ours, or done. */
+/** Describes the error in the answer to a misuse; null: it was refused with a code of ours, or done. */
 export async function answerOf(call: PublicCall, args: readonly unknown[]): Promise<string | null> {
   const started = performance.now();
   let timer: NodeJS.Timeout | undefined;
@@ -86,6 +86,6 @@ export async function answerOf(call: PublicCall, args: readonly unknown[]): Prom
   const problem = await Promise.race([answer, patience]);
   clearTimeout(timer);
   const seconds = (performance.now() - started) / 1000;
-  // What blocks the event loop holds the timer up as well.
+  // A blocked event loop delays the timer as well.
   return problem ?? (seconds > PATIENCE / 1000 ? `an answer after ${seconds.toFixed(1)} s` : null);
 }

@@ -1,4 +1,4 @@
-// Command lines that nobody should type, signals at bad moments, pipes, devices and full disks: `dpm` answers each at once, in
+// Command lines with mistakes, signals at bad moments, pipes, devices and full disks: `dpm` answers each at once, in
 // one line, with an exit code, and leaves nothing half-written.
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
@@ -156,7 +156,7 @@ function problemOf(args: readonly string[], { code, stdout, stderr }: Outcome): 
   return [JSON.stringify({ args: shown, code, stderr: stderr.slice(0, 300) })];
 }
 
-/** As processes they take minutes. */
+/** Processes take minutes for all of them. */
 const isWhole = process.env.DPM_ATTACK === 'all';
 
 describe('command lines', { timeout: isWhole ? 1_200_000 : 300_000 }, () => {

@@ -129,7 +129,7 @@ describe('damaged models', () => {
       const folder = await copyOf(source);
       const path = join(folder, file);
       const valid = readFileSync(path);
-      // Of weights the header alone is read.
+      // Files of weights are read only up to the end of the header.
       const length = file.endsWith('.json') ? valid.length : 8 + Number(valid.readBigUInt64LE(0));
       await fc.assert(
         fc.asyncProperty(

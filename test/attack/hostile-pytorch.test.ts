@@ -37,7 +37,7 @@ function expectDpmError(error: unknown): void {
   expect(['ERR_DPM_INTERNAL', 'ERR_DPM_FILE']).not.toContain(error.code);
 }
 
-/** Whether everything in a value is what the types say; what is shared is visited once. */
+/** Checks that everything in a value has the declared types; shared values are visited once. */
 function expectPlain(value: PickleValue, seen: Set<PickleValue>): void {
   if (seen.has(value)) return;
   seen.add(value);

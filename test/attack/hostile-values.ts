@@ -1,6 +1,6 @@
 // Values that plain JavaScript can give to any argument and any option.
 
-/** What traps and getters of hostile objects throw: it may reach the caller, as it is the caller's own. */
+/** Error of traps and getters of hostile objects: it may reach the caller, as it is the caller's own. */
 export const ownError = new RangeError('of the caller');
 
 const trap = (): never => {

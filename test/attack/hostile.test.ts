@@ -104,7 +104,7 @@ describe('a run', () => {
         throw new RangeError('mine');
       };
       await expect(network.run({ ...runRequest(20_000), onProgress })).rejects.toThrow('mine');
-      // Those that were on their way; 20,000 steps would tell about a thousand times.
+      // Reports that were on their way; 20,000 steps would give about a thousand.
       expect(told).toBeLessThan(200);
     }));
 });

@@ -30,7 +30,7 @@ afterAll(async () => {
 const withoutArguments =
   /\.(close|drain|on)$|^UNet\.(load|whileOpen|derivative|labelScore)$|^Device\.whileOpen$|^DiffusionModel\.network$|^Classifier\.features$|^(Batcher|ReplicatedBatcher)\.(open|stats)$/;
 
-/** Of the exports, by `Class.method`, those of which calls were tried. */
+/** Names, by `Class.method`, of the exports whose calls were tried. */
 const triedExports = new Set<string>();
 
 /** Tries every value, or each one of `share`: every one of them comes with some call. */

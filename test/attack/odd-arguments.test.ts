@@ -1,4 +1,4 @@
-// Arguments that nobody would think of: each is refused by an error of ours that names it.
+// Arguments that are hard to foresee: each is refused by an error of ours that names it.
 import { MessageChannel } from 'node:worker_threads';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

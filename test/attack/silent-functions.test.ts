@@ -70,7 +70,7 @@ describe.each(Object.entries(runs))('%s that never answers', (_, run) => {
     await asked;
     controller.abort();
     expect(await running).toMatchObject({ code: 'ERR_DPM_ABORTED' });
-    // Nobody waits for the engine, which may be busy.
+    // Polling does not wait for the engine, which may be busy.
     await expect.poll(() => model.memory().host).toBe(before);
     await model.sample(short);
   });

@@ -43,7 +43,9 @@ async function tensorOf(data: Float32Array): Promise<dpm.DeviceTensor> {
 
 type Spoil = (input: unknown) => void;
 
-/** What a caller may do to an array, a list, a tensor or an object; objects of the library and functions stay. */
+/**
+ * Changes that a caller may make to an array, a list, a tensor or an object; objects of the library and functions stay.
+ */
 const spoils: Record<string, Spoil> = {
   'are changed': (input) => {
     if (ArrayBuffer.isView(input)) new Uint8Array(input.buffer).fill(0x3f);
@@ -61,7 +63,7 @@ const spoils: Record<string, Spoil> = {
   },
 };
 
-/** Everything that can be reached from an input, leaves first; compiled programs are nobody's to change. */
+/** Lists everything that can be reached from an input, leaves first; compiled programs stay unchanged. */
 function parts(input: unknown): unknown[] {
   if (input instanceof dpm.ImageBatch) return [input.data];
   if (typeof input === 'object' && input !== null && ('records' in input || 'run' in input)) return [];

@@ -197,7 +197,7 @@ describe('kernels of a node', () => {
     expect(kinds(sum, { ...norm, inputs: [y, null, map(5, 32, 1)] })).toEqual(passes);
     expect(kinds(sum, { ...norm, inputs: [map(6, 32, 32), null, null] })).toEqual(passes);
     expect(kinds({ ...sum, inputs: [x, null, { ...residual, firstChannel: 4 }] }, norm)).toEqual(passes);
-    // What reads the sum beside the norm, and what no block can hold.
+    // Readers of the sum beside the norm, and a sum too large for a block.
     const shortcut = convolution({ inputs: [y, null, null], output: map(7, 32, 32), bias: false });
     expect(kinds(sum, norm, shortcut)).toEqual([...passes, 'convolution']);
     const [large, all] = [{ ...y, height: 256, width: 256 }, { ...map(3, 32, 256) }];

@@ -27,7 +27,7 @@ interface Step {
   next: Float32Array;
 }
 
-/** What both samples draw for a record. */
+/** Draws the noise of a record for both samples. */
 function noiseOf(record: number): Float32Array {
   const draw = (sampleIndex: number): Float64Array =>
     normals({ seed: [seed, 0], sampleIndex, record, draw: 0 }, 28 * 28);

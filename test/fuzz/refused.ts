@@ -1,4 +1,5 @@
-// What every fuzz target holds a parser to: it takes the bytes, or refuses them with an error of ours that people can read.
+// Rule for a parser in every fuzz target: it takes the bytes, or refuses them with an error of ours that people can
+// read.
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

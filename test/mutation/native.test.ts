@@ -23,7 +23,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY bin)
 add_executable(dpm_native_tests native/half.cc test/native/half_test.cc)
 `,
   'native/half.cc': half,
-  // Nobody looks at negative numbers.
+  // Negative numbers are not tested.
   'test/native/half_test.cc': `int half(int number);
 int main() { return half(4) == 2 && half(5) == 2 ? 0 : 1; }
 `,

@@ -1,4 +1,4 @@
-// What the package ships links to what it ships: pictures and pages are there in the unpacked package.
+// Links from shipped files to shipped files: pictures and pages exist in the unpacked package.
 import { readFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { dirname, join, normalize } from 'node:path';
@@ -30,7 +30,7 @@ function linksOf(page: string): string[] {
     .map((target) => normalize(join(dirname(page), target)));
 }
 
-/** Whether the package has a file or folder of this name. */
+/** Tells whether the package has a file or folder of this name. */
 function isShipped(target: string): boolean {
   return shipped.has(target) || [...shipped].some((file) => file.startsWith(`${target}/`));
 }

@@ -9,7 +9,7 @@ import { packagePath, temporaryFolder } from '../support/temporary.js';
 
 let folders = 0;
 
-/** What CMake knows of a system with a zig of this version. */
+/** Reports what CMake knows of a system with a zig of this version. */
 function configured(target: string, version = '0.17.0') {
   const folder = join(temporaryFolder(), String(folders++));
   mkdirSync(join(folder, 'bin'), { recursive: true });

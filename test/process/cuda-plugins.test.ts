@@ -108,7 +108,7 @@ describe('the plug-in for a driver', () => {
       expect(reason).toMatch(
         /^cannot open plug-in .*libdpm_cuda\.so: .* \(npm install @dpm-native\/cuda-linux-x64 brings it\)$/,
       );
-      // What is wrong with the driver no package mends.
+      // Driver problems cannot be solved by a package.
       expect(inPackage('11040').reason).not.toContain('npm install');
     });
 

@@ -32,7 +32,7 @@ const pidsOf = (rows: Record<string, unknown>[]) => rows.flatMap(({ pids }) => p
 
 function isRunning(pid: number): boolean {
   try {
-    // A process that has ended and that nobody has asked for is none.
+    // A process that has ended and is not yet reaped does not count.
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
   } catch {
     return false;
@@ -53,7 +53,7 @@ describe('scripts/gpu-check', () => {
     const killed = await checks.startUntil('before the kill', checks.out('killed'), selfTest);
     killed.kill('SIGKILL');
     await once(killed, 'exit');
-    // What was being written.
+    // Incomplete line of an interrupted write.
     appendFileSync(join(checks.state, 'gpu-check.jsonl'), '{"attempt":"half a l');
     const { report, markdown } = await checks.run(checks.out('next'), selfTest, '--stages', 'overhead');
     const cut = stageOf(report, 'update');

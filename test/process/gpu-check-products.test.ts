@@ -10,7 +10,7 @@ import { packagePath, temporaryFolder } from '../support/temporary.js';
 const folder = temporaryFolder();
 let made = 0;
 
-/** What is not measured anew finds no choices of somebody else's. */
+/** Checks without new measurements find no choices of another machine. */
 function newChecks(...parameters: string[]): GpuChecks {
   const own = join(folder, String(made++));
   vi.stubEnv('XDG_CACHE_HOME', own);

@@ -19,7 +19,7 @@ const needsCard = [
   ...sanitizers,
   'compiled peers',
 ];
-/** What there is nothing for without a card: NVIDIA's tools and PyTorch. */
+/** Checks that cannot run without a card: NVIDIA's tools and PyTorch. */
 const skipped = [...sanitizers, 'compiled peers'];
 
 describe('scripts/gpu-check', () => {

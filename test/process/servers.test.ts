@@ -1,4 +1,4 @@
-// What servers do to the engine: terminated workers, aborted requests, models loaded and closed again and again.
+// Load of servers on the engine: terminated workers, aborted requests, models loaded and closed again and again.
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';

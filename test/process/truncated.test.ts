@@ -22,7 +22,10 @@ const loader = `
     }
   }`;
 
-/** What a process that loads the model says when the file is shortened after `delay` milliseconds, and how it ended. */
+/**
+ * Gives the output and the end of a process that loads the model while the file is shortened after `delay`
+ * milliseconds.
+ */
 async function shortened(model: string, delay: number): Promise<{ said: string; signal: NodeJS.Signals | null }> {
   const weights = join(model, 'unet', 'diffusion_pytorch_model.safetensors');
   const child = spawn(process.execPath, ['--input-type=module', '-e', loader, model], {

@@ -32,7 +32,7 @@ export interface Outcome {
   stderr: string;
 }
 
-/** What a stream was given. */
+/** Collector of a stream's data. */
 class Collector extends Writable {
   readonly #parts: Buffer[] = [];
 

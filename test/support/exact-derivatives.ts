@@ -12,7 +12,7 @@ export type Differentiable = (
   transposed: boolean,
 ) => { out: number[]; along: number[] };
 
-/** What an evaluator has been asked for, a call each. */
+/** Requests to an evaluator, one per call. */
 export interface Calls {
   evaluate: number;
   pushForward: number;

@@ -2,7 +2,7 @@ import type { StepProgram } from '../../lib/program/program.js';
 import type { Prediction } from '../../lib/schedule/defaults.js';
 import type { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 
-/** What a perfect network returns per unit of state for data N(0, c): its output is this number times x. */
+/** Computes the output of a perfect network per unit of state for data N(0, c): its output is this number times x. */
 export function exactSlope(schedule: NoiseSchedule, n: number, c: number, prediction: Prediction = 'epsilon'): number {
   const [a, b] = [schedule.alphaBar(n), schedule.betaBar(n)];
   const noise = Math.sqrt(b) / (a * c + b);

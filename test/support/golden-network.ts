@@ -21,11 +21,11 @@ export interface GoldenNetwork {
   t?: number;
   label?: number;
   head?: boolean;
-  /** Of the image, where not the configuration's. */
+  /** Size of the image, if not the configuration's. */
   imageSize?: [height: number, width: number];
 }
 
-/** Of an output in float64. */
+/** Output in float64. */
 export interface GoldenOutput {
   first: number[];
   last: number;

@@ -18,7 +18,7 @@ type Values = Float32Array | Uint8Array;
 /** A run on a device by its name. */
 interface HashedRun {
   name: string;
-  /** What it gives, in an order that does not depend on time. */
+  /** Gives the results, in an order that does not depend on time. */
   run: (device: string) => Promise<readonly Values[]>;
 }
 
@@ -32,7 +32,7 @@ function valuesOf({ images, snapshots }: Pick<RunResult, 'images' | 'snapshots'>
 /** With classes and a learned range. */
 const conditional = (device: string): Promise<DiffusionModel> =>
   DiffusionModel.load(packagePath('test/fixtures/unet/diffusers-adm'), { device, dtype: 'f32' });
-/** What guides and translations need: a network and a classifier of the same size, on one device. */
+/** Runs with a network and a classifier of the same size, on one device, for guides and translations. */
 async function withClassifier<T>(
   device: string,
   work: (model: DiffusionModel, classifier: Classifier) => Promise<T>,

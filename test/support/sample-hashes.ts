@@ -1,4 +1,4 @@
-// What test/fixtures/samples/make.ts has stored.
+// Hashes stored by test/fixtures/samples/make.ts.
 import { readFileSync } from 'node:fs';
 
 import { packagePath } from './temporary.js';

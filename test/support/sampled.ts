@@ -9,7 +9,7 @@ export const starts = Float64Array.of(-1.4, 0.3, 0.9, 2.1);
 const model = { out: (x: number, t: number): number => 0.8 * x + 0.3 * Math.sin(x + t / 300) };
 export const noise = (drawn: number): Float64Array => starts.map((_, i) => Math.sin(3 * drawn + i));
 
-/** What a sampler makes of the starting states. */
+/** Computes the result of a sampler from the starting states. */
 export function result(sampler: SamplerName, options: SamplerOptions, schedule = linear): Float64Array {
   return interpret(asSteps(samplers[sampler](schedule, options)), model, starts, noise);
 }

@@ -114,7 +114,7 @@ export function rowDifference(found: readonly number[], expected: readonly numbe
   return Math.max(...expected.map((value, i) => Math.abs(value - (found[i] ?? NaN)) / scale));
 }
 
-/** What a configuration stands for. */
+/** Gives the run of a configuration. */
 export function runOfConfig(config: Config, steps = 10): SchedulerRun {
   return schedulerRun(NoiseSchedule.fromSchedulerConfig(config), steps);
 }

@@ -37,7 +37,7 @@ class Word {
     return this.set(high ^ (high >>> shift), low ^ ((low >>> shift) | (high << (32 - shift))));
   }
 
-  /** As a number in [-1, 1). */
+  /** Converts to a number in [-1, 1). */
   toNumber(): number {
     return ((this.high >>> 0) * 2 ** 21 + (this.low >>> 11)) * 2 ** -53 * 2 - 1;
   }

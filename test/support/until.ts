@@ -1,4 +1,4 @@
-// What tests of servers wait for.
+// Conditions that tests of servers wait for.
 
 /** Waits until something holds, asking less often the longer it takes: to ask costs time that the answer may need. */
 export async function until(holds: () => Promise<boolean> | boolean, milliseconds = 60_000): Promise<void> {

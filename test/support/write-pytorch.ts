@@ -65,7 +65,7 @@ export interface Entry {
   method?: number;
   crc?: number;
   flags?: number;
-  /** Where the directory says that it begins, or by how much its size there differs. */
+  /** Position of its start by the directory, or the difference of its size there. */
   at?: number;
   longer?: number;
   localName?: string;

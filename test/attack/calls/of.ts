@@ -1,4 +1,4 @@
-// How calls are written down.
+// Form in which calls are written down.
 import type { PublicCall } from '../attack.js';
 
 export type Any = (...args: unknown[]) => unknown;

@@ -13,7 +13,7 @@ const served = {
 } as unknown as Parameters<typeof samplingOf>[1];
 const client = { name: 'a', weight: 1, scopes: new Set(['sample']) } as unknown as Parameters<typeof samplingOf>[2];
 
-/** What the schema lets through has to be a request. */
+/** Bodies that the schema accepts have to be requests. */
 function sampled(json: unknown): void {
   if (mismatchOf(sampleSchema, json) !== undefined) return;
   const { count, seed } = samplingOf(json as SampleBody, served, client, true);

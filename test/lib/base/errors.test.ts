@@ -76,7 +76,7 @@ describe('the choice of a device', () => {
 
   it('takes the best usable one, and says why not', () => {
     expect(chooseDevice('auto', known)).toBe('cpu');
-    // Of those that are as good the one that comes first.
+    // The first one of equally good devices is chosen.
     expect(chooseDevice('auto', [...known, { ...known[0]!, name: 'cuda:1' }])).toBe('cpu');
     expect(chooseDevice('reference', known)).toBe('reference');
     expect(() => chooseDevice('cuda', known)).toThrow(/no driver in/);

@@ -1,4 +1,4 @@
-// What the result of one call may take, of the memory that there is.
+// Share of the memory that the result of one call may take.
 import { totalmem } from 'node:os';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';

@@ -1,4 +1,4 @@
-// An option that nobody reads is refused wherever options are taken, with the nearest name.
+// Unknown options are refused wherever options are taken, with the nearest name.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import {

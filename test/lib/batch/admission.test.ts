@@ -1,4 +1,4 @@
-// What a batcher takes, what it refuses, and what it says of itself.
+// Requests that a batcher takes and refuses, and its reports about itself.
 import { tracingChannel } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 

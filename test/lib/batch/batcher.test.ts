@@ -67,7 +67,7 @@ describe('a request', () => {
   it('runs programs of its caller, one per sample', async () => {
     const programs = [samplers.ddim(model.schedule, { steps: 4 }), samplers.unipc(model.schedule, { steps: 7 })];
     expectSame(await batcher.run(programs, { seed: 5 }), await model.run(programs, { seed: 5 }));
-    // What a caller changes after a run is another program.
+    // Changes by a caller after a run make another program.
     const records = [stepRecord({ time: 5, x: linear({ out: 0.5 }) })];
     const program = stepProgram(records);
     const before = await batcher.run(program, { seed: 5 });

@@ -1,4 +1,4 @@
-// How long adaptive runs wait beside a batch.
+// Waits of adaptive runs beside a batch.
 import { describe, expect, it } from 'vitest';
 
 import { Beside } from '../../../lib/batch/beside.js';

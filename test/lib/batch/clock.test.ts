@@ -82,7 +82,7 @@ describe('one tenant with 2,000 samples of 70 records beside another with single
     expectNear(actual.seconds, seconds);
   });
 
-  // Nobody holds a slot who does not run, so that these are better than a model whose slots are taken.
+  // Slots are held only by running samples, so these numbers are better than those of a model whose slots are taken.
   it.each<[number, ServiceOrder, Priority, number, number, number]>([
     [0.2, 'share', 'normal', 358, 794, 138],
     [0.2, 'shortest', 'normal', 358, 794, 138],

@@ -1,4 +1,4 @@
-// How requests of a batch end, and what a stream tells of them until then.
+// Ends of a batch's requests, and the events of a stream until then.
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { describe, expect, it } from 'vitest';

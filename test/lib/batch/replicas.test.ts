@@ -198,7 +198,7 @@ describe('the choice of a replica', () => {
   it('counts streams until they end or are left', async () => {
     const { batcher } = await replicas([0, 0, 0]);
     const streams = [0, 1, 2].map((seed) => batcher.stream(request(seed)));
-    // What nobody reads is nobody's work.
+    // Streams that are not read cause no work.
     void batcher.stream(request(3));
     expect(batcher.expectedWait()).toBe(0);
     const values = await Promise.all(streams.map(async (stream) => (await stream.next()).value as unknown));

@@ -189,7 +189,7 @@ describe('converting', () => {
     const large = await write('large', { shape: [32], data: new Float32Array(32).fill(1e5) });
     await expect(converted(large, 'f16')).rejects.toThrow(/conv_in\.bias.*100000.*f16/);
     await converted(large, 'f32');
-    // What rounds to infinity, and what does not.
+    // Numbers that round to infinity, and numbers that do not.
     const [least, most] = [65_520, 65_519.992].map((value) => new Float32Array(32).fill(value));
     const named = (name: string, data: Float32Array): Promise<string> => write(name, { shape: [32], data });
     await expect(converted(await named('least', least!), 'f16')).rejects.toThrow(/65520.*f16/);

@@ -1,4 +1,4 @@
-// What tells one model from another.
+// Digests that distinguish models.
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

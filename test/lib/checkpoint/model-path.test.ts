@@ -1,4 +1,4 @@
-// What names a model: a path, a file URL, a bundled model, one of the Hugging Face hub in the cache of this machine.
+// Names of a model: a path, a file URL, a bundled model, one of the Hugging Face hub in the cache of this machine.
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -1,4 +1,4 @@
-// Where the weights lie in files of training scripts.
+// Places of the weights in files of training scripts.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 

@@ -28,7 +28,7 @@ describe('dpm classify', () => {
   const folder = temporaryFolder();
   const data = Float32Array.from(namedNumbers('images', count * elements));
   const images: HostTensor = { shape: [count, 3, 16, 16], data };
-  /** Of every image, the probabilities of all classes. */
+  /** Probabilities of all classes for every image. */
   let probabilities: number[][];
   /** The most probable class of each image but the last, whose label is another. */
   let labels: number[];

@@ -1,4 +1,4 @@
-// The number of steps where nobody says it, as the helps and the documentation tell it.
+// Default number of steps, in the helps and the documentation.
 import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';

@@ -315,7 +315,7 @@ describe('dpm plot', () => {
 
   it('strip, of as many states as the program has records', async () => {
     const path = out('records.png');
-    // Of 5 evaluations a solver of 3 a step leaves 2 out.
+    // A solver with 3 evaluations a step leaves 2 of 5 out.
     const solver = ['--sampler', 'dpm-solver-3', '--steps', '5'];
     await strip(path, ...solver, '--columns', '4');
     expect(decode(readFileSync(path)).width).toBe(4 * 30 - 2);

@@ -1,4 +1,4 @@
-// What a command writes is checked before the work, and lands where it was asked for.
+// Output of a command is checked before the work, and is written where it was requested.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

@@ -41,7 +41,7 @@ describe('weights that change after they were loaded', () => {
       await flip(file, tensor);
     }
     expect(await derive(model)).toEqual(expected);
-    // What is loaded is not read again.
+    // Loaded weights are not read again.
     await rename(file, `${file}.away`);
     expect(await derive(model)).toEqual(expected);
   });

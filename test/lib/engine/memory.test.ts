@@ -1,4 +1,4 @@
-// What a closed network has given back, though somebody still holds it.
+// Memory that a closed network has released, even while it is still referenced.
 import { expect, it } from 'vitest';
 
 import { native } from '../../../lib/engine/addon.js';

@@ -44,7 +44,7 @@ interface ClosedForm extends Mixture {
   logp: number[];
 }
 
-/** What a perfect network of a mixture says of a state at a time, and its derivative along v. */
+/** Output of a perfect network of a mixture for a state at a time, and its derivative along v. */
 type Perfect = (time: number, x: number[], v: number[]) => { noise: number[]; derivative: number[] };
 
 const ofVariancePreserving =
@@ -63,7 +63,7 @@ const ofNoiseOnly =
     return { noise: score(found.noise), derivative: score(found.derivative) };
   };
 
-/** Such a network, which is told the time itself. */
+/** Makes an evaluator of such a network, which gets the time itself. */
 function perfect(predict: Perfect): Evaluator {
   return {
     evaluate: () => Promise.reject(new Error('a likelihood needs derivatives')),

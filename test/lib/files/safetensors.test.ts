@@ -323,7 +323,7 @@ describe('sharded checkpoints', () => {
     await expect(openFolder(folder, 'm')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_MISSING' });
     write('u.safetensors.index.json', { weight_map: { x: 'w-1.safetensors' } });
     await expect(openFolder(folder, 'u')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_UNUSED' });
-    // Of two tensors of a name nobody could say which is meant.
+    // The meaning of two tensors with one name is unclear.
     const both = { shape: [1], data: new Float32Array(1) };
     await writeSafetensors(join(folder, 'w-3.safetensors'), { a: both, b: both });
     write('t.safetensors.index.json', { weight_map: { a: 'w-1.safetensors', b: 'w-3.safetensors' } });

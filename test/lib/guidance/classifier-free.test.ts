@@ -1,4 +1,4 @@
-// What is known of a run with classifier-free guidance before it runs, against what the run itself says.
+// Facts about a run with classifier-free guidance before it runs, against the run itself.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { DiffusionModel, guidedRows, takesUnconditionalLabel, type Batcher } from '../../../lib/index.js';

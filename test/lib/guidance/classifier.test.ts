@@ -56,7 +56,7 @@ describe.each(devices)('a classifier on $device, exact $exact', (options) => {
     await using classifier = await Classifier.load(folder, options);
     expect(maxDifference(await classifier.logits(golden.x!, t), logits)).toBeLessThan(5e-5 * largest(logits));
     const found = await classifier.gradient(golden.x!, t, golden.labels!);
-    // What is left of the differences of logits: terms of bfloat16 have rounded more of it.
+    // Rounding errors remain in differences of logits; those of bfloat16 terms are larger.
     const tolerance = options.device === 'cpu' && !options.exact ? 1e-4 : 5e-5;
     expect(maxDifference(found, gradient)).toBeLessThan(tolerance * largest(gradient));
   });

@@ -24,7 +24,7 @@ function amplitudesAt(time: number): Amplitudes {
   return found;
 }
 
-/** What the data's distribution at a time says of a value. */
+/** Evaluates the data's distribution at a time for a value. */
 function marginal(x: number, time: number, index: number) {
   const { alpha, sigma } = amplitudesAt(time);
   const d = index % dimensions;

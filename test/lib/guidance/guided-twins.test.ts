@@ -36,7 +36,7 @@ afterAll(async () => {
   await device.close();
 });
 
-/** What the options say that the network's output is, as what a gradient at the state adds to it. */
+/** Change of the network's output by a gradient at the state, for each meaning of the output. */
 const shiftOf: Record<'epsilon' | 'v' | 'score' | 'x0', (alpha: number, sigma: number) => number> = {
   epsilon: (_, sigma) => -sigma,
   score: () => 1,

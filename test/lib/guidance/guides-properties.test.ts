@@ -1,4 +1,4 @@
-// What guides change in a sampler, and what they do not go with.
+// Changes that guides make in a sampler, and options that exclude guides.
 import { describe, expect, it } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';

@@ -1,4 +1,4 @@
-// What images become for people and for other libraries.
+// Forms of images for people and for other libraries.
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 

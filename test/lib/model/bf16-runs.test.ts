@@ -1,4 +1,4 @@
-// What bfloat16 costs: a prediction, and whole runs, against float32.
+// Errors by bfloat16: of a prediction, and of whole runs, against float32.
 import { describe, expect, it } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';

@@ -207,7 +207,7 @@ const cases: Case[] = [
     },
     t: -0.4,
     label: 3,
-    // Of the augmentation; the frequencies are a buffer.
+    // Parameters of the augmentation; the frequencies are a buffer.
     unused: { parameters: 9 * 64 - 32 },
   },
   {

@@ -14,7 +14,7 @@ function host(run: (context: HostContext) => Promise<void>): HostProgram {
   return { kind: 'host', initialScale: 1, head: null, run };
 }
 
-/** What a host program finds of the derivatives at its first state, in a random direction. */
+/** Derivatives that a host program finds at its first state, in a random direction. */
 interface Found {
   x: Float32Array;
   direction: Float32Array;

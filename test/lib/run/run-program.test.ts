@@ -331,7 +331,7 @@ describe('a correction of the predictions', () => {
   const schedule = NoiseSchedule.linear();
   const shape = [2, 5];
   const base = (x: Float32Array, t: number) => x.map((value) => 0.5 * value + 1e-4 * t);
-  // What a classifier's gradient would add.
+  // Change that a classifier's gradient would make.
   const shift = (x: Float32Array, t: number) => x.map((value) => 0.1 * Math.sin(value) * (1 + t / 1000));
   const corrected = (x: Float32Array, t: number) => {
     const change = shift(x, t);

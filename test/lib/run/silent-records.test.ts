@@ -24,7 +24,7 @@ const noisy = stepRecord({
 const copied = stepRecord({ time: 0, evaluate: false, y: linear({ x: 1 }) });
 const evaluated = stepRecord({ time: 700, read: 'y', x: linear({ y: 0.25, out: -1 }) });
 
-/** What the noisy record makes of `state`, of samples from the first on. */
+/** Applies the noisy record to `state`, for samples from the first on. */
 function withNoise(state: Float32Array, record: number): Float32Array {
   return state.map((value, i) => {
     const sampleIndex = Math.floor(i / elements);

@@ -4,9 +4,9 @@ import { expect, it } from 'vitest';
 import type { HostContext } from '../../../lib/program/host-context.js';
 import { AdaptiveFlow } from '../../../lib/samplers/numerics/adaptive-flow.js';
 
-/** Where the steps of one sample from 0 to 1 end, accepted or not. */
+/** Finds the ends of one sample's steps from 0 to 1, accepted or not. */
 async function endsOf(errors: readonly number[]): Promise<number[]> {
-  // Of the state, its slope and its bend: the first step is a sixth.
+  // Norms of the state, its slope and its bend: the first step is a sixth.
   const norms = [1, 1, 1, ...errors];
   const context = {
     batch: 1,

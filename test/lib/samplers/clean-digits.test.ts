@@ -1,4 +1,4 @@
-// What samplers at their defaults leave of the noise, by the border of digits, where nothing is drawn.
+// Noise that samplers leave at their defaults, by the border of digits, where nothing is drawn.
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-// What samplers say of themselves: options typed and refused by sampler, and facts that agree with what they compile to.
+// Facts of samplers: options typed and refused by sampler, and facts that agree with the compiled programs.
 import { describe, expect, expectTypeOf, it } from 'vitest';
 
 import type { DiffusionModel, SampleOptions } from '../../../lib/model.js';

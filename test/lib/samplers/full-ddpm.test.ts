@@ -36,7 +36,7 @@ const linearNetwork =
 /** A network of x_0 that knows the data: there is no covariance of it. */
 const known: Differentiable = (x, _, v) => ({ out: x.map((_0, i) => 1.4 - 0.7 * i), along: v.map(() => 0) });
 
-/** What a sampler that compiles to steps makes of the same states. */
+/** Computes the result of a sampler that compiles to steps from the same states. */
 async function stepped(
   sampler: 'ddpm' | 'analytic-ddpm',
   network: Differentiable,
@@ -126,7 +126,7 @@ describe('full-ddpm of data that is known', () => {
 });
 
 describe('full-ddpm of Gaussian data without correlations', () => {
-  // Of variance 9 data is wider than the schedule's, which limits both variances.
+  // Data of variance 9 is wider than the schedule's, which limits both variances.
   it.each([
     [0.25, 'x0', 1e-5],
     [0.25, 'v', 1e-5],
@@ -217,7 +217,7 @@ describe('one step of full-ddpm', () => {
       const { evaluate, pushForward, pullBack } = evaluator.calls;
       return [evaluate, pushForward, pullBack];
     };
-    // Of three steps two have noise; the last one evaluates.
+    // Two of three steps have noise; the last one evaluates.
     expect(await calls({})).toEqual([1, 6, 0]);
     expect(await calls({ lanczosSteps: 2 })).toEqual([1, 4, 0]);
     expect(await calls({ lanczosSteps: 2, symmetric: true })).toEqual([1, 4, 4]);

@@ -10,7 +10,7 @@ import { asSteps, interpret } from '../../support/interpreter.js';
 const bao = NoiseSchedule.linear({ networkTime: 'index1' });
 const linear = NoiseSchedule.linear();
 
-/** What the float32 tables of DPM-Solver's and UniPC's code leave. */
+/** Error of the float32 tables in the code of DPM-Solver and UniPC. */
 const float32Tables = 1e-7;
 
 const cases: [

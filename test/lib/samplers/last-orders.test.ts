@@ -1,4 +1,4 @@
-// Which solvers lower the orders of their last steps where nobody says so, and up to how many steps.
+// Solvers that lower the orders of their last steps by default, and up to how many steps.
 import { describe, expect, it } from 'vitest';
 
 import { samplers } from '../../../lib/samplers/index.js';

@@ -125,7 +125,7 @@ describe('guidance', () => {
 });
 
 describe('defaults', () => {
-  /** What makes an option count for something. */
+  /** Options that give an option an effect. */
   const more = (name: string): SamplerOptions => ({
     steps: 9,
     trajectory: name === 'stepsOffset' ? 'leading' : 'karras',

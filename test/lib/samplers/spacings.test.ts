@@ -1,4 +1,4 @@
-// Where steps end and how times and levels are spread, as options of the samplers.
+// Ends of steps and spacings of times and levels, as options of the samplers.
 import { describe, expect, it } from 'vitest';
 
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
@@ -217,7 +217,7 @@ describe('explicit times', () => {
       ).records.filter(({ x }) => x !== null).length;
     expect(ends()).toBe(2);
     expect([false, true, 'always' as const, 'last' as const].map(ends)).toEqual([2, 3, 3, 3]);
-    // Of mixed orders those of the last steps are always lower.
+    // Orders of the last steps are always lower if orders are mixed.
     const fast = asSteps(samplers['dpm-solver-fast'](linear, { timesteps })).records;
     expect(fast.filter(({ x }) => x !== null)).toHaveLength(3);
     for (const lowerOrderFinal of [true, false]) {

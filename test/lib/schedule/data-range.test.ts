@@ -1,4 +1,4 @@
-// What samplers, bounds and decoders make of data in [0, 1], which networks that centre their input themselves are of.
+// Samplers, bounds and decoders with data in [0, 1], the range of networks that centre their input themselves.
 import { describe, expect, it } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';

@@ -1,4 +1,4 @@
-// What a gradient at the state adds to a network's output.
+// Change of a network's output by a gradient at the state.
 import { describe, expect, it } from 'vitest';
 
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';

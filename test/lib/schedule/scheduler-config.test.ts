@@ -49,7 +49,7 @@ describe('scheduler configurations', () => {
       if (known.includes(beta_schedule)) expect(of({ beta_schedule }).name).toBe(beta_schedule);
       else expect(() => of({ beta_schedule })).toThrow(/beta_schedule ".*" is not supported/);
     }
-    // Those that draw no noise of it read the mean alone.
+    // Classes that draw no noise of it read the mean alone.
     if (_class_name !== 'DDPMScheduler') expect(of({ variance_type: 'learned' }).defaults.variance).toBe('beta-tilde');
   });
 

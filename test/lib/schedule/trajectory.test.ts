@@ -29,7 +29,7 @@ describe('discrete trajectories', () => {
     ]);
   });
 
-  // Of the lists int(linspace(0, sqrt(0.8 N), K) ** 2) by NumPy, those of all K that have no time twice.
+  // Lists int(linspace(0, sqrt(0.8 N), K) ** 2) by NumPy, for all K without repeated times.
   it.each([
     [100, 8, '0da386c9e79ccad5'],
     [200, 12, 'a0cfd389aa81ac6a'],

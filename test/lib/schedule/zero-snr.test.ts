@@ -44,7 +44,7 @@ describe('betas rescaled to zero SNR', () => {
       expect(schedule.alphaBar(schedule.steps)).toBe(0);
     }
     expect(NoiseSchedule.fromBetas(betas).alphaBar(20)).toBeGreaterThan(0);
-    // Of a class that has no such field diffusers ignores it.
+    // The field is ignored by diffusers for a class that has none.
     const pndm = { _class_name: 'PNDMScheduler', rescale_betas_zero_snr: true };
     expect(NoiseSchedule.fromSchedulerConfig(pndm).alphaBar(1000)).toBeGreaterThan(0);
     const options: object = { rescaleBetasZeroSnr: true };

@@ -1,4 +1,4 @@
-// What holds translated images to their sources: ILVR against the authors' code, masks.
+// Constraints of translated images by their sources: ILVR against the authors' code, masks.
 import { describe, expect, it } from 'vitest';
 
 import { normals } from '../../../lib/engine/normals.js';
@@ -76,7 +76,7 @@ describe('ILVR', () => {
     const given = await translate(model, reference, { ...way, noise: { sources, steps, references } });
     const seeded = await translate(model, reference, { ...way, noise: { sources, steps } });
     expect(seeded.images.data).toEqual(given.images.data);
-    // Of images that are translated one after the other each has its own, drawn or given.
+    // Noise is each image's own, drawn or given, if images are translated one after another.
     for (const noise of [
       { sources, steps },
       { sources, steps, references },

@@ -33,7 +33,7 @@ function matrixCosts(matrix: readonly number[], size: number, first: 0 | 1): Jum
   return { first, cost: (s, t) => matrix[t * size + s]! };
 }
 
-/** What a path of times costs, with the jump into the data where it has a cost. */
+/** Computes the cost of a path of times, with the jump into the data if it has a cost. */
 function pathCost(costs: JumpCosts, times: readonly number[]): number {
   const nodes = costs.first === 0 ? [0, ...times] : times;
   return nodes.slice(1).reduce((sum, t, i) => sum + costs.cost(nodes[i]!, t), 0);

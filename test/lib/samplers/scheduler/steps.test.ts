@@ -31,7 +31,7 @@ describe('levels', () => {
     expect(run({ ...multistep, use_lu_lambdas: true, use_karras_sigmas: true })).toEqual(
       run({ ...multistep, use_karras_sigmas: true }),
     );
-    // As integers the times are rounded with the one and cut with the other.
+    // Times are rounded to integers with the one and cut with the other.
     expect(run({ ...multistep, use_lu_lambdas: true, use_exponential_sigmas: true })).toEqual(lu);
     expect(run({ ...multistep, use_exponential_sigmas: true })).not.toEqual(lu);
   });
@@ -146,7 +146,7 @@ describe('steps that divide by nothing are refused with the field they come from
     // Times beyond the network's are no more than ends of a spread.
     ['HeunDiscrete', { timestep_spacing: 'trailing', use_exponential_sigmas: true }, 61],
     ['EulerDiscrete', { timestep_spacing: 'leading', steps_offset: 999, use_karras_sigmas: true }, 5],
-    // Where levels are not spread the field is not read.
+    // The field is not read if levels are not spread.
     ['EulerDiscrete', { sigma_min: 0 }, 5],
     ['KDPM2AncestralDiscrete', cosine, 10],
     ['KDPM2Discrete', cosine, 2],
