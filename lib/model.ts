@@ -126,7 +126,7 @@ export class DiffusionModel {
    * `model.safetensors`); or of a checkpoint file, with `config`. If there is no such file or folder: the name of a
    * model that this package brings ({@link bundledModels}), or `OWNER/NAME` of the Hugging Face hub, found in the hub's
    * cache on this machine.
-   * @throws {@link DpmError} naming the file, tensor, field or device that is wrong; `ERR_DPM_ABORTED` if aborted.
+   * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ABORTED` if aborted.
    *
    * @example
    * ```ts

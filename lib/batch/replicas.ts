@@ -129,7 +129,7 @@ export class ReplicatedBatcher implements BatchService {
   /** Chooses the batch with the least work, then the fewest requests, some of which may be on their way to it. */
   #least(): Batcher {
     const usable = this.batchers.filter((batcher) => !this.#failed.has(batcher));
-    // All batches failed: any of them reports the error.
+    // Any batch reports the error if all have failed.
     const loads = (usable.length > 0 ? usable : this.batchers).map((batcher) => ({
       batcher,
       backlog: batcher.stats().backlog,

@@ -93,7 +93,7 @@ export class Classifier {
    *
    * @param path - The path or file URL of a folder with `config.json`, whose field `family` is `openai-classifier`, and
    * `model.safetensors`; or of a checkpoint file, with `config`.
-   * @throws {@link DpmError} naming the file, tensor, field or device that is wrong; `ERR_DPM_ARGUMENT` for a diffusion model;
+   * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ARGUMENT` for a diffusion model;
    * `ERR_DPM_UNSUPPORTED` for a pool of which there are no public weights; `ERR_DPM_ABORTED` when aborted.
    *
    * @example

@@ -57,7 +57,7 @@ export function roomOf(file: string, rooms: readonly Room[]): Room | undefined {
     );
 }
 
-/** Every arrow that the table does not allow, and every file that lies in no room. */
+/** Lists every arrow that the table does not allow, and every file that lies in no room. */
 export function violations(sources: Sources, rooms: readonly Room[]): string[] {
   const found: string[] = [];
   for (const file of sources.keys()) {

@@ -48,7 +48,7 @@ function fieldRows(): string[] {
   return table(['field', 'values', 'is'], body);
 }
 
-/** Every table of options in docs/. */
+/** Makes every table of options in docs/. */
 export function optionTables(): OptionTable[] {
   return [
     { file: 'docs/serving.md', mark: '<!-- options of a batcher -->', rows: optionRows(optionFacts.batcher) },

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { packagePath } from '../support/temporary.js';
 import { readSources } from './imports.js';
 
-/** They replace modules, or choose a plug-in before the first device is opened: what another file has done decides whether they pass. */
+/** Traces of tests that replace modules, or choose a plug-in before the first device is opened: they depend on other files. */
 const traces = /\bvi\.(?:mock|doMock)\(|emulated-cuda\.js/;
 
 /** Lists the files of the rooms in vitest.config.ts. */

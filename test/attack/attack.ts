@@ -39,7 +39,7 @@ export async function withOptionNames(call: PublicCall): Promise<PublicCall> {
   return { ...call, options };
 }
 
-/** Every argument, every option and a new one replaced by every hostile value, one at a time. */
+/** Replaces every argument, every option and a new one by every hostile value, one at a time. */
 export function* misuses({ name, args, options = {} }: PublicCall): Generator<{ what: string; args: unknown[] }> {
   for (const [position, valid] of args.entries()) {
     for (const [label, value] of hostileValues()) {

@@ -7,7 +7,7 @@ const trap = (): never => {
   throw ownError;
 };
 
-/** Not a plain object, with a length and with a kind. */
+/** Class of an object that is not plain, with a length and with a kind. */
 class Odd {
   readonly kind = 'step';
   readonly records = [];

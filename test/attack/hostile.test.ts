@@ -272,7 +272,7 @@ describe('order and closing', () => {
         .catch((error: unknown) => (error as { code: string }).code);
       await new Promise((resolve) => setTimeout(resolve, 20));
       engine.tensor(1);
-      // There is still something to be cancelled.
+      // Work to cancel still exists.
       cancel.cancel();
       expect(await run).toBe('ERR_DPM_ABORTED');
     }));

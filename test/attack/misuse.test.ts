@@ -1,6 +1,6 @@
-// Every public call with hostile values, one at a time: each is refused with a code of ours and a message of one line, or done;
-// nothing hangs, and what the caller's own objects throw reaches the caller. Of calls that run, which take longest, every ninth of the
-// values are tried; DPM_ATTACK=all tries all.
+// Public calls with hostile values, one at a time: each is refused with a code of ours and a message of one line, or
+// done; nothing hangs, and what the caller's own objects throw reaches the caller. Of calls that run, which take
+// longest, every ninth of the values are tried; DPM_ATTACK=all tries all.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import * as dpm from '../../lib/index.js';
@@ -26,7 +26,7 @@ afterAll(async () => {
   await device.close();
 });
 
-/** They end something, or are not for callers. */
+/** Exports that end something, or are not for callers. */
 const withoutArguments =
   /\.(close|drain|on)$|^UNet\.(load|whileOpen|derivative|labelScore)$|^Device\.whileOpen$|^DiffusionModel\.network$|^Classifier\.features$|^(Batcher|ReplicatedBatcher)\.(open|stats)$/;
 

@@ -94,7 +94,7 @@ interface Case {
 
 const of = (call: Case['call'], inputs: Case['inputs']): Case => ({ inputs, call });
 
-/** Every export that is given arrays, tensors or options and answers later. */
+/** Cases of every export that is given arrays, tensors or options and answers later. */
 const cases: Record<string, Case> = {
   'UNet.forward': of(
     (x, t, options) => model.unet.forward(x, t, options),
@@ -316,7 +316,7 @@ function exportedAsync(): string[] {
   });
 }
 
-/** They take paths, numbers and texts alone, or what they read is their result's. */
+/** Exports that take only paths, numbers and texts, or whose inputs belong to their result. */
 const withoutInputs =
   /\.(load|open|close|drain|trim|read|derivative|features|network|labelScore)$|^read|^connectBatcher$/;
 

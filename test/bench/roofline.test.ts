@@ -349,7 +349,7 @@ describe('the benchmark networks', () => {
     ['ddpmpp-deep', 37.09, { 1: 339, 128: 16253 }],
   ])('%s costs what it should', (name, gigaflop, megabytes) => {
     const { nodes } = graphOf(name);
-    // Without what depends on the time alone, which is not a step's.
+    // Work that depends only on the time is left out, as it is not a step's.
     const flops = stepCost(kernelsOfStep(nodes, 'bf16', 1), 1).flops / 1e9 / gigaflop;
     expect(Math.abs(flops - 1)).toBeLessThan(0.005);
     for (const [batch, expected] of Object.entries(megabytes)) {

@@ -88,7 +88,7 @@ describe('the emulated CUDA device', () => {
 
   it('updates as the cpu does along its trajectory', async () => {
     await using cuda = await DiffusionModel.load(folder, { device: 'cuda', dtype: 'f32' });
-    // Every record alone, from the cpu's own state and prediction, with the noise of its place in the program.
+    // Records run alone, from the cpu's own state and prediction, with the noise of their place in the program.
     for (const [i, { state, prediction, next }] of path.entries()) {
       const alone: StepProgram = { ...program, records: [at(program.records, i)] };
       const actual = await runProgram(alone, {

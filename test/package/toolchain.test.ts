@@ -32,7 +32,7 @@ function configured(target: string, version = '0.17.0') {
     env: environment,
     encoding: 'utf8',
   });
-  // It breaks the lines of errors.
+  // CMake breaks the lines of errors.
   if (status !== 0) throw new Error(stderr.replaceAll(/\s+/g, ' '));
   const known = new Map([...stderr.matchAll(/^(\w+)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value]));
   return { known, compiler: readFileSync(join(folder, 'zig/clang++'), 'utf8') };
@@ -60,6 +60,6 @@ it('what one zig has compiled is not taken for what another would', () => {
   expect(old.compiler).toMatch(/^#!\/bin\/sh\n# zig 0\.17\.0\nexec zig c\+\+ "\$@"\n$/);
   expect(next.compiler).not.toBe(old.compiler);
   expect(configured('x86_64-linux-musl', '0.17.0').compiler).toBe(old.compiler);
-  // By what is written in it, as the file is a new one in every folder.
+  // Content decides, as the file is a new one in every folder.
   expect(old.known.get('CMAKE_CXX_COMPILER_LAUNCHER')).toMatch(/CCACHE_COMPILERCHECK=content/);
 });

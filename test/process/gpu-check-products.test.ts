@@ -10,7 +10,7 @@ import { packagePath, temporaryFolder } from '../support/temporary.js';
 const folder = temporaryFolder();
 let made = 0;
 
-/** Checks without new measurements find no choices of another machine. */
+/** Makes checks with a cache of their own, so that they find no choices of other runs. */
 function newChecks(...parameters: string[]): GpuChecks {
   const own = join(folder, String(made++));
   vi.stubEnv('XDG_CACHE_HOME', own);

@@ -41,7 +41,7 @@ describe('scripts/gpu-check', () => {
     expect(markdown).toMatch(/\| up_blocks\.[^|]* \| convolution \|/);
   });
 
-  // With $DPM_CUDA_PLUGIN another device may be `cuda`.
+  // Another device may be `cuda` with $DPM_CUDA_PLUGIN.
   it.skipIf(devices().some(({ name, reason }) => name === 'cuda:0' && !reason.includes('no NVIDIA driver')))(
     'skips what needs a card where there is none',
     async () => {

@@ -8,7 +8,7 @@ import { packagePath } from './temporary.js';
 /** The built command. */
 export const dpmMain = packagePath('dist/cli/main.js');
 
-/** Every command. */
+/** Names of all commands. */
 export const commandNames = [
   'devices',
   'inspect',

@@ -16,7 +16,7 @@ import { namedNumbers, namedWeight } from './splitmix.js';
 import { temporaryFolder } from './temporary.js';
 
 export interface GoldenNetwork {
-  /** With `family`, or of a diffusers `UNet2DModel`. */
+  /** Configuration with `family`, or of a diffusers `UNet2DModel`. */
   config: Record<string, unknown>;
   t?: number;
   label?: number;

@@ -27,7 +27,7 @@ export interface Report {
 /** A stage whose script a test has written. */
 export interface OwnStage {
   name: string;
-  /** Its source, or the name of a real one. */
+  /** Source of the script, or the name of a real one. */
   script: string;
   parameters?: string[];
   call?: number;
@@ -104,7 +104,7 @@ export class GpuChecks {
     return child;
   }
 
-  /** Its exit status is that of stages that failed. */
+  /** Runs the checks; exit status 1 means that stages failed. */
   async #execute(options: string[]): Promise<{ stdout: string }> {
     try {
       return await promisify(execFile)(packagePath('scripts/gpu-check'), options, { env: this.#environment });

@@ -29,7 +29,7 @@ function valuesOf({ images, snapshots }: Pick<RunResult, 'images' | 'snapshots'>
   return [images, ...snapshots.map((snapshot) => snapshot.images)].map(({ data }) => data);
 }
 
-/** With classes and a learned range. */
+/** Model with classes and a learned range. */
 const conditional = (device: string): Promise<DiffusionModel> =>
   DiffusionModel.load(packagePath('test/fixtures/unet/diffusers-adm'), { device, dtype: 'f32' });
 /** Runs with a network and a classifier of the same size, on one device, for guides and translations. */
@@ -78,7 +78,7 @@ const onNetwork: HashedRun[] = [
       const own = { init: waves(all, 1), noise: waves(3 * all, 2), format: 'uint8' } as const;
       const { classLabels } = mixed;
       return valuesOf(
-        // At times that leave values between black and white.
+        // Times that leave values between black and white.
         await model.sample({
           sampler: 'ddpm',
           variance: 'learned',
@@ -215,7 +215,7 @@ const served: HashedRun = {
   name: 'requests of a served batch',
   run: async (device) => {
     await using model = await conditional(device);
-    // At one size, so that no bit depends on who came together.
+    // One size, so that no bit depends on which requests share a step.
     await using batcher = await model.batcher({ rows: 4, slots: 6, sizes: 'one' });
     const all = 2 * elementCount(model.sampleShape);
     const shown: { at: number; values: Values }[] = [];

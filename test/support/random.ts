@@ -6,7 +6,7 @@ export class Random {
 
   constructor(private readonly seed: number) {}
 
-  /** In [0, 1). */
+  /** Draws a number in [0, 1). */
   unit(): number {
     const [word = 0] = philox4x32([this.#counter++, 0, 0, 0], [this.seed, 0x5eed]);
     return word * 2 ** -32;

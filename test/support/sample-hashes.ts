@@ -12,5 +12,5 @@ function read(name: string): unknown {
 const { isa, hashes } = read('hashes.json') as { isa: string; hashes: Hashes };
 const { cpu, cuda } = read('runs.json') as { cpu: Hashes; cuda: Hashes };
 
-/** By one instruction set: of every sampler, and of runs of every kind on the cpu and on the emulated card. */
+/** Hashes by one instruction set: of every sampler, and of runs of every kind on the cpu and on the emulated card. */
 export const sampleHashes = { isa, samplers: hashes, runs: { cpu, cuda } } as const;

@@ -23,7 +23,7 @@ export interface SchedulerCase {
   kind: 'index' | 'noise' | 'score';
   init: number[];
   noise: number[][];
-  /** For each slice of noise, after which evaluation it was drawn. */
+  /** Evaluation after which each slice of noise was drawn. */
   noiseAfter: number[];
   times: number[];
   inputs: number[][];
@@ -36,7 +36,7 @@ export const schedulerFixtures = folder;
 
 export const schedulerCases = JSON.parse(readFileSync(`${folder}/cases.json`, 'utf8')) as SchedulerCase[];
 
-/** Every field of every class: its default, and cases in which it is another with and without another run. */
+/** Fields of every class: the default, and cases in which another value gives another run or the same. */
 export const schedulerFields = JSON.parse(readFileSync(`${folder}/fields.json`, 'utf8')) as Record<
   string,
   Record<string, { default: unknown; changes: string[]; same: string[] }>
@@ -66,7 +66,7 @@ export function caseHead(x: number): number {
 export function caseProgram({ steps, eta, ...own }: SchedulerCase, config: Config = own.config): Program {
   const schedule = NoiseSchedule.fromSchedulerConfig(config);
   if (eta === undefined) return samplers.scheduler(schedule, { steps });
-  // Not in the file: callers of the library give it to every step.
+  // Options beyond the file: callers of the library give them to every step.
   const run = schedulerRun(schedule, steps);
   return samplers[run.sampler as SamplerName](schedule, { ...run.options, eta });
 }

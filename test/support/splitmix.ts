@@ -61,7 +61,7 @@ export function namedNumbers(name: string, count: number): Float64Array {
 export function namedWeight(name: string, shape: readonly number[]): Float32Array {
   const count = shape.reduce((product, size) => product * size, 1);
   const [middle, extent] = namedRange(name, shape);
-  // Not by `from`, which takes longer than all the rest.
+  // A loop instead of `from`, which takes longer than all the rest.
   const numbers = namedNumbers(name, count);
   const weight = new Float32Array(count);
   for (let i = 0; i < count; ++i) weight[i] = middle + extent * numbers[i]!;

@@ -3,7 +3,7 @@ export interface XmlElement {
   name: string;
   attributes: Readonly<Partial<Record<string, string>>>;
   children: XmlElement[];
-  /** Its own text, entities resolved. */
+  /** Text of its own, entities resolved. */
   text: string;
 }
 

@@ -138,7 +138,7 @@ describe('the clock', () => {
     const all = [...short, ...long].sort((a, b) => a.arrival - b.arrival);
     simulate(all, { rows: ROWS });
     expect(latencies(all)).toHaveLength(all.length);
-    // Alone in a full batch it takes 13.8 s.
+    // The slowest takes 13.8 s alone in a full batch.
     const slowest = (requests: SimulatedRequest[]): number =>
       latencies(requests).reduce((most, latency) => Math.max(most, latency));
     expect(slowest(long)).toBeLessThan(45_000);
@@ -195,7 +195,7 @@ describe('the clock', () => {
     for (let i = 0; i < 3000; ++i) {
       clock.finish(clock.admit({ tenant: `tenant ${i}`, weight: 1, samples: [sample(1)] }));
     }
-    // Everybody starts now, those who came first as well.
+    // Tenants start now, the earliest ones as well.
     expect(clock.start('tenant 0')).toBe(clock.now);
     expect(clock.tenants).toBeLessThan(1100);
   });

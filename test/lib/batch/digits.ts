@@ -8,7 +8,7 @@ import { packagePath } from '../../support/temporary.js';
 export const path = packagePath('models/mnist');
 export const PIXELS = 28 * 28;
 export let model: DiffusionModel;
-/** With four rows and eight slots. */
+/** Batcher with four rows and eight slots. */
 export let batcher: Batcher;
 
 /** Opens both for the tests of a file. */
@@ -31,7 +31,7 @@ export function expectSame(actual: RunResult, expected: RunResult): void {
   });
 }
 
-/** Given noise, in slices. */
+/** Makes given noise, in slices. */
 export function noise(samples: number, slices: number): Float32Array[] {
   return Array.from({ length: slices }, (_, slice) =>
     Float32Array.from({ length: samples * PIXELS }, (_, i) => Math.sin(12.9898 * (i + 1) * (slice + 1))),

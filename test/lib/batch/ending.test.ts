@@ -162,7 +162,7 @@ describe('a stream', () => {
     const first = failure(batch.sample({ sampler: 'ddpm', steps: 1000, priority: 'high' }));
     const stream = batch.stream({ sampler: 'ddim', steps: 5 });
     await stream.next();
-    // Nothing happens before the other one is done.
+    // The second one waits until the first one is done.
     const waiting = stream.next();
     await stream.return();
     expect((await waiting).done).toBe(true);

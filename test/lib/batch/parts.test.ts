@@ -179,7 +179,7 @@ describe('admission', () => {
 
   it('takes the batch into account where it asks for the time of a request', () => {
     const admission = new Admission({ order: 'share', stretch: 1 }, limits, curve, 4);
-    // Alone: ten steps of one row. Beside three others: of four rows.
+    // Steps alone: ten of one row. Steps beside three others: of four rows.
     admission.admit({ ...client, deadline: 10 }, samples(1, 10));
     for (let i = 0; i < 2; ++i) admission.admit({ ...client, tenant: String(i) }, samples(1, 1));
     expect(() => admission.admit({ ...client, priority: 'high', deadline: 19 }, samples(1, 10))).toThrow(
@@ -217,7 +217,7 @@ describe('places', () => {
     const third = work('third');
     expect(turnstile.waiting).toBe(2);
     leaving.abort();
-    // Gone before it came.
+    // The fourth leaves before its turn.
     const fourth = work('fourth', leaving.signal).catch((error: unknown) => (error as DpmError).code);
     expect(await Promise.all([second, fourth])).toEqual(['ERR_DPM_ABORTED', 'ERR_DPM_ABORTED']);
     expect(turnstile.waiting).toBe(1);

@@ -192,7 +192,7 @@ describe('messages that no client sends', () => {
     exposeBatcher(batcher, port1);
     const answered = new Promise((resolve) => port2.once('message', resolve));
     port2.postMessage({ id: 7, ...message });
-    // Not an option by the name of its first character.
+    // The message must not name the first character as an option.
     const told = expect.stringMatching(/^(request|options|watches|x) is [^\n]{1,200}$/) as string;
     expect(await answered).toMatchObject({
       kind: 'error',

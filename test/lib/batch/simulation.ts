@@ -15,7 +15,7 @@ export interface SimulatedRequest {
   steps: number;
   tenant: string;
   priority: Priority;
-  /** When it was done; absent: refused. */
+  /** Time of its end; absent: refused. */
   done?: number;
 }
 

@@ -225,7 +225,7 @@ describe('converting', () => {
     const halves = Float32Array.from({ length: 0x7c00 }, (_, bits) => exactHalf(bits));
     const again = floatsOf('F16', encodeFloats(halves, 'F16'), halves.length);
     expect(again).toEqual(halves);
-    // Between two neighbours the even one wins.
+    // Ties between two neighbours go to the even one.
     const ties = halves.slice(0, -1).map((value, i) => (value + halves[i + 1]!) / 2);
     const rounded = new Uint16Array(encodeFloats(ties, 'F16').slice().buffer);
     rounded.forEach((bits, i) => {

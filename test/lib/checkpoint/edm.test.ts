@@ -166,7 +166,7 @@ describe('preconditioned networks', () => {
     const native = await runProgram(samplers.heun(edm, { steps: 79 }), options);
     expect(maxDifference(native, exact)).toBeLessThan(0.01);
     const adaptive = await runProgram(samplers['probability-flow'](edm, { solver: 'rk45' }), options);
-    // It ends at the least noise, not at the data.
+    // The run ends at the least noise, not at the data.
     expect(maxDifference(adaptive, exact)).toBeLessThan(0.01);
   });
 });

@@ -100,7 +100,7 @@ describe('a line chart', () => {
       return [line!.attributes.stroke, line!.attributes['stroke-dasharray'], marker!.attributes.d].join();
     });
     expect(new Set(styles).size).toBe(15);
-    // Beside each other in colour and in marker: lines that lie on each other show at least one of them.
+    // Neighbours differ in colour and in marker: lines that overlap show at least one of them.
     const looks = group(many, 'series').map(({ children }) => [
       children[0]!.attributes.stroke,
       children[1]!.attributes.d,

@@ -137,7 +137,7 @@ describe('a network with a learned range', () => {
       expect(likelihood.total.bits).toBeCloseTo(sumOfTerms(likelihood), 8);
       expect(await estimateLikelihood(model, data, { ...options, batch: 1 })).toEqual(likelihood);
       await expect(estimateLikelihood(uncentred, data, options)).rejects.toThrow(/no 8-bit value from 0 to 1/);
-      // By its place among those that were given, whichever are chosen.
+      // Noise depends on an image's place among the given ones, whichever are chosen.
       const many = new Float32Array(9 * elements);
       for (let n = 0; n < 9; ++n) many.fill(0.001 * (n + 1), n * elements, (n + 1) * elements);
       const chosen = { ...options, samples: 2, classLabels: undefined };

@@ -23,7 +23,7 @@ const count = labels.length;
 const scale = 1.5;
 
 beforeAll(async () => {
-  // On one device: guides of a classifier elsewhere are not the native loop's.
+  // One device for both: guides of a classifier elsewhere are not the native loop's.
   device = Device.open({ device: 'cpu', exact: true });
   for (const head of heads) {
     models.set(head, await DiffusionModel.load(packagePath('models/mnist'), { device, head }));

@@ -104,7 +104,7 @@ describe('ImageBatch.load', () => {
   });
 });
 
-/** Every number of a result, in order. */
+/** Lists every number of a result, in order. */
 function numbersOf(result: unknown): number[] {
   if (typeof result === 'number') return [result];
   return typeof result === 'object' && result !== null ? Object.values(result).flatMap(numbersOf) : [];

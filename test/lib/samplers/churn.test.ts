@@ -111,7 +111,7 @@ describe('noise in every step', () => {
       Math.abs(resultVariance(asSteps(samplers[sampler](linear, { steps, sChurn: 60, ...options })), slope) / c - 1);
     expect(errorOf('heun', 600, {})).toBeLessThan(5e-3);
     expect(errorOf('euler', 2400, {})).toBeLessThan(2e-2);
-    // With less noise than is taken away again the variance is too small.
+    // The variance is too small with less noise than is removed again.
     expect(errorOf('heun', 600, { sNoise: 0.8 })).toBeGreaterThan(0.3);
   });
 

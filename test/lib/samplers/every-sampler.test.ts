@@ -1,4 +1,4 @@
-// Every sampler on the bundled network: the native loop against the float64 interpreter, record by record.
+// Samplers, all of them, on the bundled network: the native loop against the float64 interpreter, record by record.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { DiffusionModel, type AnySampleOptions, type SampleOptions } from '../../../lib/model.js';
@@ -49,7 +49,7 @@ const variants: [SamplerName, SamplerOptions][] = [
   ['predictor-corrector', { clip: 'static' }],
 ];
 
-/** Every primitive of a host program in float64 beside it, and the same result as that of a run. */
+/** Compares every primitive of a host program with float64, and the result with that of a run. */
 async function expectHostProgram(model: DiffusionModel, program: HostProgram): Promise<void> {
   const count = 2;
   const x = model.device.tensor([count, ...model.sampleShape]);
@@ -91,7 +91,7 @@ describe('samplers on the bundled network', () => {
       await interpretRecord(model, record, state, { seed, sampleIndex: 0, record: index });
       const { data } = snapshots[index]!.images;
       worst = Math.max(worst, largestError(data, state.x));
-      // From one state on: what a network makes of the difference of two is not the loop's.
+      // The same state for both: a network's response to a difference of two is not the loop's.
       state.x = Float64Array.from(data);
     }
     // The register y is not seen from here: its rounding goes through the network before it shows. And a variance that is

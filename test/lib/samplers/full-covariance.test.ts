@@ -166,7 +166,7 @@ describe.each(forms.gaussianChains.map(({ times, ends }) => [times, ends] as con
       expect(maxDifference(mean, ends.full.mean)).toBeLessThan(1e-5);
       expect(maxDifference(covariance.flat(), ends.full.covariance.flat())).toBeLessThan(1e-5);
       expect(maxDifference(covariance.flat(), data)).toBeLessThan(1e-5);
-      // From N(0, I) and not from the noised data, the mean is a little off.
+      // The mean is a little off for a start from N(0, I) instead of the noised data.
       expect(maxDifference(mean, forms.means[0]!)).toBeLessThan(1e-4);
     });
 

@@ -251,7 +251,7 @@ describe('options of full-ddpm', () => {
     const compile = (options: SamplerOptions) => samplers['full-ddpm'](zeroSnr, options);
     expect(() => compile({ steps: 4 })).toThrow(/no covariance where a state is noise alone.*tStart/);
     expect(compile({ steps: 4, tStart: 999 }).kind).toBe('host');
-    // Without noise there is no covariance to be had.
+    // Covariance needs noise.
     expect(compile({ levels: [{ alpha: 0, sigma: 1, time: 999 }, dataLevel] }).kind).toBe('host');
   });
 

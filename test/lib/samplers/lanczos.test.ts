@@ -167,7 +167,7 @@ describe('roots by Krylov spaces', () => {
     const matrix = diagonal(3, 4, 5, 6, 7, 8).map((row, i) => row.map((value, j) => value + (j > i ? 0.3 : 0)));
     const { found } = await root([matrix], [v], 2);
     expect(maxDifference(found[0]!, inTwoDimensions(matrix, matrix, v))).toBeLessThan(1e-5);
-    // With every dimension it is the root of the symmetric part itself.
+    // The result with every dimension is the root of the symmetric part itself.
     const whole = (await root([matrix], [v], 6)).found[0]!;
     const symmetric = matrix.map((row, i) => row.map((value, j) => (value + matrix[j]![i]!) / 2));
     const twice = (await root([symmetric], [whole], 6)).found[0]!;

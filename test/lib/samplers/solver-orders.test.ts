@@ -197,7 +197,7 @@ describe('weak order of the stochastic solvers on Gaussian data', () => {
     // Differences of past predictions hold past noise, so that a third one gains nothing.
     ['SDE-DPM-Solver++(3M)', 'dpm-solver++-3m-sde', {}, 2],
     ['SDE-DPM-Solver++(3M) as published', 'dpm-solver++-3m-sde', { thirdOrder: 'published' }, 1],
-    // Every stage has noise of its own.
+    // Stages have noise of their own.
     ['SDE-DPM-Solver++ in single steps', 'dpm-solver++-3s-sde', {}, 1],
     ['SDE-DPM-Solver++ in single steps of order 2', 'dpm-solver++-3s-sde', { order: 2 }, 1],
   ])('%s', (_, sampler, options, order) => {

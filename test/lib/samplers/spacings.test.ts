@@ -21,14 +21,14 @@ describe("end: 'data'", () => {
     const last = records.at(-1)!;
     expect(records).toHaveLength(6);
     expect(last.variance).toEqual({ kind: 'none' });
-    // In terms of the network's output and of its input, whatever is kept of them.
+    // Terms of the network's output and of its input, whatever is kept of them.
     const seen = linear.alphaBar(last.time + 1);
     const [alpha, sigma] = [Math.sqrt(seen), Math.sqrt(1 - seen)];
     const weight = last.x!.history[last.store.slot]!;
     expect(weight * last.store.data * last.prediction.output).toBeCloseTo(-sigma / alpha, 6);
   });
 
-  // With a noise prediction that is constant the data prediction is, too, and every solver is exact.
+  // The data prediction is constant if the noise prediction is, and every solver is exact.
   it.each<[SamplerName, SamplerOptions]>([
     ['dpm-solver-1', {}],
     ['dpm-solver-2', {}],

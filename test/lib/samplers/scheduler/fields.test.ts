@@ -47,7 +47,7 @@ function shownOrRefused(own: SchedulerCase, config: Readonly<Record<string, unkn
   }
 }
 
-/** Where the library's other run is NaN, or an index outside its tables, and ours is the same. */
+/** Cases where the library's other run is NaN, or an index outside its tables, and ours is the same. */
 const brokenThere: ReadonlySet<string> = new Set(['edm-dpm-10 euler_at_final', 'edm-dpm-11 euler_at_final']);
 
 function isBrokenThere({ name, config }: SchedulerCase, field: string): boolean {

@@ -55,7 +55,7 @@ describe('the tables of a schedule', () => {
   it('are float32 numbers of float32 betas', () => {
     const cosine = scheduleOf({ beta_schedule: 'squaredcos_cap_v2' });
     const alphaBars = roundedAlphaBars(cosine);
-    // By the library: the last bits of 1 - 0.999 are 5e-5 of it.
+    // Values from the library: the last bits of 1 - 0.999 are 5e-5 of it.
     expect(alphaBars.slice(-2)).toEqual([2.428766265438753e-6, 2.4287349909002387e-9]);
     expect(cosine.alphaBar(1000) / 2.4287349909002387e-9 - 1).toBeGreaterThan(1e-6);
     expect(new SigmaTable(cosine).ratios.slice(-2)).toEqual([641.6624145507812, 20291.302734375]);
@@ -70,7 +70,7 @@ describe('the tables of a schedule', () => {
     ]);
   });
 
-  // Its square roots are not all the nearest numbers. In double precision the last ones are off by twenty times as much.
+  // Square roots are not all the nearest numbers. In double precision the last ones are off by twenty times as much.
   it('are rescaled to zero SNR in float32', () => {
     const alphaBars = roundedAlphaBars(scheduleOf({ rescale_betas_zero_snr: true }));
     expect(alphaBars.at(-1)).toBe(0);

@@ -56,7 +56,7 @@ describe('levels', () => {
     expect(options.levels[0]!.to!.alpha).toBeCloseTo(Math.sqrt(NoiseSchedule.linear().alphaBar(814)), 7);
   });
 
-  // By the library; without rounding they are at the next levels, 908 and 888.
+  // Values from the library; without rounding they are at the next levels, 908 and 888.
   it('of an ancestral KDPM2 hang on what float32 leaves of a difference of near numbers', () => {
     const middle = (fields: Record<string, unknown>, steps: number): number =>
       run({ _class_name: 'KDPM2AncestralDiscreteScheduler', ...cosine, ...fields }, steps).timesteps[1]!;
