@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 import { Compile } from 'typebox/compile';
 import { describe, expect, it } from 'vitest';
 
@@ -26,6 +28,12 @@ const tables = {
 const all = Object.entries(tables).flatMap(([table, facts]) =>
   Object.entries<OptionFact>(facts).map(([name, fact]) => ({ table, name, fact })),
 );
+
+/** A default as documentation writes it. */
+function standardOf({ standard, otherwise }: OptionFact): string {
+  if (otherwise !== undefined) return otherwise;
+  return typeof standard === 'number' ? standard.toLocaleString('en-US') : String(standard);
+}
 
 describe('the facts of options', () => {
   it.each(all)('of $table have a default of its kind: $name', ({ fact }) => {
@@ -105,6 +113,29 @@ describe('the facts of options', () => {
     const told = (text: string) => sentences.filter((help) => text.includes(`'${help}`));
     expect(others.filter(([, text]) => told(text).length > 0).map(([file]) => file)).toEqual([]);
     expect(told(`help: '${runOptionFacts.batch.help}; default 16'`)).toEqual([runOptionFacts.batch.help]);
+  });
+
+  it('have the defaults that the documentation of their interfaces tells', () => {
+    const files = ['run/options.ts', 'guidance/classifier-free.ts', 'engine/device.ts', 'batch/options.ts'];
+    const sources = files.map((file) => readFileSync(packagePath(`lib/${file}`), 'utf8')).join('\n');
+    const documented = [...sources.matchAll(/^ {2}\/\*\*((?:(?!\*\/)[^])*)\*\/\n {2}(\w+)\?:/gm)];
+    const told = new Map<string, string[]>();
+    for (const [, each = '', name = ''] of documented) told.set(name, [...(told.get(name) ?? []), each]);
+    let compared = 0;
+    for (const { table, name, fact } of all.filter((each) => each.fact.standard !== undefined)) {
+      const words = standardOf(fact);
+      // The count of a run follows from its programs where there are several.
+      const standard =
+        name === 'count' ? /else 1\./ : new RegExp(`Default:? \`?${words}\\b|\`?${words}\`?, the default`);
+      const texts = told.get(name) ?? [];
+      if (fact.standard === '' || texts.length === 0) continue;
+      expect(
+        texts.some((text) => standard.test(text)),
+        `${table} ${name}: ${texts.join()}`,
+      ).toBe(true);
+      ++compared;
+    }
+    expect(compared).toBeGreaterThan(20);
   });
 
   it('are what dpm sample offers', () => {
