@@ -1,13 +1,24 @@
 // The tables of options in docs/, made from what the code says of them. `npm run format` writes them (scripts/tables.ts).
-import { optionFacts, type DescribedOption, type JsonSchema } from '../../lib/index.js';
+import {
+  optionFacts,
+  samplerNames,
+  samplers,
+  type DescribedOption,
+  type JsonSchema,
+  type Option,
+  type OptionTable,
+} from '../../lib/index.js';
 import { sampleSchema } from '../../packages/server/src/samples/sample-request.js';
 
 /** The rows of a table by the file that shows it and the mark above it, `<!-- options of a batcher -->`. */
-export interface OptionTable {
+export interface DocumentTable {
   readonly file: string;
   readonly mark: string;
   readonly rows: readonly string[];
 }
+
+/** More samplers than these are counted. */
+const MOST_NAMED = 6;
 
 function table(head: readonly string[], body: readonly (readonly string[])[]): string[] {
   const cell = (text: string): string => text.replaceAll('|', '\\|');
@@ -37,6 +48,27 @@ export function valuesOf(schema: JsonSchema): string {
   return `${typeof type === 'string' ? type : 'anything'}${least}${most}`;
 }
 
+/** The options of samplers; one that differs between samplers has a row for each of its forms. */
+function samplerRows(): string[] {
+  const taken = new Map<string, { name: string; help: string; by: string[] }>();
+  for (const sampler of samplerNames) {
+    const options: OptionTable = samplers[sampler].facts.options;
+    for (const [name, { help }] of Object.entries<Option<unknown>>(options)) {
+      const key = `${name} ${help}`;
+      const form = taken.get(key) ?? { name, help, by: [] };
+      form.by.push(sampler);
+      taken.set(key, form);
+    }
+  }
+  const shown = (by: readonly string[]) =>
+    by.length > MOST_NAMED ? `${by.length} samplers` : by.map((name) => `\`${name}\``).join(', ');
+  const forms = [...taken.values()].sort((a, b) => b.by.length - a.by.length || (a.name < b.name ? -1 : 1));
+  return table(
+    ['option', 'is', 'taken by'],
+    forms.map(({ name, help, by }) => [`\`${name}\``, help, shown(by)]),
+  );
+}
+
 function fieldRows(): string[] {
   const fields = Object.entries<object>(sampleSchema.properties);
   const body = fields.map(([name, field]) => {
@@ -49,16 +81,17 @@ function fieldRows(): string[] {
 }
 
 /** Makes every table of options in docs/. */
-export function optionTables(): OptionTable[] {
+export function optionTables(): DocumentTable[] {
   return [
     { file: 'docs/serving.md', mark: '<!-- options of a batcher -->', rows: optionRows(optionFacts.batcher) },
     { file: 'docs/serving.md', mark: '<!-- options of a request -->', rows: optionRows(optionFacts.service) },
+    { file: 'docs/samplers.md', mark: '<!-- options of samplers -->', rows: samplerRows() },
     { file: 'docs/http.md', mark: '<!-- fields of a request -->', rows: fieldRows() },
   ];
 }
 
 /** A document with the rows below the mark in place of those that it had. */
-export function withTable(text: string, { file, mark, rows }: OptionTable): string {
+export function withTable(text: string, { file, mark, rows }: DocumentTable): string {
   const lines = text.split('\n');
   const at = lines.indexOf(mark);
   if (at < 0) throw new Error(`${file} has no ${mark}`);
