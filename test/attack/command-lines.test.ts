@@ -268,7 +268,8 @@ describe.runIf(isLinux)('signals', () => {
 
   /** Interrupts a command while it works: where it had not begun to listen yet, later. */
   async function interrupted(args: readonly string[], by: NodeJS.Signals): Promise<Ended> {
-    for (let after = 500; ; after *= 2) {
+    // The shortest of these commands work for a second, which is not to lie between two attempts.
+    for (let after = 500; ; after += 500) {
       const ended = await dpm(args, { kill: { by, after } });
       if (ended.signal !== by || after > 5000) return ended;
     }

@@ -210,7 +210,7 @@ describe('a batcher', () => {
     channel.subscribe(subscribers);
     try {
       await batcher.sample({ sampler: 'ddim', steps: 3, count: 2, tenant: 'mine' });
-      await failure(batcher.run(samplers.ddim(model.schedule, { steps: 2 }), { count: -1 }));
+      await failure(batcher.run(samplers.ddim(model.schedule, { steps: 2 }), { classLabels: 3 }));
     } finally {
       channel.unsubscribe(subscribers);
     }

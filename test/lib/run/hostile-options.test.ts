@@ -32,7 +32,7 @@ const refused = (message: RegExp): object => ({
 
 describe('options of a run', () => {
   it.each<[object, RegExp]>([
-    [{ count: '3' }, /count is "3", it has to be a number/],
+    [{ count: '3' }, /count is "3", it has to be a positive integer/],
     [{ batch: true }, /batch is true/],
     [{ snapshotEvery: '1' }, /snapshotEvery is "1"/],
     [{ seed: '1' }, /seed is "1", it has to be an integer from 0 to 2\^53 - 1, or a bigint below 2\^64/],
