@@ -8,6 +8,7 @@ import {
   type Option,
   type OptionTable,
 } from '../../lib/index.js';
+import { jobBodySchema } from '../../packages/server/src/jobs/job.js';
 import { sampleSchema } from '../../packages/server/src/samples/sample-request.js';
 
 /** The rows of a table by the file that shows it and the mark above it, `<!-- options of a batcher -->`. */
@@ -37,7 +38,7 @@ export function valuesOf(schema: JsonSchema): string {
   if (Array.isArray(anyOf)) return anyOf.map((each) => valuesOf(each as JsonSchema)).join(' or ');
   if (Array.isArray(names)) return names.length > 9 ? 'a name' : names.map((name) => `\`${String(name)}\``).join(', ');
   if (type === 'array')
-    return `${maxItems === undefined ? '' : `up to ${Number(maxItems)} `}of ${valuesOf(Object(items) as JsonSchema)}`;
+    return `${maxItems === undefined ? 'any number ' : `up to ${Number(maxItems)} `}of ${valuesOf(Object(items) as JsonSchema)}`;
   const least =
     minimum === undefined
       ? exclusiveMinimum === undefined
@@ -69,8 +70,9 @@ function samplerRows(): string[] {
   );
 }
 
-function fieldRows(): string[] {
-  const fields = Object.entries<object>(sampleSchema.properties);
+/** The fields of a body. */
+function fieldRows(properties: object, but: readonly string[] = []): string[] {
+  const fields = Object.entries<object>({ ...properties }).filter(([name]) => !but.includes(name));
   const body = fields.map(([name, field]) => {
     const schema: JsonSchema = { ...field };
     const inner = Object.keys(Object(schema.properties) as object);
@@ -80,13 +82,21 @@ function fieldRows(): string[] {
   return table(['field', 'values', 'is'], body);
 }
 
+/** Fields that a job has as a request has them. */
+const sameAsRequests = ['model', 'sampler', 'steps', 'first', 'seed', 'unconditionalLabel', 'options', 'dtype'];
+
 /** Makes every table of options in docs/. */
 export function optionTables(): DocumentTable[] {
   return [
     { file: 'docs/serving.md', mark: '<!-- options of a batcher -->', rows: optionRows(optionFacts.batcher) },
     { file: 'docs/serving.md', mark: '<!-- options of a request -->', rows: optionRows(optionFacts.service) },
     { file: 'docs/samplers.md', mark: '<!-- options of samplers -->', rows: samplerRows() },
-    { file: 'docs/http.md', mark: '<!-- fields of a request -->', rows: fieldRows() },
+    { file: 'docs/http.md', mark: '<!-- fields of a request -->', rows: fieldRows(sampleSchema.properties) },
+    {
+      file: 'docs/jobs.md',
+      mark: '<!-- fields of a job -->',
+      rows: fieldRows(jobBodySchema.properties, sameAsRequests),
+    },
   ];
 }
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 
-import { optionFacts, takesUnconditionalLabel } from 'dpm-native';
+import { optionFacts, type Priority, takesUnconditionalLabel } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 
-import { describe } from '../base/option-field.js';
+import { describe, optionField } from '../base/option-field.js';
 import { sampleFields, sampleSchema, type SampleBody } from '../samples/sample-request.js';
 
 /** The most samples of a job. */
@@ -21,7 +21,7 @@ export type ChunkFormat = (typeof chunkFormats)[number];
 
 /** The body of `POST /v1/jobs`. */
 export const jobBodySchema = Type.Interface(
-  [Type.Omit(sampleSchema, ['init', 'preview', 'deadlineMs', 'count', 'classLabels', 'guidance'])],
+  [Type.Omit(sampleSchema, ['init', 'preview', 'deadlineMs', 'priority', 'count', 'classLabels', 'guidance'])],
   {
     count: Type.Integer({
       minimum: 1,
@@ -29,16 +29,19 @@ export const jobBodySchema = Type.Interface(
       description: describe({ ...optionFacts.run.count, standard: null }),
     }),
     chunk: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: MOST_IN_CHUNK, description: 'Samples that are drawn together, default 64.' }),
+      Type.Integer({ minimum: 1, maximum: MOST_IN_CHUNK, description: 'Samples that are drawn together; default 64.' }),
     ),
-    format: Type.Optional(Type.Enum(chunkFormats, { description: 'Of the chunks, default npy.' })),
+    format: Type.Optional(
+      Type.Enum(chunkFormats, { description: 'Form of the chunks, png: a chunk as one picture; default npy.' }),
+    ),
     engine: Type.Optional(
       Type.Enum(['own', 'any'], {
         description:
-          'own, the default: bits as this server draws them; any: workers of every kind, with other last bits.',
+          'own: engines that draw the same bits as this server; any: workers of every kind, with other last bits; default own.',
       }),
     ),
     ...sampleFields(),
+    priority: Type.Optional(optionField<Priority>(optionFacts.service.priority, { standard: 'low' })),
   },
   { additionalProperties: false },
 );
