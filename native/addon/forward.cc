@@ -10,8 +10,6 @@
 namespace dpm::addon {
 namespace {
 
-bool is_absent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
-
 [[noreturn]] void misfit(const char* what) {
   throw Error(ErrorCode::kArgument, std::string(what) + " has not as many elements as its batch");
 }
@@ -51,14 +49,7 @@ void Forward::read_conditions(const Napi::CallbackInfo& info) {
   const auto times = float_elements(info[2], "t");
   require(times.size == batch_, "t must have one element per sample");
   staging_->times.assign(times.data, times.data + times.size);
-  staging_->labels.assign(batch_, -1);
-  if (is_absent(info[3])) return;
-  const auto labels = int32_elements(info[3], "labels");
-  require(labels.size == batch_, "labels must have one element per sample");
-  staging_->labels.assign(labels.data, labels.data + labels.size);
-  for (const std::int32_t label : staging_->labels) {
-    require(label < network_->shape().classes, "a label is out of range");
-  }
+  read_labels(info[3], batch_, network_->shape().classes, staging_->labels);
 }
 
 void Forward::read_derivative(const Napi::Object& tensors) {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "addon/convert/objects.h"
 #include "addon/convert/run_result.h"
 #include "addon/wraps/cancel_token.h"
 
@@ -26,7 +27,7 @@ class Report : public Delivery {
 Watch::Watch(Napi::Env env, std::shared_ptr<Engine> engine, const Napi::Object& options)
     : environment_(Environment::of(env)), engine_(std::move(engine)) {
   const Napi::Value token = options.Get("cancel");
-  has_token_ = !token.IsNull() && !token.IsUndefined();
+  has_token_ = !is_absent(token);
   cancelled_ = CancelToken::flag_of(token, engine_);
   const Napi::Value progress = options.Get("onProgress");
   const Napi::Value preview = options.Get("onPreview");

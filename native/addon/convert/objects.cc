@@ -28,10 +28,7 @@ Napi::Array to_array(const Napi::Object& object, const char* key) {
   return value.As<Napi::Array>();
 }
 
-bool has_value(const Napi::Object& object, const char* key) {
-  const Napi::Value value = object.Get(key);
-  return !value.IsNull() && !value.IsUndefined();
-}
+bool has_value(const Napi::Object& object, const char* key) { return !is_absent(object.Get(key)); }
 
 std::uint64_t to_size(const Napi::Object& object, const char* key) {
   const double value = to_double(object, key);

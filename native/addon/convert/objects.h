@@ -28,6 +28,8 @@ Napi::Array to_array(const Napi::Object& object, const char* key);
 Napi::Object object_at(const Napi::Array& array, std::uint32_t index, const char* what);
 /// Returns whether the value at `key` is there and not null.
 bool has_value(const Napi::Object& object, const char* key);
+/// Returns whether a value is null or undefined.
+inline bool is_absent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
 /// Returns the index in `choices` of the string at `key`.
 std::size_t to_choice(const Napi::Object& object, const char* key, std::initializer_list<const char*> choices);
 

@@ -2,26 +2,11 @@
 
 #include <cmath>
 
-#include "addon/convert/errors.h"
+#include "addon/convert/objects.h"
 #include "addon/convert/typed_arrays.h"
 #include "addon/wraps/tensor_wrap.h"
 
 namespace dpm::addon {
-namespace {
-
-bool is_absent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
-
-std::vector<std::int32_t> to_labels(const Napi::Value& labels, std::size_t count, int classes) {
-  if (is_absent(labels)) return std::vector<std::int32_t>(count, -1);
-  const auto given = int32_elements(labels, "labels");
-  require(given.size == count, "labels must have one element per sample");
-  std::vector<std::int32_t> result(given.data, given.data + given.size);
-  for (const std::int32_t label : result) require(label < classes, "a label is out of range");
-  return result;
-}
-
-}  // namespace
-
 PredictRequest to_predict_request(const Napi::CallbackInfo& info, const Network& network) {
   PredictRequest request;
   request.times = to_floats(info[1], "t");
@@ -35,7 +20,7 @@ PredictRequest to_predict_request(const Napi::CallbackInfo& info, const Network&
   };
   const int classes = network.shape().classes;
   request.x = tensor(info[0], "x");
-  request.labels = to_labels(info[2], count, classes);
+  read_labels(info[2], count, classes, request.labels);
   request.guidance = to_floats(info[3], "guidance");
   require(request.guidance.empty() || request.guidance.size() == count, "guidance must have one element per sample");
   for (const float weight : request.guidance) require(std::isfinite(weight), "a weight of guidance is not finite");

@@ -49,12 +49,12 @@ RunRequest to_run_request(const Napi::Object& object) {
   for (std::size_t i = 0; i < chosen.size; ++i) {
     request.samples.push_back({chosen.data[i], streams.data[3 * i], streams.data[3 * i + 1], streams.data[3 * i + 2]});
   }
-  if (!label_values.IsNull() && !label_values.IsUndefined()) {
+  if (!is_absent(label_values)) {
     const auto labels = int32_elements(label_values, "labels");
     if (labels.size != chosen.size) wrong("labels", "one number a sample");
     for (std::size_t i = 0; i < labels.size; ++i) request.samples[i].label = labels.data[i];
   }
-  if (!guidance_values.IsNull() && !guidance_values.IsUndefined()) {
+  if (!is_absent(guidance_values)) {
     const auto guidance = float_elements(guidance_values, "guidance");
     if (guidance.size != chosen.size) wrong("guidance", "one number a sample");
     for (std::size_t i = 0; i < guidance.size; ++i) request.samples[i].guidance = guidance.data[i];

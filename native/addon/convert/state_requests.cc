@@ -29,7 +29,7 @@ class Views {
   }
   /// Returns the view of a tensor, or an absent view where there is no tensor.
   dpm_view of_any(const Napi::Value& value, const char* what) {
-    return value.IsNull() || value.IsUndefined() ? dpm_view{} : of(value, what);
+    return is_absent(value) ? dpm_view{} : of(value, what);
   }
 
  private:

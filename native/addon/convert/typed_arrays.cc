@@ -3,7 +3,7 @@
 #include <cstring>
 #include <memory>
 
-#include "addon/convert/errors.h"
+#include "addon/convert/objects.h"
 #include "addon/environment.h"
 
 namespace dpm::addon {
@@ -70,9 +70,18 @@ Elements<std::uint8_t> byte_elements(const Napi::Value& value, const char* what)
 }
 
 std::vector<float> to_floats(const Napi::Value& value, const char* key) {
-  if (value.IsNull() || value.IsUndefined()) return {};
+  if (is_absent(value)) return {};
   const auto elements = float_elements(value, key);
   return {elements.data, elements.data + elements.size};
+}
+
+void read_labels(const Napi::Value& value, std::size_t count, int classes, std::vector<std::int32_t>& labels) {
+  labels.assign(count, -1);
+  if (is_absent(value)) return;
+  const auto given = int32_elements(value, "labels");
+  require(given.size == count, "labels must have one element per sample");
+  labels.assign(given.data, given.data + given.size);
+  for (const std::int32_t label : labels) require(label < classes, "a label is out of range");
 }
 
 Napi::Float32Array to_float_array(Napi::Env env, std::vector<float>&& values) {

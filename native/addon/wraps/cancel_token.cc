@@ -1,5 +1,6 @@
 #include "addon/wraps/cancel_token.h"
 
+#include "addon/convert/objects.h"
 #include "addon/wraps/unwrap.h"
 
 namespace dpm::addon {
@@ -21,7 +22,7 @@ CancelToken& CancelToken::of(const Napi::Value& value) { return unwrap<CancelTok
 
 std::shared_ptr<std::atomic<bool>> CancelToken::flag_of(const Napi::Value& value,
                                                         const std::shared_ptr<Engine>& engine) {
-  if (value.IsNull() || value.IsUndefined()) return std::make_shared<std::atomic<bool>>(false);
+  if (is_absent(value)) return std::make_shared<std::atomic<bool>>(false);
   return of(value).attach(engine);
 }
 
