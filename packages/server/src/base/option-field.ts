@@ -6,7 +6,7 @@ interface Own {
   /** Its own limits, in place of the library's. */
   readonly limits?: JsonSchema;
   /** Most entries, where the option may be a list. */
-  readonly most?: number;
+  readonly most?: number | undefined;
   /** Its own default in words. */
   readonly standard?: string;
 }

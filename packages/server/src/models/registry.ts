@@ -190,7 +190,7 @@ export class Registry {
 
   #batching(config: ModelConfig): BatcherOptions {
     return {
-      rows: config.rows ?? 'auto',
+      rows: config.rows,
       maxWait: config.maxWait ?? this.#settings.maxWait,
       sizes: this.#settings.deterministic ? 'one' : 'fit',
     };

@@ -33,10 +33,9 @@ type SampleFields = Record<'classLabels' | 'guidance', TOptional<TUnsafe<number 
 
 /** The fields that may be one for all samples or one for each; `most` is how many there can be. */
 export function sampleFields(most?: number): SampleFields {
-  const own = { ...(most !== undefined && { most }) };
   return {
-    classLabels: Type.Optional(optionField<number | number[]>(run.classLabels, own)),
-    guidance: Type.Optional(optionField<number | number[]>(run.guidance, own)),
+    classLabels: Type.Optional(optionField<number | number[]>(run.classLabels, { most })),
+    guidance: Type.Optional(optionField<number | number[]>(run.guidance, { most })),
   };
 }
 
@@ -168,7 +167,7 @@ function initOf({ init }: SampleBody, count: number, shape: readonly number[]): 
  * @throws {@link ServerError} naming the field that is wrong.
  */
 export function samplingOf(body: SampleBody, served: ServedModel, client: Client, isStream: boolean): Sampling {
-  const { count = 1, classLabels, guidance, preview, priority = 'normal' } = body;
+  const { count = 1, classLabels, guidance, preview, priority } = body;
   const sampler = body.sampler ?? 'scheduler';
   if (classLabels !== undefined && served.model.unet.info.classes === 0) {
     throw wrong('classLabels', 'are for networks with classes');
@@ -199,7 +198,7 @@ export function samplingOf(body: SampleBody, served: ServedModel, client: Client
     tenant: client.name,
     weight: client.weight,
     deadline: body.deadlineMs,
-    ...(preview !== undefined && { previewEvery: preview.every, previewOf: preview.of ?? 'state' }),
+    ...(preview !== undefined && { previewEvery: preview.every, previewOf: preview.of }),
   };
   // The library checks the sampler's own options.
   return { served, sampler, count, seed, request: request as BatchRequest };

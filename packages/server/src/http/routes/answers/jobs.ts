@@ -1,4 +1,4 @@
-import { dpmErrorCodes, samplerNames } from 'dpm-native';
+import { dpmErrorCodes, priorities, samplerNames } from 'dpm-native';
 import Type from 'typebox';
 
 import { binary, type DescribedAnswer, jsonAnswer } from '../../description.js';
@@ -34,7 +34,7 @@ const jobSchema = Type.Object(
     sampler: Type.Enum(samplerNames),
     seed: Type.String({ pattern: '^[0-9]{1,20}$' }),
     first: count,
-    priority: Type.Enum(['high', 'normal', 'low']),
+    priority: Type.Enum(priorities),
     shape: Type.Array(count, { minItems: 3, maxItems: 3, description: '[C, H, W] of a sample.' }),
     format: Type.Enum(chunkFormats),
   },
