@@ -29,12 +29,6 @@ const all = Object.entries(tables).flatMap(([table, facts]) =>
   Object.entries<OptionFact>(facts).map(([name, fact]) => ({ table, name, fact })),
 );
 
-/** A default as documentation writes it. */
-function standardOf({ standard, otherwise }: OptionFact): string {
-  if (otherwise !== undefined) return otherwise;
-  return typeof standard === 'number' ? standard.toLocaleString('en-US') : String(standard);
-}
-
 describe('the facts of options', () => {
   it.each(all)('of $table have a default of its kind: $name', ({ fact }) => {
     if (fact.standard !== undefined) expect(fact.kind.holds(fact.standard)).toBe(true);
@@ -123,7 +117,7 @@ describe('the facts of options', () => {
     for (const [, each = '', name = ''] of documented) told.set(name, [...(told.get(name) ?? []), each]);
     let compared = 0;
     for (const { table, name, fact } of all.filter((each) => each.fact.standard !== undefined)) {
-      const words = standardOf(fact);
+      const words = standardText(fact) ?? String(fact.standard);
       // The count of a run follows from its programs where there are several.
       const standard =
         name === 'count' ? /else 1\./ : new RegExp(`Default:? \`?${words}\\b|\`?${words}\`?, the default`);
