@@ -3,20 +3,16 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
 import { markdownTable } from '../test/architecture/imports.js';
-import { optionTables, withTable } from '../test/architecture/option-tables.js';
+import { optionTables, withTable, type DocumentTable } from '../test/architecture/option-tables.js';
 import { rooms } from '../test/architecture/rooms.js';
 
-function rewrite(name: string, change: (text: string) => string): void {
-  const file = new URL(`../${name}`, import.meta.url);
-  writeFileSync(file, change(readFileSync(file, 'utf8')));
-}
+const tableOfRooms: DocumentTable = {
+  file: 'ARCHITECTURE.md',
+  mark: '<!-- rooms -->',
+  rows: ['| room | holds | may use |', '| --- | --- | --- |', ...markdownTable(rooms).map((row) => `| ${row} |`)],
+};
 
-rewrite('ARCHITECTURE.md', (text) => {
-  const lines = text.split('\n');
-  const first = lines.findIndex((line) => line.startsWith('| `lib/base`'));
-  const count = lines.slice(first).findIndex((line) => !line.startsWith('|'));
-  if (first < 0 || count < 0) throw new Error('ARCHITECTURE.md has no table of rooms');
-  lines.splice(first, count, ...markdownTable(rooms).map((row) => `| ${row} |`));
-  return lines.join('\n');
-});
-for (const table of optionTables()) rewrite(table.file, (text) => withTable(text, table));
+for (const table of [tableOfRooms, ...optionTables()]) {
+  const file = new URL(`../${table.file}`, import.meta.url);
+  writeFileSync(file, withTable(readFileSync(file, 'utf8'), table));
+}

@@ -1,0 +1,85 @@
+import type { Room } from './room.js';
+
+/** Rooms of native/, in the order of their floors. */
+export const nativeRooms: readonly Room[] = [
+  {
+    path: 'native/platform',
+    holds: 'what differs between systems and processors: memory, files, libraries, threads; a folder for each system',
+    uses: [],
+    lines: 650,
+  },
+  {
+    path: 'native/core',
+    holds: 'errors, memory, threads, Philox, scalar functions',
+    uses: ['native/platform'],
+    lines: 850,
+  },
+  {
+    path: 'native/backend',
+    holds: 'the C ABI between engine and device, the record, header-only helpers of both sides',
+    uses: ['native/core'],
+    lines: 1250,
+  },
+  {
+    path: 'native/graph',
+    holds: 'graphs: operations, shapes, validation, memory plan',
+    uses: ['native/core', 'native/backend'],
+    lines: 1350,
+  },
+  {
+    path: 'native/graph/passes',
+    holds: 'what rewrites a graph: fusion, as far as the device supports it; derivatives',
+    uses: ['native/core', 'native/backend', 'native/graph'],
+    lines: 1100,
+  },
+  {
+    path: 'native/weights',
+    holds: 'weights in files',
+    uses: ['native/core', 'native/graph'],
+    lines: 300,
+  },
+  {
+    path: 'native/devices/cpu',
+    holds: 'the CPU device, linked in',
+    uses: ['native/platform', 'native/core', 'native/backend'],
+    lines: 5600,
+  },
+  {
+    path: 'native/devices/reference',
+    holds: 'the reference device, a plug-in: naive loops in double',
+    uses: ['native/core', 'native/backend'],
+    lines: 1050,
+  },
+  {
+    path: 'native/devices',
+    holds: 'the registry of devices, the one place that includes one',
+    uses: ['native/platform', 'native/core', 'native/backend', 'native/devices/cpu'],
+    lines: 300,
+  },
+  {
+    path: 'native/engine',
+    holds: 'device handles, the engine thread, loaded networks',
+    uses: ['native/platform', 'native/core', 'native/backend', 'native/graph', 'native/graph/passes', 'native/devices'],
+    lines: 1200,
+  },
+  {
+    path: 'native/sampling',
+    holds: 'the sampling loop',
+    uses: ['native/core', 'native/backend', 'native/engine'],
+    lines: 2800,
+  },
+  {
+    path: 'native/addon',
+    holds: 'Node-API: call.h, wraps/, convert/; checks, copies, lifetimes, no arithmetic',
+    uses: [
+      'native/core',
+      'native/backend',
+      'native/graph',
+      'native/weights',
+      'native/devices',
+      'native/engine',
+      'native/sampling',
+    ],
+    lines: 3000,
+  },
+];
