@@ -4,7 +4,7 @@ import { DpmError } from 'dpm-native';
 
 import { type DrawingContext, drawn } from '../samples/drawing.js';
 import type { Encoder } from '../samples/encode.js';
-import { samplingOf } from '../samples/sample-request.js';
+import { samplingOf, STANDARD_DTYPE } from '../samples/sample-request.js';
 import type { Registry, ServedModel } from '../models/registry.js';
 import { scopes } from '../base/client.js';
 import { engineClass } from './engine-class.js';
@@ -62,7 +62,7 @@ export function drawChunk(context: ChunkContext): DrawChunk {
     const parent = context.tracing.restored(job.trace ?? {});
     const began = performance.now();
     const format = chunkFormat(job);
-    const dtype = format === 'png' ? 'u8' : (job.body.dtype ?? 'u8');
+    const dtype = format === 'png' ? 'u8' : (job.body.dtype ?? STANDARD_DTYPE);
     const { images } = await patiently(signal, () => drawn(context, sampling, dtype, signal, parent));
     const bytes = await context.pool.encode({ form: contentTypes[format], images });
     context.metrics.chunks.inc({ outcome: 'done' });

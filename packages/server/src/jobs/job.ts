@@ -16,6 +16,9 @@ export const MOST_CHUNKS = 4096;
 /** The forms in which a chunk's samples can be kept. */
 export const chunkFormats = ['npy', 'safetensors', 'png'] as const;
 
+/** What a job is unless its body says otherwise. */
+const standard = { chunk: 64, format: 'npy', engine: 'own' } as const;
+
 /** The form in which a chunk's samples are kept. */
 export type ChunkFormat = (typeof chunkFormats)[number];
 
@@ -29,15 +32,23 @@ export const jobBodySchema = Type.Interface(
       description: describe({ ...optionFacts.run.count, standard: null }),
     }),
     chunk: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: MOST_IN_CHUNK, description: 'Samples that are drawn together; default 64.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: MOST_IN_CHUNK,
+        description: describe({ help: 'samples that are drawn together', standard: String(standard.chunk) }),
+      }),
     ),
     format: Type.Optional(
-      Type.Enum(chunkFormats, { description: 'Form of the chunks, png: a chunk as one picture; default npy.' }),
+      Type.Enum(chunkFormats, {
+        description: describe({ help: 'form of the chunks, png: a chunk as one picture', standard: standard.format }),
+      }),
     ),
     engine: Type.Optional(
       Type.Enum(['own', 'any'], {
-        description:
-          'own: engines that draw the same bits as this server; any: workers of every kind, with other last bits; default own.',
+        description: describe({
+          help: 'engines that draw: own, those that draw the same bits as this server; any, workers of every kind, with other last bits',
+          standard: standard.engine,
+        }),
       }),
     ),
     ...sampleFields(),
@@ -88,11 +99,8 @@ export const jobSchema = Type.Object(
 /** A job as it is kept. */
 export type Job = Static<typeof jobSchema>;
 
-/** Samples that are drawn together, unless the body says otherwise. */
-const CHUNK = 64;
-
 /** The number of samples of each chunk of a job; the last one may have fewer. */
-export function chunkSize({ chunk = CHUNK }: Pick<JobBody, 'chunk'>): number {
+export function chunkSize({ chunk = standard.chunk }: Pick<JobBody, 'chunk'>): number {
   return chunk;
 }
 
@@ -103,7 +111,7 @@ export function chunkCount({ body }: Pick<Job, 'body'>): number {
 
 /** The form of a job's chunks. */
 export function chunkFormat({ body }: Pick<Job, 'body'>): ChunkFormat {
-  return body.format ?? 'npy';
+  return body.format ?? standard.format;
 }
 
 /** The content type of a chunk, by its form. */

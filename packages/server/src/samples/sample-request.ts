@@ -21,6 +21,8 @@ const MOST_SEED = 2n ** 64n - 1n;
 const DAY = 86_400_000;
 /** The most samples of a request. */
 const MOST_IN_REQUEST = 64;
+/** The number type of samples, unless a request says otherwise. */
+export const STANDARD_DTYPE = 'u8';
 /** The most samples of a stream with previews; the library refuses more, too. */
 export const MOST_PREVIEWED = 4;
 
@@ -70,7 +72,11 @@ export const sampleSchema = Type.Object(
         { ...strict, description: 'Initial states.' },
       ),
     ),
-    dtype: Type.Optional(Type.Enum(['u8', 'f32'], { description: 'Number type of npy and safetensors; default u8.' })),
+    dtype: Type.Optional(
+      Type.Enum(['u8', 'f32'], {
+        description: describe({ help: 'number type of npy and safetensors', standard: STANDARD_DTYPE }),
+      }),
+    ),
     priority: Type.Optional(optionField<Priority>(service.priority)),
     deadlineMs: Type.Optional(optionField<number>(service.deadline, { limits: { maximum: DAY } })),
     preview: Type.Optional(

@@ -11,7 +11,14 @@ import { type Encoding, gridOf } from '../../samples/encode.js';
 import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import { type Keyed, keyHeaders } from '../idempotency.js';
 import type { ServedModel } from '../../models/registry.js';
-import { sampleSchema, type SampleBody, type Sampling, samplingOf, seedOf } from '../../samples/sample-request.js';
+import {
+  sampleSchema,
+  type SampleBody,
+  type Sampling,
+  samplingOf,
+  seedOf,
+  STANDARD_DTYPE,
+} from '../../samples/sample-request.js';
 import type { ThreadPool } from '../../threads/pool.js';
 import type { TraceContext } from '../../observe/tracing.js';
 
@@ -210,7 +217,7 @@ export const sampleRoutes: Routes = (app, context) => {
       const sampling = samplingOf({ ...body, seed: String(own.seed) }, served, request.client, isStream);
       note(request, { model: served.id, sampler: sampling.sampler, steps: body.steps, count: sampling.count });
       if (form !== 'text/event-stream') {
-        const dtype = body.dtype ?? 'u8';
+        const dtype = body.dtype ?? STANDARD_DTYPE;
         const answer = await own.run(untilLeft(request, reply), (signal) =>
           whole(context, request, sampling, form, dtype, signal),
         );
