@@ -137,10 +137,17 @@ bool fold_one(Graph& graph, int index, const std::vector<int>& uses, const std::
   return false;
 }
 
-bool is_product(const Graph& graph, const Node& node) {
+/// The input of a product, and whether a bias is added to it. Siblings have the same.
+using Sibling = std::pair<int, bool>;
+
+/// Returns what `node` has in common with its siblings, if it is a product that could be merged with them.
+std::optional<Sibling> sibling_of(const Graph& graph, const Node& node) {
   const Convolution* convolution = plain_convolution(node);
-  return convolution != nullptr && convolution->kernel == 1 && convolution->stride == 1 && !is_enlarged(*convolution) &&
-         node.input(1) < 0 && node.biases.size() == node.weights.size() && !graph.values[node.output()].is_bound();
+  const bool is_product = convolution != nullptr && convolution->kernel == 1 && convolution->stride == 1 &&
+                          !is_enlarged(*convolution) && node.input(1) < 0 && !graph.values[node.output()].is_bound();
+  const bool has_bias = !node.biases.empty();
+  if (!is_product || (has_bias && node.biases.size() != node.weights.size())) return std::nullopt;
+  return Sibling{node.input(0), has_bias};
 }
 
 /// Replaces all of `members` by one node, whose new value has their outputs as channel ranges.
@@ -262,15 +269,15 @@ void fuse_chains(Graph& graph, const Supports& supports) {
 }
 
 void merge_sibling_products(Graph& graph, const Supports& supports) {
-  std::map<int, int> products;
+  std::map<Sibling, int> products;
   for (const Node& node : graph.nodes) {
-    if (is_product(graph, node)) ++products[node.input(0)];
+    if (const auto sibling = sibling_of(graph, node)) ++products[*sibling];
   }
-  for (const auto& [input, count] : products) {
+  for (const auto& [sibling, count] : products) {
     if (count < 2) continue;
     std::vector<int> members;
     for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-      if (is_product(graph, graph.nodes[i]) && graph.nodes[i].input(0) == input) members.push_back(static_cast<int>(i));
+      if (sibling_of(graph, graph.nodes[i]) == sibling) members.push_back(static_cast<int>(i));
     }
     merge(graph, members, supports);
   }

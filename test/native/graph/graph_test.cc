@@ -127,6 +127,30 @@ TEST(Fusion, OneBlocksProjectionIsNoMap) {
   }
 }
 
+TEST(Fusion, SiblingsHaveABiasOrHaveNone) {
+  RandomValues random(6);
+  GraphMaker maker(random);
+  const int x = maker.enter(maker.image(4, 4, 4));
+  const auto product = [&](bool has_bias) {
+    const int y = maker.convolution(x, 4, {});
+    return has_bias ? maker.bias(y) : y;
+  };
+  const int with = maker.sum(maker.silu(product(true)), maker.silu(product(true)));
+  const int without = maker.sum(maker.silu(product(false)), maker.silu(product(false)));
+  maker.leave(maker.sum(with, without));
+  graph::Graph graph = maker.graph();
+  // A device without fused SiLU, so that the products stay as they are.
+  const auto supports = [](const graph::Graph& /*graph*/, const graph::Node& node) {
+    return node.op != DPM_OP_CONVOLUTION || !graph::attributes<graph::Convolution>(node).silu;
+  };
+  graph::fuse(graph, supports);
+  std::vector<std::pair<std::size_t, std::size_t>> merged;
+  for (const graph::Node& node : graph.nodes) {
+    if (node.op == DPM_OP_CONVOLUTION) merged.emplace_back(node.weights.size(), node.biases.size());
+  }
+  EXPECT_EQ(merged, (std::vector<std::pair<std::size_t, std::size_t>>{{2, 2}, {2, 0}}));
+}
+
 TEST(Fusion, ZerosBetweenElementsAreReadOverWhereADeviceCan) {
   RandomValues random(5);
   GraphMaker maker(random);
