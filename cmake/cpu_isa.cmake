@@ -20,6 +20,10 @@ endif()
 
 function(dpm_add_isa_kernels target)
   set(objects)
+  # Weights are the same numbers for every instruction set.
+  set(exact ${ARGN})
+  list(FILTER exact INCLUDE REGEX "/winograd_weights\\.cc$")
+  set_source_files_properties(${exact} PROPERTIES COMPILE_OPTIONS "-ffp-contract=off")
   foreach(isa IN LISTS dpm_isas)
     set(library ${target}_${isa})
     add_library(${library} OBJECT ${ARGN})

@@ -12,6 +12,7 @@
 #include "backend/backend.h"
 #include "backend/guard.h"
 #include "backend/handles.h"
+#include "backend/weight_cache.h"
 #include "core/dtype.h"
 #include "core/error.h"
 #include "cuda/device/statistics.h"
@@ -67,6 +68,7 @@ struct Device {
   /// Stream for work beside that of `stream`, which waits for it.
   Stream side;
   MemoryPool pool{most_kept(settings)};
+  WeightCache<DeviceMemory> weights;
   Staging staging;
   TransferPool transfers;
   Statistics statistics;

@@ -86,6 +86,7 @@ Network::Network(Device& owner, const dpm_graph& graph)
     throw Error(ErrorCode::kUnsupported,
                 std::string("the cuda device knows no tensor called ") + graph.bindings[i].name);
   }
+  device.weights.forget_released();
   const LayerFactory factory{device, graph, values};
   layers.reserve(graph.node_count);
   for (std::uint32_t i = 0; i < graph.node_count; ++i) {

@@ -1,6 +1,5 @@
 #include "cuda/kernels/channelwise.h"
 
-#include "backend/constant.h"
 #include "cuda/kernels/activation_backward.h"
 #include "cuda/layers/layer.h"
 
@@ -22,19 +21,6 @@ Activation activation_in(const dpm_node& node) {
   }
 }
 
-/// Makes a table of one number per channel and pixel, laid out like maps: channels adjacent.
-DeviceMemory position_table(const LayerFactory& factory, const dpm_node& node) {
-  const ConstantElements elements(factory.graph.constants[node.biases[0]]);
-  const dpm_value& shape = factory.value(output_of(node)).shape;
-  const auto channels = static_cast<std::size_t>(shape.channels);
-  const std::size_t pixels = elements.size() / channels;
-  std::vector<float> table(elements.size());
-  for (std::size_t c = 0; c < channels; ++c) {
-    for (std::size_t p = 0; p < pixels; ++p) table[p * channels + c] = elements[c * pixels + p];
-  }
-  return factory.floats(table);
-}
-
 /// Bias, table of positions, channel vector, scale and shift, affine, activations and sums, where no pass could fuse
 /// them.
 template <typename T>
@@ -46,8 +32,8 @@ class ChannelwiseLayer : public Layer {
         operands_(node),
         shape_(factory.value(output_of(node)).shape) {
     if (op_ == DPM_OP_AFFINE) affine_ = affine_of(node);
-    if (op_ == DPM_OP_BIAS) bias_ = factory.floats(node.biases, 1, static_cast<std::size_t>(shape_.channels));
-    if (op_ == DPM_OP_POSITION) bias_ = position_table(factory, node);
+    if (op_ == DPM_OP_BIAS) bias_ = factory.vectors(node.biases, 1, static_cast<std::size_t>(shape_.channels));
+    if (op_ == DPM_OP_POSITION) bias_ = factory.positions(node);
   }
 
   void run(const RunContext& context) const override {
@@ -58,7 +44,7 @@ class ChannelwiseLayer : public Layer {
     a.batch = context.batch;
     a.pixels = shape_.height * shape_.width;
     a.channels = shape_.channels;
-    a.bias = bias_.as<float>();
+    a.bias = address<float>(bias_);
     a.bias_pixel_stride = op_ == DPM_OP_POSITION ? shape_.channels : 0;
     a.scale = affine_.scale;
     a.shift = affine_.shift;
@@ -81,7 +67,7 @@ class ChannelwiseLayer : public Layer {
   Operands operands_;
   dpm_affine_attributes affine_{1.0F, 0.0F};
   dpm_value shape_;
-  DeviceMemory bias_;
+  Packed bias_;
 };
 
 /// Copies `channels` channels of a map.

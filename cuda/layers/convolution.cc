@@ -42,14 +42,10 @@ class ConvolutionLayer : public Layer {
     };
     const bool plain = input_of(node, 1) < 0 && input_of(node, 2) < 0;
     shape_ = {plain ? stored(out_) : out_.shape.channels, stored(in_)};
-    std::vector<float> weight = pack_weights(factory.graph, node, shape_);
-    const DType dtype = device_.settings.dtype;
-    if (is_bound_to(factory.graph, in_.shape, DPM_BINDING_IMAGE) && dtype != DType::kFloat32) {
-      weight = split_weights(weight, in_.shape.channels, shape_.in_channels, dtype);
-    }
-    weight_ = factory.stored(weight);
+    const bool is_image = is_bound_to(factory.graph, in_.shape, DPM_BINDING_IMAGE);
+    weight_ = factory.weights(node, shape_, is_image && device_.settings.dtype != DType::kFloat32);
     if (node.bias_count > 0) {
-      bias_ = factory.floats(node.biases, node.bias_count, static_cast<std::size_t>(shape_.out_channels));
+      bias_ = factory.vectors(node.biases, node.bias_count, static_cast<std::size_t>(shape_.out_channels));
     }
   }
 
@@ -132,9 +128,9 @@ class ConvolutionLayer : public Layer {
   [[nodiscard]] ConvolutionBuffers buffers_of(const RunContext& context, const ConvolutionPlan& plan) const {
     ConvolutionBuffers buffers;
     buffers.x = context.map<T>(operands_.input(0)).data;
-    buffers.w = weight_.data();
+    buffers.w = weight_->data();
     buffers.adjoint_w = adjoint_.data();
-    buffers.bias = bias_.data();
+    if (bias_) buffers.bias = bias_->data();
     buffers.residual = context.map<T>(operands_.input(2)).data;
     buffers.out = context.map<T>(operands_.output()).data;
     buffers.workspace = context.scratch;
@@ -145,9 +141,9 @@ class ConvolutionLayer : public Layer {
   /// Makes the adjoint's weights, in addition to those that our own kernels read.
   void make_adjoint() {
     if (adjoint_.data() != nullptr) return;
-    adjoint_ = device_.allocate(weight_.bytes());
+    adjoint_ = device_.allocate(weight_->bytes());
     const WeightShape shape{shape_.out_channels, attributes_.kernel * attributes_.kernel, shape_.in_channels};
-    adjoint_weights(weight_.as<T>(), shape, adjoint_.as<T>(), device_.stream.get());
+    adjoint_weights(address<T>(weight_), shape, adjoint_.as<T>(), device_.stream.get());
   }
 
   /// Makes the counters once, for the largest batch that the kernel takes, because the captured graphs of all batches
@@ -186,9 +182,9 @@ class ConvolutionLayer : public Layer {
     a.shape = small_shape(norm, context.batch);
     a.x = context.map<const T>(norm == nullptr ? operands_.input(0) : norm->x);
     if (norm != nullptr) a.norm = small_norm(*norm, context);
-    a.weight = weight_.as<T>();
+    a.weight = address<T>(weight_);
     a.y = context.map<T>(operands_.output());
-    a.bias = bias_.as<float>();
+    a.bias = address<float>(bias_);
     const Map<const T> vector = context.map<const T>(operands_.input(1));
     a.vector = vector.data;
     a.vector_stride = vector.sample_stride;
@@ -264,7 +260,7 @@ class ConvolutionLayer : public Layer {
     p.zero_upsample = attributes_.zero_upsample != 0;
     p.dtype = device_.settings.dtype;
     p.tf32 = device_.settings.tf32;
-    p.bias = bias_.data() != nullptr;
+    p.bias = bias_ != nullptr;
     if (only_bias_joins(operands_)) return p;
     p.residual = operands_.input(2) >= 0;
     if (p.residual) p.residual_pixel_stride = residual_.pixel_stride;
@@ -293,9 +289,9 @@ class ConvolutionLayer : public Layer {
   [[nodiscard]] ConvolutionArguments<T> arguments(const RunContext& context) const {
     ConvolutionArguments<T> a{};
     a.x = context.map<const T>(operands_.input(0));
-    a.weight = weight_.as<T>();
+    a.weight = address<T>(weight_);
     a.y = context.map<T>(operands_.output());
-    a.bias = bias_.as<float>();
+    a.bias = address<float>(bias_);
     const Map<const T> vector = context.map<const T>(operands_.input(1));
     a.vector = vector.data;
     a.vector_stride = vector.sample_stride;
@@ -323,9 +319,9 @@ class ConvolutionLayer : public Layer {
   ValueInfo out_;
   ValueInfo residual_;
   PackedShape shape_;
-  DeviceMemory weight_;
+  Packed weight_;
   DeviceMemory adjoint_;
-  DeviceMemory bias_;
+  Packed bias_;
   std::map<int, std::shared_ptr<const ConvolutionPlan>> plans_;
   /// Batches that are computed by the kernel for small maps, each with the norm that it includes.
   std::map<int, const NormOperands*> small_;

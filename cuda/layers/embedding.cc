@@ -80,18 +80,14 @@ class RowEmbeddingLayer : public Layer {
         channels_(factory.value(output_of(node)).shape.channels) {
     const dpm_constant& table = factory.graph.constants[node.weights[0]];
     rows_ = static_cast<int>(table.dims[0]);
-    const ConstantElements elements(table);
-    std::vector<float> values;
-    values.reserve(elements.size());
-    for (std::size_t i = 0; i < elements.size(); ++i) values.push_back(elements[i]);
-    table_ = factory.stored(values);
+    table_ = factory.table(node);
   }
 
   void run(const RunContext& context) const override {
     const Map<T> y = context.map<T>(operands_.output());
     RowEmbeddingArguments<T> a{};
     a.row = embedded(context, reads_labels_);
-    a.table = table_.as<T>();
+    a.table = address<T>(table_);
     a.y = y.data;
     a.y_stride = y.sample_stride;
     a.batch = context.samples;
@@ -105,7 +101,7 @@ class RowEmbeddingLayer : public Layer {
   bool reads_labels_;
   int channels_;
   int rows_ = 0;
-  DeviceMemory table_;
+  Packed table_;
 };
 
 template <typename T>

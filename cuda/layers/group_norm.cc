@@ -11,11 +11,12 @@ class GroupNormLayer : public Layer {
   GroupNormLayer(const LayerFactory& factory, const dpm_node& node)
       : operands_(node), attributes_(group_norm_of(node)), shape_(factory.value(output_of(node)).shape) {
     const auto channels = static_cast<std::size_t>(shape_.channels);
-    gamma_ = factory.floats(node.weights, 1, channels);
-    beta_ = factory.floats(node.biases, 1, channels);
-    if (node.bias_count > 1) added_ = factory.floats(node.biases + 1, 1, channels);
-    norm_ = {operands_.input(0), operands_.input(1), operands_.input(2),  gamma_.as<float>(),   beta_.as<float>(),
-             added_.as<float>(), attributes_.groups, attributes_.epsilon, attributes_.silu != 0};
+    gamma_ = factory.vectors(node.weights, 1, channels);
+    beta_ = factory.vectors(node.biases, 1, channels);
+    if (node.bias_count > 1) added_ = factory.vectors(node.biases + 1, 1, channels);
+    norm_ = {operands_.input(0),     operands_.input(1),    operands_.input(2),
+             address<float>(gamma_), address<float>(beta_), address<float>(added_),
+             attributes_.groups,     attributes_.epsilon,   attributes_.silu != 0};
   }
 
   [[nodiscard]] const NormOperands* norm() const override { return &norm_; }
@@ -29,7 +30,7 @@ class GroupNormLayer : public Layer {
   /// Returns whether the norm can complete a sum; a bias or vector that is added for the statistics alone is no part of
   /// it.
   [[nodiscard]] bool completes(const RunContext& context) const override {
-    return added_.data() == nullptr && operands_.input(2) < 0 && takes_completion(arguments(context));
+    return !added_ && operands_.input(2) < 0 && takes_completion(arguments(context));
   }
 
   void run(const RunContext& context) const override { group_norm(arguments(context), context.stream); }
@@ -46,11 +47,11 @@ class GroupNormLayer : public Layer {
     a.channels = shape_.channels;
     a.groups = attributes_.groups;
     a.epsilon = attributes_.epsilon;
-    a.gamma = gamma_.as<float>();
-    a.beta = beta_.as<float>();
+    a.gamma = address<float>(gamma_);
+    a.beta = address<float>(beta_);
     a.scale_shift = scale_shift.data;
     a.scale_shift_stride = scale_shift.sample_stride;
-    a.bias = added_.as<float>();
+    a.bias = address<float>(added_);
     a.vector = vector.data;
     a.vector_stride = vector.sample_stride;
     a.silu = attributes_.silu != 0;
@@ -74,10 +75,10 @@ class GroupNormLayer : public Layer {
   Operands operands_;
   dpm_group_norm_attributes attributes_;
   dpm_value shape_;
-  DeviceMemory gamma_;
-  DeviceMemory beta_;
+  Packed gamma_;
+  Packed beta_;
   /// Bias of the convolution that the norm reads.
-  DeviceMemory added_;
+  Packed added_;
   NormOperands norm_;
 };
 

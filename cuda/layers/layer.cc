@@ -50,17 +50,6 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph, const DeviceSettings& se
   return infos;
 }
 
-DeviceMemory LayerFactory::floats(const std::int32_t* constants, std::uint32_t count, std::size_t length) const {
-  std::vector<float> values;
-  for (std::uint32_t part = 0; part < count; ++part) {
-    const dpm_constant& constant = graph.constants[constants[part]];
-    const ConstantElements elements(constant);
-    for (std::size_t i = 0; i < elements.size(); ++i) values.push_back(elements[i]);
-  }
-  values.resize(length, 0.0F);
-  return floats(values);
-}
-
 DeviceMemory LayerFactory::floats(const std::vector<float>& values) const {
   DeviceMemory memory = device.allocate(values.size() * sizeof(float));
   device.staging.upload(device.stream, memory.data(), values.data(), memory.bytes());

@@ -10,6 +10,7 @@
 #include "cuda/device/device.h"
 #include "cuda/kernels/map.h"
 #include "cuda/kernels/storage.h"
+#include "cuda/layers/weights.h"
 
 namespace dpm::cuda {
 
@@ -118,6 +119,15 @@ class Layer {
   virtual void run(const RunContext& context) const = 0;
 };
 
+/// Weights in the order in which a layer reads them; other networks of the device may have the same.
+using Packed = std::shared_ptr<const DeviceMemory>;
+
+/// Returns the address of weights, null without any.
+template <typename T>
+const T* address(const Packed& packed) {
+  return packed ? packed->as<T>() : nullptr;
+}
+
 /// Inputs for making layers: the device, the graph, the values.
 struct LayerFactory {
   Device& device;
@@ -125,8 +135,14 @@ struct LayerFactory {
   const std::vector<ValueInfo>& values;
 
   [[nodiscard]] const ValueInfo& value(int index) const { return values[static_cast<std::size_t>(index)]; }
-  /// Copies constants to the GPU as float32, one after the other, with zeros up to `length` elements.
-  [[nodiscard]] DeviceMemory floats(const std::int32_t* constants, std::uint32_t count, std::size_t length) const;
+  /// Packs constants as float32, one after the other, with zeros up to `length` elements.
+  [[nodiscard]] Packed vectors(const std::int32_t* constants, std::uint32_t count, std::size_t length) const;
+  /// Packs the weights of a convolution by pack_weights, with `split` by split_weights too, in the networks' type.
+  [[nodiscard]] Packed weights(const dpm_node& node, const PackedShape& shape, bool split = false) const;
+  /// Packs a table of rows in the networks' type.
+  [[nodiscard]] Packed table(const dpm_node& node) const;
+  /// Packs a table of one number per channel and pixel as float32, laid out like maps: channels adjacent.
+  [[nodiscard]] Packed positions(const dpm_node& node) const;
   /// Copies values to the GPU as float32.
   [[nodiscard]] DeviceMemory floats(const std::vector<float>& values) const;
   /// Copies values to the GPU in the networks' type.

@@ -1,7 +1,6 @@
 #include "cuda/kernels/linear.h"
 
 #include "cuda/layers/layer.h"
-#include "cuda/layers/weights.h"
 
 namespace dpm::cuda {
 namespace {
@@ -13,9 +12,9 @@ class LinearLayer : public Layer {
       : operands_(node),
         attributes_(convolution_of(node)),
         shape_{factory.value(output_of(node)).shape.channels, factory.value(input_of(node, 0)).shape.channels},
-        weight_(factory.stored(pack_weights(factory.graph, node, shape_))) {
+        weight_(factory.weights(node, shape_)) {
     if (node.bias_count > 0) {
-      bias_ = factory.floats(node.biases, node.bias_count, static_cast<std::size_t>(shape_.out_channels));
+      bias_ = factory.vectors(node.biases, node.bias_count, static_cast<std::size_t>(shape_.out_channels));
     }
   }
 
@@ -25,8 +24,8 @@ class LinearLayer : public Layer {
     LinearArguments<T> a{};
     a.x = x.data;
     a.x_stride = x.sample_stride;
-    a.weight = weight_.as<T>();
-    a.bias = bias_.as<float>();
+    a.weight = address<T>(weight_);
+    a.bias = address<float>(bias_);
     a.y = y.data;
     a.y_stride = y.sample_stride;
     a.batch = context.batch;
@@ -41,8 +40,8 @@ class LinearLayer : public Layer {
   Operands operands_;
   dpm_convolution_attributes attributes_;
   PackedShape shape_;
-  DeviceMemory weight_;
-  DeviceMemory bias_;
+  Packed weight_;
+  Packed bias_;
 };
 
 }  // namespace

@@ -13,8 +13,8 @@ class NormDerivativeLayer : public Layer {
         is_backward_(node.op == DPM_OP_GROUP_NORM_BACKWARD),
         attributes_(group_norm_of(node)),
         shape_(factory.value(output_of(node)).shape),
-        gamma_(factory.floats(node.weights, 1, static_cast<std::size_t>(shape_.channels))),
-        beta_(factory.floats(node.biases, 1, static_cast<std::size_t>(shape_.channels))) {}
+        gamma_(factory.vectors(node.weights, 1, static_cast<std::size_t>(shape_.channels))),
+        beta_(factory.vectors(node.biases, 1, static_cast<std::size_t>(shape_.channels))) {}
 
   [[nodiscard]] std::size_t scratch_bytes(int batch) const override {
     const std::int64_t floats =
@@ -32,8 +32,8 @@ class NormDerivativeLayer : public Layer {
     a.norm.channels = shape_.channels;
     a.norm.groups = attributes_.groups;
     a.norm.epsilon = attributes_.epsilon;
-    a.norm.gamma = gamma_.as<float>();
-    a.norm.beta = beta_.as<float>();
+    a.norm.gamma = address<float>(gamma_);
+    a.norm.beta = address<float>(beta_);
     a.norm.scale_shift = scale_shift.data;
     a.norm.scale_shift_stride = scale_shift.sample_stride;
     a.norm.silu = attributes_.silu != 0;
@@ -48,8 +48,8 @@ class NormDerivativeLayer : public Layer {
   bool is_backward_;
   dpm_group_norm_attributes attributes_;
   dpm_value shape_;
-  DeviceMemory gamma_;
-  DeviceMemory beta_;
+  Packed gamma_;
+  Packed beta_;
 };
 
 }  // namespace

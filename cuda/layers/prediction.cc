@@ -39,23 +39,23 @@ class PredictionLayer : public Layer {
   PredictionLayer(const LayerFactory& factory, const dpm_node& node)
       : operands_(node), shape_(prediction_shape(factory.graph, node)) {
     const PackedShape packed{shape_.out_channels, shape_.in_channels};
-    weight_ = factory.stored(pack_weights(factory.graph, node, packed));
+    weight_ = factory.weights(node, packed);
     if (node.bias_count > 0) {
-      bias_ = factory.floats(node.biases, node.bias_count, static_cast<std::size_t>(shape_.out_channels));
+      bias_ = factory.vectors(node.biases, node.bias_count, static_cast<std::size_t>(shape_.out_channels));
     }
   }
 
   void run(const RunContext& context) const override {
-    predict<T>({shape_, context.batch, context.map<const T>(operands_.input(0)), weight_.as<T>(),
-                context.map<float>(operands_.output()), bias_.as<float>()},
+    predict<T>({shape_, context.batch, context.map<const T>(operands_.input(0)), address<T>(weight_),
+                context.map<float>(operands_.output()), address<float>(bias_)},
                context.stream);
   }
 
  private:
   Operands operands_;
   PredictionShape shape_;
-  DeviceMemory weight_;
-  DeviceMemory bias_;
+  Packed weight_;
+  Packed bias_;
 };
 
 }  // namespace

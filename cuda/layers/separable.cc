@@ -12,7 +12,7 @@ class SeparableLayer : public Layer {
       : operands_(node),
         in_(factory.value(input_of(node, 0)).shape),
         out_(factory.value(output_of(node)).shape),
-        matrices_(factory.floats(node.weights, 2, row_factors() + column_factors())) {}
+        matrices_(factory.vectors(node.weights, 2, row_factors() + column_factors())) {}
 
   void run(const RunContext& context) const override {
     SeparableArguments<T> a{};
@@ -24,7 +24,7 @@ class SeparableLayer : public Layer {
     a.height = out_.height;
     a.width = out_.width;
     a.channels = out_.channels;
-    a.rows = matrices_.as<float>();
+    a.rows = address<float>(matrices_);
     a.columns = a.rows + row_factors();
     separable(a, context.stream);
   }
@@ -40,7 +40,7 @@ class SeparableLayer : public Layer {
   Operands operands_;
   dpm_value in_;
   dpm_value out_;
-  DeviceMemory matrices_;
+  Packed matrices_;
 };
 
 }  // namespace

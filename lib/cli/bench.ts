@@ -1,22 +1,23 @@
 import { benchBoundary } from './bench/boundary.js';
+import { benchLoad } from './bench/load.js';
 import { benchNfe } from './bench/nfe.js';
 import { benchServe } from './bench/serve.js';
 import { benchUpdate } from './bench/update.js';
 import { usageError, type Command } from './command.js';
 import { deviceOptions } from './model-options.js';
 
-const benchmarks = { nfe: benchNfe, update: benchUpdate, boundary: benchBoundary, serve: benchServe };
+const benchmarks = { nfe: benchNfe, update: benchUpdate, boundary: benchBoundary, load: benchLoad, serve: benchServe };
 
 export const benchCommand: Command = {
   name: 'bench',
   summary:
-    'Benchmarks: nfe (one network evaluation), update (the fused sampler step), boundary (a call into the engine), serve (requests that come at any time).',
-  arguments: ['nfe|update|boundary|serve'],
+    'Benchmarks: nfe (one network evaluation), update (the fused sampler step), boundary (a call into the engine), load (a network from its files), serve (requests that come at any time).',
+  arguments: ['nfe|update|boundary|load|serve'],
   options: {
     ...deviceOptions,
     network: {
       value: 'NAMES',
-      help: 'nfe: mnist, ddpm-cifar10-32, ddpm-celebahq-256, ddpmpp-deep (these with random weights) or model folders, separated by commas; default the first two. serve: one model; default mnist',
+      help: 'nfe, load: mnist, ddpm-cifar10-32, ddpm-celebahq-256, ddpmpp-deep (these with random weights) or model folders, separated by commas; default the first two. serve: one model; default mnist',
     },
     batch: { value: 'SIZES', help: 'nfe: batch sizes separated by commas; default 1,4,16' },
     load: { value: 'X', help: 'serve: rows offered over what the batch can do; default 0.8' },

@@ -85,10 +85,16 @@ export interface NativeNetworkInfo {
   multiplyAdds: number;
   /** Number of nodes of the graph after fusion. */
   nodes: number;
-  /** Bytes of the weights as the device has packed them. */
+  /** Bytes of the packed weights that no other network of the device had before. */
   weightBytes: number;
   /** Bytes of the maps of one sample. */
   rowBytes: number;
+  /** Duration of checking, deriving and fusing the graph, and planning its memory. */
+  planMilliseconds: number;
+  /** Duration of reading the weights and comparing them with an earlier reading. */
+  readMilliseconds: number;
+  /** Duration of packing the weights. */
+  packMilliseconds: number;
 }
 
 /** Per-sample identity of a random stream: seed (low, high), sampleIndex, record, draw. */

@@ -43,7 +43,10 @@ export interface NetworkInfo {
   parameters: number;
   /** Number of multiply-adds of convolutions, linear layers and attention for one image. */
   multiplyAdds: number;
-  /** Bytes of the weights as the device has packed them; for some algorithms several times the checkpoint. */
+  /**
+   * Bytes of the weights as the device has packed them; for some algorithms several times the checkpoint. Weights that
+   * another network of the same files has packed on this device are counted there alone.
+   */
   weightBytes: number;
 }
 
@@ -179,7 +182,8 @@ export class Network {
 
   /**
    * Evaluates the network once, and pulls cotangents of the outputs back to the states (the derivative in reverse), per
-   * sample. The network for it is made at the first call, from the weights' files, with a second set of packed weights.
+   * sample. The network for it is made at the first call, from the weights' files; it packs the transposed weights, and shares
+   * the others with this network.
    *
    * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
    * @param t - Number that enters the time embedding, one for all samples or one per sample.
@@ -221,9 +225,8 @@ export class Network {
   }
 
   /**
-   * Evaluates the network once, and its derivative along a tangent of the states. Keeps nothing for it, and takes no
-   * second set of weights if the network is used for this alone; the network for it is made at the first call, from the
-   * weights' files.
+   * Evaluates the network once, and its derivative along a tangent of the states. Keeps nothing for it. The network for it
+   * is made at the first call and shares this one's packed weights.
    *
    * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
    * @param t - Number that enters the time embedding, one for all samples or one per sample.

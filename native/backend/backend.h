@@ -22,7 +22,7 @@ extern "C" {
 #define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 14 };
+enum { DPM_BACKEND_ABI = 15 };
 
 /// The only symbol that a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -110,6 +110,7 @@ typedef struct dpm_constant {
   uint32_t view_rank;
   int64_t view_dims[4];
   int64_t view_strides[4];
+  uint64_t identity;  ///< constants of the same number, other than 0, have the same elements and dimensions
 } dpm_constant;
 
 /// An operation of the graph.

@@ -24,6 +24,7 @@ InputFile::InputFile(const std::string& path) : path_(path) {
   if (!file.problem.empty()) fail(path, "open", file.problem);
   handle_ = file.handle;
   size_ = file.size;
+  version_ = file.version;
 }
 
 InputFile::~InputFile() { platform::close_file(handle_); }

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "platform/file.h"
+
 namespace dpm {
 
 /// A file that is open during the object's lifetime. It is read, not mapped: shortening a mapped file would end the
@@ -23,12 +25,15 @@ class InputFile {
 
   /// Size in bytes when the file was opened.
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+  /// Version when the file was opened.
+  [[nodiscard]] const platform::FileVersion& version() const noexcept { return version_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
  private:
   std::string path_;
   std::intptr_t handle_ = -1;
   std::uint64_t size_ = 0;
+  platform::FileVersion version_;
 };
 
 }  // namespace dpm

@@ -17,6 +17,10 @@
 namespace dpm {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
 bool device_supports(const Device& device, const graph::Graph& graph, const graph::Node& node) {
   const graph::LoweredGraph lowered(graph);
   const dpm_node candidate = graph::LoweredGraph::lower(node);
@@ -52,6 +56,7 @@ void derive(graph::Graph& graph, Derivative derivative, graph::Recompute recompu
 
 Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOptions options)
     : device_(std::move(device)), graph_(std::move(graph)), options_(std::move(options)) {
+  const auto start = Clock::now();
   graph::validate(graph_);
   require(options_.classes >= 0, "a network has a negative number of classes");
   for (const graph::Constant& constant : graph_.constants) {
@@ -67,11 +72,26 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   info_.row_bytes = plan_.elements * device_->api().device.arena_element_bytes(device_->get());
   shape_ = shape_of(graph_, options_.classes);
   find_bindings();
+  info_.load.plan = seconds_since(start);
+  load();
+}
+
+void Network::load() {
+  for (graph::Constant& constant : graph_.constants) {
+    if (!constant.read) continue;
+    constant.read = [this, read = std::move(constant.read)](void* to) {
+      const auto start = Clock::now();
+      read(to);
+      info_.load.read += seconds_since(start);
+    };
+  }
+  const auto start = Clock::now();
   const graph::LoweredGraph lowered(graph_);
   info_.weight_bytes = device_->bytes_taken_by([&] {
     dpm_message message{};
     check(device_->api().network.load(device_->get(), &lowered.get(), &network_, &message), message);
   });
+  info_.load.pack = seconds_since(start) - info_.load.read;
   // The caller owns the memory and files behind the weights.
   for (graph::Constant& constant : graph_.constants) {
     constant.data = nullptr;
@@ -244,7 +264,6 @@ void Network::with_zeros(int batch, const std::function<void(const Evaluation&)>
 
 std::vector<double> Network::measure(const std::vector<std::uint32_t>& batches, int repeats,
                                      const std::atomic<bool>& stopping) {
-  using Clock = std::chrono::steady_clock;
   std::vector<double> result;
   const int before = reserved_;
   for (const std::uint32_t batch : batches) {
@@ -255,7 +274,7 @@ std::vector<double> Network::measure(const std::vector<std::uint32_t>& batches, 
         const auto start = Clock::now();
         run(evaluation, nullptr);
         device_->wait_for(evaluation.out);
-        if (i > 0) seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+        if (i > 0) seconds.push_back(seconds_since(start));
       }
     });
     result.push_back(median(seconds));

@@ -14,12 +14,20 @@
 
 namespace dpm {
 
+/// Durations of the parts of loading a network, in seconds.
+struct LoadTimes {
+  double plan = 0;  ///< checking, deriving and fusing the graph, and planning its memory
+  double read = 0;  ///< reading the weights and comparing them with an earlier reading
+  double pack = 0;  ///< the device's work
+};
+
 struct NetworkInfo {
   std::uint64_t parameters = 0;
   std::uint64_t multiply_adds = 0;
   std::size_t nodes = 0;
-  std::uint64_t weight_bytes = 0;  ///< bytes of the weights as the device has packed them
+  std::uint64_t weight_bytes = 0;  ///< bytes of the packed weights that no other network of the device had before
   std::uint64_t row_bytes = 0;     ///< bytes of the maps of one sample
+  LoadTimes load;
 };
 
 /// Sizes of one sample, in elements.
@@ -120,6 +128,8 @@ class Network {
                               const std::atomic<bool>& stopping);
 
  private:
+  /// Has the device pack the weights.
+  void load();
   /// Finds the tensor of each binding; evaluations use this list.
   void find_bindings();
   void run(const Evaluation& evaluation, double* node_seconds);

@@ -1,5 +1,6 @@
 #include "graph/graph.h"
 
+#include <atomic>
 #include <utility>
 
 #include "core/error.h"
@@ -10,6 +11,11 @@ std::int64_t Constant::elements() const {
   std::int64_t count = 1;
   for (const std::int64_t dim : dims) count *= dim;
   return count;
+}
+
+std::uint64_t new_identity() {
+  static std::atomic<std::uint64_t> next{2};
+  return next.fetch_add(2);
 }
 
 int Graph::add(Node node) {
@@ -23,6 +29,7 @@ int Graph::add(Node node) {
 }
 
 int Graph::add_constant(Constant constant) {
+  if (constant.identity == 0) constant.identity = new_identity();
   constants.push_back(std::move(constant));
   return static_cast<int>(constants.size()) - 1;
 }

@@ -25,9 +25,14 @@ struct Constant {
   /// Writes to `to` the `bytes` bytes that `data` would point to; may throw.
   std::function<void(void* to)> read = {};
   std::uint64_t bytes = 0;
+  /// Constants of the same number have the same elements, so that devices pack them once; 0: not yet known.
+  std::uint64_t identity = 0;
 
   [[nodiscard]] std::int64_t elements() const;
 };
+
+/// Returns a number that no constant has yet. The number after it is that of the constant transposed.
+std::uint64_t new_identity();
 
 struct Value {
   int channels = 0;
@@ -70,6 +75,7 @@ struct Graph {
   int add(Node node);
   /// Makes `value`, the result of a node, the network's output `name`.
   void bind_output(int value, const std::string& name);
+  /// Adds a constant; one that has no identity is like no other.
   int add_constant(Constant constant);
 
   /// The value whose storage `value` uses.

@@ -65,6 +65,7 @@ dpm_constant lower(const Constant& constant) {
     out.view_dims[i] = constant.view_dims[i];
     out.view_strides[i] = constant.view_strides[i];
   }
+  out.identity = constant.identity;
   return out;
 }
 

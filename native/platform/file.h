@@ -1,16 +1,26 @@
 // Files that are read at given offsets.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
 namespace dpm::platform {
 
+/// What tells a file from another that has taken its place, and from itself before it was changed.
+struct FileVersion {
+  std::uint64_t index = 0;    ///< number of the file in its volume
+  std::uint64_t changed = 0;  ///< time of the last change, in the system's smallest units
+
+  [[nodiscard]] auto operator<=>(const FileVersion&) const = default;
+};
+
 /// A file, or the reason why it could not be opened.
 struct OpenedFile {
   std::intptr_t handle = -1;
   std::uint64_t size = 0;
+  FileVersion version;
   /// Reason of the failure; empty where the file is open.
   std::string problem;
   /// Tells whether the path exists but is no regular file.

@@ -1,4 +1,4 @@
-#include "weights/digests.h"
+#include "weights/known_weights.h"
 
 #include <algorithm>
 #include <array>
@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "graph/graph.h"
 
 namespace dpm {
 
@@ -31,7 +32,14 @@ std::uint64_t digest_of(const void* data, std::size_t bytes) noexcept {
   return digest;
 }
 
-void WeightDigests::note(const std::string& weight, const WeightBytes& read) {
+std::uint64_t KnownWeights::identity(const WeightPlace& place) {
+  const std::lock_guard lock(mutex_);
+  std::uint64_t& known = identities_[place];
+  if (known == 0) known = graph::new_identity();
+  return known;
+}
+
+void KnownWeights::note(const std::string& weight, const WeightBytes& read) {
   const std::uint64_t digest = digest_of(read.data, read.bytes);
   const std::lock_guard lock(mutex_);
   const auto [known, is_new] = digests_.try_emplace({read.file, read.offset, read.bytes}, digest);

@@ -1,4 +1,4 @@
-// Digests of a network's weights as they were read, to detect files that have changed since.
+// What is known of a network's weights from one reading to the next.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,10 @@
 #include <mutex>
 #include <string>
 #include <tuple>
+#include <vector>
+
+#include "core/dtype.h"
+#include "platform/file.h"
 
 namespace dpm {
 
@@ -22,16 +26,38 @@ struct WeightBytes {
   std::size_t bytes = 0;
 };
 
-/// Digests of each weight's bytes at the first reading. A network shares one with its derivatives and second outputs,
-/// which are read later from the same files. Usable from any thread.
-class WeightDigests {
+/// The place of a weight's elements in a file, and what is made of them.
+struct WeightPlace {
+  std::string file;
+  /// A file that was changed is read again, and then compared with the first reading.
+  platform::FileVersion version;
+  std::uint64_t offset = 0;
+  DType dtype = DType::kFloat32;
+  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> view_dims;
+  std::vector<std::int64_t> view_strides;
+
+  [[nodiscard]] bool operator<(const WeightPlace& other) const {
+    const auto all = [](const WeightPlace& p) {
+      return std::tie(p.file, p.version, p.offset, p.dtype, p.shape, p.view_dims, p.view_strides);
+    };
+    return all(*this) < all(other);
+  }
+};
+
+/// Each weight's identity, and the digest of its bytes at the first reading. A network shares one with its derivatives
+/// and second outputs, which are loaded later from the same files. Usable from any thread.
+class KnownWeights {
  public:
+  /// Returns the graph::Constant::identity of a weight, the same for the same place.
+  std::uint64_t identity(const WeightPlace& place);
   /// Stores the digest of a weight at its first reading. Throws Error(kFile) naming file and weight when the digest
   /// differs later.
   void note(const std::string& weight, const WeightBytes& read);
 
  private:
   std::mutex mutex_;
+  std::map<WeightPlace, std::uint64_t> identities_;
   std::map<std::tuple<std::string, std::uint64_t, std::size_t>, std::uint64_t> digests_;
 };
 

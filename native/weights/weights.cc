@@ -88,11 +88,13 @@ void Weights::add(const WeightLocation& location) {
   graph::Constant constant{nullptr,       location.dtype,     location.shape,
                            location.name, location.view_dims, location.view_strides};
   constant.bytes = bytes;
-  constant.read = [file = files_[location.file], wanted = check_wanted_, digests = digests_, name = location.name,
+  constant.identity = known_->identity({file.path(), file.version(), location.offset, location.dtype, location.shape,
+                                        location.view_dims, location.view_strides});
+  constant.read = [file = files_[location.file], wanted = check_wanted_, known = known_, name = location.name,
                    place = location.offset, bytes](void* to) {
     wanted();
     file->read(place, to, bytes);
-    digests->note(name, {file->path(), place, to, bytes});
+    known->note(name, {file->path(), place, to, bytes});
   };
   keep(std::move(constant));
   parameters_ += elements;

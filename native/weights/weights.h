@@ -11,7 +11,7 @@
 
 #include "core/input_file.h"
 #include "graph/graph.h"
-#include "weights/digests.h"
+#include "weights/known_weights.h"
 
 namespace dpm {
 
@@ -35,11 +35,11 @@ struct WeightLocation {
 class Weights {
  public:
   /// @param check_wanted Called before a weight is read; throws when the weight is no longer wanted.
-  /// @param digests Digests of weights read before from the same files.
+  /// @param known What is known of weights that were loaded before from the same files.
   explicit Weights(
       std::function<void()> check_wanted = [] {},
-      std::shared_ptr<WeightDigests> digests = std::make_shared<WeightDigests>())
-      : check_wanted_(std::move(check_wanted)), digests_(std::move(digests)) {}
+      std::shared_ptr<KnownWeights> known = std::make_shared<KnownWeights>())
+      : check_wanted_(std::move(check_wanted)), known_(std::move(known)) {}
 
   /// Opens a file. Throws Error(kFile).
   void add_file(const std::string& path);
@@ -56,7 +56,7 @@ class Weights {
   void keep(graph::Constant constant);
 
   std::function<void()> check_wanted_;
-  std::shared_ptr<WeightDigests> digests_;
+  std::shared_ptr<KnownWeights> known_;
   std::vector<std::shared_ptr<const InputFile>> files_;
   std::map<std::string, graph::Constant> tensors_;
   std::uint64_t parameters_ = 0;

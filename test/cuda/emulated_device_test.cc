@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "emulated_cuda.h"
+#include "evaluate_derivative.h"
 #include "sampling/registers.h"
 
 namespace dpm::test {
@@ -256,6 +257,25 @@ TEST_F(EmulatedCuda, EverythingIsGivenBack) {
   // The memory is freed when the device is used again. The rest is kept for the next run of this size, and counted.
   const Network next(device, small_.graph(), SmallNetwork::options());
   EXPECT_LT(device->memory().device, device->memory().peak_device);
+}
+
+TEST_F(EmulatedCuda, ADerivativeSharesTheWeightsOfItsNetwork) {
+  // In 16 bits the image is stored in two terms, its tangent in one: the same weights are packed in two ways.
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    const auto load = [&](const std::shared_ptr<Device>& device, Derivative derivative) {
+      NetworkOptions options = SmallNetwork::options();
+      options.derivative = derivative;
+      return std::make_unique<Network>(device, small_.graph(), options);
+    };
+    const auto alone = load(open(dtype), Derivative::kPushforward);
+    const auto device = open(dtype);
+    auto network = load(device, Derivative::kNone);
+    const auto beside = load(device, Derivative::kPushforward);
+    EXPECT_LT(beside->info().weight_bytes, network->info().weight_bytes / 2);
+    EXPECT_LT(beside->info().weight_bytes, alone->info().weight_bytes / 2);
+    network.reset();
+    EXPECT_EQ(derive_twice(*beside, 2).derived, derive_twice(*alone, 2).derived);
+  }
 }
 
 TEST_F(EmulatedCuda, NoStreamGraphOrEventIsLeft) {

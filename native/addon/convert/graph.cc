@@ -120,8 +120,8 @@ NetworkOptions to_network_options(const Napi::Object& object) {
 
 OpenNetwork to_graph_network(const Napi::Object& graph, const Napi::Object& options) {
   return [made = to_graph(graph), weights = to_weights(graph, "constants"), options = to_network_options(options)](
-             std::function<void()> check_wanted, std::shared_ptr<WeightDigests> digests) {
-    OpenedNetwork opened{open_weights(weights, std::move(check_wanted), std::move(digests)), made, options};
+             std::function<void()> check_wanted, std::shared_ptr<KnownWeights> known) {
+    OpenedNetwork opened{open_weights(weights, std::move(check_wanted), std::move(known)), made, options};
     for (const WeightLocation& location : weights.tensors) opened.graph.add_constant(opened.weights.get(location.name));
     return opened;
   };

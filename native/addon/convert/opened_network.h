@@ -18,8 +18,8 @@ struct OpenedNetwork {
 };
 
 /// Opens the files of a request that was read on the JavaScript thread; called on the engine's thread. `check_wanted`
-/// throws when the network is no longer wanted; `digests` are those of weights that were read before.
+/// throws when the network is no longer wanted; `known` is what is known of weights that were loaded before.
 using OpenNetwork =
-    std::function<OpenedNetwork(std::function<void()> check_wanted, std::shared_ptr<WeightDigests> digests)>;
+    std::function<OpenedNetwork(std::function<void()> check_wanted, std::shared_ptr<KnownWeights> known)>;
 
 }  // namespace dpm::addon

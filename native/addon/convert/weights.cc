@@ -56,8 +56,8 @@ WeightRequest to_weights(const Napi::Object& object, const char* list) {
 }
 
 Weights open_weights(const WeightRequest& request, std::function<void()> check_wanted,
-                     std::shared_ptr<WeightDigests> digests) {
-  Weights weights(std::move(check_wanted), std::move(digests));
+                     std::shared_ptr<KnownWeights> known) {
+  Weights weights(std::move(check_wanted), std::move(known));
   for (const std::string& file : request.files) weights.add_file(file);
   for (const WeightLocation& tensor : request.tensors) weights.add(tensor);
   return weights;

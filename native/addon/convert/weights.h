@@ -21,6 +21,6 @@ struct WeightRequest {
 /// Reads the weights that property `tensors` lists. Throws Error(kArgument).
 WeightRequest to_weights(const Napi::Object& object, const char* tensors);
 Weights open_weights(const WeightRequest& request, std::function<void()> check_wanted,
-                     std::shared_ptr<WeightDigests> digests);
+                     std::shared_ptr<KnownWeights> known);
 
 }  // namespace dpm::addon

@@ -23,18 +23,19 @@ struct LoadCall {
   std::shared_ptr<Engine> engine;
   std::shared_ptr<std::atomic<bool>> is_cancelled;
   OpenNetwork open;
-  std::shared_ptr<WeightDigests> digests;
+  std::shared_ptr<KnownWeights> known;
   std::shared_ptr<Network> network;
 
   [[nodiscard]] bool cancelled() const { return is_cancelled->load(); }
 };
 
 LoadCall to_load_call(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& engine) {
-  LoadCall call{engine, CancelToken::flag_of(info[2], engine), {}, std::make_shared<WeightDigests>(), {}};
+  LoadCall call{engine, CancelToken::flag_of(info[2], engine), {}, std::make_shared<KnownWeights>(), {}};
   require(info[0].IsObject() && info[1].IsObject(), "a graph and options are needed");
   const auto options = info[1].As<Napi::Object>();
   call.open = to_graph_network(info[0].As<Napi::Object>(), options);
-  if (has_value(options, "weightsOf")) call.digests = NetworkWrap::digests_of(options.Get("weightsOf"), "weightsOf");
+  if (has_value(options, "weightsOf"))
+    call.known = NetworkWrap::known_weights_of(options.Get("weightsOf"), "weightsOf");
   return call;
 }
 
@@ -43,7 +44,7 @@ void load(LoadCall& call) {
     if (call.cancelled()) throw Error(ErrorCode::kAborted, "loading was aborted");
     if (call.engine->stopping()) throw Error(ErrorCode::kClosed, "the engine was closed");
   };
-  OpenedNetwork opened = call.open(check_wanted, call.digests);
+  OpenedNetwork opened = call.open(check_wanted, call.known);
   call.network = std::make_shared<Network>(call.engine->device(), std::move(opened.graph), std::move(opened.options));
 }
 
@@ -151,7 +152,7 @@ Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
   return call(
       info, *engine_, [&] { return to_load_call(info, engine_); }, load,
       [](Napi::Env env, LoadCall& call) {
-        return NetworkWrap::make(env, call.engine, std::move(call.network), call.digests);
+        return NetworkWrap::make(env, call.engine, std::move(call.network), call.known);
       });
 }
 

@@ -98,6 +98,9 @@ Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
   set_number(object, "nodes", info.nodes);
   set_number(object, "weightBytes", info.weight_bytes);
   set_number(object, "rowBytes", info.row_bytes);
+  set_number(object, "planMilliseconds", 1e3 * info.load.plan);
+  set_number(object, "readMilliseconds", 1e3 * info.load.read);
+  set_number(object, "packMilliseconds", 1e3 * info.load.pack);
   return object;
 }
 
@@ -117,12 +120,12 @@ std::shared_ptr<Network> NetworkWrap::network_of(const Napi::Value& value, const
   return unwrap<NetworkWrap>(value, kTag, what).network();
 }
 
-std::shared_ptr<WeightDigests> NetworkWrap::digests_of(const Napi::Value& value, const char* what) {
-  return unwrap<NetworkWrap>(value, kTag, what).digests_;
+std::shared_ptr<KnownWeights> NetworkWrap::known_weights_of(const Napi::Value& value, const char* what) {
+  return unwrap<NetworkWrap>(value, kTag, what).known_;
 }
 
 Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network,
-                               std::shared_ptr<WeightDigests> digests) {
+                               std::shared_ptr<KnownWeights> known) {
   Environment& environment = Environment::of(env);
   environment.constructing = true;
   Napi::Object object = environment.network_constructor.New({});
@@ -133,7 +136,7 @@ Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& eng
   self->network_ = std::move(network);
   self->report_memory(env, 1);
   self->memory_ = std::make_shared<ForwardMemory>();
-  self->digests_ = std::move(digests);
+  self->known_ = std::move(known);
   return object;
 }
 

@@ -8,7 +8,7 @@
 
 #include "engine/engine.h"
 #include "engine/network.h"
-#include "weights/digests.h"
+#include "weights/known_weights.h"
 
 namespace dpm::addon {
 
@@ -18,14 +18,14 @@ class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
  public:
   static void define(Napi::Env env);
   static Napi::Object make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network,
-                           std::shared_ptr<WeightDigests> digests);
+                           std::shared_ptr<KnownWeights> known);
   /// Constructor for `make` only; throws when JavaScript calls it.
   explicit NetworkWrap(const Napi::CallbackInfo& info);
   void Finalize(Napi::Env env) override;
   /// Returns the network in `value`. Throws Error(kArgument) when it is none, Error(kClosed) when it is closed.
   static std::shared_ptr<Network> network_of(const Napi::Value& value, const char* what);
-  /// Returns the digests of its weights that were read; throws as `network_of` does.
-  static std::shared_ptr<WeightDigests> digests_of(const Napi::Value& value, const char* what);
+  /// Returns what is known of its weights; throws as `network_of` does.
+  static std::shared_ptr<KnownWeights> known_weights_of(const Napi::Value& value, const char* what);
 
  private:
   Napi::Value forward(const Napi::CallbackInfo& info);
@@ -45,7 +45,7 @@ class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<Network> network_;
   std::shared_ptr<ForwardMemory> memory_;
-  std::shared_ptr<WeightDigests> digests_;
+  std::shared_ptr<KnownWeights> known_;
 };
 
 }  // namespace dpm::addon

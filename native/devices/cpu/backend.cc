@@ -75,6 +75,7 @@ struct Own : HostDevice {
     return cpu::supports(graph, node);
   }
   static std::unique_ptr<Network> load(Device& device, const dpm_graph& graph) {
+    const FlushDenormals flush;
     return std::make_unique<Network>(device, graph);
   }
   static std::unique_ptr<Executable> compile(Network& network, const dpm_plan& plan) {

@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "backend/handles.h"
+#include "backend/weight_cache.h"
 #include "core/aligned_buffer.h"
 #include "core/memory_count.h"
 #include "core/thread_pool.h"
@@ -62,6 +63,7 @@ struct Device {
   /// arithmetic.
   int bf16_terms;
   MemoryCount memory;
+  WeightCache<CountedBuffer> weights;
   std::vector<float> thresholds;  ///< threshold per sample of the update in progress
   std::vector<float> magnitudes;  ///< values |x0| of a sample, per thread
 };

@@ -33,18 +33,18 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph) {
 
 Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes)
     : device(owner), bindings(graph.binding_count), values(infos_of(graph)), times(owner, graph, values) {
-  const std::uint64_t before = device.memory.used();
   const std::vector<bool> winograd = choose_winograd(device, graph, winograd_bytes);
   const std::vector<DeferredNorm> none;
-  const LayerFactory plain{device, graph, values, winograd, none};
+  Packing packing(device, graph);
+  const LayerFactory plain{device, graph, values, winograd, none, packing};
   std::vector<DeferredNorm> norms = find_deferrable_norms(graph);
   std::erase_if(norms, [&](const DeferredNorm& norm) { return !prefers_bf16(plain, graph.nodes[norm.reader]); });
   for (const DeferredNorm& norm : norms) {
     norm_channels = std::max(norm_channels, graph.values[norm.output].channels);
   }
-  const LayerFactory factory{device, graph, values, winograd, norms};
+  const LayerFactory factory{device, graph, values, winograd, norms, packing};
   for (std::uint32_t i = 0; i < graph.node_count; ++i) layers.push_back(make_layer(factory, graph.nodes[i]));
-  weight_bytes = std::max(device.memory.used(), before) - before;
+  weight_bytes = packing.read_bytes();
 }
 
 Executable::Executable(Network& owner, const dpm_plan& plan)

@@ -20,8 +20,8 @@ struct Network {
   std::vector<ValueInfo> values;
   std::vector<std::unique_ptr<Layer>> layers;
   TimeTable times;
-  std::uint64_t weight_bytes = 0;
-  int norm_channels = 0;  ///< maximum of channels of a group norm that its reader applies
+  std::uint64_t weight_bytes = 0;  ///< bytes of packed weights that an evaluation reads
+  int norm_channels = 0;           ///< maximum of channels of a group norm that its reader applies
 };
 
 struct Executable {

@@ -30,6 +30,7 @@ Constant transposed(const Constant& weight) {
   require(weight.dims.size() >= 2, "only weights of convolutions and products are transposed");
   Constant result;
   result.name = weight.name + " (transposed)";
+  result.identity = weight.identity == 0 ? 0 : weight.identity + 1;
   result.dims = weight.dims;
   std::swap(result.dims[0], result.dims[1]);
   const auto outputs = static_cast<std::size_t>(weight.dims[0]);

@@ -5,6 +5,7 @@
 
 #include "platform/library.h"
 #include "platform/memory.h"
+#include "platform/posix/file_times.h"
 #include "platform/processor.h"
 #include "platform/threads.h"
 
@@ -12,6 +13,8 @@ namespace dpm::platform {
 
 /// Nothing to advise: the system decides itself whether it uses large pages.
 void advise_huge_pages(void* /*memory*/, std::size_t /*bytes*/) noexcept {}
+
+timespec time_of_change(const struct stat& status) noexcept { return status.st_mtimespec; }
 
 const char* cuda_driver() { return nullptr; }
 

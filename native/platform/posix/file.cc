@@ -8,7 +8,18 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "platform/posix/file_times.h"
+
 namespace dpm::platform {
+
+namespace {
+
+std::uint64_t nanoseconds(const timespec& time) {
+  constexpr std::uint64_t kSecond = 1'000'000'000;
+  return static_cast<std::uint64_t>(time.tv_sec) * kSecond + static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+}  // namespace
 
 OpenedFile open_file(const std::string& path) {
   OpenedFile file;
@@ -22,6 +33,7 @@ OpenedFile open_file(const std::string& path) {
   if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
     file.handle = descriptor;
     file.size = static_cast<std::uint64_t>(status.st_size);
+    file.version = {static_cast<std::uint64_t>(status.st_ino), nanoseconds(time_of_change(status))};
     return file;
   }
   close(descriptor);

@@ -34,6 +34,9 @@ OpenedFile open_file(const std::string& path) {
     return file;
   }
   file.handle = reinterpret_cast<std::intptr_t>(handle);
+  const FILETIME& changed = information.ftLastWriteTime;
+  file.version = {(std::uint64_t{information.nFileIndexHigh} << 32U) | information.nFileIndexLow,
+                  (std::uint64_t{changed.dwHighDateTime} << 32U) | changed.dwLowDateTime};
   file.size = (std::uint64_t{information.nFileSizeHigh} << 32U) | information.nFileSizeLow;
   return file;
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -79,9 +80,9 @@ TEST(Weights, AreReadWhenTheyAreLoaded) {
 
 TEST(Weights, OfADerivativeAreThoseOfItsNetwork) {
   const WeightFile file(100);
-  const auto digests = std::make_shared<WeightDigests>();
+  const auto known = std::make_shared<KnownWeights>();
   const auto read = [&](const std::vector<const char*>& names) {
-    Weights w([] {}, digests);
+    Weights w([] {}, known);
     w.add_file(file.path());
     w.add({"row", 0, DType::kFloat32, {4}, 16, 16});
     w.add({"last", 0, DType::kFloat32, {4}, 384, 16});
@@ -93,6 +94,53 @@ TEST(Weights, OfADerivativeAreThoseOfItsNetwork) {
   std::fstream(file.path(), std::ios::in | std::ios::out | std::ios::binary).seekp(31).put('x');
   read({"last"});
   EXPECT_EQ(code_of([&] { read({"row"}); }), ErrorCode::kFile);
+}
+
+TEST(Weights, HaveAnIdentityByTheirPlace) {
+  KnownWeights known;
+  const WeightPlace place{"a", {1, 2}, 16, DType::kFloat32, {2, 3}, {3, 2}, {1, 3}};
+  std::set<std::uint64_t> seen{known.identity(place)};
+  EXPECT_EQ(known.identity(place), *seen.begin());
+  const auto is_new = [&](void (*change)(WeightPlace&)) {
+    WeightPlace other = place;
+    change(other);
+    return seen.insert(known.identity(other)).second;
+  };
+  EXPECT_TRUE(is_new([](WeightPlace& p) { p.file = "b"; }));
+  EXPECT_TRUE(is_new([](WeightPlace& p) { p.version.index = 3; }));
+  EXPECT_TRUE(is_new([](WeightPlace& p) { p.version.changed = 3; }));
+  EXPECT_TRUE(is_new([](WeightPlace& p) { p.offset = 20; }));
+  EXPECT_TRUE(is_new([](WeightPlace& p) { p.dtype = DType::kFloat16; }));
+  EXPECT_TRUE(is_new([](WeightPlace& p) { p.shape = {3, 2}; }));
+  EXPECT_TRUE(is_new([](WeightPlace& p) { p.view_dims = {2, 3}; }));
+  EXPECT_TRUE(is_new([](WeightPlace& p) { p.view_strides = {3, 1}; }));
+  EXPECT_FALSE(seen.contains(KnownWeights().identity(place))) << "another network's file may have other contents";
+}
+
+TEST(Weights, HaveTheIdentityOfTheirPlace) {
+  const WeightFile file(100);
+  const auto known = std::make_shared<KnownWeights>();
+  const auto identity = [&](const WeightLocation& location) {
+    Weights w([] {}, known);
+    w.add_file(file.path());
+    w.add(location);
+    return w.get("row").identity;
+  };
+  const platform::FileVersion version = InputFile(file.path()).version();
+  const WeightLocation row{"row", 0, DType::kFloat32, {4}, 16, 16};
+  const std::uint64_t first = identity(row);
+  EXPECT_EQ(first, known->identity({file.path(), version, 16, DType::kFloat32, {4}, {}, {}}));
+  const WeightLocation view{"row", 0, DType::kFloat32, {2}, 16, 16, {2}, {2}};
+  EXPECT_EQ(identity(view), known->identity({file.path(), version, 16, DType::kFloat32, {2}, {2}, {2}}));
+  const auto time = std::filesystem::last_write_time(file.path());
+  std::filesystem::last_write_time(file.path(), time + std::chrono::microseconds(1));
+  EXPECT_NE(identity(row), first);
+  std::filesystem::last_write_time(file.path(), time);
+  EXPECT_EQ(identity(row), first);
+  std::filesystem::copy(file.path(), file.path() + ".copy");
+  std::filesystem::last_write_time(file.path() + ".copy", time);
+  std::filesystem::rename(file.path() + ".copy", file.path());
+  EXPECT_NE(identity(row), first) << "another file of the same time";
 }
 
 TEST(Weights, DigestsDifferWhereverOneByteDoes) {

@@ -9,6 +9,7 @@ namespace dpm::cpu::DPM_ISA_NAMESPACE {
 void tile(const TileArguments& arguments);
 void tile_output(const TileOutput& output, const float* sums, std::ptrdiff_t sums_stride);
 void multiply_adds(int rounds, float* sums);
+void winograd_weights(const float* const* kernels, int inputs, int vectors, float* to, std::ptrdiff_t component_stride);
 void winograd_input(const float* const pixels[36], int channels, float* out, std::ptrdiff_t component_stride);
 void winograd_output(const WinogradOutput& target);
 void channel_statistics(const float* x, std::ptrdiff_t stride, int pixels, int channels, float* mean, float* deviation);

@@ -24,7 +24,7 @@ class ChannelAffine : public Layer {
       : op_(static_cast<dpm_op>(node.op)), operands_(node) {
     if (op_ == DPM_OP_AFFINE) affine_ = affine_of(node);
     channels_ = factory.values[output_of(node)].shape.channels;
-    if (node.op == DPM_OP_BIAS) bias_ = factory.stacked(node.biases, 1);
+    if (node.op == DPM_OP_BIAS) bias_ = factory.packing.vectors(node.biases, 1);
   }
 
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
@@ -59,7 +59,7 @@ class ChannelAffine : public Layer {
     for (int c = 0; c < channels_; ++c) {
       a[c] = affine_.scale;
       b[c] = affine_.shift;
-      if (op_ == DPM_OP_BIAS) b[c] = bias_.floats()[c];
+      if (op_ == DPM_OP_BIAS) b[c] = bias_->floats()[c];
       if (op_ == DPM_OP_CHANNEL_ADD) b[c] = vector[c];
       if (op_ == DPM_OP_SCALE_SHIFT) {
         a[c] = 1.0F + vector[c];
@@ -81,7 +81,7 @@ class ChannelAffine : public Layer {
   dpm_op op_;
   Operands operands_;
   dpm_affine_attributes affine_{1.0F, 0.0F};
-  StackedVectors bias_;
+  Packed bias_;
   int channels_ = 0;
 };
 
@@ -132,13 +132,16 @@ class Position : public Layer {
  public:
   Position(const LayerFactory& factory, const dpm_node& node) : operands_(node) {
     const dpm_value& shape = factory.values[output_of(node)].shape;
-    channels_ = static_cast<std::size_t>(shape.channels);
-    const ConstantElements elements(factory.graph.constants[node.biases[0]]);
-    table_ = CountedBuffer(factory.device.memory, elements.size() * sizeof(float));
-    const std::size_t pixels = elements.size() / channels_;
-    for (std::size_t c = 0; c < channels_; ++c) {
-      for (std::size_t p = 0; p < pixels; ++p) table_.floats()[p * channels_ + c] = elements[c * pixels + p];
-    }
+    const auto channels = static_cast<std::size_t>(shape.channels);
+    const dpm_constant& constant = factory.graph.constants[node.biases[0]];
+    const std::size_t bytes = element_count(constant) * sizeof(float);
+    table_ = factory.packing.get(WeightOrder::kPixels, node.biases, 1, bytes, [&](float* to) {
+      const ConstantElements elements(constant);
+      const std::size_t pixels = elements.size() / channels;
+      for (std::size_t c = 0; c < channels; ++c) {
+        for (std::size_t p = 0; p < pixels; ++p) to[p * channels + c] = elements[c * pixels + p];
+      }
+    });
   }
 
   void run(const RunContext& context) const override {
@@ -146,7 +149,7 @@ class Position : public Layer {
     const MapView out = context.map(operands_.output());
     for_blocks(context, in, [&](int n, Range range) {
       context.device.isa.add(in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
-                             table_.floats() + static_cast<std::ptrdiff_t>(range.first) * in.channels, in.channels,
+                             table_->floats() + static_cast<std::ptrdiff_t>(range.first) * in.channels, in.channels,
                              out.sample(n) + range.first * out.pixel_stride, out.pixel_stride, range.last - range.first,
                              in.channels);
     });
@@ -154,8 +157,7 @@ class Position : public Layer {
 
  private:
   Operands operands_;
-  std::size_t channels_ = 1;
-  CountedBuffer table_;
+  Packed table_;
 };
 
 class Add : public Layer {

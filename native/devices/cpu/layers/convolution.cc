@@ -15,7 +15,8 @@ constexpr int kTasksPerThread = 4;
 class Direct : public Convolution {
  public:
   Direct(const LayerFactory& factory, const dpm_node& node)
-      : Convolution(factory, node), weights_(factory, node, in_shape_.channels, out_shape_.channels) {}
+      : Convolution(factory, node),
+        weights_(factory, node, in_shape_.channels, out_shape_.channels, PackedWeights::Form::kPlain) {}
 
  protected:
   /// Fills the parts of a tile that depend on the panel and sample only.

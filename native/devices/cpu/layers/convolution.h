@@ -14,7 +14,7 @@ class Convolution : public Layer {
         attributes_(convolution_of(node)),
         in_shape_(factory.values[input_of(node, 0)].shape),
         out_shape_(factory.values[output_of(node)].shape) {
-    if (node.bias_count > 0) bias_ = factory.stacked(node.biases, node.bias_count);
+    if (node.bias_count > 0) bias_ = factory.packing.vectors(node.biases, node.bias_count);
   }
 
  protected:
@@ -27,7 +27,7 @@ class Convolution : public Layer {
 
   [[nodiscard]] Epilogue epilogue(const RunContext& context) const {
     Epilogue result;
-    result.bias = bias_.floats();
+    if (bias_) result.bias = bias_->floats();
     if (operands_.input(1) >= 0) result.channel_vector = context.map(operands_.input(1));
     if (operands_.input(2) >= 0) result.residual = context.map(operands_.input(2));
     return result;
@@ -37,7 +37,7 @@ class Convolution : public Layer {
   dpm_convolution_attributes attributes_;
   dpm_value in_shape_;
   dpm_value out_shape_;
-  StackedVectors bias_;
+  Packed bias_;
 };
 
 /// Chooses, per node, the convolutions to compute by the Winograd algorithm. The choice depends only on the shape per

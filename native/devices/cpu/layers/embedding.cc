@@ -77,7 +77,7 @@ class TimeEmbedding : public Layer {
 class Embedding : public Layer {
  public:
   Embedding(const LayerFactory& factory, const dpm_node& node)
-      : operands_(node), embedded_(factory, node), table_(factory.stacked(node.weights, 1)) {
+      : operands_(node), embedded_(factory, node), table_(factory.packing.vectors(node.weights, 1)) {
     rows_ = static_cast<int>(factory.graph.constants[node.weights[0]].dims[0]);
   }
 
@@ -87,7 +87,7 @@ class Embedding : public Layer {
       const float number = embedded_.at(context, n);
       // Numbers above -1 are truncated to 0 (-0.5, for example); a NaN has no row.
       if (number > -1.0F && number < static_cast<float>(rows_)) {
-        std::copy_n(table_.floats() + static_cast<std::ptrdiff_t>(number) * out.channels, out.channels, out.sample(n));
+        std::copy_n(table_->floats() + static_cast<std::ptrdiff_t>(number) * out.channels, out.channels, out.sample(n));
       } else {
         std::fill_n(out.sample(n), out.channels, 0.0F);
       }
@@ -97,7 +97,7 @@ class Embedding : public Layer {
  private:
   Operands operands_;
   Embedded embedded_;
-  StackedVectors table_;
+  Packed table_;
   int rows_ = 0;
 };
 

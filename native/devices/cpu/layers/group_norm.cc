@@ -14,8 +14,8 @@ class GroupNorm : public Layer {
       : operands_(node),
         attributes_(group_norm_of(node)),
         statistics_(attributes_, factory.values[output_of(node)].shape),
-        gamma_(factory.stacked(node.weights, 1)),
-        beta_(factory.stacked(node.biases, 1)) {
+        gamma_(factory.packing.vectors(node.weights, 1)),
+        beta_(factory.packing.vectors(node.biases, 1)) {
     channels_ = factory.values[output_of(node)].shape.channels;
     if (const DeferredNorm* deferred = factory.deferred_norm(output_of(node))) deferred_ = *deferred;
   }
@@ -67,8 +67,8 @@ class GroupNorm : public Layer {
     for (int g = 0; g < attributes_.groups; ++g) {
       const auto [mean, inverse] = statistics_.moments(sample_scratch(context, n), g);
       for (int c = g * group; c < (g + 1) * group; ++c) {
-        double scale = gamma_.floats()[c] * inverse;
-        double shift = beta_.floats()[c] - mean * scale;
+        double scale = gamma_->floats()[c] * inverse;
+        double shift = beta_->floats()[c] - mean * scale;
         if (scale_shift != nullptr) {
           const double factor = 1.0 + scale_shift[c];
           scale *= factor;
@@ -83,8 +83,8 @@ class GroupNorm : public Layer {
   Operands operands_;
   dpm_group_norm_attributes attributes_;
   GroupStatistics statistics_;
-  StackedVectors gamma_;
-  StackedVectors beta_;
+  Packed gamma_;
+  Packed beta_;
   std::optional<DeferredNorm> deferred_;
   int channels_ = 0;
 };

@@ -9,7 +9,7 @@
 #include "backend/node.h"
 #include "devices/cpu/device.h"
 #include "devices/cpu/layers/deferred_norm.h"
-#include "devices/cpu/layers/stacked_vectors.h"
+#include "devices/cpu/layers/packing.h"
 
 namespace dpm::cpu {
 
@@ -81,6 +81,7 @@ struct LayerFactory {
   const std::vector<bool>& winograd;  ///< result of choose_winograd, per node
   /// Group norms that are applied by their readers.
   const std::vector<DeferredNorm>& deferred_norms;
+  Packing& packing;
 
   /// Returns the deferred norm whose result is `value`, or null.
   [[nodiscard]] const DeferredNorm* deferred_norm(int value) const {
@@ -92,11 +93,6 @@ struct LayerFactory {
 
   [[nodiscard]] bool by_winograd(const dpm_node& node) const {
     return winograd[static_cast<std::size_t>(&node - graph.nodes)];
-  }
-
-  /// Returns several vectors, one after the other.
-  [[nodiscard]] StackedVectors stacked(const std::int32_t* constants, std::uint32_t count) const {
-    return {device.memory, graph, constants, count};
   }
 };
 

@@ -18,8 +18,8 @@ class NormDerivativeLayer : public Layer {
         is_backward_(node.op == DPM_OP_GROUP_NORM_BACKWARD),
         attributes_(group_norm_of(node)),
         statistics_(attributes_, factory.values[output_of(node)].shape),
-        gamma_(factory.stacked(node.weights, 1)),
-        beta_(factory.stacked(node.biases, 1)),
+        gamma_(factory.packing.vectors(node.weights, 1)),
+        beta_(factory.packing.vectors(node.biases, 1)),
         channels_(factory.values[output_of(node)].shape.channels) {}
 
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
@@ -93,8 +93,8 @@ class NormDerivativeLayer : public Layer {
       const auto [mean, inverse] = statistics_.moments(sample_scratch(context, n), g);
       for (int c = g * group; c < (g + 1) * group; ++c) {
         const double factor = vector != nullptr ? 1.0 + vector[c] : 1.0;
-        const double scale = gamma_.floats()[c] * factor;
-        const double shift = beta_.floats()[c] * factor + (vector != nullptr ? vector[channels_ + c] : 0.0);
+        const double scale = gamma_->floats()[c] * factor;
+        const double shift = beta_->floats()[c] * factor + (vector != nullptr ? vector[channels_ + c] : 0.0);
         row(context, n, kScale)[c] = static_cast<float>(scale * inverse);
         row(context, n, kBias)[c] = static_cast<float>(shift - mean * scale * inverse);
         row(context, n, kMean)[c] = static_cast<float>(mean);
@@ -145,8 +145,8 @@ class NormDerivativeLayer : public Layer {
   bool is_backward_;
   dpm_group_norm_attributes attributes_;
   GroupStatistics statistics_;
-  StackedVectors gamma_;
-  StackedVectors beta_;
+  Packed gamma_;
+  Packed beta_;
   int channels_;
 };
 

@@ -1,6 +1,7 @@
 // Convolution weights in the order in which the tile kernel reads them.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "devices/cpu/layers/layer.h"
@@ -11,17 +12,11 @@ namespace dpm::cpu {
 /// missing columns are zero.
 class PackedWeights {
  public:
-  /// A function that turns the kernel of one output and input channel into the `taps` numbers to pack.
-  struct Transform {
-    int taps;
-    void (*apply)(const float* kernel, int count, float* taps);
-  };
+  /// What is packed: the kernels as they are, or the 36 numbers that Winograd's algorithm makes of each.
+  enum class Form : std::uint8_t { kPlain, kWinograd };
 
-  /// Packs the stacked parts of a convolution node as they are.
-  PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels);
-  /// Packs the stacked parts after `transform`.
-  PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels,
-                const Transform& transform);
+  /// Packs the stacked parts of a convolution node, or shares what another network has packed of them.
+  PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels, Form form);
 
   struct Panel {
     const float* data;
@@ -34,15 +29,13 @@ class PackedWeights {
   [[nodiscard]] Panel panel(int index) const;
 
  private:
-  void pack(const dpm_constant& weight, int channel);
+  /// A panel without its numbers.
+  [[nodiscard]] Panel shape_of(int index) const;
 
-  int in_channels_;
-  int kernel_size_;
-  Transform transform_;
   int out_channels_;
   int width_;
   std::vector<std::size_t> offsets_;
-  CountedBuffer data_;
+  Packed data_;
 };
 
 }  // namespace dpm::cpu

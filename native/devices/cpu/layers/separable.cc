@@ -12,7 +12,7 @@ class Separable : public Layer {
       : operands_(node),
         in_(factory.values[input_of(node, 0)].shape),
         out_(factory.values[output_of(node)].shape),
-        matrices_(factory.stacked(node.weights, 2)) {}
+        matrices_(factory.packing.vectors(node.weights, 2)) {}
 
   /// Number of scratch floats: maps as high as the result and as wide as the input.
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
@@ -45,7 +45,7 @@ class Separable : public Layer {
   }
 
   void combine_rows(const MapView& in, int n, int y, float* to) const {
-    const float* factors = matrices_.floats() + static_cast<std::ptrdiff_t>(y) * in_.height;
+    const float* factors = matrices_->floats() + static_cast<std::ptrdiff_t>(y) * in_.height;
     std::fill_n(to, row_floats(), 0.0F);
     for (int i = 0; i < in_.height; ++i) {
       for (int x = 0; x < in_.width; ++x) {
@@ -57,7 +57,7 @@ class Separable : public Layer {
   }
 
   void combine_pixels(const float* from, const MapView& out, int n, int y) const {
-    const float* factors = matrices_.floats() + static_cast<std::ptrdiff_t>(out_.height) * in_.height;
+    const float* factors = matrices_->floats() + static_cast<std::ptrdiff_t>(out_.height) * in_.height;
     for (int x = 0; x < out_.width; ++x, factors += in_.width) {
       float* to = out.sample(n) + (static_cast<std::ptrdiff_t>(y) * out_.width + x) * out.pixel_stride;
       std::fill_n(to, out_.channels, 0.0F);
@@ -76,7 +76,7 @@ class Separable : public Layer {
   Operands operands_;
   dpm_value in_;
   dpm_value out_;
-  StackedVectors matrices_;
+  Packed matrices_;
 };
 
 }  // namespace

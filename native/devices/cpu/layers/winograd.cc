@@ -21,27 +21,6 @@ constexpr std::int64_t kBlockFloats = std::int64_t{1} << 20;
 constexpr int kLeastTiles = 4;
 constexpr int kLeastChannels = 64;
 
-/// Computes G g G^T of one kernel, in double.
-void transform_kernel(const float* kernel, int /*count*/, float* taps) {
-  constexpr double kG[6][3] = {{1.0 / 4, 0, 0},
-                               {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                               {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                               {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                               {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                               {0, 0, 1}};
-  double rows[6][3];
-  for (int i = 0; i < 6; ++i) {
-    for (int x = 0; x < 3; ++x) {
-      rows[i][x] = kG[i][0] * kernel[x] + kG[i][1] * kernel[3 + x] + kG[i][2] * kernel[6 + x];
-    }
-  }
-  for (int i = 0; i < 6; ++i) {
-    for (int j = 0; j < 6; ++j) {
-      taps[i * 6 + j] = static_cast<float>(rows[i][0] * kG[j][0] + rows[i][1] * kG[j][1] + rows[i][2] * kG[j][2]);
-    }
-  }
-}
-
 std::uint64_t weight_bytes(const dpm_value& in, const dpm_value& out) {
   return std::uint64_t{kComponents} * sizeof(float) * static_cast<std::uint64_t>(in.channels) *
          static_cast<std::uint64_t>(out.channels);
@@ -51,13 +30,13 @@ class Winograd : public Convolution {
  public:
   Winograd(const LayerFactory& factory, const dpm_node& node)
       : Convolution(factory, node),
-        weights_(factory, node, in_shape_.channels, out_shape_.channels, {kComponents, transform_kernel}),
+        weights_(factory, node, in_shape_.channels, out_shape_.channels, PackedWeights::Form::kWinograd),
         tiles_across_(divide_up(out_shape_.width, kTile)),
         image_tiles_(tiles_across_ * divide_up(out_shape_.height, kTile)) {
     const std::int64_t widest = std::max(in_shape_.channels, out_shape_.channels);
     thread_tiles_ = kRowsPerThread * factory.device.isa.rows;
     block_tiles_ = std::max(factory.device.isa.rows, static_cast<int>(kBlockFloats / (kComponents * widest)));
-    zeros_ = CountedBuffer(factory.device.memory, static_cast<std::size_t>(in_shape_.channels) * sizeof(float));
+    zeros_ = AlignedBuffer(static_cast<std::size_t>(in_shape_.channels) * sizeof(float));
     std::fill_n(zeros_.floats(), in_shape_.channels, 0.0F);
   }
 
@@ -204,7 +183,7 @@ class Winograd : public Convolution {
   }
 
   PackedWeights weights_;
-  CountedBuffer zeros_;
+  AlignedBuffer zeros_;
   int tiles_across_;
   int image_tiles_;
   int block_tiles_ = 0;   ///< tiles of a block that all threads work on
