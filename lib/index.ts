@@ -1,10 +1,11 @@
 export type { DescribedOption } from './base/option-facts.js';
 export type { JsonSchema } from './base/option-kinds.js';
 export { DpmError, dpmErrorCodes, type DpmErrorCode, type DpmErrorOptions } from './base/errors.js';
-export { ImageBatch, type PictureOptions } from './images/image-batch.js';
+export { ImageBatch } from './images/image-batch.js';
 export type { GivenImages } from './images/given-images.js';
 export type { ImagesTaken } from './images/load.js';
-export type { GridOptions, ImageShape } from './images/layout.js';
+export type { ImageShape } from './images/layout.js';
+export type { GridOptions, PictureOptions } from './images/picture-options.js';
 export type { PixelRange } from './base/pixel-range.js';
 export type { HeadName } from './checkpoint/heads.js';
 export { bundledModels } from './checkpoint/model-path.js';

@@ -43,7 +43,8 @@ export function standardsOf<F extends Readonly<Record<string, OptionFact>>>(fact
 export function standardText({ standard, otherwise }: OptionFact): string | null {
   if (otherwise !== undefined) return otherwise;
   if (standard === undefined || standard === false || standard === '') return null;
-  return typeof standard === 'number' ? standard.toLocaleString('en-US') : String(standard);
+  if (typeof standard !== 'number') return String(standard);
+  return standard === 0 || standard >= 1e-3 ? standard.toLocaleString('en-US') : standard.toExponential();
 }
 
 /** Describes an option for help texts: its effect and its default. */

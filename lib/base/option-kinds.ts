@@ -137,6 +137,11 @@ export const kinds = {
     holds: (value) => typeof value === 'number' && !Number.isNaN(value),
   },
   finite: { expected: 'a finite number', schema: { type: 'number' }, holds: (value) => Number.isFinite(value) },
+  positive: {
+    expected: 'a positive number',
+    schema: { type: 'number', exclusiveMinimum: 0 },
+    holds: (value) => Number.isFinite(value) && Number(value) > 0,
+  },
   string: ofType('a string', 'string'),
   boolean: ofType('true or false', 'boolean'),
   function: { expected: 'a function', holds: (value) => typeof value === 'function' },

@@ -102,11 +102,6 @@ const share: Kind = {
   schema: { type: 'number', minimum: 1e-6, maximum: 1e6 },
   holds: (value) => typeof value === 'number' && value >= 1e-6 && value <= 1e6,
 };
-const positive: Kind = {
-  expected: 'a positive number',
-  schema: { type: 'number', exclusiveMinimum: 0 },
-  holds: (value) => Number.isFinite(value) && Number(value) > 0,
-};
 const fromZero: Kind = {
   expected: 'a number from 0',
   schema: { type: 'number', minimum: 0 },
@@ -126,7 +121,7 @@ export const batcherOptionFacts = {
     value: 'N',
   },
   stepTarget: {
-    kind: positive,
+    kind: kinds.positive,
     help: 'for auto: milliseconds that a step may take, the grain of joining and cancelling',
     standard: 250,
     value: 'MS',
@@ -206,7 +201,7 @@ export const serviceOptionFacts = {
     value: 'NAME',
   },
   deadline: {
-    kind: positive,
+    kind: kinds.positive,
     help: 'milliseconds from now after which the result is of no use: what is late is refused or ended',
     otherwise: 'none',
     value: 'MS',

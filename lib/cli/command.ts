@@ -109,11 +109,13 @@ export class OptionValues {
     return value;
   }
 
-  integer(name: string): number | undefined {
+  /** Reads an integer; with the fact of an option only a value that the library takes, so that no work precedes the error. */
+  integer(name: string, fact?: OptionFact): number | undefined {
     const value = this.number(name);
-    if (value !== undefined && !Number.isSafeInteger(value)) {
-      throw usageError(`--${name} is '${value}', it has to be an integer`);
-    }
+    if (value === undefined) return undefined;
+    if (!Number.isSafeInteger(value)) throw usageError(`--${name} is '${value}', it has to be an integer`);
+    if (fact?.kind.holds(value) === false)
+      throw usageError(`--${name} is ${value}, it has to be ${fact.kind.expected}`);
     return value;
   }
 

@@ -3,7 +3,8 @@ import { extname, join } from 'node:path';
 import { DpmError } from '../base/errors.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
-import type { ImageBatch, PictureOptions } from '../images/image-batch.js';
+import type { ImageBatch } from '../images/image-batch.js';
+import { pictureOptionFacts, type PictureOptions } from '../images/picture-options.js';
 import { Classifier } from '../guidance/classifier.js';
 import { imageFileKind, requirePngChannels } from '../images/save.js';
 import type { AnySampleOptions, DiffusionModel } from '../model.js';
@@ -104,7 +105,10 @@ async function checkOut(path: string, { options, json }: Call): Promise<void> {
 function pictureOptions({ options }: Call, count: number): PictureOptions {
   const label = options.integer('class');
   const labels = Array.from({ length: count }, (_, sample) => label ?? sample);
-  return { scale: options.integer('scale'), labels: options.flag('labels') ? labels : undefined };
+  return {
+    scale: options.integer('scale', pictureOptionFacts.scale),
+    labels: options.flag('labels') ? labels : undefined,
+  };
 }
 
 async function write(path: string, images: ImageBatch, picture: PictureOptions): Promise<void> {
@@ -145,11 +149,11 @@ async function sample(call: Call, model: DiffusionModel): Promise<void> {
   if (run.format === 'uint8') requirePngChannels([run.count, ...model.sampleShape]);
   const own = { ...stepsUnlessGiven(sampler, options), ...(await samplerOptions(options, model.schedule)) };
   const scheduler = sampler === 'scheduler' ? schedulerOf(model.schedule, own.steps ?? 0) : null;
+  const picture = pictureOptions(call, run.count);
   noteNoise(sampler, own.steps);
   const { result, seconds } = await withClassifier(call, model, (guides) =>
     draw(call, model, { sampler, ...own, ...run, guides }),
   );
-  const picture = pictureOptions(call, run.count);
   await write(out, result.images, picture);
   for (const { record, images } of result.snapshots) await write(snapshotPath(out, record), images, picture);
   const { name: device } = model.device;
@@ -172,7 +176,7 @@ export const sampleCommand: Command = {
     seed: specOf(runOptionFacts.seed),
     first: specOf(runOptionFacts.first),
     out: { value: 'FILE', help: 'grid.png, samples.safetensors, a folder, or - for a PNG on the standard output' },
-    scale: { value: 'N', help: 'pixels of a PNG for one of a sample, along each side; default 1' },
+    scale: specOf(pictureOptionFacts.scale),
     labels: { help: 'writes below each sample of a PNG its class, or its number' },
     class: specOf(runOptionFacts.classLabels),
     guidance: specOf(runOptionFacts.guidance),

@@ -5,6 +5,7 @@ import { makeFolder } from '../files/files.js';
 import { Classifier } from '../guidance/classifier.js';
 import { compareImages, type ImageComparison, WINDOW } from '../images/compare.js';
 import { ImageBatch } from '../images/image-batch.js';
+import { pictureOptionFacts } from '../images/picture-options.js';
 import { imageFileKind } from '../images/save.js';
 import type { DiffusionModel } from '../model.js';
 import { translationMethods } from '../translation/options.js';
@@ -80,10 +81,8 @@ async function save(images: ImageBatch, out: string, names: readonly string[] | 
 
 /** Chooses the number of pixels for one, in pictures. */
 function scaleOf({ options }: Call, out: string): number | undefined {
-  const scale = options.integer('scale');
-  if (scale === undefined) return undefined;
-  if (scale < 1 || scale > 64) throw usageError(`--scale is ${scale}, it has to be from 1 to 64`);
-  if (imageFileKind(out) === 'safetensors') throw usageError('--scale is for pictures');
+  const scale = options.integer('scale', pictureOptionFacts.scale);
+  if (scale !== undefined && imageFileKind(out) === 'safetensors') throw usageError('--scale is for pictures');
   return scale;
 }
 
@@ -129,7 +128,7 @@ export const translateCommand: Command = {
     repeats: { value: 'K', help: 'how often the result is noised and translated again; default 1' },
     seed: specOf(runOptionFacts.seed, 'seed of the noise'),
     batch: specOf(runOptionFacts.batch, 'most images at once'),
-    scale: { value: 'N', help: 'pixels of a PNG for one of an image, along each side; default 1' },
+    scale: specOf(pictureOptionFacts.scale),
     metrics: { help: 'also tells L2, PSNR and SSIM between sources and results, means over images' },
     ...modelOptions,
   },

@@ -4,49 +4,23 @@ import { elementCount } from '../base/arrays.js';
 import { requireObject } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
-import {
-  checkOptions,
-  integerBetween,
-  integerFrom,
-  kinds,
-  requireKind,
-  threeSizes,
-  type OptionKinds,
-} from '../base/option-kinds.js';
+import { checkOptions, kinds, requireKind, threeSizes } from '../base/option-kinds.js';
 import { centredRange, levelsPerUnit, requireRange, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
 import { shownValue } from '../base/text.js';
 import { makeFolder, writeAtomically } from '../files/files.js';
 import { pathOf } from '../files/paths.js';
 import { writeSafetensors } from '../files/tensor-data.js';
 import { captioned } from './captions.js';
-import {
-  enlarged,
-  gridSize,
-  interleaved,
-  laidOut,
-  MOST_SIDE,
-  type GridOptions,
-  type GridSize,
-  type ImageShape,
-} from './layout.js';
+import { enlarged, gridSize, interleaved, laidOut, MOST_SIDE, type GridSize, type ImageShape } from './layout.js';
 import { type ImagesTaken, readNamedImages } from './load.js';
+import {
+  gridOptionKinds,
+  pictureDefaults,
+  pictureOptionKinds,
+  type GridOptions,
+  type PictureOptions,
+} from './picture-options.js';
 import { encodePng, imageFileKind, requirePngChannels, saveFolder } from './save.js';
-
-/** Options of a picture made of images. */
-export interface PictureOptions extends GridOptions {
-  /** Number of pixels of the picture for one of an image, along each side. Default 1. */
-  scale?: number | undefined;
-  /** Texts below the images, of digits, signs and Latin letters; images without a text have none. */
-  labels?: readonly (string | number)[] | undefined;
-}
-
-const gridKinds: OptionKinds<GridOptions> = { columns: kinds.positiveInteger, gap: integerFrom(0) };
-
-const pictureKinds: OptionKinds<PictureOptions> = {
-  ...gridKinds,
-  scale: integerBetween(1, 64),
-  labels: { ...kinds.numbers, expected: 'an array of texts or numbers' },
-};
 
 function isImageShape(value: unknown): boolean {
   return Array.isArray(value) && value.length === 4 && value.every((size) => kinds.positiveInteger.holds(size));
@@ -187,7 +161,7 @@ export class ImageBatch {
 
   /** Arranges all images as one image, in rows from the left, black between them. */
   grid(options: GridOptions = {}): ImageBatch {
-    checkOptions('grid', options, gridKinds);
+    checkOptions('grid', options, gridOptionKinds);
     const { width, height } = this.#requireRoom(options, 1);
     const shape = [1, this.shape[1], height, width] as const;
     const values = this.#levels ?? this.data;
@@ -216,9 +190,9 @@ export class ImageBatch {
    * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for other images than grey and RGB.
    */
   toPng(options: PictureOptions = {}): Uint8Array {
-    checkOptions('toPng', options, pictureKinds);
+    checkOptions('toPng', options, pictureOptionKinds);
     requirePngChannels(this.shape);
-    const { scale = 1, labels, ...grid } = options;
+    const { scale = pictureDefaults.scale, labels, ...grid } = options;
     this.#requireRoom(grid, scale);
     const [count, channels, height, width] = this.shape;
     const large = {
@@ -239,7 +213,7 @@ export class ImageBatch {
    */
   async save(path: string, options: PictureOptions = {}): Promise<void> {
     requireKind('path', path, kinds.string);
-    checkOptions('save', options, pictureKinds);
+    checkOptions('save', options, pictureOptionKinds);
     const kind = imageFileKind(path);
     const images = new ImageBatch((this.#levels ?? this.data).slice(), this.shape, this.range);
     const how = { ...options, labels: options.labels?.slice() };

@@ -1,3 +1,5 @@
+import { pictureDefaults, type GridOptions } from './picture-options.js';
+
 /** Shape [N, C, H, W] of a batch of images. */
 export type ImageShape = readonly [count: number, channels: number, height: number, width: number];
 
@@ -16,14 +18,6 @@ export function interleaved(planes: Uint8Array, [count, channels, height, width]
   return result;
 }
 
-/** Options of images beside each other. */
-export interface GridOptions {
-  /** Number of images in a row. Default: the number for an about square grid. */
-  columns?: number | undefined;
-  /** Number of pixels between two images. Default 2. */
-  gap?: number | undefined;
-}
-
 /** The columns and rows of a grid, and the size of all of it in pixels. */
 export interface GridSize {
   columns: number;
@@ -36,7 +30,8 @@ export interface GridSize {
 export const MOST_SIDE = 65_535;
 
 /** Computes the size of the grid of `count` images. */
-export function gridSize([count, , height, width]: ImageShape, { columns, gap = 2 }: GridOptions): GridSize {
+export function gridSize([count, , height, width]: ImageShape, options: GridOptions): GridSize {
+  const { columns, gap = pictureDefaults.gap } = options;
   const across = columns ?? Math.ceil(Math.sqrt(count));
   const rows = Math.ceil(count / across);
   return {
@@ -55,7 +50,7 @@ export function laidOut<T extends Float32Array | Uint8Array>(
   canvas: T,
 ): T {
   const [count, channels, height, width] = shape;
-  const { gap = 2 } = options;
+  const { gap = pictureDefaults.gap } = options;
   const grid = gridSize(shape, options);
   for (let image = 0; image < count; ++image) {
     const left = (image % grid.columns) * (width + gap);

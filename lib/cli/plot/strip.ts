@@ -3,6 +3,7 @@ import { DpmError } from '../../base/errors.js';
 import { INITIAL_RECORD } from '../../base/random.js';
 import { normals, sampleStreams } from '../../engine/normals.js';
 import { ImageBatch } from '../../images/image-batch.js';
+import { pictureOptionFacts } from '../../images/picture-options.js';
 import { requirePngChannels } from '../../images/save.js';
 import type { AnySampleOptions, DiffusionModel } from '../../model.js';
 import type { StepProgram } from '../../program/program.js';
@@ -104,7 +105,7 @@ async function plotStrip(call: Call, path: string, model: DiffusionModel): Promi
       seed: options.seed('seed'),
       classLabels: options.integer('class'),
       batch: options.integer('batch'),
-      scale: options.integer('scale'),
+      scale: options.integer('scale', pictureOptionFacts.scale),
       labels: options.flag('labels'),
       signal,
       onProgress: progress.update,
@@ -122,7 +123,7 @@ export const plotStripCommand: Command = {
   arguments: ['MODEL'],
   options: {
     out: { value: 'FILE.png', help: 'receives the picture; - for the standard output' },
-    scale: { value: 'N', help: 'pixels of the picture for one of a state, along each side; default 1' },
+    scale: specOf(pictureOptionFacts.scale),
     labels: { help: 'writes below each state how many records are behind it' },
     sampler: samplerSpec,
     count: { value: 'N', help: 'number of samples, the rows; default 4' },

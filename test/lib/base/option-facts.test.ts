@@ -15,19 +15,29 @@ import { arrayOf, either, integerBetween, integerFrom, kinds, nameOf, oneOf } fr
 import { batcherOptionFacts, optionFacts, serviceOptionFacts } from '../../../lib/batch/options.js';
 import { sampleCommand } from '../../../lib/cli/sample.js';
 import { deviceOptionFacts } from '../../../lib/engine/device.js';
+import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
 import { runOptionFacts } from '../../../lib/run/options.js';
 import { readSources } from '../../architecture/imports.js';
 import { packagePath } from '../../support/temporary.js';
 
+/** Facts about options, and the files of the interfaces that document these. */
 const tables = {
-  device: deviceOptionFacts,
-  run: runOptionFacts,
-  batcher: batcherOptionFacts,
-  service: serviceOptionFacts,
+  device: { facts: deviceOptionFacts, files: ['engine/device'] },
+  run: { facts: runOptionFacts, files: ['run/options', 'guidance/classifier-free'] },
+  batcher: { facts: batcherOptionFacts, files: ['batch/options'] },
+  service: { facts: serviceOptionFacts, files: ['batch/options'] },
+  picture: { facts: pictureOptionFacts, files: ['images/picture-options'] },
 };
-const all = Object.entries(tables).flatMap(([table, facts]) =>
-  Object.entries<OptionFact>(facts).map(([name, fact]) => ({ table, name, fact })),
+const all = Object.entries(tables).flatMap(([table, { facts, files }]) =>
+  Object.entries<OptionFact>(facts).map(([name, fact]) => ({ table, name, fact, files })),
 );
+
+/** What the interfaces of a file say of each of their options. */
+function documented(file: string): [name: string, text: string][] {
+  const source = readFileSync(packagePath(`lib/${file}.ts`), 'utf8');
+  const found = source.matchAll(/^ {2}\/\*\*((?:(?!\*\/)[^])*)\*\/\n {2}(\w+)\?:/gm);
+  return [...found].map(([, text = '', name = '']) => [name, text]);
+}
 
 describe('the facts of options', () => {
   it.each(all)('of $table have a default of its kind: $name', ({ fact }) => {
@@ -89,6 +99,8 @@ describe('the facts of options', () => {
       'exactly',
       'what is called',
     ]);
+    const tolerances = [1e-5, 0.5].map((standard) => standardText({ kind: kinds.positive, help: 'a size', standard }));
+    expect(tolerances).toEqual(['1e-5', '0.5']);
     expect(described(facts).rows).toEqual({
       help: 'rows of a step',
       standard: '1,200',
@@ -110,19 +122,14 @@ describe('the facts of options', () => {
   });
 
   it('have the defaults that the documentation of their interfaces tells', () => {
-    const files = ['run/options.ts', 'guidance/classifier-free.ts', 'engine/device.ts', 'batch/options.ts'];
-    const sources = files.map((file) => readFileSync(packagePath(`lib/${file}`), 'utf8')).join('\n');
-    const documented = [...sources.matchAll(/^ {2}\/\*\*((?:(?!\*\/)[^])*)\*\/\n {2}(\w+)\?:/gm)];
-    const told = new Map<string, string[]>();
-    for (const [, each = '', name = ''] of documented) told.set(name, [...(told.get(name) ?? []), each]);
     let compared = 0;
-    for (const { table, name, fact } of all.filter((each) => each.fact.standard !== undefined)) {
+    for (const { table, name, fact, files } of all.filter((each) => each.fact.standard !== undefined)) {
       const words = standardText(fact) ?? String(fact.standard);
       // The count of a run follows from its programs where there are several.
       const standard =
         name === 'count' ? /else 1\./ : new RegExp(`Default:? \`?${words}\\b|\`?${words}\`?, the default`);
-      const texts = told.get(name) ?? [];
-      if (fact.standard === '' || texts.length === 0) continue;
+      if (fact.standard === '') continue;
+      const texts = files.flatMap(documented).flatMap(([each, text]) => (each === name ? [text] : []));
       expect(
         texts.some((text) => standard.test(text)),
         `${table} ${name}: ${texts.join()}`,

@@ -6,6 +6,7 @@ import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
 import { checkTarget } from '../../../lib/cli/target.js';
+import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
 import { DEFAULT_STEPS, writeSafetensors } from '../../../lib/index.js';
 import { dpm, dpmBytes } from '../../support/dpm.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
@@ -91,7 +92,9 @@ describe('dpm sample', () => {
     const out = temporary('labelled.png');
     expect(await dpm(...sample, '--count', '2', '--scale', '3', '--labels', '--out', out)).toMatchObject({ code: 0 });
     expect(decode(readFileSync(out))).toMatchObject({ width: 2 * 84 + 2, height: 84 + 9 });
-    expect((await dpm(...sample, '--scale', '0', '--out', out)).stderr).toMatch(/scale is 0, it has to be an integer/);
+    const expected = `--scale is 0, it has to be ${pictureOptionFacts.scale.kind.expected}`;
+    expect((await dpm(...sample, '--scale', '0', '--out', out)).stderr).toContain(expected);
+    expect((await dpm('plot', 'strip', 'mnist', '--scale', '0', '--out', out)).stderr).toContain(expected);
   });
 
   it('takes the default steps where it is not said how many', async () => {

@@ -10,6 +10,7 @@ import { readFloats, writeSafetensors } from '../../../lib/files/tensor-data.js'
 import { Classifier } from '../../../lib/guidance/classifier.js';
 import { compareImages } from '../../../lib/images/compare.js';
 import { ImageBatch } from '../../../lib/images/image-batch.js';
+import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { translate } from '../../../lib/translation/translate.js';
 import { dpm } from '../../support/dpm.js';
@@ -170,7 +171,9 @@ describe('dpm translate', () => {
       expect(told.stderr).toMatch(/--out .* (would overwrite the sources|is the folder of the source)/);
     }
     expect(Uint8Array.from(await readFile(path))).toEqual(Uint8Array.from(bytes));
-    expect((await of(path, join(folder, 'x.png'), '--scale', '65')).stderr).toContain('--scale is 65');
+    expect((await of(path, join(folder, 'x.png'), '--scale', '65')).stderr).toContain(
+      `--scale is 65, it has to be ${pictureOptionFacts.scale.kind.expected}`,
+    );
     expect((await of(path, join(folder, 'x.png'), '--scale', '0')).stderr).toContain('--scale is 0');
     expect((await of(path, join(folder, 'x.safetensors'), '--scale', '2')).stderr).toContain('--scale is for pictures');
   });

@@ -6,6 +6,7 @@ import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
 import { ImageBatch, readFloats, readSafetensorsHeader } from '../../../lib/index.js';
+import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
 const folder = temporaryFolder();
@@ -79,6 +80,14 @@ describe('images', () => {
     expect(row).toEqual([5, 5, 5, 5, 5, 5, 0, 55, 55, 55, 55, 55, 55, 0]);
     expect(() => grey.toPng({ scale: 65 })).toThrow(/scale is 65, it has to be an integer from 1 to 64/);
     expect(() => grey.toPng({ columns: 1, gap: 30_000 })).toThrow(/a side has at most 65535/);
+  });
+
+  it('have the defaults of the facts', () => {
+    const { scale, gap } = pictureOptionFacts;
+    expect(grey.toPng()).toEqual(grey.toPng({ scale: scale.standard, gap: gap.standard }));
+    for (const other of [{ scale: scale.standard + 1 }, { gap: gap.standard + 1 }]) {
+      expect(grey.toPng()).not.toEqual(grey.toPng(other));
+    }
   });
 
   it('have texts below them, white, and cut where there is no room', () => {
