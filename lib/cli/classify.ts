@@ -160,7 +160,7 @@ export const classifyCommand: Command = {
     },
     time: { value: 'T', help: 'the network time of the noise in the images; default 0, none' },
     'noise-levels': { value: 'K', help: "how well labels are told at K of the schedule's noise levels" },
-    seed: specOf(runOptionFacts.seed, 'seed of the noise of --noise-levels'),
+    seed: specOf(runOptionFacts.seed, 'for --noise-levels: seed of the noise'),
     batch: { value: 'N', help: 'most images evaluated at once; default 64' },
     ...configOption,
     ...deviceOptions,

@@ -8,7 +8,7 @@ import { ImageBatch } from '../images/image-batch.js';
 import { pictureOptionFacts } from '../images/picture-options.js';
 import { imageFileKind } from '../images/save.js';
 import type { DiffusionModel } from '../model.js';
-import { translationMethods } from '../translation/options.js';
+import { translateOptionFacts as facts, translationMethods } from '../translation/options.js';
 import { similarities } from '../translation/similarity.js';
 import { translate } from '../translation/translate.js';
 import { specOf, type Call, type Command, usageError } from './command.js';
@@ -16,7 +16,6 @@ import { readMask, readNamedImages } from '../images/load.js';
 import { modelOptions, withModel } from './model-options.js';
 import { type Progress, printJson, printLine, printNote, progressBar } from './output.js';
 import { checkTarget } from './target.js';
-import { runOptionFacts } from '../run/options.js';
 
 /** The structural similarity of images that have nothing to do with one another is about 0. */
 const LIKE_NOISE = 0.05;
@@ -115,19 +114,19 @@ export const translateCommand: Command = {
   options: {
     source: { value: 'PATH', help: 'a .png, a folder of such, or safetensors with images [N,C,H,W], uint8 or float32' },
     out: { value: 'FILE', help: 'grid.png, images.safetensors or a folder, where pictures keep their names' },
-    method: { value: 'NAME', help: `${translationMethods.join(', ')}; default egsde with --extractor, else sdedit` },
-    extractor: { value: 'PATH', help: 'classifier of the domains, whose middle block compares images (EGSDE)' },
-    'lambda-s': { value: 'W', help: "weight of leaving the source's domain; default by size, 500 for 256 x 256 RGB" },
-    'lambda-i': { value: 'W', help: "weight of keeping the source's low frequencies; default 2" },
-    factor: { value: 'N', help: 'what is kept: frequencies of images smaller by this; default an eighth of the side' },
-    similarity: { value: 'NAME', help: `how features are compared: ${similarities.join(' or ')}; default cosine` },
-    start: { value: 'SHARE', help: 'share of the noise that the source gets, above 0 to 1; default 0.5, of ilvr 1' },
-    end: { value: 'SHARE', help: 'share of the way whose steps the source does not condition (ilvr); default 0' },
+    method: specOf(facts.method),
+    extractor: specOf(facts.extractor),
+    'lambda-s': specOf(facts.lambdaS),
+    'lambda-i': specOf(facts.lambdaI),
+    factor: specOf(facts.factor),
+    similarity: specOf(facts.similarity),
+    start: specOf(facts.start),
+    end: specOf(facts.end),
     mask: { value: 'FILE', help: 'a .png of what is kept of the source: white stays, black goes' },
-    stride: { value: 'N', help: "every so many of the schedule's steps are made; default 1" },
-    repeats: { value: 'K', help: 'how often the result is noised and translated again; default 1' },
-    seed: specOf(runOptionFacts.seed, 'seed of the noise'),
-    batch: specOf(runOptionFacts.batch, 'most images at once'),
+    stride: specOf(facts.stride),
+    repeats: specOf(facts.repeats),
+    seed: specOf(facts.seed),
+    batch: specOf(facts.batch),
     scale: specOf(pictureOptionFacts.scale),
     metrics: { help: 'also tells L2, PSNR and SSIM between sources and results, means over images' },
     ...modelOptions,

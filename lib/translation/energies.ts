@@ -29,7 +29,7 @@ export class Energies {
       const level = amplitudesOfNetworkTime(this.model.schedule, at(times, 0));
       const [from, to] = [first * elements, first * elements + y.length];
       const x = noised(this.sources.subarray(from, to), noise.subarray(from, to), level);
-      const { lambdaS, lambdaI, similarity = 'cosine' } = this.options;
+      const { lambdaS, lambdaI, similarity } = this.options;
       const faithfulness = this.#lowPass.gradient(y, x);
       const result = Float32Array.from(faithfulness, (value) => -lambdaI * value);
       if (lambdaS === 0) return result;

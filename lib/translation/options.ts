@@ -1,7 +1,18 @@
 import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { checkOptions, instanceOf, integerBetween, kinds, type OptionKinds, seedKind } from '../base/option-kinds.js';
+import { kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
+import {
+  checkOptions,
+  instanceOf,
+  integerBetween,
+  integerFrom,
+  type Kind,
+  kinds,
+  nameOf,
+  type OptionKinds,
+} from '../base/option-kinds.js';
 import { Classifier } from '../guidance/classifier.js';
+import { runOptionFacts } from '../run/options.js';
 import { similarities, type Similarity } from './similarity.js';
 
 /**
@@ -67,24 +78,94 @@ export interface TranslateOptions {
 /** Maximum number of repeats, which run one after another; the authors had up to three. */
 const MOST_REPEATS = 1000;
 
-const optionKinds: OptionKinds<TranslateOptions> = {
-  method: kinds.string,
-  extractor: instanceOf('a Classifier', Classifier),
-  lambdaS: kinds.number,
-  lambdaI: kinds.number,
-  factor: kinds.positiveInteger,
-  similarity: kinds.string,
-  start: kinds.number,
-  end: kinds.number,
-  mask: kinds.floats,
-  repeats: integerBetween(1, MOST_REPEATS),
-  stride: kinds.positiveInteger,
-  seed: seedKind,
-  batch: kinds.positiveInteger,
-  noise: kinds.object,
-  signal: kinds.signal,
-  onProgress: kinds.function,
+/** Size and weights for which EGSDE's authors published results. */
+const PUBLISHED = { elements: 3 * 256 * 256, side: 256, lambdaS: 500, lambdaI: 2, factor: 32 } as const;
+
+/** Share of the noise that a source gets: with `ilvr`, which starts from noise alone, and with other methods. */
+const STARTS = { ilvr: 1, others: 0.5 } as const;
+
+const shareAboveZero: Kind = {
+  expected: 'a number above 0, at most 1',
+  schema: { type: 'number', exclusiveMinimum: 0, maximum: 1 },
+  holds: (value) => typeof value === 'number' && value > 0 && value <= 1,
 };
+const shareFromZero: Kind = {
+  expected: 'a number from 0 to 1',
+  schema: { type: 'number', minimum: 0, maximum: 1 },
+  holds: (value) => typeof value === 'number' && value >= 0 && value <= 1,
+};
+
+/** Facts about each option of {@link TranslateOptions}. */
+export const translateOptionFacts = {
+  method: {
+    kind: nameOf(translationMethods),
+    help: translationMethods.join(', '),
+    otherwise: 'egsde with an extractor, else sdedit',
+    value: 'NAME',
+  },
+  extractor: {
+    kind: instanceOf('a Classifier', Classifier),
+    help: 'classifier of the domains, whose middle block compares images (EGSDE)',
+    value: 'PATH',
+  },
+  lambdaS: {
+    kind: kinds.finite,
+    help: "weight of leaving the source's domain",
+    otherwise: `by size, ${PUBLISHED.lambdaS} for 256 x 256 RGB`,
+    value: 'W',
+  },
+  lambdaI: {
+    kind: kinds.finite,
+    help: "weight of keeping the source's low frequencies",
+    standard: PUBLISHED.lambdaI,
+    value: 'W',
+  },
+  factor: {
+    kind: integerFrom(2),
+    help: 'what is kept: frequencies of images smaller by this',
+    otherwise: 'an eighth of the side',
+    value: 'N',
+  },
+  similarity: {
+    kind: nameOf(similarities),
+    help: `how features are compared: ${similarities.join(' or ')}`,
+    standard: 'cosine',
+    value: 'NAME',
+  },
+  start: {
+    kind: shareAboveZero,
+    help: 'share of the noise that the source gets, above 0 to 1',
+    otherwise: `${STARTS.others}, of ilvr ${STARTS.ilvr}`,
+    value: 'SHARE',
+  },
+  end: {
+    kind: shareFromZero,
+    help: 'share of the way whose steps the source does not condition (ilvr)',
+    standard: 0,
+    value: 'SHARE',
+  },
+  mask: { kind: kinds.floats, help: 'what is kept of the source: 1 stays, 0 goes', otherwise: '0', value: 'FILE' },
+  repeats: {
+    kind: integerBetween(1, MOST_REPEATS),
+    help: 'how often the result is noised and translated again',
+    standard: 1,
+    value: 'K',
+  },
+  stride: {
+    kind: kinds.positiveInteger,
+    help: "every so many of the schedule's steps are made",
+    standard: 1,
+    value: 'N',
+  },
+  seed: { ...runOptionFacts.seed, help: 'seed of the noise' },
+  batch: { ...runOptionFacts.batch, help: 'most images at once' },
+  noise: { kind: kinds.object, help: 'noise of the sources and of the steps', otherwise: 'that of the seed' },
+  signal: runOptionFacts.signal,
+  onProgress: { kind: kinds.function, help: 'is told the steps done and the steps in all' },
+} as const satisfies OptionFacts<TranslateOptions>;
+
+const optionKinds: OptionKinds<TranslateOptions> = kindsOf<TranslateOptions>(translateOptionFacts);
+const defaults = standardsOf(translateOptionFacts);
 
 /** Methods that take an option, if not all of them do. */
 const methodsOf = {
@@ -101,17 +182,17 @@ const methodsOf = {
 /** Options of a translation, complete as far as they depend on nothing else. */
 export interface CheckedOptions extends TranslateOptions {
   method: TranslationMethod;
+  similarity: Similarity;
   start: number;
   end: number;
   stride: number;
   repeats: number;
+  seed: number | bigint;
+  batch: number;
   factor: number;
   lambdaS: number;
   lambdaI: number;
 }
-
-/** Size and weights for which EGSDE's authors published results. */
-const PUBLISHED = { elements: 3 * 256 * 256, side: 256, lambdaS: 500, lambdaI: 2, factor: 32 } as const;
 
 /**
  * Scales the published weights to images of another size. The gradient of the features' distance is shared by fewer
@@ -119,10 +200,9 @@ const PUBLISHED = { elements: 3 * 256 * 256, side: 256, lambdaS: 500, lambdaI: 2
  * difference of pixels, whatever their number.
  */
 function weightsFor([channels, height, width]: readonly [number, number, number]) {
-  const { elements, side, lambdaS, lambdaI, factor } = PUBLISHED;
+  const { elements, side, lambdaS, factor } = PUBLISHED;
   return {
     lambdaS: lambdaS * Math.sqrt((channels * height * width) / elements),
-    lambdaI,
     factor: Math.max(2, Math.round((factor * Math.min(height, width)) / side)),
   };
 }
@@ -146,25 +226,19 @@ export function checkedOptions(
   sampleShape: readonly [channels: number, height: number, width: number],
 ): CheckedOptions {
   checkOptions('translate', options, optionKinds);
-  const { extractor, similarity, stride = 1, repeats = 1, end = 0, mask } = options;
-  const byDefault = weightsFor(sampleShape);
-  const { lambdaS = byDefault.lambdaS, lambdaI = byDefault.lambdaI, factor = byDefault.factor } = options;
+  const { extractor, similarity = defaults.similarity, stride = defaults.stride, repeats = defaults.repeats } = options;
+  const { seed = defaults.seed, batch = defaults.batch, end = defaults.end, mask } = options;
+  const scaled = weightsFor(sampleShape);
+  const { lambdaS = scaled.lambdaS, lambdaI = defaults.lambdaI, factor = scaled.factor } = options;
   const method = options.method ?? (extractor === undefined ? 'sdedit' : 'egsde');
   if (!translationMethods.includes(method)) throw unknownName('method', method, translationMethods);
-  if (similarity !== undefined && !similarities.includes(similarity)) {
-    throw unknownName('similarity', similarity, similarities);
-  }
+  if (!similarities.includes(similarity)) throw unknownName('similarity', similarity, similarities);
   refuseOptionsOfOthers(method, options);
   if (method === 'egsde' && extractor === undefined) {
     throw new DpmError('ERR_DPM_ARGUMENT', "method 'egsde' needs an extractor, a classifier of the domains");
   }
-  const start = options.start ?? (method === 'ilvr' ? 1 : 0.5);
-  if (!(start > 0 && start <= 1)) throw wrongValue('start', start, 'a number above 0, at most 1');
-  if (!(end >= 0 && end <= 1)) throw wrongValue('end', end, 'a number from 0 to 1');
-  for (const [name, value] of Object.entries({ lambdaS, lambdaI })) {
-    if (!Number.isFinite(value)) throw wrongValue(name, value, 'a number');
-  }
+  const start = options.start ?? (method === 'ilvr' ? STARTS.ilvr : STARTS.others);
   const outside = mask?.find((value) => !(value >= 0 && value <= 1));
   if (outside !== undefined) throw wrongValue('mask', outside, 'numbers from 0 to 1');
-  return { ...options, method, start, end, stride, repeats, factor, lambdaS, lambdaI };
+  return { ...options, method, similarity, start, end, stride, repeats, seed, batch, factor, lambdaS, lambdaI };
 }

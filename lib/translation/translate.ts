@@ -151,7 +151,7 @@ async function onceMore(way: Way, images: Float32Array, repeat: number, options:
   const { model } = sources;
   const { method, batch, noise, signal, onProgress, repeats } = options;
   const count = images.length / elementCount(model.sampleShape);
-  const seed = seedOfRepeat(options.seed ?? 0, repeat);
+  const seed = seedOfRepeat(options.seed, repeat);
   const streams = sampleStreams(count, { seed, record: 0, draw: SOURCE_DRAW });
   const own = repeat * images.length;
   const e = noise?.sources.slice(own, own + images.length) ?? (await normals(model.device, model.sampleShape, streams));

@@ -13,9 +13,12 @@ import {
 } from '../../../lib/base/option-facts.js';
 import { arrayOf, either, integerBetween, integerFrom, kinds, nameOf, oneOf } from '../../../lib/base/option-kinds.js';
 import { batcherOptionFacts, optionFacts, serviceOptionFacts } from '../../../lib/batch/options.js';
+import type { Command } from '../../../lib/cli/command.js';
 import { sampleCommand } from '../../../lib/cli/sample.js';
+import { translateCommand } from '../../../lib/cli/translate.js';
 import { deviceOptionFacts } from '../../../lib/engine/device.js';
 import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
+import { translateOptionFacts } from '../../../lib/translation/options.js';
 import { runOptionFacts } from '../../../lib/run/options.js';
 import { readSources } from '../../architecture/imports.js';
 import { packagePath } from '../../support/temporary.js';
@@ -26,6 +29,7 @@ const tables = {
   run: { facts: runOptionFacts, files: ['run/options', 'guidance/classifier-free'] },
   batcher: { facts: batcherOptionFacts, files: ['batch/options'] },
   service: { facts: serviceOptionFacts, files: ['batch/options'] },
+  translation: { facts: translateOptionFacts, files: ['translation/options'] },
   picture: { facts: pictureOptionFacts, files: ['images/picture-options'] },
 };
 const all = Object.entries(tables).flatMap(([table, { facts, files }]) =>
@@ -164,6 +168,19 @@ describe('the facts of options', () => {
       value: 16,
       schema: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
     });
+  });
+});
+
+describe('the facts of options beside those of runs', () => {
+  it.each<[Command, Readonly<Record<string, OptionFact>>, readonly string[]]>([
+    [translateCommand, translateOptionFacts, ['mask', 'noise', 'signal', 'onProgress']],
+  ])('are what dpm offers', ({ options }, facts, but) => {
+    for (const [name, fact] of Object.entries(facts)) {
+      if (but.includes(name)) continue;
+      const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+      expect(options[flag], name).toEqual({ value: fact.value, help: expect.stringContaining(fact.help) as string });
+      expect(options[flag]?.help, name).toContain(standardText(fact) === null ? '' : `; default ${standardText(fact)}`);
+    }
   });
 });
 

@@ -1,6 +1,7 @@
 // Translation against what the authors' code of EGSDE gives.
 import { describe, expect, it, vi } from 'vitest';
 
+import { standardsOf } from '../../../lib/base/option-facts.js';
 import { Network } from '../../../lib/engine/network.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
@@ -10,7 +11,7 @@ import { ImageBatch } from '../../../lib/images/image-batch.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { LowPass, lowPassAxis } from '../../../lib/translation/low-pass.js';
-import { checkedOptions, type TranslateOptions } from '../../../lib/translation/options.js';
+import { checkedOptions, translateOptionFacts, type TranslateOptions } from '../../../lib/translation/options.js';
 import { translate } from '../../../lib/translation/translate.js';
 import { maxDifference } from '../../support/golden.js';
 import { largest, tensorReader } from '../../support/tensors.js';
@@ -166,6 +167,15 @@ describe('translate', () => {
   it('begins half way, ILVR with noise alone', () => {
     const startOf = (options: TranslateOptions): number => checkedOptions(options, [1, 28, 28]).start;
     expect([startOf({}), startOf({ method: 'ilvr' }), startOf({ method: 'ilvr', start: 0.3 })]).toEqual([0.5, 1, 0.3]);
+    expect(translateOptionFacts.start.otherwise).toBe('0.5, of ilvr 1');
+  });
+
+  it('has the defaults of the facts', () => {
+    const checked = checkedOptions({}, [3, 256, 256]);
+    const { lambdaI, similarity, end, repeats, stride, seed, batch } = checked;
+    expect({ lambdaI, similarity, end, repeats, stride, seed, batch }).toEqual(standardsOf(translateOptionFacts));
+    expect(translateOptionFacts.lambdaS.otherwise).toContain(` ${checked.lambdaS} for 256 x 256`);
+    expect(checked.factor).toBe(256 / 8);
   });
 
   it.each([NaN, Infinity])('has no weight of %d', async (weight) => {
@@ -192,6 +202,7 @@ describe('translate', () => {
     ['an end before the image', { method: 'ilvr', end: -0.5 }, 'end'],
     ['an end of nothing', { method: 'ilvr', end: NaN }, 'end'],
     ['a factor of SDEdit', { factor: 4 }, 'factor'],
+    ['a factor that leaves all', { factor: 1 }, 'factor is 1, it has to be an integer from 2'],
     ['a similarity of ILVR', { method: 'ilvr', similarity: 'cosine' }, 'similarity'],
     ['a mask of ILVR', { method: 'ilvr', mask: new Float32Array(256) }, 'mask'],
     ['noise that is none', { noise: { sources: [], steps: [] } }, 'noise.sources'],
