@@ -4,6 +4,8 @@ import { dirname, join, resolve } from 'node:path';
 
 import { elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
+import type { OptionFact } from '../base/option-facts.js';
+import { oneOf } from '../base/option-kinds.js';
 import { isThere, makeFolder, readExactly, withFile, writeAtomically } from '../files/files.js';
 import { dtypeLimits, encodeFloats, floatsOf, gather } from '../files/floats.js';
 import { dtypeBytes } from '../files/safetensors.js';
@@ -16,6 +18,14 @@ export const weightTypes = ['f32', 'f16', 'bf16'] as const;
 
 /** Type of converted weights. */
 export type WeightType = (typeof weightTypes)[number];
+
+/** Facts about the option `dtype` of {@link convertModel}. */
+export const weightTypeFact = {
+  kind: oneOf(weightTypes),
+  help: `type of the weights: ${weightTypes.join(', ')}`,
+  standard: 'f32',
+  value: 'TYPE',
+} as const satisfies OptionFact;
 
 const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 
@@ -151,7 +161,7 @@ export async function convertModel(
     onProgress?: ((done: number, total: number) => void) | undefined;
   } = {},
 ): Promise<Converted> {
-  const { dtype = 'f32', signal, onProgress } = options;
+  const { dtype = weightTypeFact.standard, signal, onProgress } = options;
   await requireWhole(model);
   const target = resolve(to);
   const made = await makeParents(target);

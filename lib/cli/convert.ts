@@ -1,7 +1,7 @@
 import { untilAborted } from '../base/abort.js';
-import { convertModel, weightTypes } from '../checkpoint/convert.js';
+import { convertModel, weightTypeFact, weightTypes } from '../checkpoint/convert.js';
 import { readModelFolder } from '../checkpoint/read-model.js';
-import type { Command } from './command.js';
+import { specOf, type Command } from './command.js';
 import { readOptions, readOptionSpecs } from './model-options.js';
 import { formatBytes, printJson, printLine, progressBar } from './output.js';
 import { checkTarget } from './target.js';
@@ -12,7 +12,7 @@ export const convertCommand: Command = {
   arguments: ['CHECKPOINT'],
   options: {
     to: { value: 'FOLDER', help: 'receives the model; must not exist' },
-    dtype: { value: 'TYPE', help: `type of the weights: ${weightTypes.join(', ')}; default f32` },
+    dtype: specOf(weightTypeFact),
     ...readOptionSpecs,
   },
   async run({ positionals, options, json, signal }) {

@@ -2,12 +2,12 @@ import { dirname } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
 import type { RecomputePolicy } from '../engine/binding.js';
-import { recomputePolicies } from '../engine/evaluation.js';
+import { recomputeFact, recomputePolicies } from '../engine/evaluation.js';
 import type { Network } from '../engine/network.js';
 import { makeFolder } from '../files/files.js';
 import { readSafetensorsHeader, type SafetensorsHeader } from '../files/safetensors.js';
 import { writeSafetensors, type HostTensor } from '../files/tensor-data.js';
-import { usageError, type Command } from './command.js';
+import { specOf, usageError, type Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
 import { type NetworkInputs, readMaps, readNetworkInputs } from './network-inputs.js';
 import { printJson } from './output.js';
@@ -48,10 +48,7 @@ export const gradientCommand: Command = {
       help: 'safetensors with x, t, class_labels as for forward; cotangent [N,C,H,W] of out, head_cotangent, tangent of x',
     },
     output: { value: 'FILE', help: 'receives out, head; vjp where there are cotangents; jvp, head_jvp of a tangent' },
-    recompute: {
-      value: 'POLICY',
-      help: `of cotangents: ${recomputePolicies.join(' or ')} of the network computed again instead of kept; default none`,
-    },
+    recompute: specOf(recomputeFact, `of cotangents: ${recomputeFact.help}`),
     ...modelOptions,
   },
   async run(call) {

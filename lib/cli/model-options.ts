@@ -29,7 +29,7 @@ export const readOptionSpecs: OptionSpecs = {
 export const modelOptions: OptionSpecs = {
   ...deviceOptions,
   ...readOptionSpecs,
-  head: { value: 'NAME', help: 'variance head: npr or sn' },
+  head: { value: 'NAME', help: `variance head: ${headNames.join(' or ')}` },
   'network-time': { value: 'RULE', help: `what enters the time embedding: ${networkTimeNames.join(', ')}` },
 };
 

@@ -5,7 +5,7 @@ import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import { pictureOptionFacts, type PictureOptions } from '../images/picture-options.js';
-import { Classifier } from '../guidance/classifier.js';
+import { Classifier, classifierGuideFacts } from '../guidance/classifier.js';
 import { imageFileKind, requirePngChannels } from '../images/save.js';
 import type { AnySampleOptions, DiffusionModel } from '../model.js';
 import { guideForms } from '../guidance/guided-program.js';
@@ -182,8 +182,8 @@ export const sampleCommand: Command = {
     guidance: specOf(runOptionFacts.guidance),
     'unconditional-label': specOf(runOptionFacts.unconditionalLabel),
     classifier: { value: 'PATH', help: 'classifier whose gradient guides the samples, as mnist-classifier' },
-    'classifier-class': { value: 'LABEL', help: 'the class that it guides to; default that of --class' },
-    'classifier-scale': { value: 'W', help: 'what its gradient is multiplied by; default 1' },
+    'classifier-class': specOf({ ...classifierGuideFacts.labels, otherwise: 'that of --class' }),
+    'classifier-scale': specOf(classifierGuideFacts.scale),
     'classifier-mode': specOf(runOptionFacts.guideForm),
     init: specOf(runOptionFacts.init, 'safetensors with the initial states x [N,C,H,W]'),
     noise: specOf(runOptionFacts.noise, 'safetensors with the noise of each noisy record, noise [R,N,C,H,W]'),

@@ -1,4 +1,5 @@
-import { either, instanceOf, kinds, type OptionKinds } from '../base/option-kinds.js';
+import type { OptionFact } from '../base/option-facts.js';
+import { either, instanceOf, kinds, nameOf, type OptionKinds } from '../base/option-kinds.js';
 import type { RecomputePolicy } from './binding.js';
 import { DeviceTensor } from './device.js';
 
@@ -48,17 +49,25 @@ export interface PushforwardOptions<T extends TensorLike> extends ForwardOptions
   outTangent?: T | undefined;
 }
 
+/** Every {@link RecomputePolicy}. */
+export const recomputePolicies: readonly RecomputePolicy[] = ['none', 'blocks'];
+
+/** Facts about the option `recompute` of {@link PullbackOptions}. @internal */
+export const recomputeFact = {
+  kind: nameOf(recomputePolicies),
+  help: `what of the network is computed again instead of kept: ${recomputePolicies.join(' or ')}`,
+  standard: 'none',
+  value: 'POLICY',
+} as const satisfies OptionFact;
+
 /** @internal */
 export const pullbackKinds: OptionKinds<PullbackOptions<TensorLike>> = {
   ...forwardOptionKinds,
   cotangent: tensorLike,
   headCotangent: tensorLike,
   gradient: tensorLike,
-  recompute: kinds.string,
+  recompute: recomputeFact.kind,
 };
-
-/** Every {@link RecomputePolicy}. */
-export const recomputePolicies: readonly RecomputePolicy[] = ['none', 'blocks'];
 
 /** @internal */
 export const pushforwardKinds: OptionKinds<PushforwardOptions<TensorLike>> = {

@@ -19,6 +19,7 @@ import {
   pushforwardKinds,
   type PushforwardOptions,
   type PushforwardResult,
+  recomputeFact,
   recomputePolicies,
   type TensorLike,
   tensorLike,
@@ -202,7 +203,7 @@ export class Network {
   ): Promise<PullbackResult<T>> {
     checkOptions('pullback', options, pullbackKinds);
     const { batch, times, labels } = this.#checkedInputs(x, t, options);
-    const { cotangent, headCotangent, recompute = 'none' } = options;
+    const { cotangent, headCotangent, recompute = recomputeFact.standard } = options;
     if (!recomputePolicies.includes(recompute)) throw unknownName('recompute', recompute, recomputePolicies);
     if (cotangent === undefined && headCotangent === undefined) {
       throw new DpmError('ERR_DPM_ARGUMENT', 'pullback takes a cotangent');
@@ -283,7 +284,10 @@ export class Network {
   }
 
   /** Loads the network with a derivative when it is first needed. @internal */
-  async derivative(derivative: NativeDerivative, recompute: RecomputePolicy = 'none'): Promise<NativeNetwork> {
+  async derivative(
+    derivative: NativeDerivative,
+    recompute: RecomputePolicy = recomputeFact.standard,
+  ): Promise<NativeNetwork> {
     this.#closing.requireOpen();
     const key = `${derivative} ${recompute}`;
     let network = this.#derivatives.get(key);

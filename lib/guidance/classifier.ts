@@ -1,7 +1,15 @@
 import { elementCount } from '../base/arrays.js';
-import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { checkOptions, either, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
+import { kindsOf, type OptionFacts } from '../base/option-facts.js';
+import {
+  checkOptions,
+  either,
+  instanceOf,
+  kinds,
+  numberOrNumbers,
+  type OptionKinds,
+  requireKind,
+} from '../base/option-kinds.js';
 import type { PixelRange } from '../base/pixel-range.js';
 import { loadFeatures, loadNetwork, type NetworkOnDevice } from '../checkpoint/load-network.js';
 import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
@@ -41,10 +49,13 @@ export interface ClassifierGuideOptions {
   scale?: number | undefined;
 }
 
-const guideOptionKinds: OptionKinds<ClassifierGuideOptions> = {
-  labels: either(kinds.number, kinds.numbers),
-  scale: kinds.number,
-};
+/** Facts about each option of {@link ClassifierGuideOptions}. */
+export const classifierGuideFacts = {
+  labels: { kind: numberOrNumbers, help: 'the class that it guides to', value: 'LABEL' },
+  scale: { kind: kinds.finite, help: 'what its gradient is multiplied by', standard: 1, value: 'W' },
+} as const satisfies OptionFacts<ClassifierGuideOptions>;
+
+const guideOptionKinds: OptionKinds<ClassifierGuideOptions> = kindsOf<ClassifierGuideOptions>(classifierGuideFacts);
 
 /** Computes the logarithm of every class's probability for one sample. @internal */
 export function logSoftmax(logits: ArrayLike<number>): Float64Array {
@@ -147,7 +158,7 @@ export class Classifier {
     labels: number | ArrayLike<number>,
   ): Promise<Float32Array> {
     requireKind('x', x, kinds.floats);
-    requireKind('labels', labels, either(kinds.number, kinds.numbers));
+    requireKind('labels', labels, numberOrNumbers);
     const batch = checkedBatch(x.length, elementCount(this.sampleShape));
     return this.#network.labelScore(x, t, this.#checkedLabels(labels, batch));
   }
@@ -167,9 +178,8 @@ export class Classifier {
    */
   guide(options: ClassifierGuideOptions): Guide {
     checkOptions('guide', options, guideOptionKinds);
-    const { labels, scale = 1 } = options;
-    requireKind('labels', labels, either(kinds.number, kinds.numbers));
-    if (!Number.isFinite(scale)) throw wrongValue('scale', scale, 'a number');
+    const { labels, scale = classifierGuideFacts.scale.standard } = options;
+    requireKind('labels', labels, numberOrNumbers);
     const own = typeof labels === 'number' ? labels : Array.from(labels);
     const labelsOf = (first: number, count: number): Int32Array => this.#labelsOf(own, first, count);
     const guide: Guide = async (x, t, first) => {

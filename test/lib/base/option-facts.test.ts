@@ -13,10 +13,15 @@ import {
 } from '../../../lib/base/option-facts.js';
 import { arrayOf, either, integerBetween, integerFrom, kinds, nameOf, oneOf } from '../../../lib/base/option-kinds.js';
 import { batcherOptionFacts, optionFacts, serviceOptionFacts } from '../../../lib/batch/options.js';
+import { weightTypeFact } from '../../../lib/checkpoint/convert.js';
 import type { Command } from '../../../lib/cli/command.js';
+import { convertCommand } from '../../../lib/cli/convert.js';
+import { gradientCommand } from '../../../lib/cli/gradient.js';
 import { sampleCommand } from '../../../lib/cli/sample.js';
 import { translateCommand } from '../../../lib/cli/translate.js';
 import { deviceOptionFacts } from '../../../lib/engine/device.js';
+import { recomputeFact } from '../../../lib/engine/evaluation.js';
+import { classifierGuideFacts } from '../../../lib/guidance/classifier.js';
 import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
 import { translateOptionFacts } from '../../../lib/translation/options.js';
 import { runOptionFacts } from '../../../lib/run/options.js';
@@ -30,6 +35,8 @@ const tables = {
   batcher: { facts: batcherOptionFacts, files: ['batch/options'] },
   service: { facts: serviceOptionFacts, files: ['batch/options'] },
   translation: { facts: translateOptionFacts, files: ['translation/options'] },
+  guide: { facts: classifierGuideFacts, files: ['guidance/classifier'] },
+  pullback: { facts: { recompute: recomputeFact }, files: ['engine/evaluation'] },
   picture: { facts: pictureOptionFacts, files: ['images/picture-options'] },
 };
 const all = Object.entries(tables).flatMap(([table, { facts, files }]) =>
@@ -158,6 +165,10 @@ describe('the facts of options', () => {
       const fact: OptionFact = runOptionFacts[name];
       expect(sampleCommand.options[flag]).toEqual({ value: fact.value, help: helpOf(fact) });
     }
+    expect(sampleCommand.options['classifier-scale']).toEqual({
+      value: 'W',
+      help: helpOf(classifierGuideFacts.scale),
+    });
     for (const [name, fact] of Object.entries<OptionFact>(deviceOptionFacts)) {
       expect(sampleCommand.options[name]?.help).toBe(helpOf(fact));
       expect(sampleCommand.options[name]?.value).toBe(fact.value);
@@ -174,6 +185,8 @@ describe('the facts of options', () => {
 describe('the facts of options beside those of runs', () => {
   it.each<[Command, Readonly<Record<string, OptionFact>>, readonly string[]]>([
     [translateCommand, translateOptionFacts, ['mask', 'noise', 'signal', 'onProgress']],
+    [gradientCommand, { recompute: recomputeFact }, []],
+    [convertCommand, { dtype: weightTypeFact }, []],
   ])('are what dpm offers', ({ options }, facts, but) => {
     for (const [name, fact] of Object.entries(facts)) {
       if (but.includes(name)) continue;

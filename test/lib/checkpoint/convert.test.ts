@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { convertModel } from '../../../lib/checkpoint/convert.js';
+import { convertModel, weightTypeFact } from '../../../lib/checkpoint/convert.js';
 import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { encodeFloats, floatsOf } from '../../../lib/files/floats.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
@@ -40,6 +40,12 @@ describe('a checkpoint written by PyTorch', () => {
     const wide = join(temporaryFolder(), 'wide');
     await convertModel(model, wide, { dtype: 'f32' });
     expect(await forward(wide, fixture('ho-ddpm'))).toEqual(expected);
+    const [unsaid, standard] = ['unsaid', 'standard'].map((name) => join(temporaryFolder(), name));
+    await convertModel(model, unsaid!);
+    await convertModel(model, standard!, { dtype: weightTypeFact.standard });
+    const weights = (at: string): Buffer => readFileSync(join(at, 'model.safetensors'));
+    expect(weights(unsaid!)).toEqual(weights(standard!));
+    expect(weights(unsaid!)).not.toEqual(weights(folder));
   });
 
   it('gives the averaged weights of a training checkpoint', async () => {

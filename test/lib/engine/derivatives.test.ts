@@ -3,9 +3,10 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { loadNetwork } from '../../../lib/checkpoint/load-network.js';
+import { recomputeFact } from '../../../lib/engine/evaluation.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { maxDifference } from '../../support/golden.js';
 import { Random } from '../../support/random.js';
@@ -260,10 +261,12 @@ describe('derivatives', () => {
   it('are of a network for each policy, and of no other', async () => {
     await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
     const x = normals(784, 1);
+    const derived = vi.spyOn(model.unet, 'derivative');
     await model.unet.pullback(x, 5, { cotangent: x });
+    expect(derived).toHaveBeenLastCalledWith('pullback', recomputeFact.standard);
     const [kept, again] = [await model.unet.derivative('pullback'), await model.unet.derivative('pullback', 'blocks')];
     expect(again).not.toBe(kept);
-    expect(await model.unet.derivative('pullback', 'none')).toBe(kept);
+    expect(await model.unet.derivative('pullback', recomputeFact.standard)).toBe(kept);
     expect(await model.unet.derivative('pushforward')).not.toBe(kept);
     await model.unet.pullback(x, 5, { cotangent: x, recompute: 'blocks' });
     expect(await model.unet.derivative('pullback', 'blocks')).toBe(again);

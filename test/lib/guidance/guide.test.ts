@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
-import { Classifier } from '../../../lib/guidance/classifier.js';
+import { Classifier, classifierGuideFacts } from '../../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { maxDifference } from '../../support/golden.js';
 import { dpm } from '../../support/dpm.js';
@@ -77,11 +77,11 @@ describe('the bundled classifier', () => {
     },
   );
 
-  it('is scaled by 1 unless it is told otherwise', async () => {
+  it('is scaled as its facts say unless it is told otherwise', async () => {
     const options = { sampler: 'ddim', steps: 5, count: 2, seed: 1 } as const;
     const of = async (given: Parameters<Classifier['guide']>[0]): Promise<Float32Array> =>
       (await model.sample({ ...options, guides: [classifier.guide(given)] })).images.data;
-    expect(await of({ labels: 3 })).toEqual(await of({ labels: [3, 3], scale: 1 }));
+    expect(await of({ labels: 3 })).toEqual(await of({ labels: [3, 3], scale: classifierGuideFacts.scale.standard }));
     expect(maxDifference(await of({ labels: 3 }), await of({ labels: 3, scale: 2 }))).toBeGreaterThan(1e-3);
   });
 
