@@ -2,6 +2,7 @@ import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { normals, sampleStreams } from '../engine/normals.js';
+import { estimateOptionFacts } from '../estimation/options.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readLabels } from '../files/tensor-data.js';
 import { Classifier, logSoftmax } from '../guidance/classifier.js';
@@ -14,6 +15,12 @@ import { runOptionFacts } from '../run/options.js';
 
 /** Number of classes that are shown of an image. */
 const shown = 5;
+
+/** Network time of images without noise. */
+const CLEAN = 0;
+
+/** Facts about `--batch`, whose default is this command's own. */
+const batchFact = { ...estimateOptionFacts.batch, standard: 64 } as const;
 
 /** A class and its probability. */
 interface Guess {
@@ -109,7 +116,7 @@ async function scoreLevels(
   labels: Int32Array,
   levels: number,
 ): Promise<void> {
-  const seed = BigInt(call.options.seed('seed') ?? 0);
+  const seed = BigInt(call.options.seed('seed') ?? runOptionFacts.seed.standard);
   const times = noisyTimes(classifier, levels);
   const progress = progressBar('classify', call.json);
   const rows: (Scores & { n: number; time: number })[] = [];
@@ -158,19 +165,18 @@ export const classifyCommand: Command = {
       value: 'PATH',
       help: 'safetensors with images [N,C,H,W], uint8 or float32, and optionally labels [N]; a .png or a folder of such',
     },
-    time: { value: 'T', help: 'the network time of the noise in the images; default 0, none' },
+    time: { value: 'T', help: `the network time of the noise in the images; default ${CLEAN}, none` },
     'noise-levels': { value: 'K', help: "how well labels are told at K of the schedule's noise levels" },
     seed: specOf(runOptionFacts.seed, 'for --noise-levels: seed of the noise'),
-    batch: { value: 'N', help: 'most images evaluated at once; default 64' },
+    batch: specOf(batchFact),
     ...configOption,
     ...deviceOptions,
   },
   async run(call) {
     const { options, signal } = call;
     const path = options.required('input');
-    const time = options.number('time') ?? 0;
-    const batch = options.integer('batch') ?? 64;
-    if (batch < 1) throw usageError(`--batch is ${batch}, it has to be at least 1`);
+    const time = options.number('time') ?? CLEAN;
+    const batch = options.integer('batch', batchFact) ?? batchFact.standard;
     await using classifier = await Classifier.load(at(call.positionals, 0), {
       ...deviceSettings(options),
       config: options.string('config'),

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 
-import type { DataEstimateOptions } from '../estimation/data-estimate.js';
+import { dataEstimateOptionFacts as facts, type DataEstimateOptions } from '../estimation/data-estimate.js';
 import { makeFolder } from '../files/files.js';
 import type { DiffusionModel } from '../model.js';
 import { specOf, usageError, type Command } from './command.js';
@@ -8,7 +8,6 @@ import { readModelImages } from '../images/load.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, progressBar } from './output.js';
 import { checkTarget } from './target.js';
-import { runOptionFacts } from '../run/options.js';
 
 /** Properties of a command that estimates a table from images. */
 export interface EstimateCommand<Table> {
@@ -33,10 +32,10 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
     arguments: ['MODEL'],
     options: {
       data: { value: 'PATH', help: `safetensors with images [N,C,H,W], ${images}; a .png or a folder of such` },
-      samples: { value: 'M', help: `images each entry is estimated from; ${enough}` },
-      seed: specOf(runOptionFacts.seed, 'seed of the choice of images and of the noise'),
-      timesteps: { value: 'LIST', help: 'times n to estimate, separated by commas; the others are interpolated' },
-      batch: specOf(runOptionFacts.batch, 'most images evaluated at once'),
+      samples: specOf(facts.samples, `${facts.samples.help}; ${enough}`),
+      seed: specOf(facts.seed),
+      timesteps: specOf(facts.timesteps, 'times n to estimate, separated by commas; the others are interpolated'),
+      batch: specOf(facts.batch),
       out: { value: 'FILE', help: 'receives the table as JSON' },
       ...modelOptions,
     },

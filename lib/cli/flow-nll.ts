@@ -1,18 +1,30 @@
-import { flowLikelihood, type FlowLikelihood, type FlowLikelihoodOptions } from '../estimation/flow/flow-likelihood.js';
+import {
+  flowLikelihood,
+  flowLikelihoodOptionFacts as facts,
+  norms,
+  probes,
+  type FlowLikelihood,
+  type FlowLikelihoodOptions,
+} from '../estimation/flow/flow-likelihood.js';
 import { elementCount } from '../base/arrays.js';
-import { type Call, type OptionSpecs, type OptionValues, usageError } from './command.js';
+import type { OptionFact } from '../base/option-facts.js';
+import { specOf, type Call, type OptionSpec, type OptionSpecs, type OptionValues, usageError } from './command.js';
 import { readModelImages } from '../images/load.js';
 import { withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
 
+function flowSpec(fact: OptionFact): OptionSpec {
+  return specOf(fact, `with --flow: ${fact.help}`);
+}
+
 /** Options of the command line for the flow alone. */
 export const flowOptionSpecs: OptionSpecs = {
   flow: { help: 'the likelihood by the probability flow, exact but for its probes, instead of a bound' },
-  repeats: { value: 'R', help: 'with --flow: how often every image is dequantised and probed anew; default 1' },
-  probe: { value: 'NAME', help: 'with --flow: rademacher (default) or gaussian' },
-  atol: { value: 'X', help: 'with --flow: absolute tolerance of a step; default 1e-5' },
-  rtol: { value: 'X', help: 'with --flow: relative tolerance of a step; default 1e-5' },
-  'batch-norm': { value: 'NAME', help: 'with --flow: steps of each sample (default) or of all, reference' },
+  repeats: flowSpec(facts.repeats),
+  probe: flowSpec(facts.probe),
+  atol: flowSpec(facts.atol),
+  rtol: flowSpec(facts.rtol),
+  'batch-norm': flowSpec(facts.batchNorm),
 };
 
 /** Names of other options that the flow takes. */
@@ -35,10 +47,10 @@ function flowOptions({ options, signal }: Call, count: number): FlowLikelihoodOp
     batch: options.integer('batch'),
     classLabels: label === undefined ? undefined : new Array<number>(count).fill(label),
     repeats: options.integer('repeats'),
-    probe: options.choice('probe', ['rademacher', 'gaussian']),
+    probe: options.choice('probe', probes),
     atol: options.number('atol'),
     rtol: options.number('rtol'),
-    batchNorm: options.choice('batch-norm', ['sample', 'reference']),
+    batchNorm: options.choice('batch-norm', norms),
     signal,
   };
 }

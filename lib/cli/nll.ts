@@ -3,6 +3,7 @@ import { decoderNames } from '../estimation/likelihood/decoder.js';
 import {
   boundOptions,
   estimateLikelihood,
+  likelihoodOptionFacts as facts,
   likelihoodSampler,
   likelihoodSamplerNames,
   type LikelihoodOptions,
@@ -15,8 +16,7 @@ import { flowOptionSpecs, requireFlowOptions, runFlow } from './flow-nll.js';
 import { readModelImages } from '../images/load.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
-import { optionSpecs, samplerOptions, type CostedSampler } from './sampler-options.js';
-import { runOptionFacts } from '../run/options.js';
+import { optionSpecs, samplerOptions, stepsSpec, type CostedSampler } from './sampler-options.js';
 
 /** Options of the samplers that a bound takes. */
 export const likelihoodOptionSpecs: OptionSpecs = {
@@ -24,12 +24,13 @@ export const likelihoodOptionSpecs: OptionSpecs = {
     value: 'PATH',
     help: 'safetensors with images [N,C,H,W], uint8 or float32 on the grid of 8 bits in [-1, 1]; a .png or a folder of such',
   },
-  samples: { value: 'M', help: 'images, drawn from the data; default all' },
-  seed: specOf(runOptionFacts.seed, 'seed of the choice of images and of the noise'),
-  class: { value: 'LABEL', help: 'class of all images, for a class-conditional network' },
-  batch: specOf(runOptionFacts.batch, 'most images evaluated at once'),
-  decoder: { value: 'NAME', help: 'bins of the decoder: exact (default) or tanh, the approximation of published code' },
+  samples: specOf(facts.samples),
+  seed: specOf(facts.seed),
+  class: specOf(facts.classLabels, 'class of all images, for a class-conditional network'),
+  batch: specOf(facts.batch),
+  decoder: specOf(facts.decoder),
   ...optionSpecs(new Map(likelihoodSamplerNames.map((name) => [name, boundOptions(name)]))),
+  steps: stepsSpec(),
 };
 
 /** The library's options from the command line's, but for the sampler. */

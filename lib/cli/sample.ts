@@ -12,13 +12,19 @@ import { guideForms } from '../guidance/guided-program.js';
 import type { Guide } from '../guidance/guide.js';
 import type { RunResult } from '../run/network-run.js';
 import { runOptionFacts, type RunOptions } from '../run/options.js';
-import { DEFAULT_STEPS } from '../samplers/common-options.js';
 import { samplers, type SamplerName } from '../samplers/index.js';
 import type { SamplerFacts } from '../samplers/sampler.js';
 import { specOf, usageError, type Call, type Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
-import { samplerOf, samplerOptions, samplerOptionSpecs, samplerSpec, stepsUnlessGiven } from './sampler-options.js';
+import {
+  samplerOf,
+  samplerOptions,
+  samplerOptionSpecs,
+  samplerSpec,
+  stepsSpec,
+  stepsUnlessGiven,
+} from './sampler-options.js';
 import { describeRun, schedulerOf } from './scheduler-summary.js';
 import { checkTarget, standardOutput, writeTarget } from './target.js';
 
@@ -191,7 +197,7 @@ export const sampleCommand: Command = {
     'save-every': specOf(runOptionFacts.snapshotEvery, 'also writes the state after every K-th record, 0: never'),
     ...samplerOptionSpecs,
     ...modelOptions,
-    steps: { value: 'K', help: `number of network evaluations; default ${DEFAULT_STEPS}` },
+    steps: stepsSpec(),
   },
   async run(call) {
     await checkOut(call.options.required('out'), call);

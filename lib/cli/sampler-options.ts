@@ -1,7 +1,7 @@
 import { DpmError } from '../base/errors.js';
 import { ConfigReader, isJsonObject } from '../files/config-reader.js';
 import { readJson } from '../files/files.js';
-import { DEFAULT_STEPS } from '../samplers/common-options.js';
+import { DEFAULT_STEPS, steps } from '../samplers/common-options.js';
 import { samplerByName, samplerNames, samplers, type SamplerName } from '../samplers/index.js';
 import type { Option } from '../samplers/option.js';
 import type { SamplerOptionName, SamplerOptions } from '../samplers/options.js';
@@ -12,7 +12,7 @@ import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { fixedVarianceCosts } from '../variance/costs.js';
 import { readErrorTable } from '../variance/error-table.js';
 import { readGammaTable } from '../variance/gamma.js';
-import { usageError, type OptionSpecs, type OptionValues } from './command.js';
+import { usageError, type OptionSpec, type OptionSpecs, type OptionValues } from './command.js';
 
 function reader(json: unknown, source: string): ConfigReader {
   if (!isJsonObject(json)) throw new DpmError('ERR_DPM_CONFIG', `${source} has to be an object with alpha and sigma`);
@@ -114,6 +114,11 @@ export const samplerSpec = {
   value: 'NAME',
   help: `${samplerNames.join(', ')}; default scheduler where the model has a scheduler file and no option of other samplers is given, else ddim`,
 };
+
+/** The option `--steps` of commands that have a default for it, which calls of the library have not. */
+export function stepsSpec(standard = DEFAULT_STEPS): OptionSpec {
+  return { value: 'K', help: `${steps.help}; default ${standard}` };
+}
 
 /** Tells whether the number of steps can be chosen; adaptive samplers refuse it. */
 function takesSteps(sampler: SamplerName, options: OptionValues): boolean {

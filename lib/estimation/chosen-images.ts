@@ -1,11 +1,10 @@
 import { at, elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { kinds, requireKind } from '../base/option-kinds.js';
 import { drawWithoutReplacement } from '../base/random.js';
 import { valuesOf, type GivenImages } from '../images/given-images.js';
 import type { EstimatedModel } from './estimated-model.js';
-import { runDefaults } from '../run/options.js';
+import { estimateDefaults } from './options.js';
 
 /**
  * Counts the images of `images`.
@@ -16,7 +15,6 @@ export function checkedImageCount(
   model: EstimatedModel,
   images: Float32Array,
   samples: number | undefined,
-  batch: number,
   classLabels?: ArrayLike<number>,
 ): number {
   const count = images.length / elementCount(model.sampleShape);
@@ -30,7 +28,6 @@ export function checkedImageCount(
   if (samples !== undefined && (!Number.isInteger(samples) || samples < 1 || samples > count)) {
     throw wrongValue('samples', samples, `an integer from 1 to the ${count} images`);
   }
-  requireKind('batch', batch, kinds.positiveInteger);
   if (classLabels !== undefined && classLabels.length !== count) {
     throw new DpmError('ERR_DPM_ARGUMENT', `classLabels has ${classLabels.length} labels for ${count} images`);
   }
@@ -64,8 +61,6 @@ export interface ChoiceOfImages {
   seed?: number | bigint | undefined;
   /** Labels, one per image of the data. */
   classLabels?: ArrayLike<number> | undefined;
-  /** Maximum number of images at once; it is only checked here. */
-  batch?: number | undefined;
 }
 
 /**
@@ -74,9 +69,9 @@ export interface ChoiceOfImages {
  * @throws {@link DpmError} The errors of {@link valuesFor} and {@link checkedImageCount}.
  */
 export function chooseImages(model: EstimatedModel, given: GivenImages, options: ChoiceOfImages): ChosenImages {
-  const { samples, seed = runDefaults.seed, classLabels, batch = runDefaults.batch } = options;
+  const { samples, seed = estimateDefaults.seed, classLabels } = options;
   const images = valuesFor(model, given);
-  const count = checkedImageCount(model, images, samples, batch, classLabels);
+  const count = checkedImageCount(model, images, samples, classLabels);
   const indices = drawWithoutReplacement(count, samples ?? count, seed);
   const elements = elementCount(model.sampleShape);
   const data = new Float32Array(indices.length * elements);

@@ -1,13 +1,14 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { kinds, type OptionKinds, seedKind } from '../base/option-kinds.js';
+import { kindsOf, type OptionFacts } from '../base/option-facts.js';
+import { kinds, type OptionKinds } from '../base/option-kinds.js';
 import type { GivenImages } from '../images/given-images.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { chooseImages, partOfChosen } from './chosen-images.js';
 import type { EstimatedModel } from './estimated-model.js';
 import { NoisyBatch } from './noisy-batch.js';
-import { runDefaults } from '../run/options.js';
+import { estimateDefaults, estimateOptionFacts } from './options.js';
 
 /** Options of an estimate from a data set at many times. */
 export interface DataEstimateOptions {
@@ -27,16 +28,21 @@ export interface DataEstimateOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** Facts about each option of {@link DataEstimateOptions}. */
+export const dataEstimateOptionFacts = {
+  ...estimateOptionFacts,
+  samples: { kind: kinds.number, help: 'images each entry is estimated from', value: 'M' },
+  timesteps: {
+    kind: kinds.numbers,
+    help: 'times n to estimate; the entries between are interpolated linearly',
+    otherwise: 'all',
+    value: 'LIST',
+  },
+} as const satisfies OptionFacts<DataEstimateOptions>;
+
 /** Kind of each option of {@link DataEstimateOptions}. */
-export const dataEstimateOptionKinds: OptionKinds<DataEstimateOptions> = {
-  samples: kinds.number,
-  seed: seedKind,
-  timesteps: kinds.numbers,
-  classLabels: kinds.numbers,
-  batch: kinds.number,
-  signal: kinds.signal,
-  onProgress: kinds.function,
-};
+export const dataEstimateOptionKinds: OptionKinds<DataEstimateOptions> =
+  kindsOf<DataEstimateOptions>(dataEstimateOptionFacts);
 
 function checkedTimes(timesteps: readonly number[] | undefined, steps: number): number[] {
   const times =
@@ -94,7 +100,7 @@ export async function estimateTables(
   tables: number,
   sumsOf: BatchSums,
 ): Promise<Float64Array[]> {
-  const { samples, seed = runDefaults.seed, signal, batch: size = runDefaults.batch, onProgress } = options;
+  const { samples, seed = estimateDefaults.seed, signal, batch: size = estimateDefaults.batch, onProgress } = options;
   const { steps } = model.schedule;
   if ((samples as number | undefined) === undefined) {
     throw new DpmError('ERR_DPM_ARGUMENT', 'samples is missing: give the number of images');

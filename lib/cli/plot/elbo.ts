@@ -132,6 +132,9 @@ async function readLines(files: string): Promise<ElboLine[]> {
   return Promise.all(files.split(',').map(async (file) => parseElbo(await readJson(file), file)));
 }
 
+/** Samplers, unless the command says otherwise. */
+const SAMPLERS = 'ancestral,analytic-ddpm';
+
 export const plotElboCommand: Command = {
   name: 'plot elbo',
   summary: 'Terms of the bound on the likelihood by time, of a MODEL and --data or from what dpm nll --json printed.',
@@ -141,7 +144,7 @@ export const plotElboCommand: Command = {
     from: { value: 'FILES', help: 'JSON files of dpm nll --json, separated by commas, instead of MODEL' },
     sampler: {
       value: 'LIST',
-      help: `samplers separated by commas: ${likelihoodSamplerNames.join(', ')}, ddpm:VARIANCE; default ancestral,analytic-ddpm`,
+      help: `samplers separated by commas: ${likelihoodSamplerNames.join(', ')}, ddpm:VARIANCE; default ${SAMPLERS}`,
     },
     ...likelihoodOptionSpecs,
     ...modelOptions,
@@ -156,7 +159,7 @@ export const plotElboCommand: Command = {
       return;
     }
     options.required('data');
-    const names = (options.string('sampler') ?? 'ancestral,analytic-ddpm').split(',').map(parseName);
+    const names = (options.string('sampler') ?? SAMPLERS).split(',').map(parseName);
     await withModel(call, async (model) => {
       await writeChart(call, path, elboChart(await estimatedLines(call, model, names)));
     });

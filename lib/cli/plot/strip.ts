@@ -7,13 +7,22 @@ import { pictureOptionFacts } from '../../images/picture-options.js';
 import { requirePngChannels } from '../../images/save.js';
 import type { AnySampleOptions, DiffusionModel } from '../../model.js';
 import type { StepProgram } from '../../program/program.js';
-import { DEFAULT_STEPS } from '../../samplers/common-options.js';
 import { specOf, usageError, type Call, type Command } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { progressBar } from '../output.js';
-import { samplerOf, samplerOptions, samplerOptionSpecs, samplerSpec, stepsUnlessGiven } from '../sampler-options.js';
+import {
+  samplerOf,
+  samplerOptions,
+  samplerOptionSpecs,
+  samplerSpec,
+  stepsSpec,
+  stepsUnlessGiven,
+} from '../sampler-options.js';
 import { targetPath, writePlot } from './write.js';
 import { runDefaults, runOptionFacts } from '../../run/options.js';
+
+/** Samples and states of each, unless the command says otherwise. */
+const [ROWS, COLUMNS] = [4, 9];
 
 /**
  * Lists the records after which states are shown: from 0, the noise, to the last one, as evenly as integers allow.
@@ -100,8 +109,8 @@ async function plotStrip(call: Call, path: string, model: DiffusionModel): Promi
       ...stepsUnlessGiven(sampler, options),
       ...(await samplerOptions(options, model.schedule)),
       sampler,
-      count: options.integer('count') ?? 4,
-      columns: options.integer('columns') ?? 9,
+      count: options.integer('count') ?? ROWS,
+      columns: options.integer('columns') ?? COLUMNS,
       seed: options.seed('seed'),
       classLabels: options.integer('class'),
       batch: options.integer('batch'),
@@ -126,14 +135,14 @@ export const plotStripCommand: Command = {
     scale: specOf(pictureOptionFacts.scale),
     labels: { help: 'writes below each state how many records are behind it' },
     sampler: samplerSpec,
-    count: { value: 'N', help: 'number of samples, the rows; default 4' },
-    columns: { value: 'C', help: 'number of states of each; default 9' },
+    count: specOf({ ...runOptionFacts.count, standard: ROWS }, 'number of samples, the rows'),
+    columns: { value: 'C', help: `number of states of each; default ${COLUMNS}` },
     seed: specOf(runOptionFacts.seed),
     class: specOf(runOptionFacts.classLabels),
     batch: specOf(runOptionFacts.batch),
     ...samplerOptionSpecs,
     ...modelOptions,
-    steps: { value: 'K', help: `number of network evaluations; default ${DEFAULT_STEPS}` },
+    steps: stepsSpec(),
   },
   async run(call) {
     const path = await targetPath(call, '.png');

@@ -8,7 +8,7 @@ import { gammaLookup, readGammaTable, type GammaTable } from '../../variance/gam
 import { analyticVariance, analyticVarianceBounds } from '../../variance/reverse-variance.js';
 import { usageError, type Command, type OptionSpecs } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
-import { samplerOptions, samplerOptionSpecs } from '../sampler-options.js';
+import { samplerOptions, samplerOptionSpecs, stepsSpec } from '../sampler-options.js';
 import type { Series } from './chart.js';
 import { requiredGamma, requireTableTimes } from './gamma.js';
 import { chartTarget, targetPath, writeChart } from './write.js';
@@ -65,6 +65,9 @@ export function varianceSeries(schedule: NoiseSchedule, options: VarianceSeriesO
   ];
 }
 
+/** Network evaluations, unless the command says otherwise. */
+const STEPS = 50;
+
 const trajectoryOptionNames = ['steps', 'trajectory', 'timesteps', 'costs', 't-start', 't-end'];
 
 /** The options of a trajectory on the command line. */
@@ -83,19 +86,19 @@ export const plotVarianceCommand: Command = {
     quantity: { value: 'NAME', help: quantityNames.join(' (default) or ') },
     ...trajectorySpecs,
     ...modelOptions,
-    steps: { value: 'K', help: 'number of network evaluations; default 50' },
+    steps: stepsSpec(STEPS),
   },
   async run(call) {
     const { options } = call;
     const path = await targetPath(call, '.svg');
-    const quantity = options.choice('quantity', quantityNames) ?? 'deviation';
-    const sampler = options.choice('sampler', analyticSamplerNames) ?? 'analytic-ddpm';
+    const quantity = options.choice('quantity', quantityNames) ?? at(quantityNames, 0);
+    const sampler = options.choice('sampler', analyticSamplerNames) ?? at(analyticSamplerNames, 0);
     const file = options.string('gamma');
     await withModel(call, async (model) => {
       const { schedule } = model;
       const gamma = requiredGamma(model, file === undefined ? null : await readGammaTable(file));
       const { gamma: _, ...trajectory } = await samplerOptions(options, schedule);
-      const series = varianceSeries(schedule, { steps: 50, ...trajectory, gamma, sampler, quantity });
+      const series = varianceSeries(schedule, { steps: STEPS, ...trajectory, gamma, sampler, quantity });
       const steps = at(series, 0).points.length + 1;
       await writeChart(call, path, {
         title: `Reverse ${quantity === 'variance' ? 'variances' : 'standard deviations'}, ${steps} steps`,

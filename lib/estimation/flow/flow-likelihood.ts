@@ -1,8 +1,8 @@
 import { throwIfAborted } from '../../base/abort.js';
 import { at, elementCount } from '../../base/arrays.js';
 import { unknownName } from '../../base/checks.js';
-import { DpmError } from '../../base/errors.js';
-import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind, seedKind } from '../../base/option-kinds.js';
+import { kindsOf, standardsOf, type OptionFacts } from '../../base/option-facts.js';
+import { checkOptions, instanceOf, kinds, nameOf, type OptionKinds, requireKind } from '../../base/option-kinds.js';
 import { levelsPerUnit } from '../../base/pixel-range.js';
 import { normals } from '../../engine/normals.js';
 import type { GivenImages } from '../../images/given-images.js';
@@ -13,9 +13,9 @@ import { continuousInterval } from '../../schedule/trajectory.js';
 import { chooseImages, type ChosenImages, partOfChosen } from '../chosen-images.js';
 import { checkGrid } from '../likelihood/decoder.js';
 import { estimate, type BitsEstimate } from '../likelihood/summary.js';
+import { estimateOptionFacts } from '../options.js';
 import { signDraw, signs, uniforms } from './draws.js';
 import { solveFlow, type FlowPath } from './solve-flow.js';
-import { runDefaults } from '../../run/options.js';
 
 /** Options of {@link flowLikelihood}. */
 export interface FlowLikelihoodOptions {
@@ -47,21 +47,49 @@ export interface FlowLikelihoodOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-const optionKinds: OptionKinds<FlowLikelihoodOptions> = {
-  samples: kinds.number,
-  seed: seedKind,
-  repeats: kinds.positiveInteger,
-  probe: kinds.string,
-  atol: kinds.number,
-  rtol: kinds.number,
-  batchNorm: kinds.string,
-  tEnd: kinds.number,
-  tStart: kinds.number,
-  classLabels: kinds.numbers,
-  batch: kinds.positiveInteger,
-  signal: kinds.signal,
-  onProgress: kinds.function,
-};
+/** Distributions of the probes. */
+export const probes = ['rademacher', 'gaussian'] as const;
+/** What shares its steps. */
+export const norms = ['sample', 'reference'] as const;
+
+/** Share of a schedule's noisiest time at which the data lie. */
+const DATA_SHARE = 1e-5;
+
+/** Facts about each option of {@link FlowLikelihoodOptions}. */
+export const flowLikelihoodOptionFacts = {
+  ...estimateOptionFacts,
+  seed: { ...estimateOptionFacts.seed, help: 'seed of the choice of images, of dequantisation and of the probes' },
+  repeats: {
+    kind: kinds.positiveInteger,
+    help: 'how often every image is dequantised and probed anew',
+    standard: 1,
+    value: 'R',
+  },
+  probe: {
+    kind: nameOf(probes),
+    help: `numbers of the probes: ${probes.join(' or ')}`,
+    standard: 'rademacher',
+    value: 'NAME',
+  },
+  atol: { kind: kinds.positive, help: 'absolute tolerance of a step', standard: 1e-5, value: 'X' },
+  rtol: { kind: kinds.positive, help: 'relative tolerance of a step', standard: 1e-5, value: 'X' },
+  batchNorm: {
+    kind: nameOf(norms),
+    help: `steps of each sample, or of all: ${norms.join(', ')}`,
+    standard: 'sample',
+    value: 'NAME',
+  },
+  tEnd: {
+    kind: kinds.number,
+    help: 'time of the data',
+    otherwise: `${DATA_SHARE.toExponential()} of the noisiest`,
+    value: 'T',
+  },
+  tStart: { kind: kinds.number, help: 'time of the most noise', otherwise: "the schedule's", value: 'T' },
+} as const satisfies OptionFacts<FlowLikelihoodOptions>;
+
+const optionKinds: OptionKinds<FlowLikelihoodOptions> = kindsOf<FlowLikelihoodOptions>(flowLikelihoodOptionFacts);
+const defaults = standardsOf(flowLikelihoodOptionFacts);
 
 /** Likelihood of images by the probability flow, in bits per dimension. */
 export interface FlowLikelihood {
@@ -79,20 +107,13 @@ export interface FlowLikelihood {
   bits: Float64Array;
 }
 
-const probes = ['rademacher', 'gaussian'] as const;
-const norms = ['sample', 'reference'] as const;
 const modelKind = instanceOf('a DiffusionModel', DiffusionModel);
 
-/** Share of a schedule's noisiest time at which the data lie. */
-const DATA_SHARE = 1e-5;
-
-function checkValues({ atol = 1e-5, rtol = 1e-5, probe = 'rademacher', batchNorm = 'sample' }: FlowLikelihoodOptions) {
+function checkValues(options: FlowLikelihoodOptions) {
+  const { atol = defaults.atol, rtol = defaults.rtol } = options;
+  const { probe = defaults.probe, batchNorm = defaults.batchNorm } = options;
   if (!probes.includes(probe)) throw unknownName('probe', probe, probes);
   if (!norms.includes(batchNorm)) throw unknownName('batchNorm', batchNorm, norms);
-  for (const [name, value] of Object.entries({ atol, rtol })) {
-    if (value > 0 && Number.isFinite(value)) continue;
-    throw new DpmError('ERR_DPM_ARGUMENT', `${name} is ${value}, it has to be a positive number`);
-  }
   return { atol, rtol, shared: batchNorm === 'reference' };
 }
 
@@ -125,7 +146,7 @@ class Flow {
   /** Computes the bits per dimension of some images, and counts the evaluations. */
   async run(part: Part, onProgress: (done: number) => void): Promise<{ bits: Float64Array; evaluations: number }> {
     const { model, path, options } = this;
-    const { seed = runDefaults.seed, signal } = options;
+    const { seed = defaults.seed, signal } = options;
     const { indices } = part;
     const labels = model.unet.labels(part.labels, indices.length);
     const x = model.device.tensor([indices.length, ...model.sampleShape]);
@@ -159,7 +180,7 @@ class Flow {
 
   /** Converts levels u to (u + U) / 256 of the range, U uniform. */
   #dequantised({ data, indices, repeat }: Part): Float32Array {
-    const { seed = runDefaults.seed } = this.options;
+    const { seed = defaults.seed } = this.options;
     const [black] = this.model.range;
     const [scale, steps] = [levelsPerUnit(this.model.range), this.#levels()];
     const added = indices.map((image) => uniforms({ seed, repeat, image }, this.#elements));
@@ -171,7 +192,7 @@ class Flow {
 
   /** Draws probes of the images, which depend neither on the batch nor on its order. */
   async #probes({ indices, repeat }: Part): Promise<Float32Array> {
-    const { seed = runDefaults.seed, probe = 'rademacher' } = this.options;
+    const { seed = defaults.seed, probe = defaults.probe } = this.options;
     if (probe === 'gaussian') {
       const streams = indices.map((sampleIndex) => ({ seed, sampleIndex, record: repeat, draw: signDraw }));
       return normals(this.model.device, this.model.sampleShape, streams);
@@ -218,7 +239,7 @@ export async function flowLikelihood(
 ): Promise<FlowLikelihood> {
   requireKind('the model', model, modelKind);
   checkOptions('flowLikelihood', options, optionKinds);
-  const { repeats = 1, batch = runDefaults.batch, signal, onProgress } = options;
+  const { repeats = defaults.repeats, batch = defaults.batch, signal, onProgress } = options;
   const path = pathOf(model, options);
   const chosen = chooseImages(model, given, options);
   throwIfAborted(signal);

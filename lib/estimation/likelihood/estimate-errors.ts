@@ -66,9 +66,9 @@ export async function estimateErrors(
   requireEstimatedModel(model);
   const { schedule } = model;
   const clip = clipOf(schedule, options.clip);
-  const { samples, batch = 1 } = options;
+  const { samples } = options;
   const images = valuesFor(model, given);
-  checkedImageCount(model, images, samples, batch);
+  checkedImageCount(model, images, samples);
   checkGrid(images, elementCount(model.sampleShape), schedule.defaults.dataRange);
   const tables = await estimateTables(model, images, options, 2, (batch, time) => errorsOf(model, batch, time, clip));
   return {

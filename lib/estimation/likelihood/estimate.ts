@@ -2,7 +2,8 @@ import { throwIfAborted } from '../../base/abort.js';
 import { at, elementCount } from '../../base/arrays.js';
 import { requireObject, unknownName } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
-import { checkOptions, instanceOf, requireKind } from '../../base/option-kinds.js';
+import { kindsOf, standardsOf, type OptionFacts } from '../../base/option-facts.js';
+import { checkOptions, instanceOf, nameOf, type OptionKinds, requireKind } from '../../base/option-kinds.js';
 import type { Network } from '../../engine/network.js';
 import type { GivenImages } from '../../images/given-images.js';
 import { DiffusionModel } from '../../model.js';
@@ -11,12 +12,11 @@ import type { SamplerOptions } from '../../samplers/options.js';
 import { checkOptions as checkSamplerOptions, type OptionTable } from '../../samplers/sampler.js';
 import { withTables } from '../../samplers/tables.js';
 import { chooseImages, type ChosenImages, partOfChosen } from '../chosen-images.js';
-import { dataEstimateOptionKinds } from '../data-estimate.js';
 import { NoisyBatch } from '../noisy-batch.js';
+import { estimateOptionFacts } from '../options.js';
 import { boundTerms, decoderVariance, evaluateTerms, type BoundOptions, type BoundTerm } from './bound.js';
-import { checkGrid, discretisedDecoder, type DecoderName } from './decoder.js';
+import { checkGrid, decoderNames, discretisedDecoder, type DecoderName } from './decoder.js';
 import { summarise, type Likelihood } from './summary.js';
-import { runDefaults } from '../../run/options.js';
 
 /** The samplers whose facts say that they have a bound: reverse chains of the Markov forward process. */
 export type LikelihoodSampler = {
@@ -68,7 +68,22 @@ export function likelihoodSampler(name: string): LikelihoodSampler {
   throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${name}: ${reason}; use one of ${likelihoodSamplerNames.join(', ')}`);
 }
 
-const { timesteps: _, ...runKinds } = dataEstimateOptionKinds;
+/** Options of {@link LikelihoodOptions} beside those of samplers. */
+type OwnOptions = Omit<LikelihoodOptions, keyof SamplerOptions | 'sampler'>;
+
+/** Facts about these options. */
+export const likelihoodOptionFacts = {
+  ...estimateOptionFacts,
+  decoder: {
+    kind: nameOf(decoderNames),
+    help: 'bins of the decoder: exact, or tanh, the approximation of published code',
+    standard: 'exact',
+    value: 'NAME',
+  },
+} as const satisfies OptionFacts<OwnOptions>;
+
+const ownKinds: OptionKinds<OwnOptions> = kindsOf<OwnOptions>(likelihoodOptionFacts);
+const defaults = standardsOf(likelihoodOptionFacts);
 const modelKind = instanceOf('a DiffusionModel', DiffusionModel);
 
 interface Work {
@@ -77,13 +92,13 @@ interface Work {
   network: Network;
   head: boolean;
   chosen: ChosenImages;
-  options: Required<Pick<LikelihoodOptions, 'batch' | 'seed' | 'signal' | 'onProgress'>>;
+  options: Pick<LikelihoodOptions, 'signal' | 'onProgress'> & { batch: number; seed: number | bigint };
 }
 
 /** Computes the nats of every term, one number per image. */
 async function termsOfImages(work: Work): Promise<Float64Array[]> {
   const { model, terms, network, head, chosen } = work;
-  const { batch: size = runDefaults.batch, seed = runDefaults.seed, signal, onProgress } = work.options;
+  const { batch: size, seed, signal, onProgress } = work.options;
   const count = chosen.indices.length;
   const nats = terms.map(() => new Float64Array(count));
   const total = terms.length * Math.ceil(count / size);
@@ -138,18 +153,18 @@ export async function estimateLikelihood(
   const {
     sampler: name,
     samples,
-    seed = runDefaults.seed,
+    seed = defaults.seed,
     classLabels,
-    batch = runDefaults.batch,
-    decoder = 'exact',
+    batch = defaults.batch,
+    decoder = defaults.decoder,
     ...rest
   } = options;
   const { signal, onProgress, ...own } = rest;
-  checkOptions('estimateLikelihood', { samples, seed, classLabels, batch, signal, onProgress }, runKinds);
+  checkOptions('estimateLikelihood', { samples, seed, classLabels, batch, decoder, signal, onProgress }, ownKinds);
   const sampler = likelihoodSampler(name);
   checkSamplerOptions(sampler, own, boundOptions(sampler));
   const { schedule } = model;
-  const chosen = chooseImages(model, given, { samples, seed, classLabels, batch });
+  const chosen = chooseImages(model, given, { samples, seed, classLabels });
   const samplerOptions = withTables(sampler, own, schedule, model.gamma);
   const family = samplers[sampler].family(schedule, samplerOptions);
   const terms = boundTerms(schedule, family, samplerOptions, (t) =>

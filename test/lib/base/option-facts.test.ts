@@ -16,10 +16,15 @@ import { batcherOptionFacts, optionFacts, serviceOptionFacts } from '../../../li
 import { weightTypeFact } from '../../../lib/checkpoint/convert.js';
 import type { Command } from '../../../lib/cli/command.js';
 import { convertCommand } from '../../../lib/cli/convert.js';
+import { gammaCommand } from '../../../lib/cli/gamma.js';
+import { nllCommand } from '../../../lib/cli/nll.js';
 import { gradientCommand } from '../../../lib/cli/gradient.js';
 import { sampleCommand } from '../../../lib/cli/sample.js';
 import { translateCommand } from '../../../lib/cli/translate.js';
 import { deviceOptionFacts } from '../../../lib/engine/device.js';
+import { dataEstimateOptionFacts } from '../../../lib/estimation/data-estimate.js';
+import { flowLikelihoodOptionFacts } from '../../../lib/estimation/flow/flow-likelihood.js';
+import { likelihoodOptionFacts } from '../../../lib/estimation/likelihood/estimate.js';
 import { recomputeFact } from '../../../lib/engine/evaluation.js';
 import { classifierGuideFacts } from '../../../lib/guidance/classifier.js';
 import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
@@ -36,6 +41,9 @@ const tables = {
   service: { facts: serviceOptionFacts, files: ['batch/options'] },
   translation: { facts: translateOptionFacts, files: ['translation/options'] },
   guide: { facts: classifierGuideFacts, files: ['guidance/classifier'] },
+  dataEstimate: { facts: dataEstimateOptionFacts, files: ['estimation/data-estimate'] },
+  likelihood: { facts: likelihoodOptionFacts, files: ['estimation/likelihood/estimate'] },
+  flowLikelihood: { facts: flowLikelihoodOptionFacts, files: ['estimation/flow/flow-likelihood'] },
   pullback: { facts: { recompute: recomputeFact }, files: ['engine/evaluation'] },
   picture: { facts: pictureOptionFacts, files: ['images/picture-options'] },
 };
@@ -185,6 +193,9 @@ describe('the facts of options', () => {
 describe('the facts of options beside those of runs', () => {
   it.each<[Command, Readonly<Record<string, OptionFact>>, readonly string[]]>([
     [translateCommand, translateOptionFacts, ['mask', 'noise', 'signal', 'onProgress']],
+    [gammaCommand, dataEstimateOptionFacts, ['timesteps', 'classLabels', 'signal', 'onProgress']],
+    [nllCommand, likelihoodOptionFacts, ['classLabels', 'signal', 'onProgress']],
+    [nllCommand, flowLikelihoodOptionFacts, ['seed', 'tEnd', 'tStart', 'classLabels', 'signal', 'onProgress']],
     [gradientCommand, { recompute: recomputeFact }, []],
     [convertCommand, { dtype: weightTypeFact }, []],
   ])('are what dpm offers', ({ options }, facts, but) => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import {
   estimateLikelihood,
+  likelihoodOptionFacts,
   likelihoodSamplerNames,
   type LikelihoodOptions,
 } from '../../../lib/estimation/likelihood/estimate.js';
@@ -70,6 +71,12 @@ describe('the bound of the bundled model', () => {
     expect(one.images).toBe(1);
     expect(one.total.standardError).toBeNaN();
     const published = await bound({ sampler: 'ancestral', samples: 1, seed: 3, decoder: 'tanh' });
+    const { decoder, seed, batch } = likelihoodOptionFacts;
+    const standard = { decoder: decoder.standard, batch: batch.standard };
+    expect(await bound({ sampler: 'ancestral', samples: 1, seed: 3, ...standard })).toEqual(one);
+    const unsaid = await bound({ sampler: 'ancestral', samples: 1 });
+    expect(await bound({ sampler: 'ancestral', samples: 1, seed: seed.standard })).toEqual(unsaid);
+    expect(unsaid.total.bits).not.toBe(one.total.bits);
     expect(published.kl).toEqual(one.kl);
     expect(published.decoder.bits).not.toBe(one.decoder.bits);
     expect(Math.abs(published.decoder.bits / one.decoder.bits - 1)).toBeLessThan(0.05);

@@ -3,9 +3,14 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it, vi } from 'vitest';
 
+import { standardsOf } from '../../../lib/base/option-facts.js';
 import { Device, type DeviceTensor } from '../../../lib/engine/device.js';
 import { signDraw, signs, uniforms } from '../../../lib/estimation/flow/draws.js';
-import { flowLikelihood, type FlowLikelihoodOptions } from '../../../lib/estimation/flow/flow-likelihood.js';
+import {
+  flowLikelihood,
+  flowLikelihoodOptionFacts,
+  type FlowLikelihoodOptions,
+} from '../../../lib/estimation/flow/flow-likelihood.js';
 import { solveFlow, type FlowDensities } from '../../../lib/estimation/flow/solve-flow.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
@@ -233,6 +238,25 @@ describe('flowLikelihood', () => {
     await flowLikelihood(model, images, one);
     expect(progress.at(-1)).toBe(200);
     expect(progress).toEqual([...progress].sort((a, b) => a - b));
+  });
+
+  it('has the defaults of the facts', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu', exact: true });
+    const images = await digits(model, 1);
+    // A short way, as the default tolerances are tight.
+    const way = { tEnd: 0.005, tStart: 0.02 };
+    const { repeats, probe, atol, rtol, batchNorm, seed, batch } = standardsOf(flowLikelihoodOptionFacts);
+    const facts = { repeats, probe, atol, rtol, batchNorm, seed, batch };
+    const unsaid = await flowLikelihood(model, images, way);
+    expect(await flowLikelihood(model, images, { ...way, ...facts })).toEqual(unsaid);
+    for (const other of [
+      { atol: 1e-2, rtol },
+      { rtol: 1e-2, atol },
+      { repeats: repeats + 1 },
+      { probe: 'gaussian' },
+    ] as const) {
+      expect((await flowLikelihood(model, images, { ...way, ...other })).total.bits).not.toBe(unsaid.total.bits);
+    }
   });
 
   it('takes other probes, seeds, tolerances and norms', async () => {
