@@ -6,6 +6,7 @@ export type { GivenImages } from './images/given-images.js';
 export type { ImagesTaken } from './images/load.js';
 export type { ImageShape } from './images/layout.js';
 export type { GridOptions, PictureOptions } from './images/picture-options.js';
+export { optionFacts } from './option-facts.js';
 export type { PixelRange } from './base/pixel-range.js';
 export type { HeadName } from './checkpoint/heads.js';
 export { bundledModels } from './checkpoint/model-path.js';
@@ -98,7 +99,6 @@ export { ReplicatedBatcher, type BatchableModel, type BatchService } from './bat
 export type { BatchEvaluate } from './run/script-network.js';
 export type { BatchEvent } from './batch/events.js';
 export {
-  optionFacts,
   previewKinds,
   priorities,
   serviceOrders,

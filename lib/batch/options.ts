@@ -1,4 +1,4 @@
-import { described, kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
+import { kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
 import {
   either,
   integerBetween,
@@ -9,9 +9,8 @@ import {
   type OptionKinds,
 } from '../base/option-kinds.js';
 import { MOST_AT_ONCE } from '../engine/binding.js';
-import { deviceOptionFacts } from '../engine/device.js';
 import type { RunOptions } from '../run/options.js';
-import { runOptionFacts, runOptionKinds } from '../run/options.js';
+import { runOptionKinds } from '../run/options.js';
 import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
 
 /** Every {@link BatcherOptions.order}. */
@@ -224,19 +223,3 @@ export const batchRunKinds: OptionKinds<BatchRunOptions> = {
   ...runKinds,
   ...kindsOf<ServiceOptions>(serviceOptionFacts),
 };
-
-/**
- * Facts about the options of devices, runs, batchers and requests, for programs that offer them in another form:
- * effect, default, and JSON Schema.
- *
- * @example
- * ```ts
- * optionFacts.run.batch; // { help: 'most samples evaluated at once', standard: '16', value: 16, schema: { type: 'integer', … } }
- * ```
- */
-export const optionFacts = {
-  device: described(deviceOptionFacts),
-  run: described(runOptionFacts),
-  batcher: described(batcherOptionFacts),
-  service: described(serviceOptionFacts),
-} as const;

@@ -12,7 +12,7 @@ import {
   standardText,
 } from '../../../lib/base/option-facts.js';
 import { arrayOf, either, integerBetween, integerFrom, kinds, nameOf, oneOf } from '../../../lib/base/option-kinds.js';
-import { batcherOptionFacts, optionFacts, serviceOptionFacts } from '../../../lib/batch/options.js';
+import { batcherOptionFacts, serviceOptionFacts } from '../../../lib/batch/options.js';
 import { weightTypeFact } from '../../../lib/checkpoint/convert.js';
 import type { Command } from '../../../lib/cli/command.js';
 import { convertCommand } from '../../../lib/cli/convert.js';
@@ -27,6 +27,7 @@ import { flowLikelihoodOptionFacts } from '../../../lib/estimation/flow/flow-lik
 import { likelihoodOptionFacts } from '../../../lib/estimation/likelihood/estimate.js';
 import { recomputeFact } from '../../../lib/engine/evaluation.js';
 import { classifierGuideFacts } from '../../../lib/guidance/classifier.js';
+import { optionFacts } from '../../../lib/option-facts.js';
 import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
 import { translateOptionFacts } from '../../../lib/translation/options.js';
 import { runOptionFacts } from '../../../lib/run/options.js';
@@ -181,6 +182,9 @@ describe('the facts of options', () => {
       expect(sampleCommand.options[name]?.help).toBe(helpOf(fact));
       expect(sampleCommand.options[name]?.value).toBe(fact.value);
     }
+    const { pullback: _, ...offered } = tables;
+    expect(Object.keys(optionFacts).sort()).toEqual(Object.keys(offered).sort());
+    expect(optionFacts.translation.start.schema).toEqual({ type: 'number', exclusiveMinimum: 0, maximum: 1 });
     expect(optionFacts.run.batch).toEqual({
       help: 'most samples evaluated at once',
       standard: '16',
