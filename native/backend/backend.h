@@ -73,11 +73,16 @@ typedef struct dpm_view {
   uint64_t stride;
 } dpm_view;
 
-/// A value, of which each row of the batch has its own, or a range of another value's channels when parent >= 0.
+/// Number of values of a kind in an evaluation: one for each row of the batch, or one for all.
+DPM_OPEN_ENUM(dpm_varies){DPM_VARIES_ROW = 0, DPM_VARIES_SHARED = 1};
+
+/// A value, or a range of another value's channels when parent >= 0. A shared value is the bound result of a node that
+/// sums over rows; no node reads it.
 typedef struct dpm_value {
   int32_t channels;
   int32_t height;
   int32_t width;
+  uint32_t varies;  ///< dpm_varies
   int32_t parent;
   int32_t channel_offset;
   int32_t binding;  ///< index in the bindings of dpm_graph, -1 where the value is internal
@@ -140,14 +145,15 @@ typedef struct dpm_graph {
 } dpm_graph;
 
 /// Places of values: sample n of value v starts at element batch*offsets[v] + n*C*H*W of the arena. Views have the
-/// offset of their root; bound values have none.
+/// offset of their root; bound values have none, and shared ones are bound.
 typedef struct dpm_plan {
   uint32_t batch;
   const uint64_t* offsets;
   dpm_buffer* arena;
 } dpm_plan;
 
-/// The tensors of one evaluation, in the order of the graph's bindings.
+/// The tensors of one evaluation, in the order of the graph's bindings. Shared values are added to their tensors, which
+/// have a stride of 0 and their elements in row-major order; several may have one tensor.
 typedef struct dpm_bindings {
   uint32_t batch;  ///< number of samples, at most the plan's
   uint32_t count;  ///< number of bindings, equal to the graph's

@@ -14,3 +14,6 @@
 #define DPM_BINDING_IMAGE_TANGENT "image_tangent"       /* read */
 #define DPM_BINDING_OUTPUT_TANGENT "output_tangent"     /* written */
 #define DPM_BINDING_HEAD_TANGENT "head_tangent"         /* written */
+
+/* Prefix of the bindings of gradients, before the name of a constant: written by being added to, one for all rows. */
+#define DPM_BINDING_GRADIENT "gradient."

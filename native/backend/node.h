@@ -14,7 +14,7 @@ inline int input_of(const dpm_node& node, std::uint32_t index) {
   return index < node.input_count ? node.inputs[index] : -1;
 }
 
-/// Returns the value that is the result of a node with one output.
+/// Returns the value that is the result of a node, the first where it has two.
 inline int output_of(const dpm_node& node) { return node.outputs[0]; }
 
 /// The values of a node.
@@ -26,7 +26,9 @@ class Operands {
 
   [[nodiscard]] int input(std::size_t index) const { return index < inputs_.size() ? inputs_[index] : -1; }
   [[nodiscard]] std::size_t inputs() const { return inputs_.size(); }
-  [[nodiscard]] int output() const { return outputs_[0]; }
+  /// The result `index`, the first where nothing else is said.
+  [[nodiscard]] int output(std::size_t index = 0) const { return outputs_[index]; }
+  [[nodiscard]] std::size_t outputs() const { return outputs_.size(); }
 
  private:
   std::vector<int> inputs_;
@@ -39,7 +41,7 @@ inline const dpm_time_embedding_attributes& time_embedding_of(const dpm_node& no
 }
 
 inline const dpm_convolution_attributes& convolution_of(const dpm_node& node) {
-  require(node.op == DPM_OP_CONVOLUTION, "a node is no convolution");
+  require(node.op == DPM_OP_CONVOLUTION || node.op == DPM_OP_CONVOLUTION_WEIGHTS, "a node is no convolution");
   return node.attributes.convolution;
 }
 
@@ -68,6 +70,11 @@ inline dpm_activation activation_of(const dpm_node& node) {
 inline const dpm_view_attributes& view_of(const dpm_node& node) {
   require(node.op == DPM_OP_VIEW, "a node is no view");
   return node.attributes.view;
+}
+
+inline const dpm_embedding_weights_attributes& embedding_weights_of(const dpm_node& node) {
+  require(node.op == DPM_OP_EMBEDDING_WEIGHTS, "a node is no gradient of a table");
+  return node.attributes.embedding_weights;
 }
 
 /// Extra elements on either side of an upsampling's result, beyond twice the map; 0 for every other node.

@@ -14,8 +14,8 @@
 extern "C" {
 #endif
 
-/// Operations of nodes. An input in brackets is optional: -1, or left out at the end. Every operation so far has one
-/// output.
+/// Operations of nodes. An input in brackets is optional: -1, or left out at the end. Every operation has one output
+/// unless it says otherwise.
 DPM_OPEN_ENUM(dpm_op){
     DPM_OP_TIME_EMBEDDING = 0,  ///< (time or label) -> sinusoidal vector; with weights[0] of angles 2 pi weight time
     DPM_OP_EMBEDDING = 1,       ///< (label or truncated time) -> row of the table in weights[0]; zero where it has none
@@ -44,7 +44,10 @@ DPM_OPEN_ENUM(dpm_op){
     DPM_OP_ZERO_UPSAMPLE = 18,        ///< (map) -> twice the size: y[2i] = x[i], zeros between on both axes
     DPM_OP_ACTIVATION_BACKWARD = 19,  ///< (map, d) -> f'(map) d, f a dpm_activation
     DPM_OP_GROUP_NORM_BACKWARD = 20,  ///< (map, d[, scale and shift]) -> J^T d, J the Jacobian of DPM_OP_GROUP_NORM
-                                      ///< with the same attributes, weights and scale and shift at `map`
+                                      ///< with the same attributes, weights and scale and shift at `map`. A second
+                                      ///< output, where there is one, is the vector (S1; S2) of 2C sums over pixels: of
+                                      ///< delta times the normalised map, and of delta, which is d times the derivative
+                                      ///< of the SiLU, if any
     DPM_OP_GROUP_NORM_TANGENT = 21,   ///< (map, t[, scale and shift]) -> J t
     DPM_OP_ATTENTION_BACKWARD = 22,   ///< (q, k, v, d) -> cotangents of q, of k and of v, one after the other
     DPM_OP_ATTENTION_TANGENT = 23,    ///< (q, k, v, t of q, t of k, t of v) -> tangent of DPM_OP_ATTENTION
@@ -55,9 +58,23 @@ DPM_OPEN_ENUM(dpm_op){
     DPM_OP_POSITION = 25,     ///< (map) -> map + biases[0][c, pixel]
     DPM_OP_LABEL_SCORE = 26,  ///< (vector of logits, label) -> the derivative of ln p(label) by the logits: 1 for the
                               ///< label and 0 for others, minus softmax; zeros for a label out of range
+
+    // Operations for gradients of weights. The results of the first three are sums over the rows of a batch, in
+    // ascending order: one value for all rows (DPM_VARIES_SHARED), always bound, and added to what the caller's tensor
+    // holds.
+    DPM_OP_CONVOLUTION_WEIGHTS = 27,  ///< (map [I, H, W], d [O, H', W']) -> [O, I, kernel^2], the cotangent of the
+                                      ///< weights of DPM_OP_CONVOLUTION with the same attributes: sums over rows and
+                                      ///< pixels of d[o, p] map[i, stride p + tap - pads]
+    DPM_OP_ROW_SUM = 28,              ///< (map) -> sum of the rows' maps
+    DPM_OP_EMBEDDING_WEIGHTS = 29,  ///< (label or truncated time, vector d [C]) -> [rows, C, 1]: d is added to the row
+                                    ///< that DPM_OP_EMBEDDING reads, to none where it reads none
+    DPM_OP_GROUP_NORM_VECTOR = 30,  ///< (S1; S2) of DPM_OP_GROUP_NORM_BACKWARD -> cotangent of the scale and shift:
+                                    ///< (gamma S1 + beta S2; S2), weights[0] gamma, biases[0] beta
+    DPM_OP_SQUARE_SCORE = 31,  ///< (map, target, weight [1]) -> 2 weight (map - target), the derivative of weight times
+                               ///< the sum of squared differences
 };
 /// Number of operations.
-enum { DPM_OP_COUNT = DPM_OP_LABEL_SCORE + 1 };
+enum { DPM_OP_COUNT = DPM_OP_SQUARE_SCORE + 1 };
 
 typedef struct dpm_time_embedding_attributes {
   int32_t length;         ///< length of the vector
@@ -123,6 +140,10 @@ typedef struct dpm_view_attributes {
   int32_t width;
 } dpm_view_attributes;
 
+typedef struct dpm_embedding_weights_attributes {
+  int32_t rows;  ///< rows of the table
+} dpm_embedding_weights_attributes;
+
 /// Attributes of a node's operation; operations without a member have none.
 typedef union dpm_attributes {
   dpm_time_embedding_attributes time_embedding;
@@ -134,6 +155,7 @@ typedef union dpm_attributes {
   dpm_fir_downsample_attributes fir_downsample;
   dpm_activation_attributes activation;
   dpm_view_attributes view;
+  dpm_embedding_weights_attributes embedding_weights;
 } dpm_attributes;
 
 #ifdef __cplusplus

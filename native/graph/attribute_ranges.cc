@@ -34,9 +34,11 @@ class Ranges {
     expect(pads(convolution.pad_after), "padAfter");
     expect(!convolution.upsample || !convolution.zero_upsample, "zeroUpsample");
     expect(std::isfinite(convolution.scale), "scale");
+    if (node_.op == DPM_OP_CONVOLUTION_WEIGHTS) expect_plain(convolution);
   }
 
   void operator()(const GroupNorm& norm) const {
+    expect(!norm.sums || node_.op == DPM_OP_GROUP_NORM_BACKWARD, "sums");
     expect(norm.groups >= 1, "groups");
     expect(std::isfinite(norm.epsilon) && norm.epsilon >= 0.0F, "epsilon");
   }
@@ -66,7 +68,18 @@ class Ranges {
     expect(view.width >= 1, "width");
   }
 
+  void operator()(const EmbeddingWeights& table) const { expect(table.rows >= 1, "rows"); }
+
  private:
+  /// The gradient of weights is of the product alone.
+  void expect_plain(const Convolution& convolution) const {
+    expect(!convolution.upsample, "upsample");
+    expect(!convolution.zero_upsample, "zeroUpsample");
+    expect(!convolution.silu, "silu");
+    expect(convolution.scale == 1.0F, "scale");
+    expect(!convolution.beside, "beside");
+  }
+
   void expect(bool holds, const char* attribute) const {
     if (!holds) throw Error(ErrorCode::kArgument, node_.name + ": " + attribute + " is out of range");
   }

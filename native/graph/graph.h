@@ -43,8 +43,10 @@ struct Value {
   int channel_offset = 0;
   /// Index in the graph's bindings, or -1.
   int binding = -1;
+  dpm_varies varies = DPM_VARIES_ROW;
 
   [[nodiscard]] bool is_bound() const { return binding >= 0; }
+  [[nodiscard]] bool is_shared() const { return varies == DPM_VARIES_SHARED; }
   [[nodiscard]] std::uint64_t elements() const {
     return static_cast<std::uint64_t>(channels) * static_cast<std::uint64_t>(height) *
            static_cast<std::uint64_t>(width);

@@ -27,6 +27,7 @@ struct Lowering {
   void operator()(const FirDownsample& from) const { out.fir_downsample = {from.padding}; }
   void operator()(const Activation& from) const { out.activation = {from.kind}; }
   void operator()(const View& from) const { out.view = {from.first, from.channels, from.height, from.width}; }
+  void operator()(const EmbeddingWeights& from) const { out.embedding_weights = {from.rows}; }
 };
 
 dpm_status read_constant(const void* source, void* to, dpm_message* message) noexcept {
@@ -71,7 +72,8 @@ dpm_constant lower(const Constant& constant) {
 
 LoweredGraph::LoweredGraph(const Graph& graph) {
   for (const Value& value : graph.values) {
-    values_.push_back({value.channels, value.height, value.width, value.parent, value.channel_offset, value.binding});
+    values_.push_back(
+        {value.channels, value.height, value.width, value.varies, value.parent, value.channel_offset, value.binding});
   }
   for (const Node& node : graph.nodes) nodes_.push_back(lower(node));
   for (const Constant& constant : graph.constants) constants_.push_back(graph::lower(constant));

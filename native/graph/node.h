@@ -34,6 +34,8 @@ struct GroupNorm {
   int groups = 1;
   float epsilon = 0;
   bool silu = false;
+  /// DPM_OP_GROUP_NORM_BACKWARD has its second output.
+  bool sums = false;
 };
 
 struct Attention {
@@ -64,9 +66,13 @@ struct View {
   int width = 1;
 };
 
+struct EmbeddingWeights {
+  int rows = 1;
+};
+
 /// Attributes of an operation; std::monostate for operations that have none.
 using Attributes = std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, Attention, Affine, FirUpsample,
-                                FirDownsample, Activation, View>;
+                                FirDownsample, Activation, View, EmbeddingWeights>;
 
 struct Node {
   dpm_op op = DPM_OP_ADD;
@@ -83,7 +89,7 @@ struct Node {
     if (inputs.size() <= index) inputs.resize(index + 1, -1);
     inputs[index] = value;
   }
-  /// The result of a node with one output.
+  /// The result of a node, the first where it has two.
   [[nodiscard]] int output() const { return outputs.front(); }
 };
 

@@ -19,11 +19,16 @@ struct Operation {
   const char* name;
   std::size_t inputs;  ///< number of required inputs; the others are optional
   std::size_t most_inputs;
-  std::size_t outputs;
+  Count outputs;
   Count weights;
   Count biases;
   Attributes attributes;  ///< default attributes of a new node
 };
+
+/// Returns whether results of `op` are sums over the rows of a batch, one for all.
+constexpr bool sums_rows(dpm_op op) {
+  return op == DPM_OP_CONVOLUTION_WEIGHTS || op == DPM_OP_ROW_SUM || op == DPM_OP_EMBEDDING_WEIGHTS;
+}
 
 /// The row of `op`. Throws Error(kArgument) for a number that is no operation.
 const Operation& operation_of(dpm_op op);

@@ -128,6 +128,17 @@ std::vector<int> last_uses(const Graph& graph, const PlacementRules& rules) {
 
 bool needs_place(const Value& value) { return !value.is_bound() && value.parent < 0; }
 
+/// Offsets are multiplied by the batch: there is no place for what rows share.
+void refuse_shared(const Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    for (const int output : node.outputs) {
+      const Value& value = graph.values[static_cast<std::size_t>(output)];
+      if (!value.is_shared() || value.is_bound()) continue;
+      throw Error(ErrorCode::kUnsupported, node.name + ": its result, which rows share, is not bound");
+    }
+  }
+}
+
 /// Walks through the nodes once and gives each value its place.
 class Placement {
  public:
@@ -204,6 +215,9 @@ class Placement {
 
 }  // namespace
 
-MemoryPlan plan_memory(const Graph& graph, const PlacementRules& rules) { return Placement(graph, rules).run(); }
+MemoryPlan plan_memory(const Graph& graph, const PlacementRules& rules) {
+  refuse_shared(graph);
+  return Placement(graph, rules).run();
+}
 
 }  // namespace dpm::graph

@@ -28,7 +28,7 @@ struct PlacementRules {
 /// Places values by greedy best fit in execution order: a value takes the smallest free gap that holds it and frees it
 /// after its last use. An elementwise result takes the place of an input that dies there, as the rules allow. Values
 /// used by a node that runs beside others are not freed before its result is read. Bound values get no place. Throws
-/// Error(kUnsupported) naming the node when a result is not of one row.
+/// Error(kUnsupported) naming the node when a result that rows share is not bound.
 MemoryPlan plan_memory(const Graph& graph, const PlacementRules& rules);
 
 }  // namespace dpm::graph

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "graph/graph.h"
+#include "graph/operation.h"
 
 namespace dpm::graph {
 namespace {
@@ -200,8 +201,51 @@ Value infer_label_score(const Graph& graph, const Node& node) {
   return out;
 }
 
+Value infer_convolution_weights(const Graph& graph, const Node& node) {
+  const Value& in = input(graph, node, 0);
+  const Value& d = input(graph, node, 1);
+  const Convolution& how = attributes<Convolution>(node);
+  const int more = how.pad_before + how.pad_after - how.kernel;
+  const auto side = [&](int from) { return (from + more) / how.stride + 1; };
+  if (in.height + more < 0 || in.width + more < 0) mismatch(node, "the map is smaller than the kernel");
+  if (d.height != side(in.height) || d.width != side(in.width)) {
+    mismatch(node, "the derivative is not of the convolution's result");
+  }
+  return {d.channels, in.channels, how.kernel * how.kernel};
+}
+
+Value infer_embedding_weights(const Graph& graph, const Node& node) {
+  const Value& d = input(graph, node, 1);
+  if (d.height != 1 || d.width != 1) mismatch(node, "the derivative of a row is a vector, not a map");
+  return {attributes<EmbeddingWeights>(node).rows, d.channels, 1};
+}
+
+Value infer_group_norm_vector(const Graph& graph, const Node& node) {
+  const Value& sums = input(graph, node, 0);
+  if (sums.height != 1 || sums.width != 1 || sums.channels % 2 != 0) mismatch(node, "it takes two sums a channel");
+  for (const int constant : {node.weights[0], node.biases[0]}) {
+    expect_dims(node, graph.constants[constant], {sums.channels / 2});
+  }
+  return sums;
+}
+
+Value infer_square_score(const Graph& graph, const Node& node) {
+  const Value& in = input(graph, node, 0);
+  if (!in.same_shape(input(graph, node, 1))) mismatch(node, "the target differs from the map in shape");
+  expect_vector(graph, node, 1, 2);
+  return in;
+}
+
 Value infer(const Graph& graph, const Node& node) {
   switch (node.op) {
+    case DPM_OP_CONVOLUTION_WEIGHTS:
+      return infer_convolution_weights(graph, node);
+    case DPM_OP_EMBEDDING_WEIGHTS:
+      return infer_embedding_weights(graph, node);
+    case DPM_OP_GROUP_NORM_VECTOR:
+      return infer_group_norm_vector(graph, node);
+    case DPM_OP_SQUARE_SCORE:
+      return infer_square_score(graph, node);
     case DPM_OP_LABEL_SCORE:
       return infer_label_score(graph, node);
     case DPM_OP_TIME_EMBEDDING:
@@ -253,7 +297,12 @@ bool has_valid_extents(const Value& value) {
 std::vector<Value> infer_shapes(const Graph& graph, const Node& node) {
   const Value found = infer(graph, node);
   if (!has_valid_extents(found)) mismatch(node, "the result is too large or empty");
-  return {{found.channels, found.height, found.width}};
+  Value result{found.channels, found.height, found.width};
+  // Only sums over rows are shared, whatever they read.
+  if (sums_rows(node.op)) result.varies = DPM_VARIES_SHARED;
+  const bool has_sums = node.op == DPM_OP_GROUP_NORM_BACKWARD && attributes<GroupNorm>(node).sums;
+  if (!has_sums) return {result};
+  return {result, {2 * found.channels, 1, 1}};
 }
 
 std::uint64_t multiply_adds(const Graph& graph, const Node& node) {
@@ -262,9 +311,14 @@ std::uint64_t multiply_adds(const Graph& graph, const Node& node) {
     const std::uint64_t tokens = static_cast<std::uint64_t>(q.height) * static_cast<std::uint64_t>(q.width);
     return products * tokens * tokens * static_cast<std::uint64_t>(q.channels);
   }
-  if (node.op != DPM_OP_CONVOLUTION) return 0;
+  if (node.op != DPM_OP_CONVOLUTION && node.op != DPM_OP_CONVOLUTION_WEIGHTS) return 0;
   const int kernel = attributes<Convolution>(node).kernel;
   const Value& in = graph.values[node.input(0)];
+  if (node.op == DPM_OP_CONVOLUTION_WEIGHTS) {
+    const std::uint64_t products =
+        static_cast<std::uint64_t>(in.channels) * static_cast<std::uint64_t>(kernel * kernel);
+    return graph.values[node.input(1)].elements() * products;
+  }
   const Value& out = graph.values[node.output()];
   // Every input element meets every tap; multiplications by the inserted zeros do not count.
   if (attributes<Convolution>(node).zero_upsample) {

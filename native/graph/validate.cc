@@ -63,6 +63,11 @@ class Validation {
     if (!is_value(binding.value) || graph_.values[index(binding.value)].binding != static_cast<int>(i)) {
       wrong(binding.name, "its value does not exist or is bound to another name");
     }
+    const bool is_gradient = binding.name.starts_with(DPM_BINDING_GRADIENT);
+    if (is_gradient != graph_.values[index(binding.value)].is_shared()) {
+      wrong(binding.name, is_gradient ? "this name is for sums over rows" : "a sum over rows is no such tensor");
+    }
+    if (is_gradient && binding.direction == DPM_DIRECTION_INPUT) wrong(binding.name, "no node writes this output");
     check_standard(binding);
     if (binding.direction == DPM_DIRECTION_INPUT) made_[index(binding.value)] = true;
   }
@@ -121,7 +126,7 @@ class Validation {
       wrong(node.name, std::string(operation.name) + " does not take " + std::to_string(count) + " " + what);
     };
     check(node.inputs.size(), {operation.inputs, operation.most_inputs}, "inputs");
-    check(node.outputs.size(), {operation.outputs, operation.outputs}, "outputs");
+    check(node.outputs.size(), operation.outputs, "outputs");
     check(node.weights.size(), operation.weights, "weights");
     check(node.biases.size(), operation.biases, "biases");
     if (node.op == DPM_OP_CONVOLUTION && !node.biases.empty() && node.biases.size() != node.weights.size()) {
@@ -145,7 +150,9 @@ class Validation {
     }
     const int binding = graph_.values[index(value)].binding;
     const std::string bound = binding < 0 ? "" : graph_.bindings[index(binding)].name;
-    const bool embeds = node.op == DPM_OP_TIME_EMBEDDING || node.op == DPM_OP_EMBEDDING;
+    if (graph_.values[index(value)].is_shared()) wrong(node.name, "it reads a value that rows share");
+    const bool takes_row = node.op == DPM_OP_EMBEDDING_WEIGHTS && k == 0;
+    const bool embeds = node.op == DPM_OP_TIME_EMBEDDING || node.op == DPM_OP_EMBEDDING || takes_row;
     if (embeds && bound != DPM_BINDING_TIME && bound != DPM_BINDING_LABEL) {
       wrong(node.name, "what it embeds is neither the time nor the label");
     }
@@ -163,12 +170,25 @@ class Validation {
       made_[index(output)] = true;
     }
     const std::vector<Value> shapes = infer_shapes(graph_, node);
+    if (node.outputs.size() != shapes.size()) {
+      wrong(node.name,
+            "it has " + std::to_string(shapes.size()) + " results, stated are " + std::to_string(node.outputs.size()));
+    }
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       const Value& stated = graph_.values[index(node.outputs[i])];
+      check_variation(node, stated, shapes[i]);
       if (stated.same_shape(shapes[i])) continue;
       throw Error(ErrorCode::kTensorShape,
                   node.name + ": the result is " + shape_text(shapes[i]) + ", stated is " + shape_text(stated));
     }
+  }
+
+  /// Checks that only sums over rows are shared, and that these are bound: they have no place in the arena.
+  static void check_variation(const Node& node, const Value& stated, const Value& result) {
+    if (stated.varies != result.varies) {
+      wrong(node.name, result.is_shared() ? "its result is one for all rows" : "its result is one for each row");
+    }
+    if (result.is_shared() && !stated.is_bound()) wrong(node.name, "its result, which rows share, is not bound");
   }
 
   const Graph& graph_;

@@ -80,6 +80,7 @@ struct AttributeWriter {
     number("height", own.height);
     number("width", own.width);
   }
+  void operator()(const graph::EmbeddingWeights& own) const { number("rows", own.rows); }
 
   template <typename Number>
   void number(const char* key, Number value) const {

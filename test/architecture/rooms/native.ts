@@ -24,7 +24,7 @@ export const nativeRooms: readonly Room[] = [
     path: 'native/graph',
     holds: 'graphs: operations, shapes, validation, memory plan',
     uses: ['native/core', 'native/backend'],
-    lines: 1350,
+    lines: 1450,
   },
   {
     path: 'native/graph/passes',

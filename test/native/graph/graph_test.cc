@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <vector>
 
 #include "core/error.h"
 #include "graph_maker.h"
@@ -335,6 +336,46 @@ TEST(Shapes, ActivationsKeepTheirs) {
   const graph::Value& made =
       maker.graph().values[static_cast<std::size_t>(maker.activation(image, DPM_ACTIVATION_GELU))];
   EXPECT_TRUE(made.same_shape(maker.graph().values[static_cast<std::size_t>(image)]));
+}
+
+TEST(Shapes, OfGradientsAreThoseOfWhatTheyAreOf) {
+  RandomValues random(6);
+  GraphMaker maker(random);
+  const auto shape = [&](int value) {
+    const graph::Value& made = maker.graph().values[static_cast<std::size_t>(value)];
+    return std::vector<int>{made.channels, made.height, made.width, made.is_shared() ? 1 : 0};
+  };
+  const int x = maker.image(4, 5, 6);
+  const graph::Convolution how{3, 2, 0, 1};
+  const int d = maker.convolution(x, 7, how);
+  EXPECT_EQ(shape(maker.add(DPM_OP_CONVOLUTION_WEIGHTS, {x, d}, how)), (std::vector{7, 4, 9, 1}));
+  expect_shape_error([&] { maker.add(DPM_OP_CONVOLUTION_WEIGHTS, {x, x}, how); });
+  expect_shape_error([&] { maker.add(DPM_OP_CONVOLUTION_WEIGHTS, {x, d}, graph::Convolution{7, 1, 0, 0}); });
+  EXPECT_EQ(shape(maker.add(DPM_OP_ROW_SUM, {x})), (std::vector{4, 5, 6, 1}));
+  const int vector = maker.time_vector(8);
+  const int label = maker.label();
+  EXPECT_EQ(shape(maker.add(DPM_OP_EMBEDDING_WEIGHTS, {label, vector}, graph::EmbeddingWeights{3})),
+            (std::vector{3, 8, 1, 1}));
+  expect_shape_error([&] { maker.add(DPM_OP_EMBEDDING_WEIGHTS, {label, x}, graph::EmbeddingWeights{3}); });
+
+  Node norm = graph::make_node(DPM_OP_GROUP_NORM_BACKWARD, "norm", {x, x}, graph::GroupNorm{2});
+  norm.weights = norm.biases = {maker.constant({4})};
+  maker.add(norm);
+  EXPECT_EQ(maker.graph().nodes.back().outputs.size(), 1U);
+  graph::attributes<graph::GroupNorm>(norm).sums = true;
+  EXPECT_EQ(shape(maker.add(norm)), (std::vector{4, 5, 6, 0}));
+  const std::vector<int> outputs = maker.graph().nodes.back().outputs;
+  ASSERT_EQ(outputs.size(), 2U);
+  EXPECT_EQ(shape(outputs[1]), (std::vector{8, 1, 1, 0}));
+  Node of_vector = graph::make_node(DPM_OP_GROUP_NORM_VECTOR, "vector", {outputs[1]});
+  of_vector.weights = of_vector.biases = norm.weights;
+  EXPECT_EQ(shape(maker.add(of_vector)), (std::vector{8, 1, 1, 0}));
+  of_vector.inputs = {maker.time_vector(7)};
+  expect_shape_error([&] { maker.add(of_vector); });
+
+  EXPECT_EQ(shape(maker.add(DPM_OP_SQUARE_SCORE, {x, x, maker.time_vector(1)})), (std::vector{4, 5, 6, 0}));
+  expect_shape_error([&] { maker.add(DPM_OP_SQUARE_SCORE, {x, d, maker.time_vector(1)}); });
+  expect_shape_error([&] { maker.add(DPM_OP_SQUARE_SCORE, {x, x, vector}); });
 }
 
 TEST(Nodes, HaveTheAttributesOfTheirOperationOnly) {

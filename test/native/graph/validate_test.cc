@@ -136,6 +136,49 @@ TEST_F(Validate, AttributesAreFiniteAndSane) {
   embedding([](auto& e) { e.frequency_shift = 4; }, "frequencyShift");
 }
 
+TEST_F(Validate, ResultsOfANormsDerivativeAreAsManyAsItsAttributesSay) {
+  const auto derivative = [](Graph& graph, bool sums) -> Node& {
+    const Node& norm = first(graph, DPM_OP_GROUP_NORM);
+    Node node = graph::make_node(DPM_OP_GROUP_NORM_BACKWARD, "d", {norm.input(0), norm.input(0)}, norm.attributes);
+    graph::attributes<graph::GroupNorm>(node).sums = sums;
+    node.weights = norm.weights;
+    node.biases = norm.biases;
+    graph.add(node);
+    return graph.nodes.back();
+  };
+  EXPECT_EQ(said([&](Graph& g) { derivative(g, true); }), "nothing");
+  refuses([&](Graph& g) { derivative(g, true).outputs.pop_back(); }, "d: it has 2 results, stated are 1");
+  refuses(
+      [&](Graph& g) {
+        Node& node = derivative(g, false);
+        node.outputs.push_back(static_cast<int>(g.values.size()));
+        g.values.push_back(result_of(g, node));
+      },
+      "d: it has 1 results, stated are 2");
+  refuses([&](Graph& g) { graph::attributes<graph::GroupNorm>(first(g, DPM_OP_GROUP_NORM)).sums = true; },
+          "sums is out of range");
+}
+
+TEST_F(Validate, AttributesOfGradientsOfConvolutionsAreOfTheProductAlone) {
+  const auto with = [&](const std::function<void(graph::Convolution&)>& set, const char* what) {
+    refuses(
+        [&](Graph& g) {
+          const Node convolution = first(g, DPM_OP_CONVOLUTION);
+          graph::Convolution how = graph::attributes<graph::Convolution>(convolution);
+          const int made = g.add(
+              graph::make_node(DPM_OP_CONVOLUTION_WEIGHTS, "dW", {convolution.input(0), convolution.output()}, how));
+          g.bind_output(made, "gradient.w");
+          set(graph::attributes<graph::Convolution>(g.nodes.back()));
+        },
+        std::string("dW: ") + what + " is out of range");
+  };
+  with([](auto& how) { how.upsample = true; }, "upsample");
+  with([](auto& how) { how.zero_upsample = true; }, "zeroUpsample");
+  with([](auto& how) { how.silu = true; }, "silu");
+  with([](auto& how) { how.scale = 2; }, "scale");
+  with([](auto& how) { how.beside = true; }, "beside");
+}
+
 TEST_F(Validate, StatedShapesAreThoseInferred) {
   for (int graph::Value::* extent : {&graph::Value::channels, &graph::Value::height, &graph::Value::width}) {
     refuses([&](Graph& g) { result_of(g, first(g, DPM_OP_ATTENTION)).*extent += 1; }, "the result is 8 x 8 x 8, stated",
