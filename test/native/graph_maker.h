@@ -30,7 +30,9 @@ class GraphMaker {
   int label() { return graph_.add_input(DPM_BINDING_LABEL, 1, 1, 1); }
 
   int constant(std::vector<std::int64_t> dims, float scale = 1, float shift = 0) {
-    return graph_.add_constant(random_.constant(std::move(dims), scale, shift));
+    graph::Constant made = random_.constant(std::move(dims), scale, shift);
+    made.name += " " + std::to_string(graph_.constants.size());
+    return graph_.add_constant(std::move(made));
   }
 
   int add(graph::Node node) { return graph_.add(std::move(node)); }

@@ -16,6 +16,14 @@ ErrorCode code_of(const std::function<void()>& body) {
   return ErrorCode::kOk;
 }
 
+bool computes_gradients(const Device& device, const graph::Graph& graph) {
+  const graph::Supports supports = supports_of(device);
+  return std::ranges::all_of(graph.nodes, [&](const graph::Node& node) {
+    const bool is_of_gradients = node.op >= DPM_OP_CONVOLUTION_WEIGHTS || node.outputs.size() > 1;
+    return !is_of_gradients || supports(graph, node);
+  });
+}
+
 std::vector<std::string> usable_isas() {
   std::vector<std::string> names;
   std::istringstream text(cpu::available_isas());
@@ -40,8 +48,10 @@ LoadedGraph::LoadedGraph(std::shared_ptr<Device> device, graph::Graph graph, int
   dpm_executable* executable = nullptr;
   check(device_->api().network.compile(network, &plan, &executable, &message_), message_);
   executable_.reset(executable);
-  for (const graph::Binding& binding : graph.bindings)
-    tensors_.push_back({binding, graph.values[static_cast<std::size_t>(binding.value)].elements(), nullptr});
+  for (const graph::Binding& binding : graph.bindings) {
+    const graph::Value& value = graph.values[static_cast<std::size_t>(binding.value)];
+    tensors_.push_back({binding, value.elements(), value.is_shared(), nullptr});
+  }
 }
 
 std::shared_ptr<Buffer> LoadedGraph::upload_input(const std::string& name, const GraphInputs& inputs) {
@@ -52,13 +62,14 @@ std::shared_ptr<Buffer> LoadedGraph::upload_input(const std::string& name, const
 }
 
 void LoadedGraph::bind(const GraphInputs& inputs, int batch) {
-  const auto count = static_cast<std::uint64_t>(batch);
   views_.clear();
   for (Tensor& tensor : tensors_) {
     const bool is_output = tensor.binding.direction == DPM_DIRECTION_OUTPUT;
-    tensor.buffer = is_output ? device_->allocate(count * tensor.elements * sizeof(float))
+    tensor.buffer = is_output ? device_->allocate(elements_of(tensor, batch) * sizeof(float))
                               : upload_input(tensor.binding.name, inputs);
-    views_.push_back(tensor.buffer->view(tensor.elements));
+    // Sums over rows are added to what is there.
+    if (tensor.is_shared) tensor.buffer->clear(0, tensor.buffer->bytes());
+    views_.push_back(tensor.buffer->view(tensor.is_shared ? 0 : tensor.elements));
   }
   bindings_ = {static_cast<std::uint32_t>(batch), static_cast<std::uint32_t>(views_.size()), views_.data()};
 }
@@ -66,7 +77,7 @@ void LoadedGraph::bind(const GraphInputs& inputs, int batch) {
 std::vector<float> LoadedGraph::output(const char* name) const {
   const auto tensor = std::ranges::find_if(tensors_, [&](const Tensor& each) { return each.binding.name == name; });
   if (tensor == tensors_.end()) return {};
-  std::vector<float> result(bindings_.batch * tensor->elements);
+  std::vector<float> result(elements_of(*tensor, static_cast<int>(bindings_.batch)));
   tensor->buffer->download(0, result.data(), result.size() * sizeof(float));
   return result;
 }

@@ -52,7 +52,8 @@ class LoadedGraph {
  private:
   struct Tensor {
     graph::Binding binding;
-    std::uint64_t elements = 0;  ///< elements of a sample
+    std::uint64_t elements = 0;  ///< elements of a sample, or of what all samples share
+    bool is_shared = false;
     std::shared_ptr<Buffer> buffer;
   };
 
@@ -61,6 +62,9 @@ class LoadedGraph {
     auto buffer = device_->allocate(std::max<std::uint64_t>(values.size() * sizeof(T), sizeof(T)));
     buffer->upload(0, values.data(), values.size() * sizeof(T));
     return buffer;
+  }
+  [[nodiscard]] std::uint64_t elements_of(const Tensor& tensor, int batch) const {
+    return tensor.elements * (tensor.is_shared ? 1 : static_cast<std::uint64_t>(batch));
   }
   std::shared_ptr<Buffer> upload_input(const std::string& name, const GraphInputs& inputs);
 
@@ -96,6 +100,9 @@ inline double relative_difference(const std::vector<float>& a, const std::vector
   }
   return difference / largest;
 }
+
+/// Returns whether a device runs all operations of gradients that a graph has; it may lack them.
+bool computes_gradients(const Device& device, const graph::Graph& graph);
 
 /// Returns the code of the Error that `body` throws, kOk when it throws none.
 ErrorCode code_of(const std::function<void()>& body);

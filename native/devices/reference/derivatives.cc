@@ -8,25 +8,6 @@
 namespace dpm::reference {
 namespace {
 
-/// Derivative f' of an activation.
-double slope(dpm_activation kind, double x) {
-  const double sigmoid = 1.0 / (1.0 + std::exp(-x));
-  switch (kind) {
-    case DPM_ACTIVATION_MISH: {
-      const double t = std::tanh(std::log1p(std::exp(x)));
-      return t + x * (1.0 - t * t) * sigmoid;
-    }
-    case DPM_ACTIVATION_GELU: {
-      constexpr double kInverseRootOfTwoPi = 0.39894228040143267794;
-      return 0.5 * (1.0 + std::erf(x / std::sqrt(2.0))) + x * kInverseRootOfTwoPi * std::exp(-0.5 * x * x);
-    }
-    case DPM_ACTIVATION_SILU:
-      return sigmoid * (1.0 + x * (1.0 - sigmoid));
-    default:
-      return x > 0 ? 1.0 : 0.0;
-  }
-}
-
 /// Computes one group of a norm's derivative. The Jacobian of the normalisation is symmetric; the channel's factors
 /// multiply the input (backward) or the output (tangent).
 void norm_group(const Network::Node& layer, const Map* inputs, const Map& out, int group) {
@@ -170,6 +151,15 @@ void attention(const Network::Node& layer, const Map* inputs, const Map& out) {
   }
 }
 
+void norm_vector(const Network::Node& layer, const Map& sums, const Map& out) {
+  const int channels = sums.channels / 2;
+  for (int c = 0; c < channels; ++c) {
+    const auto channel = static_cast<std::size_t>(c);
+    out.data[c] = layer.weight[channel] * sums.data[c] + layer.bias[channel] * sums.data[channels + c];
+    out.data[channels + c] = sums.data[channels + c];
+  }
+}
+
 void zero_upsample(const Map& in, const Map& out) {
   std::fill_n(out.data, out.elements(), 0.0);
   for (int c = 0; c < in.channels; ++c) {
@@ -181,7 +171,26 @@ void zero_upsample(const Map& in, const Map& out) {
 
 }  // namespace
 
-bool run_derivative(const Network::Node& layer, const Map* inputs, const Map& out) {
+double slope(dpm_activation kind, double x) {
+  const double sigmoid = 1.0 / (1.0 + std::exp(-x));
+  switch (kind) {
+    case DPM_ACTIVATION_MISH: {
+      const double t = std::tanh(std::log1p(std::exp(x)));
+      return t + x * (1.0 - t * t) * sigmoid;
+    }
+    case DPM_ACTIVATION_GELU: {
+      constexpr double kInverseRootOfTwoPi = 0.39894228040143267794;
+      return 0.5 * (1.0 + std::erf(x / std::sqrt(2.0))) + x * kInverseRootOfTwoPi * std::exp(-0.5 * x * x);
+    }
+    case DPM_ACTIVATION_SILU:
+      return sigmoid * (1.0 + x * (1.0 - sigmoid));
+    default:
+      return x > 0 ? 1.0 : 0.0;
+  }
+}
+
+bool run_derivative(const Network::Node& layer, const Map* inputs, const Map* outputs) {
+  const Map& out = outputs[0];
   switch (layer.op) {
     case DPM_OP_VIEW: {
       const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(out.height) * out.width;
@@ -198,12 +207,22 @@ bool run_derivative(const Network::Node& layer, const Map* inputs, const Map& ou
       }
       return true;
     case DPM_OP_GROUP_NORM_BACKWARD:
+      if (layer.operands.outputs() > 1) norm_sums(layer, inputs, outputs[1]);
+      [[fallthrough]];
     case DPM_OP_GROUP_NORM_TANGENT:
       for (int g = 0; g < layer.attributes.group_norm.groups; ++g) norm_group(layer, inputs, out, g);
       return true;
     case DPM_OP_ATTENTION_BACKWARD:
     case DPM_OP_ATTENTION_TANGENT:
       attention(layer, inputs, out);
+      return true;
+    case DPM_OP_GROUP_NORM_VECTOR:
+      norm_vector(layer, inputs[0], out);
+      return true;
+    case DPM_OP_SQUARE_SCORE:
+      for (int i = 0; i < out.elements(); ++i) {
+        out.data[i] = 2 * inputs[2].data[0] * (inputs[0].data[i] - inputs[1].data[i]);
+      }
       return true;
     default:
       return false;

@@ -39,6 +39,19 @@ Map map_of(const Executable& executable, const dpm_bindings& bindings, int value
   return map;
 }
 
+/// Elements of bound values as doubles, for each of a node's operands.
+using Staging = std::vector<std::vector<double>>;
+
+std::vector<Map> inputs_of(const Executable& executable, const dpm_bindings& bindings, const Network::Node& node,
+                           std::uint32_t n, Staging& staging) {
+  std::vector<Map> inputs(staging.size());
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    const int input = node.operands.input(k);
+    if (input >= 0) inputs[k] = map_of(executable, bindings, input, n, staging[k]);
+  }
+  return inputs;
+}
+
 }  // namespace
 
 Network::Network(Device& owner, const dpm_graph& graph)
@@ -74,18 +87,36 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
       arena(reinterpret_cast<double*>(Handle::of(plan.arena).bytes.data())) {}
 
 void Executable::run_node(const Network::Node& node, const dpm_bindings& bindings, std::uint32_t n) const {
-  std::vector<std::vector<double>> staging(node.operands.inputs() + 1);
-  std::vector<Map> inputs(node.operands.inputs());
-  for (std::size_t k = 0; k < inputs.size(); ++k) {
-    const int input = node.operands.input(k);
-    if (input >= 0) inputs[k] = map_of(*this, bindings, input, n, staging[k]);
+  Staging staging(node.operands.inputs());
+  const std::vector<Map> inputs = inputs_of(*this, bindings, node, n, staging);
+  Staging results(node.operands.outputs());
+  std::vector<Map> outputs(results.size());
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    outputs[k] = map_of(*this, bindings, node.operands.output(k), n, results[k]);
   }
-  const Map out = map_of(*this, bindings, node.operands.output(), n, staging.back());
-  reference::run_node(node, inputs.data(), out);
+  reference::run_node(node, inputs.data(), outputs.data());
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    const dpm_value& shape = network.values[static_cast<std::size_t>(node.operands.output(k))];
+    if (!is_bound(shape)) continue;
+    float* target = row(bindings.views[shape.binding], n);
+    for (int e = 0; e < outputs[k].elements(); ++e) target[e] = static_cast<float>(outputs[k].data[e]);
+  }
+}
+
+void Executable::sum_rows(const Network::Node& node, const dpm_bindings& bindings) const {
   const dpm_value& shape = network.values[static_cast<std::size_t>(node.operands.output())];
-  if (!is_bound(shape)) return;
-  float* target = row(bindings.views[shape.binding], n);
-  for (int e = 0; e < out.elements(); ++e) target[e] = static_cast<float>(out.data[e]);
+  std::vector<double> elements(static_cast<std::size_t>(shape.channels) * static_cast<std::size_t>(shape.height) *
+                               static_cast<std::size_t>(shape.width));
+  const Map sum{elements.data(), shape.channels, shape.height, shape.width};
+  for (std::uint32_t n = 0; n < bindings.batch; ++n) {
+    Staging staging(node.operands.inputs());
+    add_row(node, inputs_of(*this, bindings, node, n, staging).data(), sum);
+  }
+  float* target = row(bindings.views[shape.binding], 0);
+  require(target != nullptr, "a sum over rows has no tensor");
+  for (std::size_t e = 0; e < elements.size(); ++e) {
+    target[e] = static_cast<float>(static_cast<double>(target[e]) + elements[e]);
+  }
 }
 
 void Executable::run(const dpm_bindings& bindings, double* node_seconds) const {
@@ -93,7 +124,12 @@ void Executable::run(const dpm_bindings& bindings, double* node_seconds) const {
   require(bindings.count == network.elements.size(), "an evaluation binds other tensors than the graph has");
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
     const auto start = std::chrono::steady_clock::now();
-    for (std::uint32_t n = 0; n < bindings.batch; ++n) run_node(network.nodes[i], bindings, n);
+    const Network::Node& node = network.nodes[i];
+    if (network.values[static_cast<std::size_t>(node.operands.output())].varies == DPM_VARIES_SHARED) {
+      sum_rows(node, bindings);
+    } else {
+      for (std::uint32_t n = 0; n < bindings.batch; ++n) run_node(node, bindings, n);
+    }
     if (node_seconds == nullptr) continue;
     node_seconds[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }

@@ -50,6 +50,8 @@ struct Executable {
   void run(const dpm_bindings& bindings, double* node_seconds) const;
   /// Runs a node for sample n.
   void run_node(const Network::Node& node, const dpm_bindings& bindings, std::uint32_t n) const;
+  /// Runs a node that sums over the rows, and adds the sum to its tensor.
+  void sum_rows(const Network::Node& node, const dpm_bindings& bindings) const;
 
   Network& network;
   std::uint32_t batch;
@@ -83,7 +85,16 @@ struct Map {
 double activated(dpm_activation kind, double x);
 
 /// Runs a node of a derivative for one sample; returns false for any other operation.
-bool run_derivative(const Network::Node& node, const Map* inputs, const Map& out);
+bool run_derivative(const Network::Node& node, const Map* inputs, const Map* outputs);
+
+/// Adds one sample's part to the sum of a node that sums over rows; returns false for any other operation.
+bool add_row(const Network::Node& node, const Map* inputs, const Map& sum);
+
+/// Derivative of the activation `kind` at x.
+double slope(dpm_activation kind, double x);
+
+/// Computes the sums (S1; S2) of a norm's derivative (DPM_OP_GROUP_NORM_BACKWARD).
+void norm_sums(const Network::Node& layer, const Map* inputs, const Map& sums);
 
 /// Mean and inverse deviation of one group of a map.
 struct GroupMoments {
@@ -101,7 +112,7 @@ struct ChannelCoefficients {
 ChannelCoefficients channel_coefficients(const Network::Node& layer, const Map& vector, int channels, int channel);
 
 /// Runs one node for one sample.
-void run_node(const Network::Node& node, const Map* inputs, const Map& out);
+void run_node(const Network::Node& node, const Map* inputs, const Map* outputs);
 
 /// First element of one row of a view, null where the tensor is absent.
 float* row(const dpm_view& view, std::uint64_t index);

@@ -274,7 +274,9 @@ bool runs(const dpm_graph& graph, const dpm_node& node) {
     if (graph.values[i].parent >= 0) return false;
   }
   const std::uint32_t weights = node.op == DPM_OP_SEPARABLE ? 2 : 1;
-  if (node.output_count != 1 || node.weight_count > weights || node.op >= DPM_OP_COUNT) return false;
+  const std::uint32_t outputs = node.op == DPM_OP_GROUP_NORM_BACKWARD ? 2 : 1;
+  if (node.output_count < 1 || node.output_count > outputs) return false;
+  if (node.weight_count > weights || node.op >= DPM_OP_COUNT) return false;
   if (node.op == DPM_OP_CONVOLUTION) {
     const dpm_convolution_attributes& how = node.attributes.convolution;
     const bool enlarges = how.upsample != 0 || how.zero_upsample != 0;
@@ -284,8 +286,9 @@ bool runs(const dpm_graph& graph, const dpm_node& node) {
   return node.op != DPM_OP_GROUP_NORM || (node.bias_count == 1 && input_of(node, 2) < 0);
 }
 
-void run_node(const Network::Node& layer, const Map* inputs, const Map& out) {
-  if (run_derivative(layer, inputs, out)) return;
+void run_node(const Network::Node& layer, const Map* inputs, const Map* outputs) {
+  if (run_derivative(layer, inputs, outputs)) return;
+  const Map& out = outputs[0];
   switch (layer.op) {
     case DPM_OP_CONVOLUTION:
       return convolution(layer, inputs[0], out);

@@ -97,6 +97,7 @@ void bench(const std::vector<std::string>& arguments, std::ostream& out) {
     for (const CaseFamily& family : operation.families) {
       for (int index = 0; family.is_for_speed && index < family.cases; ++index) {
         const Case made = make_case(family, index);
+        if (!computes_gradients(*device, made.graph)) continue;
         const std::string name = std::string(operation.name) + " " + family.name + " " + std::to_string(index);
         print(out, name, median_seconds(device, made, settings.rounds), work_of(made));
       }
