@@ -1,23 +1,42 @@
 #include "graph/passes/derivative_parts.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "graph/passes/fusion.h"
 
 namespace dpm::graph {
+namespace {
+
+/// Makes the constant [1, count] of ones.
+int row_of_ones(Graph& graph, int count) {
+  Constant ones;
+  ones.name = "ones";
+  ones.dims = {1, count};
+  ones.bytes = static_cast<std::uint64_t>(count) * sizeof(float);
+  ones.read = [count](void* to) { std::fill_n(static_cast<float*>(to), count, 1.0F); };
+  return graph.add_constant(std::move(ones));
+}
+
+}  // namespace
 
 void fold_norms(Graph& graph) {
   fuse_chains(graph, [](const Graph& /*graph*/, const Node& node) { return node.op == DPM_OP_GROUP_NORM; });
 }
 
 std::vector<bool> depend_on_image(const Graph& graph) {
+  return depend_on(graph, true, [](const Node& /*node*/) { return false; });
+}
+
+std::vector<bool> depend_on(const Graph& graph, bool image, const std::function<bool(const Node&)>& starts) {
   std::vector<bool> depends(graph.values.size(), false);
-  const int image = graph.find_binding(DPM_BINDING_IMAGE);
-  if (image < 0) return depends;
-  depends[static_cast<std::size_t>(graph.bindings[static_cast<std::size_t>(image)].value)] = true;
+  const int binding = image ? graph.find_binding(DPM_BINDING_IMAGE) : -1;
+  if (binding >= 0) {
+    depends[static_cast<std::size_t>(graph.bindings[static_cast<std::size_t>(binding)].value)] = true;
+  }
   const auto is_one = [&](int value) { return value >= 0 && depends[static_cast<std::size_t>(value)]; };
   for (const Node& node : graph.nodes) {
-    if (!std::any_of(node.inputs.begin(), node.inputs.end(), is_one)) continue;
+    if (!starts(node) && !std::any_of(node.inputs.begin(), node.inputs.end(), is_one)) continue;
     for (const int output : node.outputs) depends[static_cast<std::size_t>(output)] = true;
   }
   return depends;
@@ -30,7 +49,8 @@ std::vector<bool> lead_to_output(const Graph& graph) {
   }
   for (std::size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
-    if (!leads[static_cast<std::size_t>(node.output())]) continue;
+    const auto is_one = [&](int value) { return leads[static_cast<std::size_t>(value)]; };
+    if (!std::any_of(node.outputs.begin(), node.outputs.end(), is_one)) continue;
     for (const int input : node.inputs) {
       if (input >= 0) leads[static_cast<std::size_t>(input)] = true;
     }
@@ -48,6 +68,14 @@ int scale_alone(Graph& graph, int scale_and_shift, const std::string& name) {
   const int scale = graph.add(make_node(DPM_OP_VIEW, name + "scale", {scale_and_shift}, View{0, channels, 1, 1}));
   const int zero = graph.add(make_node(DPM_OP_AFFINE, name + "zero", {scale}, Affine{0, 0}));
   return graph.add(make_node(DPM_OP_CONCAT, name + "scale and zero", {scale, zero}));
+}
+
+int sum_of_pixels(Graph& graph, int value, const std::string& name) {
+  const Value of = graph.values[static_cast<std::size_t>(value)];
+  if (of.height == 1 && of.width == 1) return value;
+  Node sum = make_node(DPM_OP_SEPARABLE, name + "sum of pixels", {value});
+  for (const int side : {of.height, of.width}) sum.weights.push_back(row_of_ones(graph, side));
+  return graph.add(std::move(sum));
 }
 
 void bind_result(Graph& graph, int value, const std::string& name) {

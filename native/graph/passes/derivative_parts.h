@@ -1,6 +1,7 @@
 // The common part of both ways of differentiating a graph.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,9 @@ void fold_norms(Graph& graph);
 /// Tells for every value whether it is the image or computed from it.
 std::vector<bool> depend_on_image(const Graph& graph);
 
+/// Tells for every value whether it is computed from the result of a node that `starts`, or from the image if `image`.
+std::vector<bool> depend_on(const Graph& graph, bool image, const std::function<bool(const Node&)>& starts);
+
 /// Tells for every value whether an output is computed from it.
 std::vector<bool> lead_to_output(const Graph& graph);
 
@@ -23,6 +27,9 @@ int add_given(Graph& graph, const std::string& name, int channels, int height, i
 
 /// Makes `value` the output called `name`; it is copied unless a convolution or an affine map writes it.
 void bind_result(Graph& graph, int value, const std::string& name);
+
+/// Adds the sum of a map's pixels, a vector: of a vector itself.
+int sum_of_pixels(Graph& graph, int value, const std::string& name);
 
 /// Takes the scale from a scale and shift, with a shift of zero: the factor of the derivative.
 int scale_alone(Graph& graph, int scale_and_shift, const std::string& name);

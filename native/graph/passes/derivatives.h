@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "graph/graph.h"
 
@@ -25,6 +26,25 @@ void differentiate(Graph& graph, Recompute recompute = Recompute::kNone);
 /// image, for the new input DPM_BINDING_LABEL. Throws Error(kUnsupported) as `differentiate` does, for an output that
 /// is a map, and for a graph that takes labels or has a second output.
 void differentiate_label(Graph& graph, Recompute recompute = Recompute::kNone);
+
+/// What training differentiates.
+struct Training {
+  std::vector<int> constants;  ///< indices of the constants whose gradients are wanted
+  bool image = false;          ///< the image's cotangent is wanted, too
+  Recompute recompute = Recompute::kNone;
+};
+
+/// Returns the constants that have gradients: weights and biases of convolutions and norms, biases, positions and rows
+/// of tables, as far as an output depends on them, and nothing that no checkpoint trains (Fourier frequencies, matrices
+/// of DPM_OP_SEPARABLE).
+std::vector<int> differentiable_constants(const Graph& graph);
+
+/// Appends the nodes that compute gradients of constants from cotangents of the outputs, which are inputs as those of
+/// `differentiate`. Each gradient, a sum over rows, is added to the tensor of the binding DPM_BINDING_GRADIENT and the
+/// constant's name; several bindings of a name are terms of one gradient. Only values between a wanted constant and an
+/// output get cotangents. Throws as `differentiate` does; Error(kArgument) where there is no such constant or two have
+/// one name, Error(kUnsupported) naming a constant without a gradient.
+void differentiate_training(Graph& graph, const Training& training);
 
 /// Adds the nodes that push a tangent of the image, the new input DPM_BINDING_IMAGE_TANGENT, forward to
 /// DPM_BINDING_OUTPUT_TANGENT and, where there is a head, DPM_BINDING_HEAD_TANGENT: J times it. Each node follows the
