@@ -11,6 +11,7 @@
 #include "core/median.h"
 #include "engine/update_check.h"
 #include "graph/lowered.h"
+#include "graph/operation.h"
 #include "graph/passes/fusion.h"
 #include "graph/validate.h"
 
@@ -39,19 +40,6 @@ NetworkShape shape_of(const graph::Graph& graph, int classes) {
   return shape;
 }
 
-void derive(graph::Graph& graph, Derivative derivative, graph::Recompute recompute) {
-  switch (derivative) {
-    case Derivative::kNone:
-      return;
-    case Derivative::kPullback:
-      return graph::differentiate(graph, recompute);
-    case Derivative::kPushforward:
-      return graph::linearise(graph);
-    case Derivative::kLabelScore:
-      return graph::differentiate_label(graph, recompute);
-  }
-}
-
 }  // namespace
 
 Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOptions options)
@@ -62,10 +50,11 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   for (const graph::Constant& constant : graph_.constants) {
     info_.parameters += static_cast<std::uint64_t>(constant.elements());
   }
-  derive(graph_, options_.derivative, options_.recompute);
+  derive();
   graph::fuse(graph_, [this](const graph::Graph& graph, const graph::Node& node) {
     return device_supports(*device_, graph, node);
   });
+  require_gradients();
   info_.nodes = graph_.nodes.size();
   for (const graph::Node& node : graph_.nodes) info_.multiply_adds += graph::multiply_adds(graph_, node);
   plan_ = graph::plan_memory(graph_, device_->placement_rules());
@@ -96,6 +85,36 @@ void Network::load() {
   for (graph::Constant& constant : graph_.constants) {
     constant.data = nullptr;
     constant.read = nullptr;
+  }
+}
+
+void Network::derive() {
+  switch (options_.derivative) {
+    case Derivative::kNone:
+      return;
+    case Derivative::kPullback:
+      return graph::differentiate(graph_, options_.recompute);
+    case Derivative::kPushforward:
+      return graph::linearise(graph_);
+    case Derivative::kLabelScore:
+      return graph::differentiate_label(graph_, options_.recompute);
+    case Derivative::kWeights: {
+      const std::vector<int> learned =
+          options_.learned.empty() ? graph::differentiable_constants(graph_) : options_.learned;
+      graph::differentiate_training(graph_, {learned, options_.pulls_to_image, options_.recompute});
+      gradients_ = GradientPlaces(graph_, learned);
+    }
+  }
+}
+
+void Network::require_gradients() const {
+  for (const graph::Node& node : graph_.nodes) {
+    const bool is_of_gradients = node.op >= DPM_OP_CONVOLUTION_WEIGHTS || node.outputs.size() > 1;
+    if (!is_of_gradients || device_supports(*device_, graph_, node)) continue;
+    throw Error(ErrorCode::kUnsupported, node.name + ": the " + device_->name() + " device does not compute " +
+                                             graph::operation_of(node.op).name +
+                                             (node.outputs.size() > 1 ? " with its sums" : "") +
+                                             ", which gradients of weights take");
   }
 }
 
@@ -152,29 +171,68 @@ void Network::find_bindings() {
   require(shape_.image > 0 && shape_.out > 0, "a network has an image and an output");
   views_.resize(graph_.bindings.size());
   for (const graph::Binding& binding : graph_.bindings) {
+    if (const GradientPlace* place = gradients_.find(graph_, binding.name)) {
+      tensors_.push_back({&Evaluation::gradients, place->offset});
+      continue;
+    }
     const auto* const found = std::find_if(std::begin(kTensors), std::end(kTensors),
                                            [&](const auto& tensor) { return tensor.first == binding.name; });
     if (found == std::end(kTensors)) {
       throw Error(ErrorCode::kUnsupported, "a network's tensor is called " + binding.name + ", which nobody fills");
     }
-    tensors_.push_back(found->second);
+    tensors_.push_back({found->second});
   }
 }
 
 void Network::run(const Evaluation& evaluation, double* node_seconds) {
-  for (std::size_t i = 0; i < views_.size(); ++i) views_[i] = evaluation.*tensors_[i];
+  for (std::size_t i = 0; i < views_.size(); ++i) {
+    views_[i] = evaluation.*tensors_[i].tensor;
+    views_[i].offset += tensors_[i].offset;
+  }
   const dpm_bindings bindings{evaluation.batch, static_cast<std::uint32_t>(views_.size()), views_.data()};
   dpm_message message{};
   check(device_->api().network.run(executable_, &bindings, node_seconds, &message), message);
 }
 
 void Network::evaluate(const Evaluation& evaluation, const float* times) {
-  run(evaluation, nullptr);
-  if (!divides()) return;
+  const bool has_gradients = gradients_.elements() > 0;
+  if (has_gradients) require_tensors_of_gradients(evaluation);
+  if (!divides()) return run(evaluation, nullptr);
+  run(has_gradients ? with_divided_cotangents(evaluation, times) : evaluation, nullptr);
   for (std::size_t i = 0; i < views_.size(); ++i) {
-    // Derivatives are divided like the outputs; a pullback divides the image's cotangent instead of the output's.
-    if (graph_.bindings[i].direction == DPM_DIRECTION_OUTPUT) divide(views_[i], elements(i), evaluation.batch, times);
+    // Derivatives are divided like the outputs; a pullback alone divides the image's cotangent instead of the output's.
+    const graph::Binding& binding = graph_.bindings[i];
+    const bool is_output = binding.name == DPM_BINDING_OUTPUT || binding.name == DPM_BINDING_HEAD;
+    const bool is_divided = binding.direction == DPM_DIRECTION_OUTPUT && (is_output || !has_gradients);
+    if (is_divided) divide(views_[i], elements(i), evaluation.batch, times);
   }
+}
+
+void Network::require_tensors_of_gradients(const Evaluation& evaluation) const {
+  const bool has_cotangents =
+      evaluation.out_cotangent.buffer != nullptr && (shape_.head == 0 || evaluation.head_cotangent.buffer != nullptr);
+  if (has_cotangents && evaluation.gradients.buffer != nullptr) return;
+  throw Error(ErrorCode::kArgument, "gradients of weights take a tensor, and cotangents of all outputs");
+}
+
+Evaluation Network::with_divided_cotangents(const Evaluation& evaluation, const float* times) {
+  Evaluation result = evaluation;
+  result.out_cotangent = divided(evaluation.out_cotangent, divided_cotangent_, shape_.out, evaluation.batch, times);
+  if (shape_.head > 0) {
+    result.head_cotangent =
+        divided(evaluation.head_cotangent, divided_head_cotangent_, shape_.head, evaluation.batch, times);
+  }
+  return result;
+}
+
+dpm_view Network::divided(const dpm_view& cotangent, std::shared_ptr<Buffer>& to, std::uint64_t elements,
+                          std::uint32_t batch, const float* times) {
+  const std::uint64_t bytes = batch * elements * sizeof(float);
+  if (!to || to->bytes() < bytes) to = device_->allocate(bytes);
+  set_divisions(batch, times);
+  for (dpm_record& record : division_records_) record.input_scale = record.x_x;
+  device_->gather({batch, elements, division_samples_.data(), cotangent, cotangent, to->view(elements)});
+  return to->view(elements);
 }
 
 std::uint64_t Network::elements(std::size_t index) const {
@@ -188,7 +246,7 @@ float Network::divisor(float time) const {
   return options_.divisors[static_cast<std::size_t>(time > 0 ? std::min(time, last) : 0.0F)];
 }
 
-void Network::divide(const dpm_view& output, std::uint64_t elements, std::uint32_t batch, const float* times) {
+void Network::set_divisions(std::uint32_t batch, const float* times) {
   division_records_.assign(batch, dpm_record{});
   division_samples_.assign(batch, dpm_update_sample{});
   for (std::uint32_t n = 0; n < batch; ++n) {
@@ -198,6 +256,10 @@ void Network::divide(const dpm_view& output, std::uint64_t elements, std::uint32
     division_samples_[n].row = n;
     division_samples_[n].network_row = n;
   }
+}
+
+void Network::divide(const dpm_view& output, std::uint64_t elements, std::uint32_t batch, const float* times) {
+  set_divisions(batch, times);
   dpm_update request{};
   request.batch = batch;
   request.elements = elements;
@@ -254,10 +316,16 @@ void Network::with_zeros(int batch, const std::function<void(const Evaluation&)>
   std::vector<std::shared_ptr<Buffer>> buffers;
   Evaluation evaluation;
   evaluation.batch = static_cast<std::uint32_t>(batch);
+  if (gradients_.elements() > 0) {
+    buffers.push_back(device_->allocate(gradients_.elements() * sizeof(float)));
+    buffers.back()->clear(0, buffers.back()->bytes());
+    evaluation.gradients = buffers.back()->view(0);
+  }
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    if (tensors_[i].tensor == &Evaluation::gradients) continue;
     buffers.push_back(device_->allocate(evaluation.batch * elements(i) * sizeof(float)));
     buffers.back()->clear(0, buffers.back()->bytes());
-    evaluation.*tensors_[i] = buffers.back()->view(elements(i));
+    evaluation.*tensors_[i].tensor = buffers.back()->view(elements(i));
   }
   work(evaluation);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/device.h"
+#include "engine/gradients.h"
 #include "graph/graph.h"
 #include "graph/passes/derivatives.h"
 #include "graph/planner.h"
@@ -60,6 +61,9 @@ struct Evaluation {
   dpm_view image_tangent{};
   dpm_view out_tangent{};
   dpm_view head_tangent{};
+
+  /// Tensor of all gradients of constants (Network::gradients), to which an evaluation adds; its stride is 0.
+  dpm_view gradients{};
 };
 
 /// Derivatives that a network can compute beside its outputs.
@@ -68,6 +72,7 @@ enum class Derivative {
   kPullback,     ///< cotangents of the outputs pulled back to the image: J^T v
   kPushforward,  ///< a tangent of the image pushed forward to the outputs: J v
   kLabelScore,   ///< the derivative of a classifier's ln p(label) by the image
+  kWeights,      ///< cotangents of the outputs pulled back to constants, summed over the rows
 };
 
 /// Properties of a network that its graph does not contain.
@@ -77,7 +82,9 @@ struct NetworkOptions {
   std::vector<float> divisors;   ///< the output is divided by this table's entry for the truncated time; empty: no
                                  ///< table
   Derivative derivative = Derivative::kNone;
-  graph::Recompute recompute = graph::Recompute::kNone;  ///< recomputation for kPullback and kLabelScore
+  graph::Recompute recompute = graph::Recompute::kNone;  ///< recomputation for all but kPushforward
+  std::vector<int> learned = {};  ///< constants whose gradients kWeights computes; empty: all that have one
+  bool pulls_to_image = false;    ///< kWeights computes the image's cotangent, too
 };
 
 class Network {
@@ -92,6 +99,9 @@ class Network {
   [[nodiscard]] const NetworkInfo& info() const { return info_; }
   [[nodiscard]] const NetworkShape& shape() const { return shape_; }
   [[nodiscard]] Derivative derivative() const { return options_.derivative; }
+  [[nodiscard]] bool pulls_to_image() const { return graph_.find_binding(DPM_BINDING_IMAGE_COTANGENT) >= 0; }
+  /// Gradients of constants that an evaluation adds to Evaluation::gradients.
+  [[nodiscard]] const GradientPlaces& gradients() const { return gradients_; }
   /// Graph after fusion, which does not change; its constants have shapes but no data.
   [[nodiscard]] const graph::Graph& graph() const { return graph_; }
   [[nodiscard]] Device& device() const { return *device_; }
@@ -130,6 +140,10 @@ class Network {
  private:
   /// Has the device pack the weights.
   void load();
+  /// Appends the nodes of the derivative.
+  void derive();
+  /// Throws Error(kUnsupported) naming operation and device where the device lacks an operation of gradients.
+  void require_gradients() const;
   /// Finds the tensor of each binding; evaluations use this list.
   void find_bindings();
   void run(const Evaluation& evaluation, double* node_seconds);
@@ -139,8 +153,17 @@ class Network {
   void with_zeros(int batch, const std::function<void(const Evaluation&)>& work);
   [[nodiscard]] bool divides() const { return options_.divides_by_time || !options_.divisors.empty(); }
   [[nodiscard]] float divisor(float time) const;
+  /// Fills the records that divide each sample by the divisor of its time.
+  void set_divisions(std::uint32_t batch, const float* times);
   /// Divides a tensor of the outputs by the divisor of each sample's time.
   void divide(const dpm_view& output, std::uint64_t elements, std::uint32_t batch, const float* times);
+  /// Throws Error(kArgument) where an evaluation lacks a tensor that gradients of weights take.
+  void require_tensors_of_gradients(const Evaluation& evaluation) const;
+  /// Returns the evaluation with cotangents of the outputs that are divided as the outputs are. Gradients are sums over
+  /// rows, of which each has another divisor.
+  Evaluation with_divided_cotangents(const Evaluation& evaluation, const float* times);
+  dpm_view divided(const dpm_view& cotangent, std::shared_ptr<Buffer>& to, std::uint64_t elements, std::uint32_t batch,
+                   const float* times);
   void compile(int batch);
   void release_executable();
 
@@ -149,13 +172,20 @@ class Network {
   graph::MemoryPlan plan_;
   NetworkInfo info_;
   NetworkShape shape_;
+  GradientPlaces gradients_;
+  struct BoundTensor {
+    dpm_view Evaluation::* tensor;
+    std::uint64_t offset = 0;  ///< offset of a constant's gradient
+  };
   /// One entry per binding of the graph: the member of Evaluation with its tensor, and the tensor in the evaluation in
   /// progress.
-  std::vector<dpm_view Evaluation::*> tensors_;
+  std::vector<BoundTensor> tensors_;
   std::vector<dpm_view> views_;
   NetworkOptions options_;
   std::vector<dpm_record> division_records_;
   std::vector<dpm_update_sample> division_samples_;
+  std::shared_ptr<Buffer> divided_cotangent_;
+  std::shared_ptr<Buffer> divided_head_cotangent_;
   dpm_network* network_ = nullptr;
   dpm_executable* executable_ = nullptr;
   std::shared_ptr<Buffer> arena_;

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "random_values.h"
 
@@ -30,9 +31,14 @@ std::vector<float> normals_for(const std::string& name, std::size_t count) {
   return RandomValues(seed).normals(count);
 }
 
-}  // namespace
+/// Tensors with random numbers for every binding of a network but its gradients.
+struct Inputs {
+  Tensors tensors;
+  std::vector<float> times;
+  Evaluation evaluation;
+};
 
-DerivativeResult derive_twice(Network& network, int batch, float step) {
+Inputs inputs_of(Network& network, int batch, float step) {
   network.reserve(batch);
   const auto count = static_cast<std::size_t>(batch);
   Tensors tensors;
@@ -43,6 +49,7 @@ DerivativeResult derive_twice(Network& network, int batch, float step) {
     labels.push_back(n % 3);
   }
   for (const graph::Binding& binding : network.graph().bindings) {
+    if (network.graph().values[static_cast<std::size_t>(binding.value)].is_shared()) continue;
     const std::size_t elements = count * network.graph().values[static_cast<std::size_t>(binding.value)].elements();
     auto buffer = network.device().allocate(elements * sizeof(float));
     std::vector<float> values = normals_for(binding.name, elements);
@@ -72,6 +79,13 @@ DerivativeResult derive_twice(Network& network, int batch, float step) {
   evaluation.image_tangent = view(DPM_BINDING_IMAGE_TANGENT);
   evaluation.out_tangent = view(DPM_BINDING_OUTPUT_TANGENT);
   evaluation.head_tangent = view(DPM_BINDING_HEAD_TANGENT);
+  return {std::move(tensors), std::move(times), evaluation};
+}
+
+}  // namespace
+
+DerivativeResult derive_twice(Network& network, int batch, float step) {
+  const auto [tensors, times, evaluation] = inputs_of(network, batch, step);
   network.evaluate(evaluation, times.data());
   network.evaluate(evaluation, times.data());
   const bool is_pullback = network.derivative() == Derivative::kPullback;
@@ -83,6 +97,26 @@ DerivativeResult derive_twice(Network& network, int batch, float step) {
   } else {
     result.given = downloaded(tensors, {DPM_BINDING_IMAGE_TANGENT});
     result.derived = downloaded(tensors, {DPM_BINDING_OUTPUT_TANGENT, DPM_BINDING_HEAD_TANGENT});
+  }
+  return result;
+}
+
+GradientsResult gradients_of(Network& network, int batch, int times) {
+  Inputs inputs = inputs_of(network, batch, 0);
+  const GradientPlaces& places = network.gradients();
+  const auto all = network.device().allocate(places.elements() * sizeof(float));
+  all->clear(0, all->bytes());
+  inputs.evaluation.gradients = all->view(0);
+  for (int i = 0; i < times; ++i) network.evaluate(inputs.evaluation, inputs.times.data());
+  std::vector<float> values(places.elements());
+  all->download(0, values.data(), all->bytes());
+  GradientsResult result;
+  result.outputs = downloaded(inputs.tensors, {DPM_BINDING_OUTPUT, DPM_BINDING_HEAD});
+  result.cotangents = downloaded(inputs.tensors, {DPM_BINDING_OUTPUT_COTANGENT, DPM_BINDING_HEAD_COTANGENT});
+  result.of_image = downloaded(inputs.tensors, {DPM_BINDING_IMAGE_COTANGENT});
+  for (const GradientPlace& place : places.all()) {
+    const auto first = values.begin() + static_cast<std::ptrdiff_t>(place.offset);
+    result.of_constants[place.constant].assign(first, first + static_cast<std::ptrdiff_t>(place.elements));
   }
   return result;
 }

@@ -1,6 +1,7 @@
 // Evaluations of the derivatives of a network from random inputs.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "engine/network.h"
@@ -18,6 +19,17 @@ struct DerivativeResult {
 /// Evaluates a derivative of `batch` rows twice, and returns the second result. The image is moved by `step` times the
 /// tangent that pushforwards get.
 DerivativeResult derive_twice(Network& network, int batch, float step = 0);
+
+/// Outputs of a network with Derivative::kWeights, the cotangents given for them, and what these are pulled back to.
+struct GradientsResult {
+  std::vector<float> outputs;
+  std::vector<float> cotangents;
+  std::vector<float> of_image;
+  std::map<int, std::vector<float>> of_constants;  ///< gradients by the constant's index
+};
+
+/// Evaluates gradients of `batch` rows, `times` times into one tensor, which starts at zero.
+GradientsResult gradients_of(Network& network, int batch, int times = 1);
 
 /// Returns the sum of the products of two tensors' elements.
 double product(const std::vector<float>& a, const std::vector<float>& b);
