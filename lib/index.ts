@@ -27,6 +27,8 @@ export type { RecomputePolicy } from './engine/binding.js';
 export type {
   ForwardOptions,
   ForwardResult,
+  GradientsOptions,
+  GradientsResult,
   PullbackOptions,
   PullbackResult,
   PushforwardOptions,

@@ -1,11 +1,16 @@
 import { DpmError } from '../base/errors.js';
-import type { NativeGivenConstant, NativeGraph, NativeWeight } from '../engine/native-graph.js';
+import type { NativeGivenConstant, NativeGraph, NativeWeight, TensorPlace } from '../engine/native-graph.js';
 import { nativePath } from '../files/paths.js';
 import { type TensorEntry } from '../files/safetensors.js';
 import type { Graph } from '../network/graph.js';
 
 /** Tensor of a checkpoint: its file and, if it is picked from a larger one, its place in that. */
-export type CheckpointEntry = TensorEntry & { file: number; view?: NativeWeight['view'] };
+export type CheckpointEntry = TensorEntry & {
+  file: number;
+  view?: NativeWeight['view'];
+  /** Tensor of the checkpoint that a canonical weight belongs to. */
+  source?: TensorPlace;
+};
 
 /** Tensors of one or more files, by their names in the files. */
 export interface Checkpoint {
@@ -54,14 +59,14 @@ export function nativeGraph({ values, nodes, constants }: Graph, checkpoint: Che
     const entry = checkpoint.tensors.get(name);
     if (entry === undefined)
       throw new DpmError('ERR_DPM_TENSOR_MISSING', `${checkpoint.files.join(', ')}: no tensor '${name}'`);
-    const { file, dtype, shape, offset, bytes, view } = entry;
+    const { file, dtype, shape, offset, bytes, view, source } = entry;
     if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
       throw new DpmError(
         'ERR_DPM_TENSOR_DTYPE',
         `${checkpoint.files[file] ?? ''}: tensor '${name}' is ${dtype}, weights have to be F32, F16 or BF16${dtype === 'F64' ? '; dpm convert makes them so' : ''}`,
       );
     }
-    return { name, file, dtype, shape, offset, bytes, view };
+    return { name, file, dtype, shape, offset, bytes, view, source };
   });
   return { values, nodes, constants: weights, files: checkpoint.files.map(nativePath) };
 }

@@ -95,8 +95,9 @@ export function networkOf(
   return { ...network, unet: resized(network.unet, imageSize) };
 }
 
-function pick(entry: CheckpointEntry, { view }: TensorSource, shape: readonly number[], name: string): CheckpointEntry {
-  if (view === undefined) return { ...entry, shape: [...shape] };
+function pick(entry: CheckpointEntry, { key: name, view }: TensorSource, shape: readonly number[]): CheckpointEntry {
+  const source = { name, shape: entry.shape, view };
+  if (view === undefined) return { ...entry, shape: [...shape], source };
   if (entry.view !== undefined) {
     throw new DpmError(
       'ERR_DPM_UNSUPPORTED',
@@ -107,6 +108,7 @@ function pick(entry: CheckpointEntry, { view }: TensorSource, shape: readonly nu
   return {
     ...entry,
     shape: [...shape],
+    source,
     offset: entry.offset + skipped,
     bytes: entry.bytes - skipped,
     view: { dims: [...view.dims], strides: [...view.strides] },
@@ -134,7 +136,7 @@ export function bindTensors(
     if (entry === undefined) report.missing.push(source.key);
     else if (!sameShape(entry.shape, expected)) {
       report.misshapen.push({ name: source.key, shape: entry.shape, expected: [...expected] });
-    } else tensors.set(name, pick(entry, source, shape, source.key));
+    } else tensors.set(name, pick(entry, source, shape));
   }
   report.missing = [...new Set(report.missing)];
   report.unused = [...checkpoint.tensors.keys()].filter((key) => !used.has(key) && !network.ignores(key));

@@ -2,7 +2,7 @@ import type { NativeNode } from './native-node.js';
 import type { NativeGraph } from './native-graph.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 11;
+export const NATIVE_ABI_VERSION = 12;
 
 /** Maximum number of samples of one evaluation. */
 export const MOST_AT_ONCE = 65_536;
@@ -41,8 +41,12 @@ export interface NativeNetworkOptions {
   divisor: 'time' | Float32Array | null;
   /** Derivative that the network computes beside its outputs. */
   derivative?: NativeDerivative;
-  /** Part of a pullback that is not kept but computed again. */
+  /** Part of a derivative in reverse that is not kept but computed again. */
   recompute?: RecomputePolicy;
+  /** Constants whose gradients `weights` computes; absent or empty: all that have one. */
+  learned?: readonly number[];
+  /** True if `weights` computes the cotangent of the image, too. */
+  pullsToImage?: boolean;
   /** Network of the same files, whose weights must not have changed since. */
   weightsOf?: NativeNetwork;
 }
@@ -54,16 +58,38 @@ export interface NativeNetworkOptions {
 export type RecomputePolicy = 'none' | 'blocks';
 
 /**
- * Cotangents of the outputs pulled back to the image, a tangent of the image pushed forward to the outputs, or, for a
- * classifier, the derivative of ln p(label) by the image.
+ * Cotangents of the outputs pulled back to the image, a tangent of the image pushed forward to the outputs, for a
+ * classifier the derivative of ln p(label) by the image, or cotangents of the outputs pulled back to the weights.
  */
-export type NativeDerivative = 'pullback' | 'pushforward' | 'label-score';
+export type NativeDerivative = 'pullback' | 'pushforward' | 'label-score' | 'weights';
+
+/** Place of a constant's gradient among all gradients of a network, in elements. */
+export interface NativeGradientPlace {
+  /** Index of the constant in the graph. */
+  constant: number;
+  offset: number;
+  elements: number;
+}
+
+/** Gradients that a network with the derivative `weights` computes, in one array of `elements`. */
+export interface NativeGradients {
+  elements: number;
+  places: NativeGradientPlace[];
+}
 
 /** Tensors of a derivative; those of a second output if the network has one. */
 export type NativeDerivativeTensors =
   | { outCotangent: NativeTensorLike; headCotangent: NativeTensorLike | null; imageCotangent: NativeTensorLike }
   | { imageTangent: NativeTensorLike; outTangent: NativeTensorLike; headTangent: NativeTensorLike | null }
-  | { imageCotangent: NativeTensorLike };
+  | { imageCotangent: NativeTensorLike }
+  | {
+      outCotangent: NativeTensorLike;
+      headCotangent: NativeTensorLike | null;
+      /** Null unless the network pulls to the image. */
+      imageCotangent: NativeTensorLike | null;
+      /** Receives all gradients, summed over the samples; they are added to a tensor. */
+      gradients: NativeTensorLike;
+    };
 
 /** Array that is copied in and out, or tensor that is used in place. */
 export type NativeTensorLike = Float32Array | NativeTensor;
@@ -314,6 +340,8 @@ export interface NativeNetwork {
   profile(batch: number, repeats: number): Promise<{ name: string; milliseconds: number; multiplyAdds: number }[]>;
   /** Lists the nodes of the graph after fusion, in order of evaluation. */
   nodes(): NativeNode[];
+  /** Tells which gradients of constants the network computes. */
+  gradients(): NativeGradients;
   close(): Promise<void>;
 }
 

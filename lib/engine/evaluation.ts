@@ -1,5 +1,5 @@
 import type { OptionFact } from '../base/option-facts.js';
-import { either, instanceOf, kinds, nameOf, type OptionKinds } from '../base/option-kinds.js';
+import { arrayOf, either, instanceOf, kinds, nameOf, type OptionKinds } from '../base/option-kinds.js';
 import type { RecomputePolicy } from './binding.js';
 import { DeviceTensor } from './device.js';
 
@@ -41,6 +41,20 @@ export interface PullbackOptions<T extends TensorLike> extends ForwardOptions<T>
   recompute?: RecomputePolicy | undefined;
 }
 
+/** Options of `UNet.gradients`; tensors are of the same kind as `x`. */
+export interface GradientsOptions<T extends TensorLike> extends ForwardOptions<T> {
+  /** Cotangent of the prediction, [batch, output channels, H, W]. Default: zeros if there is a `headCotangent`. */
+  cotangent?: T | undefined;
+  /** Cotangent of the second output. Default: zeros. */
+  headCotangent?: T | undefined;
+  /** Names of the tensors, as in the checkpoint, whose gradients are wanted. Default: all that have one. */
+  tensors?: readonly string[] | undefined;
+  /** True if the cotangents are pulled back to the states, too. Default false. */
+  image?: boolean | undefined;
+  /** Choice of memory or speed, as of {@link PullbackOptions}. Default `none`. */
+  recompute?: RecomputePolicy | undefined;
+}
+
 /** Options of `UNet.pushforward`; tensors are of the same kind as `x`. */
 export interface PushforwardOptions<T extends TensorLike> extends ForwardOptions<T> {
   /** Tangent of the states, [batch, C, H, W]. */
@@ -70,6 +84,16 @@ export const pullbackKinds: OptionKinds<PullbackOptions<TensorLike>> = {
 };
 
 /** @internal */
+export const gradientsKinds: OptionKinds<GradientsOptions<TensorLike>> = {
+  ...forwardOptionKinds,
+  cotangent: tensorLike,
+  headCotangent: tensorLike,
+  tensors: arrayOf('an array of names', kinds.string),
+  image: kinds.boolean,
+  recompute: recomputeFact.kind,
+};
+
+/** @internal */
 export const pushforwardKinds: OptionKinds<PushforwardOptions<TensorLike>> = {
   ...forwardOptionKinds,
   tangent: tensorLike,
@@ -88,6 +112,14 @@ export interface ForwardResult<T extends TensorLike> {
 export interface PullbackResult<T extends TensorLike> extends ForwardResult<T> {
   /** Product of J^T and the cotangents, [batch, C, H, W]. */
   gradient: T;
+}
+
+/** Outputs of one evaluation, and their cotangents pulled back to the weights. */
+export interface GradientsResult<T extends TensorLike> extends ForwardResult<T> {
+  /** Product of J^T and the cotangents, [batch, C, H, W]; null unless `image` was set. */
+  gradient: T | null;
+  /** Gradients by the names of tensors in the checkpoint, each of its tensor's shape, summed over the samples. */
+  tensors: Map<string, Float32Array>;
 }
 
 /** Outputs of one evaluation, and their change along a tangent of the states. */

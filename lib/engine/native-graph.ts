@@ -1,5 +1,14 @@
 import type { GraphNode, GraphValue } from '../network/operation.js';
 
+/** Tensor of a checkpoint that a weight is, or is a part of. */
+export interface TensorPlace {
+  /** Name of the tensor in the checkpoint. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Elements that belong to the weight, in its row-major order: the first one, dimensions and strides. */
+  readonly view?: { offset: number; dims: readonly number[]; strides: readonly number[] } | undefined;
+}
+
 /** Weight inside a file that native code reads. */
 export interface NativeWeight {
   /** Canonical name, e.g. `down_blocks.0.resnets.0.conv1.weight`. */
@@ -14,6 +23,8 @@ export interface NativeWeight {
   bytes: number;
   /** Layout of elements that are not row-major: in the row-major order of `dims`, strides in elements. */
   view?: { dims: number[]; strides: number[] } | undefined;
+  /** Tensor of the checkpoint that it belongs to, if it has not the same name and shape. */
+  source?: TensorPlace | undefined;
 }
 
 /** Constant that lies in no file. */

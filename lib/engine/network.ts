@@ -6,13 +6,23 @@ import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, requireKind } from '../base/option-kinds.js';
 import type { UNetDescription } from '../network/description.js';
 import { native } from './addon.js';
-import type { NativeDerivative, NativeNetwork, NativeTensorLike, RecomputePolicy } from './binding.js';
+import type {
+  NativeDerivative,
+  NativeNetwork,
+  NativeNetworkOptions,
+  NativeTensorLike,
+  RecomputePolicy,
+} from './binding.js';
+import { CheckpointTensors } from './checkpoint-tensors.js';
 import type { Device } from './device.js';
 import { DeviceTensor } from './device.js';
 import {
   type ForwardOptions,
   forwardOptionKinds,
   type ForwardResult,
+  gradientsKinds,
+  type GradientsOptions,
+  type GradientsResult,
   pullbackKinds,
   type PullbackOptions,
   type PullbackResult,
@@ -59,6 +69,10 @@ function valuesOrNull(tensor: TensorLike | null): NativeTensorLike | null {
   return tensor === null ? null : values(tensor);
 }
 
+/** A derivative and the choices that a network for it is made by. */
+type DerivativeChoice = Required<Pick<NativeNetworkOptions, 'derivative' | 'recompute'>> &
+  Pick<NativeNetworkOptions, 'pullsToImage'> & { learned?: readonly number[] | undefined };
+
 /** Network on a device; its public name is `UNet`. */
 export class Network {
   /** Device of the network. */
@@ -69,7 +83,8 @@ export class Network {
   readonly #headChannels: number;
   /** Height and width of the outputs: those of the image, of features, or one pixel of logits. */
   readonly #outSides: readonly [height: number, width: number];
-  readonly #derive: (derivative: NativeDerivative, recompute: RecomputePolicy) => Promise<NativeNetwork>;
+  readonly #tensors: CheckpointTensors;
+  readonly #derive: (choice: DerivativeChoice) => Promise<NativeNetwork>;
   readonly #derivatives = new Map<string, Promise<NativeNetwork>>();
   readonly #closing = new Closing('network');
 
@@ -78,10 +93,12 @@ export class Network {
     network: NativeNetwork,
     description: UNetDescription,
     outSides: readonly [height: number, width: number],
-    derive: (derivative: NativeDerivative, recompute: RecomputePolicy) => Promise<NativeNetwork>,
+    tensors: CheckpointTensors,
+    derive: (choice: DerivativeChoice) => Promise<NativeNetwork>,
   ) {
     this.device = device;
     this.#network = network;
+    this.#tensors = tensors;
     this.#derive = derive;
     this.#headChannels = description.head?.outChannels ?? 0;
     const { inChannels, outChannels, height, width, classes } = description;
@@ -115,10 +132,11 @@ export class Network {
     );
     const output = graph.values.find(({ binding }) => binding === 'output');
     const sides = [output?.height ?? description.height, output?.width ?? description.width] as const;
-    return new Network(device, network, description, sides, (derivative, recompute) => {
+    const tensors = new CheckpointTensors(graph.constants);
+    return new Network(device, network, description, sides, tensors, ({ learned = [], ...choice }) => {
       // A classifier's labels are the classes that it distinguishes.
-      const labels = derivative === 'label-score' ? description.outChannels : classes;
-      const derived = { classes: labels, divisor, derivative, recompute, weightsOf: network };
+      const labels = choice.derivative === 'label-score' ? description.outChannels : classes;
+      const derived = { classes: labels, divisor, ...choice, learned, weightsOf: network };
       return nativeWork(() => device.engine.loadNetwork(graph, derived));
     });
   }
@@ -142,6 +160,11 @@ export class Network {
       if (loaded.status === 'fulfilled') await nativeWork(() => loaded.value.close());
     }
     await nativeWork(() => this.#network.close());
+  }
+
+  /** Shapes of the tensors of the checkpoint that the network is made of, by their names there. */
+  get tensors(): ReadonlyMap<string, readonly number[]> {
+    return this.#tensors.shapes;
   }
 
   /** Number of channels of the second output; 0: there is none. */
@@ -203,16 +226,7 @@ export class Network {
   ): Promise<PullbackResult<T>> {
     checkOptions('pullback', options, pullbackKinds);
     const { batch, times, labels } = this.#checkedInputs(x, t, options);
-    const { cotangent, headCotangent, recompute = recomputeFact.standard } = options;
-    if (!recomputePolicies.includes(recompute)) throw unknownName('recompute', recompute, recomputePolicies);
-    if (cotangent === undefined && headCotangent === undefined) {
-      throw new DpmError('ERR_DPM_ARGUMENT', 'pullback takes a cotangent');
-    }
-    if (headCotangent !== undefined && !this.hasHead) {
-      throw new DpmError('ERR_DPM_ARGUMENT', 'headCotangent is for networks with a second output, this one has none');
-    }
-    const outCotangent = this.#given('cotangent', x, cotangent, this.#outShape(batch));
-    const ofHead = this.hasHead ? this.#given('headCotangent', x, headCotangent, this.#headShape(batch)) : null;
+    const { outCotangent, ofHead, recompute } = this.#checkedCotangents('pullback', x, batch, options);
     using held = new Held();
     const [image, ofOut, ofSecond] = [held.input(x), held.input(outCotangent), ofHead && held.input(ofHead)];
     const { out, head } = this.#outputs(x, batch, options);
@@ -223,6 +237,47 @@ export class Network {
     const network = await this.derivative('pullback', recompute);
     await nativeWork(() => network.forward(batch, image, times, labels, toOut, toHead, tensors));
     return { out, head, gradient };
+  }
+
+  /**
+   * Evaluates the network once, and pulls cotangents of the outputs back to the weights: gradients of the sum of cotangent
+   * times output over all samples, the gradients of a loss if the cotangents are its derivatives by the outputs. The
+   * network for each choice of tensors is made at the first call, from the weights' files.
+   *
+   * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
+   * @param t - Number that enters the time embedding, one for all samples or one per sample.
+   * @throws {@link DpmError} The errors of {@link Network.forward | UNet.forward}; `ERR_DPM_ARGUMENT` without a
+   * cotangent, and naming a tensor that the network does not have; `ERR_DPM_UNSUPPORTED` naming a tensor without a
+   * gradient (frequencies of time embeddings), or the device if it has no gradients of weights.
+   *
+   * @example
+   * ```ts
+   * const { tensors } = await model.unet.gradients(states, 500, { cotangent });
+   * const ofFirst = tensors.get('conv_in.weight');
+   * ```
+   */
+  async gradients<T extends TensorLike>(
+    x: T,
+    t: number | ArrayLike<number>,
+    options: GradientsOptions<T>,
+  ): Promise<GradientsResult<T>> {
+    checkOptions('gradients', options, gradientsKinds);
+    const { batch, times, labels } = this.#checkedInputs(x, t, options);
+    const { outCotangent, ofHead, recompute } = this.#checkedCotangents('gradients', x, batch, options);
+    if (options.tensors?.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'tensors names none');
+    const learned = options.tensors && this.#tensors.constantsOf(options.tensors);
+    using held = new Held();
+    const [states, ofOut, ofSecond] = [held.input(x), held.input(outCotangent), ofHead && held.input(ofHead)];
+    const { out, head } = this.#outputs(x, batch, options);
+    const gradient = options.image === true ? this.#receiver('gradient', x, undefined, this.#imageShape(batch)) : null;
+    requireApart({ x, cotangent: outCotangent, headCotangent: ofHead }, { out, head });
+    const [toOut, toHead, toImage] = [held.output(out), head && held.output(head), gradient && held.output(gradient)];
+    const network = await this.#derived({ derivative: 'weights', recompute, learned, pullsToImage: toImage !== null });
+    const { elements, places } = network.gradients();
+    const gradients = new Float32Array(elements);
+    const given = { outCotangent: ofOut, headCotangent: ofSecond, imageCotangent: toImage, gradients };
+    await nativeWork(() => network.forward(batch, states, times, labels, toOut, toHead, given));
+    return { out, head, gradient, tensors: this.#tensors.gathered(gradients, places) };
   }
 
   /**
@@ -284,19 +339,41 @@ export class Network {
   }
 
   /** Loads the network with a derivative when it is first needed. @internal */
-  async derivative(
+  derivative(
     derivative: NativeDerivative,
     recompute: RecomputePolicy = recomputeFact.standard,
   ): Promise<NativeNetwork> {
+    return this.#derived({ derivative, recompute });
+  }
+
+  async #derived(choice: DerivativeChoice): Promise<NativeNetwork> {
     this.#closing.requireOpen();
-    const key = `${derivative} ${recompute}`;
+    const key = JSON.stringify(choice);
     let network = this.#derivatives.get(key);
     if (network === undefined) {
-      network = this.#derive(derivative, recompute);
+      network = this.#derive(choice);
       this.#derivatives.set(key, network);
       network.catch(() => this.#derivatives.delete(key));
     }
     return network;
+  }
+
+  #checkedCotangents(
+    what: string,
+    x: TensorLike,
+    batch: number,
+    { cotangent, headCotangent, recompute = recomputeFact.standard }: Omit<PullbackOptions<TensorLike>, 'gradient'>,
+  ): { outCotangent: TensorLike; ofHead: TensorLike | null; recompute: RecomputePolicy } {
+    if (!recomputePolicies.includes(recompute)) throw unknownName('recompute', recompute, recomputePolicies);
+    if (cotangent === undefined && headCotangent === undefined) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `${what} takes a cotangent`);
+    }
+    if (headCotangent !== undefined && !this.hasHead) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'headCotangent is for networks with a second output, this one has none');
+    }
+    const outCotangent = this.#given('cotangent', x, cotangent, this.#outShape(batch));
+    const ofHead = this.hasHead ? this.#given('headCotangent', x, headCotangent, this.#headShape(batch)) : null;
+    return { outCotangent, ofHead, recompute };
   }
 
   #outputs<T extends TensorLike>(x: T, batch: number, options: ForwardOptions<T>): ForwardResult<T> {

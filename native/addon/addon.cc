@@ -18,7 +18,7 @@
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 11;
+constexpr int kSurfaceVersion = 12;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

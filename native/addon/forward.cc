@@ -58,13 +58,8 @@ void Forward::read_derivative(const Napi::Object& tensors) {
     read_result(5, tensors.Get("imageCotangent"), "imageCotangent", &Evaluation::image_cotangent, shape.image);
     return;
   }
-  if (network_->derivative() == Derivative::kPullback) {
-    read_argument(3, tensors.Get("outCotangent"), "outCotangent", &Evaluation::out_cotangent, shape.out);
-    if (shape.head > 0) {
-      read_argument(4, tensors.Get("headCotangent"), "headCotangent", &Evaluation::head_cotangent, shape.head);
-    }
-    read_result(5, tensors.Get("imageCotangent"), "imageCotangent", &Evaluation::image_cotangent, shape.image);
-    return;
+  if (network_->derivative() == Derivative::kPullback || network_->derivative() == Derivative::kWeights) {
+    return read_cotangents(tensors);
   }
   read_argument(3, tensors.Get("imageTangent"), "imageTangent", &Evaluation::image_tangent, shape.image);
   read_result(4, tensors.Get("outTangent"), "outTangent", &Evaluation::out_tangent, shape.out);
@@ -73,17 +68,36 @@ void Forward::read_derivative(const Napi::Object& tensors) {
   }
 }
 
+void Forward::read_cotangents(const Napi::Object& tensors) {
+  const NetworkShape& shape = network_->shape();
+  read_argument(3, tensors.Get("outCotangent"), "outCotangent", &Evaluation::out_cotangent, shape.out);
+  if (shape.head > 0) {
+    read_argument(4, tensors.Get("headCotangent"), "headCotangent", &Evaluation::head_cotangent, shape.head);
+  }
+  if (network_->pulls_to_image()) {
+    read_result(5, tensors.Get("imageCotangent"), "imageCotangent", &Evaluation::image_cotangent, shape.image);
+  }
+  if (network_->derivative() == Derivative::kWeights) read_gradients(tensors.Get("gradients"));
+}
+
+void Forward::read_gradients(const Napi::Value& value) {
+  constexpr std::size_t kSlot = 6;
+  const std::uint64_t elements = network_->gradients().elements();
+  tensors_[kSlot] = {"gradients", &Evaluation::gradients, 0, elements, true, nullptr, {}};
+  if (read_tensor(kSlot, value)) read_array(kSlot, value);
+}
+
 bool Forward::read_tensor(std::size_t slot, const Napi::Value& value) {
   Tensor& tensor = tensors_[slot];
   if (!TensorWrap::is_tensor(value)) return true;
   tensor.tensor = TensorWrap::buffer_of(value, tensor.what, network_->device());
-  if (tensor.tensor->bytes() < batch_ * tensor.stride * sizeof(float)) misfit(tensor.what);
+  if (tensor.tensor->bytes() < tensor.elements * sizeof(float)) misfit(tensor.what);
   return false;
 }
 
 void Forward::read_argument(std::size_t slot, const Napi::Value& value, const char* what, dpm_view Evaluation::* place,
                             std::uint64_t stride) {
-  tensors_[slot] = {what, place, stride, false, nullptr, {}};
+  tensors_[slot] = {what, place, stride, batch_ * stride, false, nullptr, {}};
   if (!read_tensor(slot, value)) return;
   const auto elements = float_elements(value, what);
   if (elements.size != batch_ * stride) misfit(what);
@@ -92,11 +106,14 @@ void Forward::read_argument(std::size_t slot, const Napi::Value& value, const ch
 
 void Forward::read_result(std::size_t slot, const Napi::Value& value, const char* what, dpm_view Evaluation::* place,
                           std::uint64_t stride) {
-  tensors_[slot] = {what, place, stride, true, nullptr, {}};
-  if (!read_tensor(slot, value)) return;
-  const auto elements = float_elements(value, what);
-  if (elements.size != batch_ * stride) misfit(what);
-  tensors_[slot].array = Napi::Reference<Napi::Float32Array>::New(value.As<Napi::Float32Array>(), 1);
+  tensors_[slot] = {what, place, stride, batch_ * stride, true, nullptr, {}};
+  if (read_tensor(slot, value)) read_array(slot, value);
+}
+
+void Forward::read_array(std::size_t slot, const Napi::Value& value) {
+  Tensor& tensor = tensors_[slot];
+  if (float_elements(value, tensor.what).size != tensor.elements) misfit(tensor.what);
+  tensor.array = Napi::Reference<Napi::Float32Array>::New(value.As<Napi::Float32Array>(), 1);
 }
 
 std::shared_ptr<Buffer>& Forward::sized(std::shared_ptr<Buffer>& buffer, std::uint64_t elements) const {
@@ -115,9 +132,11 @@ void Forward::run() {
     const Tensor& tensor = tensors_[slot];
     if (tensor.what == nullptr) continue;
     const std::shared_ptr<Buffer>& buffer =
-        tensor.tensor ? tensor.tensor : sized(memory_->tensors[slot], batch_ * tensor.stride);
+        tensor.tensor ? tensor.tensor : sized(memory_->tensors[slot], tensor.elements);
     const std::vector<float>& given = staging_->tensors[slot];
     if (!tensor.is_result && !tensor.tensor) buffer->upload(0, given.data(), given.size() * sizeof(float));
+    // Gradients are added to what is there; an array receives their sum alone.
+    if (tensor.place == &Evaluation::gradients && !tensor.tensor) buffer->clear(0, buffer->bytes());
     evaluation.*tensor.place = buffer->view(tensor.stride);
   }
   // The second output is computed even if the caller does not want it.
@@ -134,7 +153,7 @@ void Forward::run() {
   for (std::size_t slot = 0; slot < tensors_.size(); ++slot) {
     if (tensors_[slot].array.IsEmpty()) continue;
     std::vector<float>& result = staging_->tensors[slot];
-    result.resize(batch_ * tensors_[slot].stride);
+    result.resize(tensors_[slot].elements);
     memory_->tensors[slot]->download(0, result.data(), result.size() * sizeof(float));
   }
 }

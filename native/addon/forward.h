@@ -11,8 +11,8 @@
 
 namespace dpm::addon {
 
-/// Number of tensors of an evaluation, without times and labels: x, out, head, and three of a derivative.
-constexpr std::size_t kForwardTensors = 6;
+/// Number of tensors of an evaluation, without times and labels: x, out, head, and four of a derivative.
+constexpr std::size_t kForwardTensors = 7;
 
 /// Host copies of one call's arguments and results.
 struct ForwardStaging {
@@ -55,6 +55,7 @@ class Forward {
     const char* what = nullptr;  ///< name of the tensor in messages; null where the evaluation has no such tensor
     dpm_view Evaluation::* place = nullptr;
     std::uint64_t stride = 0;
+    std::uint64_t elements = 0;  ///< elements of all samples
     bool is_result = false;
     /// The caller's own device tensor, or null.
     std::shared_ptr<Buffer> tensor;
@@ -64,12 +65,17 @@ class Forward {
 
   void read_conditions(const Napi::CallbackInfo& info);
   void read_derivative(const Napi::Object& tensors);
+  void read_cotangents(const Napi::Object& tensors);
+  /// Reads the tensor of all gradients of weights.
+  void read_gradients(const Napi::Value& value);
   void read_argument(std::size_t slot, const Napi::Value& value, const char* what, dpm_view Evaluation::* place,
                      std::uint64_t stride);
   void read_result(std::size_t slot, const Napi::Value& value, const char* what, dpm_view Evaluation::* place,
                    std::uint64_t stride);
   /// Takes a tensor argument. Returns false where it is the caller's own device tensor.
   bool read_tensor(std::size_t slot, const Napi::Value& value);
+  /// Takes the array that receives a result.
+  void read_array(std::size_t slot, const Napi::Value& value);
   std::shared_ptr<Buffer>& sized(std::shared_ptr<Buffer>& buffer, std::uint64_t elements) const;
 
   std::shared_ptr<Network> network_;

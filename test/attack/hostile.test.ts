@@ -54,6 +54,20 @@ describe('what nobody takes or wants', () => {
       expect(seen).toEqual([2, 4]);
     }));
 
+  it('is not loaded: gradients of constants that there are not, or that no network may have', () =>
+    withNetwork(async (_, engine) => {
+      for (const learned of [[1e9], [-1], [0.5], ['x'], [0, 0], 'all', { length: 1 }]) {
+        const options = { ...plain, derivative: 'weights', learned } as never;
+        await expect(engine.loadNetwork(graph, options), String(learned)).rejects.toMatchObject({
+          code: 'ERR_DPM_ARGUMENT',
+        });
+      }
+      const sum = { op: 'row_sum', name: 'sum', inputs: [0], outputs: [graph.values.length], weights: [], biases: [] };
+      const value = { ...graph.values[0]!, binding: 'gradient.x' };
+      const shared = { ...graph, nodes: [...graph.nodes, sum], values: [...graph.values, value] } as never;
+      await expect(engine.loadNetwork(shared, plain)).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+    }));
+
   it('is not loaded: a network whose loading is cancelled, queued or not', () =>
     withNetwork(async (network, engine) => {
       const { CancelToken } = native();

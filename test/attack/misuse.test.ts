@@ -8,6 +8,7 @@ import { packagePath, temporaryFolder } from '../support/temporary.js';
 import { answerOf, misuses, withOptionNames, type PublicCall } from './attack.js';
 import { classifierCalls } from './calls/classifiers.js';
 import { fileCalls } from './calls/files.js';
+import { gradientCalls } from './calls/gradients.js';
 import { plainCalls } from './calls/plain.js';
 import { runningCalls } from './calls/running.js';
 import { servingCalls } from './calls/serving.js';
@@ -87,6 +88,14 @@ describe('hostile values', { timeout: 600_000 }, () => {
     const place = packagePath('test/fixtures/unet/classifier-attention');
     await using classifier = await dpm.Classifier.load(place, { device });
     const { tried, problems } = await problemsOf(classifierCalls(classifier, place));
+    expect(tried).toBeGreaterThan(200);
+    expect(problems).toEqual([]);
+  });
+
+  it('of gradients of weights', async () => {
+    const place = packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny');
+    await using small = await dpm.DiffusionModel.load(place, { device: 'reference' });
+    const { tried, problems } = await problemsOf(gradientCalls(small.unet));
     expect(tried).toBeGreaterThan(200);
     expect(problems).toEqual([]);
   });

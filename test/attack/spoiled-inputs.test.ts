@@ -13,6 +13,7 @@ const pixels = 28 * 28;
 const folder = mkdtempSync(join(tmpdir(), 'spoiled-'));
 const schedule = dpm.NoiseSchedule.linear({ steps: 100 });
 let model: dpm.DiffusionModel;
+let small: dpm.DiffusionModel;
 let classifier: dpm.Classifier;
 let batcher: dpm.Batcher;
 let scripted: dpm.Batcher;
@@ -20,12 +21,14 @@ let scripted: dpm.Batcher;
 beforeAll(async () => {
   model = await dpm.DiffusionModel.load('mnist', { device: 'cpu', threads: 1 });
   classifier = await dpm.Classifier.load(packagePath('models/mnist-classifier'), { device: model.device });
+  const place = packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny');
+  small = await dpm.DiffusionModel.load(place, { device: 'reference' });
   batcher = await model.batcher({ rows: 2 });
   const evaluate = (x: Float32Array): Float32Array => x.map((value) => 0.5 * value);
   scripted = await dpm.createBatcher({ shape: [1, 2, 2], evaluate, schedule });
 });
 afterAll(async () => {
-  for (const each of [batcher, scripted, classifier, model]) await each.close();
+  for (const each of [batcher, scripted, classifier, small, model]) await each.close();
 });
 
 function normals(count: number, seed = 1): Float32Array {
@@ -82,6 +85,7 @@ async function numbersOf(result: unknown): Promise<unknown> {
   if (result instanceof dpm.ImageBatch) return Array.from(result.data);
   if (ArrayBuffer.isView(result)) return Array.from(result as Float32Array);
   if (Array.isArray(result)) return Promise.all(result.map(numbersOf));
+  if (result instanceof Map) return numbersOf([...result]);
   if (typeof result !== 'object' || result === null) return result;
   return Promise.all(Object.entries(result).map(async ([name, value]) => [name, await numbersOf(value)]));
 }
@@ -119,6 +123,14 @@ const cases: Record<string, Case> = {
   'UNet.pushforward of a tensor': of(
     (x, t, options) => model.unet.pushforward(x, t, options),
     async () => [await tensorOf(normals(pixels)), [5], { tangent: await tensorOf(normals(pixels, 2)) }],
+  ),
+  'UNet.gradients': of(
+    (x, t, options) => small.unet.gradients(x, t, options),
+    () => [
+      normals(2 * 3 * 8 * 8),
+      [5, 6],
+      { cotangent: normals(2 * 3 * 8 * 8, 2), classLabels: [1, 4], tensors: ['conv_in.weight'], image: true },
+    ],
   ),
   'Classifier.logits': of(
     (x, t) => classifier.logits(x, t),

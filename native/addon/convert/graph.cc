@@ -100,13 +100,17 @@ NetworkOptions to_network_options(const Napi::Object& object) {
   NetworkOptions options;
   options.classes = to_int(object, "classes");
   if (has_value(object, "derivative")) {
-    constexpr Derivative kDerivatives[] = {Derivative::kPullback, Derivative::kPushforward, Derivative::kLabelScore};
-    options.derivative = kDerivatives[to_choice(object, "derivative", {"pullback", "pushforward", "label-score"})];
+    constexpr Derivative kDerivatives[] = {Derivative::kPullback, Derivative::kPushforward, Derivative::kLabelScore,
+                                           Derivative::kWeights};
+    options.derivative =
+        kDerivatives[to_choice(object, "derivative", {"pullback", "pushforward", "label-score", "weights"})];
   }
   if (has_value(object, "recompute")) {
     constexpr graph::Recompute kPolicies[] = {graph::Recompute::kNone, graph::Recompute::kBlocks};
     options.recompute = kPolicies[to_choice(object, "recompute", {"none", "blocks"})];
   }
+  if (has_value(object, "learned")) options.learned = to_indices(object, "learned");
+  options.pulls_to_image = has_value(object, "pullsToImage") && to_bool(object, "pullsToImage");
   const Napi::Value divisor = object.Get("divisor");
   if (divisor.IsString()) {
     options.divides_by_time = to_choice(object, "divisor", {"time"}) == 0;

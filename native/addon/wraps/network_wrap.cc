@@ -91,6 +91,22 @@ Napi::Value to_node_times(Napi::Env env, const ProfileCall& call) {
   return array;
 }
 
+Napi::Object to_object(Napi::Env env, const GradientPlaces& gradients) {
+  Napi::Array places = Napi::Array::New(env, gradients.all().size());
+  for (std::uint32_t i = 0; i < gradients.all().size(); ++i) {
+    const GradientPlace& place = gradients.all()[i];
+    Napi::Object entry = Napi::Object::New(env);
+    set_number(entry, "constant", place.constant);
+    set_number(entry, "offset", place.offset);
+    set_number(entry, "elements", place.elements);
+    places.Set(i, entry);
+  }
+  Napi::Object object = Napi::Object::New(env);
+  set_number(object, "elements", gradients.elements());
+  object.Set("places", places);
+  return object;
+}
+
 Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
   Napi::Object object = Napi::Object::New(env);
   set_number(object, "parameters", info.parameters);
@@ -112,7 +128,8 @@ void NetworkWrap::define(Napi::Env env) {
                   {InstanceMethod<&NetworkWrap::forward>("forward"), InstanceMethod<&NetworkWrap::predict>("predict"),
                    InstanceMethod<&NetworkWrap::run>("run"), InstanceMethod<&NetworkWrap::batch>("batch"),
                    InstanceMethod<&NetworkWrap::measure>("measure"), InstanceMethod<&NetworkWrap::profile>("profile"),
-                   InstanceMethod<&NetworkWrap::nodes>("nodes"), InstanceMethod<&NetworkWrap::close>("close")});
+                   InstanceMethod<&NetworkWrap::nodes>("nodes"), InstanceMethod<&NetworkWrap::gradients>("gradients"),
+                   InstanceMethod<&NetworkWrap::close>("close")});
   Environment::of(env).network_constructor = Napi::Persistent(constructor);
 }
 
@@ -214,6 +231,10 @@ Napi::Value NetworkWrap::profile(const Napi::CallbackInfo& info) {
 
 Napi::Value NetworkWrap::nodes(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&]() -> Napi::Value { return to_nodes(info.Env(), network()->graph()); });
+}
+
+Napi::Value NetworkWrap::gradients(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&]() -> Napi::Value { return to_object(info.Env(), network()->gradients()); });
 }
 
 Napi::Value NetworkWrap::close(const Napi::CallbackInfo& info) {
