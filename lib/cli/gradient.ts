@@ -13,25 +13,36 @@ import { type NetworkInputs, readMaps, readNetworkInputs } from './network-input
 import { printJson } from './output.js';
 import { checkTarget } from './target.js';
 
-/** Tensors by name, absent ones null. */
-type Results = Record<string, Float32Array | null>;
+/** Maps by name, absent ones null. */
+type Maps = Record<string, Float32Array | null>;
+
+interface Results {
+  maps: Maps;
+  /** Gradients of weights by the names of the tensors. */
+  weights?: ReadonlyMap<string, Float32Array>;
+}
 
 async function pulledBack(
   input: SafetensorsHeader,
   network: Network,
   inputs: NetworkInputs,
-  recompute: RecomputePolicy | undefined,
+  { recompute, weights }: { recompute: RecomputePolicy | undefined; weights: boolean },
 ): Promise<Results> {
   const { batch, x, t, classLabels } = inputs;
   const read = async (name: string, channels: number): Promise<Float32Array | undefined> =>
     input.tensors.has(name) ? (await readMaps(input, name, network, channels, batch)).data : undefined;
   const cotangent = await read('cotangent', network.info.outChannels);
   const headCotangent = await read('head_cotangent', network.headChannels);
-  const { out, head, gradient } = await network.pullback(x, t, { classLabels, cotangent, headCotangent, recompute });
-  return { out, head, vjp: gradient };
+  const options = { classLabels, cotangent, headCotangent, recompute };
+  if (weights) {
+    const { out, head, gradient, tensors } = await network.gradients(x, t, { ...options, image: true });
+    return { maps: { out, head, vjp: gradient }, weights: tensors };
+  }
+  const { out, head, gradient } = await network.pullback(x, t, options);
+  return { maps: { out, head, vjp: gradient } };
 }
 
-async function pushedForward(input: SafetensorsHeader, network: Network, inputs: NetworkInputs): Promise<Results> {
+async function pushedForward(input: SafetensorsHeader, network: Network, inputs: NetworkInputs): Promise<Maps> {
   const { batch, x, t, classLabels } = inputs;
   const { data: tangent } = await readMaps(input, 'tangent', network, network.info.inChannels, batch);
   const pushed = await network.pushforward(x, t, { classLabels, tangent });
@@ -48,6 +59,9 @@ export const gradientCommand: Command = {
       help: 'safetensors with x, t, class_labels as for forward; cotangent [N,C,H,W] of out, head_cotangent, tangent of x',
     },
     output: { value: 'FILE', help: 'receives out, head; vjp where there are cotangents; jvp, head_jvp of a tangent' },
+    weights: {
+      help: 'also writes grad.NAME, the gradient of every tensor of the checkpoint that has one, of cotangents',
+    },
     recompute: specOf(recomputeFact, `of cotangents: ${recomputeFact.help}`),
     ...modelOptions,
   },
@@ -65,20 +79,23 @@ export const gradientCommand: Command = {
       );
     }
     if (recompute !== undefined && !pulls) throw usageError('--recompute is for cotangents, of which there are none');
+    const weights = call.options.flag('weights');
+    if (weights && !pulls) throw usageError('--weights is for cotangents, of which there are none');
     await withModel(call, async ({ unet }) => {
       const inputs = await readNetworkInputs(input, unet);
-      const results = {
-        ...(pulls && (await pulledBack(input, unet, inputs, recompute))),
-        ...(pushes && (await pushedForward(input, unet, inputs))),
-      };
+      const pulled = pulls ? await pulledBack(input, unet, inputs, { recompute, weights }) : { maps: {} };
+      const maps: Maps = { ...pulled.maps, ...(pushes && (await pushedForward(input, unet, inputs))) };
       const { height, width } = unet.info;
       const tensors = new Map<string, HostTensor>();
-      for (const [name, data] of Object.entries(results)) {
+      for (const [name, data] of Object.entries(maps)) {
         if (data === null) continue;
         tensors.set(name, {
           shape: [inputs.batch, data.length / (inputs.batch * height * width), height, width],
           data,
         });
+      }
+      for (const [name, data] of pulled.weights ?? []) {
+        tensors.set(`grad.${name}`, { shape: [...(unet.tensors.get(name) ?? [data.length])], data });
       }
       await makeFolder(dirname(output));
       await writeSafetensors(output, tensors);

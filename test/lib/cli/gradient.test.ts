@@ -83,6 +83,31 @@ describe('dpm gradient', () => {
     expect(wrong.stderr).toContain('--recompute');
   });
 
+  it('writes the gradients of weights where it is told to', async () => {
+    const tiny = packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny');
+    const input = packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny.safetensors');
+    const output = join(folder, 'weights.safetensors');
+    const options = ['--device', 'reference', '--input', input, '--output', output];
+    const told = await dpm('gradient', tiny, ...options, '--weights', '--json');
+    expect(told.stderr).toBe('');
+    const [golden, found] = [await tensorsOf(input), await tensorsOf(output)];
+    const names = [...golden.keys()].filter((name) => name === 'vjp' || name.startsWith('grad.'));
+    expect(names.length).toBeGreaterThan(90);
+    // The file has no tensors whose gradient vanishes: biases of keys.
+    const others = [...found.keys()].filter((name) => !names.includes(name));
+    expect(others.every((name) => name === 'out' || name.endsWith('.to_k.bias'))).toBe(true);
+    for (const name of names) {
+      const [expected, own] = [golden.get(name)!, found.get(name)!];
+      expect(own.shape, name).toEqual(expected.shape);
+      const largest = Math.max(...(expected.data as Float32Array).map(Math.abs));
+      const difference = maxDifference(own.data as Float32Array, expected.data as Float32Array);
+      expect(difference, name).toBeLessThan(5e-5 * largest);
+    }
+    const tangent = { shape: [1, 3, 16, 16], data: new Float32Array(768) };
+    const forward = await gradient(await inputWith('weightless', { tangent }), output, '--weights');
+    expect(forward.stderr).toContain('--weights is for cotangents');
+  });
+
   it('needs something to derive by, of the right shape', async () => {
     const output = join(folder, 'none.safetensors');
     const bare = await gradient(await inputWith('bare', {}), output);
