@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,7 +24,9 @@ class Forward {
     tangents_[index(image)] = add_given(graph_, DPM_BINDING_IMAGE_TANGENT, of.channels, of.height, of.width);
     for (const Node& node : forward) {
       graph_.nodes.push_back(node);
-      if (is_needed[index(node.output())]) push_forward(node);
+      const bool is_read =
+          std::any_of(node.outputs.begin(), node.outputs.end(), [&](int output) { return is_needed[index(output)]; });
+      if (is_read) push_forward(node);
     }
     bool depends = false;
     for (const auto& [output, name] : {std::pair{DPM_BINDING_OUTPUT, DPM_BINDING_OUTPUT_TANGENT},

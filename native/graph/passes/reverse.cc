@@ -1,5 +1,6 @@
 #include "graph/passes/reverse.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
@@ -63,8 +64,11 @@ void Reverse::pull_back_all() {
   for (std::size_t i = forward_; i-- > 0;) {
     // The node is copied, because adding nodes moves the existing ones.
     const Node node = graph_.nodes[i];
-    const int cotangent = cotangents_[index(node.output())];
-    if (cotangent < 0) continue;
+    // Nodes of two results are those of derivatives, which are refused.
+    const auto known = std::find_if(node.outputs.begin(), node.outputs.end(),
+                                    [&](int output) { return cotangents_[index(output)] >= 0; });
+    if (known == node.outputs.end()) continue;
+    const int cotangent = cotangents_[index(*known)];
     pull_back(node, cotangent);
     if (weights_ != nullptr && node.op != DPM_OP_GROUP_NORM && weights_->wants(node)) weights_->add(node, cotangent);
   }
@@ -129,8 +133,13 @@ void Reverse::pull_back(const Node& node, int d) {
     case DPM_OP_ACTIVATION:
       return give_made(
           x, [&] { return add(DPM_OP_ACTIVATION_BACKWARD, "activation", {x, d}, attributes<Activation>(node)); });
-    default:
+    case DPM_OP_UPSAMPLE:
+    case DPM_OP_AVERAGE_POOL:
+    case DPM_OP_FIR_UPSAMPLE:
+    case DPM_OP_FIR_DOWNSAMPLE:
       return give_made(x, [&] { return resampled(node, d); });
+    default:
+      refuse(node, "this operation has no derivative");
   }
 }
 
@@ -236,12 +245,10 @@ int Reverse::resampled(const Node& node, int d) {
     case DPM_OP_FIR_UPSAMPLE:
       return scaled(add(DPM_OP_FIR_DOWNSAMPLE, "fir", {d}, FirDownsample{1 - attributes<FirUpsample>(node).extension}),
                     kPixels);
-    case DPM_OP_FIR_DOWNSAMPLE: {
+    default: {
       const FirUpsample filter{1 - attributes<FirDownsample>(node).padding};
       return scaled(add(DPM_OP_FIR_UPSAMPLE, "fir", {d}, filter), 1 / kPixels);
     }
-    default:
-      refuse(node, "this operation has no derivative");
   }
 }
 

@@ -38,8 +38,8 @@ TEST(RandomGraphs, AgreeWithTheReference) {
       }
     }
   }
-  // The number includes DPM_OP_LABEL_SCORE.
-  const int derivatives = DPM_OP_ATTENTION_TANGENT - DPM_OP_ZERO_UPSAMPLE + 1 + 1;
+  // DPM_OP_LABEL_SCORE and the operations behind it are of derivatives, too.
+  const int derivatives = DPM_OP_ATTENTION_TANGENT - DPM_OP_ZERO_UPSAMPLE + 1 + DPM_OP_COUNT - DPM_OP_LABEL_SCORE;
   EXPECT_EQ(covered.size(), static_cast<std::size_t>(DPM_OP_COUNT - derivatives))
       << "every operation but those of derivatives is reached";
 }

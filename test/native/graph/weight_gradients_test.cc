@@ -128,6 +128,7 @@ TEST(WeightGradients, OfRandomGraphsAreThoseOfDifferences) {
   const auto reference = Device::open("reference", {});
   constexpr std::uint64_t kMostProducts = 3'000'000;
   int count = 0;
+  std::set<dpm_op> covered;
   for (std::uint32_t seed = 0; seed < 100; ++seed) {
     const RandomGraph made = graph_of(seed);
     // What is not smooth has no differences.
@@ -137,9 +138,15 @@ TEST(WeightGradients, OfRandomGraphsAreThoseOfDifferences) {
     if (bends || products_of(made.graph()) > kMostProducts || !has_gradients(made, reference)) continue;
     SCOPED_TRACE(seed);
     expect_differences(made.graph(), made.options(), made.batch());
+    graph::Graph derived = made.graph();
+    graph::differentiate_training(derived, {graph::differentiable_constants(derived)});
+    for (const graph::Node& node : derived.nodes) covered.insert(node.op);
     ++count;
   }
   EXPECT_GT(count, 25);
+  // Scores come with losses.
+  for (int op = DPM_OP_CONVOLUTION_WEIGHTS; op < static_cast<int>(DPM_OP_SQUARE_SCORE); ++op)
+    EXPECT_EQ(covered.count(static_cast<dpm_op>(op)), 1U) << op;
 }
 
 TEST(WeightGradients, OfANetworkAreThoseOfDifferences) {
@@ -298,7 +305,7 @@ TEST(WeightGradients, AreRefusedByNameThroughAScaleAndShiftWithoutANorm) {
   maker.output(maker.bias(maker.add(DPM_OP_SCALE_SHIFT, {image, maker.time_vector(4)})));
   graph::Graph graph = maker.graph();
   EXPECT_EQ(refusal(ErrorCode::kUnsupported, [&] { graph::differentiate_training(graph, {{0}}); }),
-            "node 3: its scale and shift have a derivative only where they follow a group norm");
+            "node 2: its scale and shift have a derivative only where they follow a group norm");
 }
 
 TEST(WeightGradients, AreRefusedByDevicesThatLackThem) {
