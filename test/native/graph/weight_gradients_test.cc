@@ -382,6 +382,21 @@ TEST(SharedResults, AreBoundSumsOverRows) {
   EXPECT_EQ(said([&](auto& graph) { graph.nodes.back().op = DPM_OP_SILU; }), "node 1: its result is one for each row");
 }
 
+TEST(SquareScore, IsTheDerivativeOfWeightedSquares) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  const int x = maker.image(1, 1, 1);
+  const int target = maker.affine(x, -0.5F, 1);
+  maker.output(maker.affine(maker.add(DPM_OP_SQUARE_SCORE, {x, target, maker.affine(x, 3)}), 1));
+  GraphInputs inputs;
+  inputs.image = {-2, 0, 0.5F, 3};
+  const auto found = run_graph(Device::open("reference", {}), maker.graph(), 4, inputs, false);
+  for (std::size_t n = 0; n < found.size(); ++n) {
+    const float number = inputs.image[n];
+    EXPECT_FLOAT_EQ(found[n], 2 * 3 * number * (number - (1 - 0.5F * number)));
+  }
+}
+
 /// Compares <gradient of W, V> with <d, convolution of V>, for maps of odd and even sides and all borders.
 TEST(ConvolutionWeights, AreTheAdjointOfTheConvolution) {
   const auto reference = Device::open("reference", {});
