@@ -30,4 +30,12 @@ describe('derivatives on the emulated CUDA device', () => {
     const { tangent } = await model.unet.pushforward(x!, t!, { classLabels, tangent: golden.tangent! });
     expect(maxDifference(tangent, golden.jvp!)).toBeLessThan(tolerance * largest(golden.jvp!));
   });
+
+  it('are refused of weights, which the device does not compute yet', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cuda' });
+    const x = new Float32Array(784);
+    const call = model.unet.gradients(x, 5, { cotangent: x });
+    await expect(call).rejects.toMatchObject({ code: 'ERR_DPM_UNSUPPORTED' });
+    await expect(call).rejects.toThrow('the cuda device does not compute');
+  });
 });

@@ -45,6 +45,8 @@ Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_b
   const LayerFactory factory{device, graph, values, winograd, norms, packing};
   for (std::uint32_t i = 0; i < graph.node_count; ++i) layers.push_back(make_layer(factory, graph.nodes[i]));
   weight_bytes = packing.read_bytes();
+  sums_rows = std::any_of(values.begin(), values.end(),
+                          [](const ValueInfo& value) { return value.shape.varies == DPM_VARIES_SHARED; });
 }
 
 Executable::Executable(Network& owner, const dpm_plan& plan)
@@ -60,7 +62,7 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
   }
   // Values that fusion has left unused have no place in the arena, and could make a part too large.
   const std::uint64_t arena_floats = Handle::of(plan.arena).memory.size() / sizeof(float);
-  has_parts_ = elements_ * plan.batch <= arena_floats && owner.weight_bytes <= kMostSharedWeights;
+  has_parts_ = elements_ * plan.batch <= arena_floats && owner.weight_bytes <= kMostSharedWeights && !owner.sums_rows;
   std::size_t floats = 0;
   for (const auto& layer : network.layers) {
     floats = std::max(floats, layer->scratch(batch, network.device.pool.threads()));

@@ -21,6 +21,7 @@ struct Network {
   std::vector<std::unique_ptr<Layer>> layers;
   TimeTable times;
   std::uint64_t weight_bytes = 0;  ///< bytes of packed weights that an evaluation reads
+  bool sums_rows = false;          ///< tells whether a node adds up all rows of an evaluation
   int norm_channels = 0;           ///< maximum of channels of a group norm that its reader applies
 };
 

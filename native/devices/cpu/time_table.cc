@@ -39,7 +39,7 @@ void TimeTable::find_constant_nodes(const dpm_graph& graph, const std::vector<Va
   for (std::uint32_t i = 0; i < graph.node_count; ++i) {
     const dpm_node& node = graph.nodes[i];
     const dpm_value& out = values[static_cast<std::size_t>(output_of(node))].shape;
-    bool only_constants = !is_bound(out) && out.height * out.width == 1;
+    bool only_constants = node.output_count == 1 && !is_bound(out) && out.height * out.width == 1;
     for (std::uint32_t k = 0; k < node.input_count; ++k) {
       only_constants = only_constants && (node.inputs[k] < 0 || constant[root(node.inputs[k])]);
     }

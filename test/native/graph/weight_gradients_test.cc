@@ -310,13 +310,79 @@ TEST(WeightGradients, AreRefusedByNameThroughAScaleAndShiftWithoutANorm) {
             "node 2: its scale and shift have a derivative only where they follow a group norm");
 }
 
-TEST(WeightGradients, AreRefusedByDevicesThatLackThem) {
-  const auto cpu = Device::open("cpu", {});
-  const std::string said = refusal(ErrorCode::kUnsupported, [&] {
-    const Network network(cpu, SmallNetwork().graph(), with_gradients(SmallNetwork::options()));
-  });
-  EXPECT_NE(said.find("the cpu device does not compute "), std::string::npos) << said;
-  EXPECT_NE(said.find(", which gradients of weights take"), std::string::npos) << said;
+/// The largest difference of two results relative to the largest element of each constant's gradient.
+void expect_near(const GradientsResult& result, const GradientsResult& expected, double tolerance) {
+  ASSERT_EQ(result.of_constants.size(), expected.of_constants.size());
+  double largest = 0;
+  for (const auto& [constant, gradient] : expected.of_constants) {
+    for (const float each : gradient) largest = std::max<double>(largest, std::abs(each));
+  }
+  for (const auto& [constant, gradient] : expected.of_constants) {
+    // Gradients that vanish are rounding noise, so they are compared with the largest of all.
+    double size = 1e-2 * largest;
+    for (const float each : gradient) size = std::max<double>(size, std::abs(each));
+    const std::vector<float>& found = result.of_constants.at(constant);
+    for (std::size_t i = 0; i < gradient.size(); ++i) {
+      ASSERT_NEAR(found[i], gradient[i], tolerance * size) << constant << ", element " << i;
+    }
+  }
+}
+
+TEST(WeightGradients, OfTheCpuAreThoseOfTheReference) {
+  for (const int batch : {1, 3, 20}) {
+    const SmallNetwork small(SecondOutput::kHead);
+    const NetworkOptions options = with_gradients(SmallNetwork::options());
+    Network reference(Device::open("reference", {}), small.graph(), options);
+    Network cpu(Device::open("cpu", {2, false}), small.graph(), options);
+    expect_near(gradients_of(cpu, batch), gradients_of(reference, batch), 5e-5);
+  }
+}
+
+TEST(WeightGradients, OfTheCpuDoNotDependOnThreadsOrOnWhatIsComputedAgain) {
+  const SmallNetwork small;
+  const auto gradients = [&](int threads, graph::Recompute recompute) {
+    NetworkOptions options = with_gradients(SmallNetwork::options());
+    options.recompute = recompute;
+    Network network(Device::open("cpu", {threads, false}), small.graph(), options);
+    return gradients_of(network, 12).of_constants;
+  };
+  const auto expected = gradients(1, graph::Recompute::kNone);
+  for (const int threads : {2, 3, 7}) EXPECT_EQ(gradients(threads, graph::Recompute::kNone), expected) << threads;
+  EXPECT_EQ(gradients(2, graph::Recompute::kBlocks), expected);
+}
+
+TEST(WeightGradients, OfTheCpuAreAddedToWhatIsThere) {
+  const SmallNetwork small;
+  Network network(Device::open("cpu", {2, false}), small.graph(), with_gradients(SmallNetwork::options()));
+  GradientsResult doubled = gradients_of(network, 5);
+  for (auto& [constant, gradient] : doubled.of_constants) {
+    for (float& each : gradient) each *= 2;
+  }
+  expect_near(gradients_of(network, 5, 2), doubled, 1e-6);
+}
+
+TEST(WeightGradients, OfRandomGraphsAreThoseOfTheReferenceOnTheCpu) {
+  int compared = 0;
+  for (std::uint32_t seed = 0; seed < 60; ++seed) {
+    const RandomGraph made = graph_of(seed);
+    const auto load = [&](const char* device) -> std::unique_ptr<Network> {
+      try {
+        return std::make_unique<Network>(Device::open(device, {2, false}), made.graph(),
+                                         with_gradients(made.options()));
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << seed << error.what();
+        return nullptr;
+      }
+    };
+    const auto reference = load("reference");
+    const auto cpu = load("cpu");
+    EXPECT_EQ(reference == nullptr, cpu == nullptr) << seed;
+    if (!reference || !cpu) continue;
+    ++compared;
+    SCOPED_TRACE(seed);
+    expect_near(gradients_of(*cpu, made.batch()), gradients_of(*reference, made.batch()), 1e-4);
+  }
+  EXPECT_GT(compared, 20);
 }
 
 TEST(WeightGradients, TakeATensorAndAllCotangents) {

@@ -20,12 +20,36 @@ Case convolution_weights(RandomValues& random, const graph::Value& shape, int ou
 
 Case random_convolution_weights(RandomValues& random, int index) {
   const int kernel = 1 + 2 * (index % 3);
-  const int stride = 1 + index / 3 % 2;
+  // Products of every other pixel occur in no network, and not every device computes them.
+  const int stride = kernel == 1 ? 1 : 1 + index / 3 % 2;
   const graph::Convolution how{kernel, stride, random.between(0, kernel - 1), random.between(0, kernel - 1)};
   const int height = random.between(kernel, 12);
   const int width = random.between(kernel, 12);
   const int channels = random.between(1, 20);
   return convolution_weights(random, {channels, height, width}, random.between(1, 20), how, random.between(1, 4));
+}
+
+/// Makes cases that exceed what a device is likely to take at once, each in another extent.
+Case long_convolution_weights(RandomValues& random, int index) {
+  const auto make = [&](const graph::Value& shape, int outputs, int kernel, int batch) {
+    return convolution_weights(random, shape, outputs, same_size(kernel), batch);
+  };
+  switch (index) {
+    case 0:
+      return make({3, 40, 40}, 130, 3, 2);
+    case 1:
+      return make({140, 4, 4}, 20, 3, 37);
+    case 2:
+      return make({9, 1, 1}, 30, 1, 300);
+    case 3:
+      return make({2, 3, 300}, 5, 3, 2);
+    case 4:
+      return make({64, 9, 11}, 96, 3, 3);
+    case 5:
+      return make({192, 8, 8}, 64, 3, 40);
+    default:
+      return make({64, 40, 36}, 256, 3, 2);
+  }
 }
 
 Case large_convolution_weights(RandomValues& random, int /*index*/) {
@@ -35,7 +59,9 @@ Case large_convolution_weights(RandomValues& random, int /*index*/) {
 }  // namespace
 
 std::vector<CaseFamily> convolution_weights_cases() {
-  return {{"Random", random_convolution_weights, 24}, {"128x32x32", large_convolution_weights, 1, true}};
+  return {{"Random", random_convolution_weights, 24},
+          {"Long", long_convolution_weights, 7},
+          {"128x32x32", large_convolution_weights, 1, true}};
 }
 
 }  // namespace dpm::test

@@ -12,6 +12,10 @@ void multiply_adds(int rounds, float* sums);
 void winograd_weights(const float* const* kernels, int inputs, int vectors, float* to, std::ptrdiff_t component_stride);
 void winograd_input(const float* const pixels[36], int channels, float* out, std::ptrdiff_t component_stride);
 void winograd_output(const WinogradOutput& target);
+void outer_product(const OuterProduct& product);
+void winograd_cotangent(const float* const pixels[16], int channels, float* out, std::ptrdiff_t component_stride);
+void winograd_gradient(const float* sums, std::ptrdiff_t component_stride, int parts, std::ptrdiff_t part_stride,
+                       float* taps);
 void channel_statistics(const float* x, std::ptrdiff_t stride, int pixels, int channels, float* mean, float* deviation);
 void channel_affine(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels,
                     int channels, const float* a, const float* b, bool silu);

@@ -64,6 +64,20 @@ struct WinogradOutput {
   float* out[16];  ///< output per pixel; null outside the map
 };
 
+/// A product of two matrices given row by row, [depth][rows] and [depth][vectors * width], summed over the depth.
+struct OuterProduct {
+  const float* x;
+  std::ptrdiff_t x_stride;  ///< stride from one step of the depth to the next in elements
+  const float* y;
+  std::ptrdiff_t y_stride;
+  int depth;
+  int rows;     ///< number of rows of the result, at most IsaKernels::rows
+  int vectors;  ///< number of vectors of its columns: 1 or 2
+  float* sums;
+  std::ptrdiff_t sums_stride;
+  bool adds;  ///< the product is added to the sums, in place of replacing them
+};
+
 /// Rows of a group norm's derivative, and the per-channel numbers that its passes need. With z = a x + b the norm's
 /// result before its SiLU: where asked, `given` is first multiplied by silu'(z) (backward), or the result is (tangent).
 struct NormDerivative {
@@ -102,6 +116,12 @@ struct IsaKernels {
   /// Computes the 36 products' operands of one tile from its 6 x 6 pixels; channels are a multiple of the vector.
   void (*winograd_input)(const float* const pixels[36], int channels, float* out, std::ptrdiff_t component_stride);
   void (*winograd_output)(const WinogradOutput& target);
+  void (*outer_product)(const OuterProduct& product);
+  /// Computes A d A^T of a cotangent's tile of 4 x 4 pixels; channels are a multiple of the vector.
+  void (*winograd_cotangent)(const float* const pixels[16], int channels, float* out, std::ptrdiff_t component_stride);
+  /// Computes G^T s G of a vector of output channels, s the sum of `parts` sums; taps [9][width].
+  void (*winograd_gradient)(const float* sums, std::ptrdiff_t component_stride, int parts, std::ptrdiff_t part_stride,
+                            float* taps);
 
   /// Computes per-channel mean and sum of squared deviations of `pixels` rows.
   void (*channel_statistics)(const float* x, std::ptrdiff_t stride, int pixels, int channels, float* mean,

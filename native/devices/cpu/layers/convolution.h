@@ -45,11 +45,16 @@ class Convolution : public Layer {
 /// four times the size, come first, until these weights take `bytes`. A device opened `exact` has none.
 std::vector<bool> choose_winograd(const Device& device, const dpm_graph& graph, std::uint64_t bytes);
 
+/// Returns whether Winograd's algorithm is faster for a convolution of these shapes, or for the gradient of its
+/// weights. On a device opened `exact` it never is.
+bool suits_winograd(const Device& device, const dpm_node& node, const dpm_value& in, const dpm_value& out);
+
 /// Returns whether this layer uses products of bfloat16 terms: always on a matrix unit; with dot products of pairs
 /// where Winograd's algorithm is not faster still; never on a device opened `exact`.
 bool prefers_bf16(const LayerFactory& factory, const dpm_node& node);
 
 std::unique_ptr<Layer> make_bf16_convolution(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_winograd(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_winograd_weights(const LayerFactory& factory, const dpm_node& node);
 
 }  // namespace dpm::cpu

@@ -101,6 +101,29 @@ class Embedding : public Layer {
   int rows_ = 0;
 };
 
+/// Gradients of a table: each sample's cotangent is added to the row that it read.
+class EmbeddingWeights : public Layer {
+ public:
+  EmbeddingWeights(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node), embedded_(factory, node), rows_(node.attributes.embedding_weights.rows) {}
+
+  void run(const RunContext& context) const override {
+    const MapView d = context.map(operands_.input(1));
+    float* table = context.map(operands_.output()).data;
+    for (int n = 0; n < context.batch; ++n) {
+      const float number = embedded_.at(context, n);
+      if (!(number > -1.0F && number < static_cast<float>(rows_))) continue;
+      float* row = table + static_cast<std::ptrdiff_t>(number) * d.channels;
+      for (int c = 0; c < d.channels; ++c) row[c] += d.sample(n)[c * d.channel_stride];
+    }
+  }
+
+ private:
+  Operands operands_;
+  Embedded embedded_;
+  int rows_;
+};
+
 /// Derivative of ln p(label) by each sample's logits, which are few.
 class LabelScore : public Layer {
  public:
@@ -133,6 +156,7 @@ class LabelScore : public Layer {
 
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node) {
   if (node.op == DPM_OP_EMBEDDING) return std::make_unique<Embedding>(factory, node);
+  if (node.op == DPM_OP_EMBEDDING_WEIGHTS) return std::make_unique<EmbeddingWeights>(factory, node);
   if (node.op == DPM_OP_LABEL_SCORE) return std::make_unique<LabelScore>(factory, node);
   return std::make_unique<TimeEmbedding>(factory, node);
 }

@@ -47,7 +47,8 @@ bool takes_any(const dpm_graph& /*graph*/, const dpm_node& /*node*/) { return tr
 /// Returns whether all values of a node are maps of the arena, none a tensor of the caller.
 bool takes_maps(const dpm_graph& graph, const dpm_node& node) {
   const auto bound = [&](int value) { return has_bound(graph, value); };
-  return std::none_of(node.inputs, node.inputs + node.input_count, bound) && !bound(output_of(node));
+  return std::none_of(node.inputs, node.inputs + node.input_count, bound) &&
+         std::none_of(node.outputs, node.outputs + node.output_count, bound);
 }
 
 bool takes_norm(const dpm_graph& graph, const dpm_node& node) {
@@ -78,7 +79,7 @@ constexpr OperationRow<Layer, LayerFactory> kRows[] = {
     {DPM_OP_LABEL_SCORE, takes_logits, make_embedding},
     {DPM_OP_CONVOLUTION, takes_convolution, make_convolution},
     {DPM_OP_GROUP_NORM, takes_norm, make_group_norm},
-    {DPM_OP_GROUP_NORM_BACKWARD, takes_maps, make_norm_derivative},
+    {DPM_OP_GROUP_NORM_BACKWARD, takes_maps, make_norm_derivative, 2},
     {DPM_OP_GROUP_NORM_TANGENT, takes_maps, make_norm_derivative},
     {DPM_OP_ATTENTION, takes_maps, make_attention},
     {DPM_OP_ATTENTION_BACKWARD, takes_maps, make_attention_derivative},
@@ -100,6 +101,11 @@ constexpr OperationRow<Layer, LayerFactory> kRows[] = {
     {DPM_OP_FIR_UPSAMPLE, takes_maps, make_fir},
     {DPM_OP_FIR_DOWNSAMPLE, takes_maps, make_fir},
     {DPM_OP_SEPARABLE, takes_maps, make_separable},
+    {DPM_OP_CONVOLUTION_WEIGHTS, takes_any, make_convolution_weights},
+    {DPM_OP_ROW_SUM, takes_any, make_row_sum},
+    {DPM_OP_EMBEDDING_WEIGHTS, takes_condition, make_embedding},
+    {DPM_OP_GROUP_NORM_VECTOR, takes_maps, make_norm_vector},
+    {DPM_OP_SQUARE_SCORE, takes_any, make_square_score},
 };
 
 }  // namespace

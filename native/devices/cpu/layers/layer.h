@@ -107,6 +107,10 @@ std::unique_ptr<Layer> make_activation_backward(const LayerFactory& factory, con
 std::unique_ptr<Layer> make_norm_derivative(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_attention_derivative(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_convolution_weights(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_row_sum(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_norm_vector(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_square_score(const LayerFactory& factory, const dpm_node& node);
 
 /// Makes the layer of `node`. Throws Error(kUnsupported).
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node);

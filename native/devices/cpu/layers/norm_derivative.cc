@@ -42,6 +42,10 @@ class NormDerivativeLayer : public Layer {
       context.device.isa.norm_derivative_sums(arguments(context, in, given, n, range), row(context, n, kMean), sums,
                                               sums + channels_);
     });
+    if (operands_.outputs() > 1) {
+      const MapView sums = context.map(operands_.output(1));
+      for (int n = 0; n < context.batch; ++n) store_sums(context, n, sums.sample(n));
+    }
     for (int n = 0; n < context.batch; ++n) fold_derivative(context, in.pixels(), n);
     const int blocks = divide_up(in.pixels(), std::max(1, kApplyFloats / channels_));
     context.pool.parallel_for(static_cast<std::int64_t>(context.batch) * blocks, [&](std::int64_t task, int) {
@@ -116,6 +120,15 @@ class NormDerivativeLayer : public Layer {
     return {sum, product * row(context, n, kInverse)[c]};
   }
 
+  /// Stores the sums of the cotangent's products with the normalised map, then of the cotangent.
+  void store_sums(const RunContext& context, int n, float* to) const {
+    for (int c = 0; c < channels_; ++c) {
+      const auto [sum, product] = sums_of(context, n, c);
+      to[c] = static_cast<float>(product);
+      to[channels_ + c] = static_cast<float>(sum);
+    }
+  }
+
   void fold_derivative(const RunContext& context, int pixels, int n) const {
     const int group = channels_ / attributes_.groups;
     const double elements = static_cast<double>(group) * pixels;
@@ -150,7 +163,40 @@ class NormDerivativeLayer : public Layer {
   int channels_;
 };
 
+/// The cotangent of a norm's scale and shift, from the sums of its derivative.
+class NormVector : public Layer {
+ public:
+  NormVector(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node),
+        gamma_(factory.packing.vectors(node.weights, 1)),
+        beta_(factory.packing.vectors(node.biases, 1)) {}
+
+  void run(const RunContext& context) const override {
+    const MapView in = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
+    const int channels = in.channels / 2;
+    for (int n = 0; n < context.batch; ++n) {
+      const float* products = in.sample(n);
+      const float* sums = products + channels;
+      float* to = out.sample(n);
+      for (int c = 0; c < channels; ++c) {
+        to[c] = gamma_->floats()[c] * products[c] + beta_->floats()[c] * sums[c];
+        to[channels + c] = sums[c];
+      }
+    }
+  }
+
+ private:
+  Operands operands_;
+  Packed gamma_;
+  Packed beta_;
+};
+
 }  // namespace
+
+std::unique_ptr<Layer> make_norm_vector(const LayerFactory& factory, const dpm_node& node) {
+  return std::make_unique<NormVector>(factory, node);
+}
 
 std::unique_ptr<Layer> make_norm_derivative(const LayerFactory& factory, const dpm_node& node) {
   return std::make_unique<NormDerivativeLayer>(factory, node);

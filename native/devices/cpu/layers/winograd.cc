@@ -190,8 +190,10 @@ class Winograd : public Convolution {
   int thread_tiles_ = 0;  ///< tiles of a block that one thread works on
 };
 
+}  // namespace
+
 bool suits_winograd(const Device& device, const dpm_node& node, const dpm_value& in, const dpm_value& out) {
-  if (node.op != DPM_OP_CONVOLUTION) return false;
+  if (device.exact) return false;
   const dpm_convolution_attributes& how = convolution_of(node);
   const int width = device.isa.width;
   const int tiles = divide_up(out.height, kTile) * divide_up(out.width, kTile);
@@ -200,8 +202,6 @@ bool suits_winograd(const Device& device, const dpm_node& node, const dpm_value&
          in.channels >= kLeastChannels && out.channels >= kLeastChannels;
 }
 
-}  // namespace
-
 std::vector<bool> choose_winograd(const Device& device, const dpm_graph& graph, std::uint64_t bytes) {
   struct Candidate {
     std::uint32_t node;
@@ -209,8 +209,9 @@ std::vector<bool> choose_winograd(const Device& device, const dpm_graph& graph, 
     std::uint64_t bytes;
   };
   std::vector<Candidate> candidates;
-  for (std::uint32_t i = 0; i < graph.node_count && !device.exact; ++i) {
+  for (std::uint32_t i = 0; i < graph.node_count; ++i) {
     const dpm_node& node = graph.nodes[i];
+    if (node.op != DPM_OP_CONVOLUTION) continue;
     const dpm_value& in = graph.values[input_of(node, 0)];
     const dpm_value& out = graph.values[output_of(node)];
     if (suits_winograd(device, node, in, out)) {
