@@ -40,12 +40,16 @@ Case long_convolution_weights(RandomValues& random, int index) {
     case 1:
       return make({140, 4, 4}, 20, 3, 37);
     case 2:
-      return make({9, 1, 1}, 30, 1, 300);
+      return make({9, 1, 1}, 24, 1, 300);
     case 3:
       return make({2, 3, 300}, 5, 3, 2);
     case 4:
       return make({64, 9, 11}, 96, 3, 3);
     case 5:
+      return make({70, 12, 13}, 40, 1, 3);
+    case 6:
+      return make({9, 1, 1}, 30, 1, 70);
+    case 7:
       return make({192, 8, 8}, 64, 3, 40);
     default:
       return make({64, 40, 36}, 256, 3, 2);
@@ -60,7 +64,7 @@ Case large_convolution_weights(RandomValues& random, int /*index*/) {
 
 std::vector<CaseFamily> convolution_weights_cases() {
   return {{"Random", random_convolution_weights, 24},
-          {"Long", long_convolution_weights, 7},
+          {"Long", long_convolution_weights, 9},
           {"128x32x32", large_convolution_weights, 1, true}};
 }
 

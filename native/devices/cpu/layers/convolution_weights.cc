@@ -1,9 +1,10 @@
 // Gradients of a convolution's weights: for each tap a product over pixels, [input channels x pixels] by [pixels x
 // output channels]. A task owns a block of input and output channels and some chunks of pixels, for which it lays out
-// the map by channels and the cotangent in panels; partial sums of chunks are added in their order. So every number has
-// one owner, and its order of summation depends on the shapes and the batch alone.
+// the map by channels and the cotangent in panels, unless the kernel is a single tap; partial sums of chunks are added
+// in their order. So every number has one owner, and its order of summation depends on the shapes and the batch alone.
 #include <algorithm>
 
+#include "backend/bindings.h"
 #include "devices/cpu/layers/convolution.h"
 
 namespace dpm::cpu {
@@ -13,6 +14,8 @@ namespace {
 constexpr int kBlockChannels = 128;
 /// Number of pixels of a chunk, about; more are summed up in float32 by adding chunks.
 constexpr int kChunkPixels = 256;
+/// Number of pixels of a chunk that is read where it lies: their lines fit a core's first cache.
+constexpr int kChunkInPlace = 64;
 /// Number of tasks that are enough for any processor.
 constexpr int kTasks = 16;
 /// Number of channels whose rows are written together.
@@ -26,14 +29,18 @@ class ConvolutionWeights : public Layer {
         in_(factory.values[input_of(node, 0)].shape),
         out_(factory.values[input_of(node, 1)].shape),
         panel_width_(2 * factory.device.isa.width),
-        columns_(divide_up(out_.channels, panel_width_) * panel_width_) {
+        columns_(divide_up(out_.channels, panel_width_) * panel_width_),
+        is_in_place_(attributes_.kernel == 1 && attributes_.stride == 1 && attributes_.pad_before == 0 &&
+                     attributes_.pad_after == 0 && !is_bound(in_) && !is_bound(out_) &&
+                     out_.channels % factory.device.isa.width == 0) {
+    const int chunk_pixels = is_in_place_ ? kChunkInPlace : kChunkPixels;
     const int padded = (out_.width - 1) * attributes_.stride + attributes_.kernel;
     phase_width_ = divide_up(padded, attributes_.stride);
     pitch_ = phase_width_ * attributes_.stride;
-    band_rows_ = std::clamp(kChunkPixels / out_.width, 1, out_.height);
+    band_rows_ = std::clamp(chunk_pixels / out_.width, 1, out_.height);
     const int bands = divide_up(out_.height, band_rows_);
     band_rows_ = divide_up(out_.height, bands);
-    images_ = bands > 1 ? 1 : std::max(1, kChunkPixels / (out_.width * out_.height));
+    images_ = bands > 1 ? 1 : std::max(1, chunk_pixels / (out_.width * out_.height));
   }
 
   [[nodiscard]] std::size_t scratch(int batch, int threads) const override {
@@ -109,10 +116,42 @@ class ConvolutionWeights : public Layer {
     float* panel = task.own + map_floats();
     for (int index = task.chunks.first; index < task.chunks.last; ++index) {
       const Chunk chunk = chunk_at(index, context.batch);
+      if (is_in_place_) {
+        multiply_in_place(context, in, d, chunk, task, index > task.chunks.first);
+        continue;
+      }
       lay_out_map(in, chunk, task.inputs, map);
       for (int p = task.panels.first; p < task.panels.last; ++p) {
         lay_out_panel(d, chunk, p, panel);
         multiply(context, chunk, task, p, map, panel, index > task.chunks.first);
+      }
+    }
+  }
+
+  /// Adds a chunk's products of a single tap to the task's sums, or stores them.
+  void multiply_in_place(const RunContext& context, const MapView& in, const MapView& d, const Chunk& chunk,
+                         const Task& task, bool adds) const {
+    const int width = context.device.isa.width;
+    const int last = std::min(out_.channels, task.panels.last * panel_width_);
+    // Single pixels of all images are one sequence.
+    const bool joined = in.pixels() == 1;
+    OuterProduct product{};
+    product.x_stride = joined ? in.sample_stride : in.pixel_stride;
+    product.y_stride = joined ? d.sample_stride : d.pixel_stride;
+    product.depth = joined ? chunk.images.last - chunk.images.first : (chunk.rows.last - chunk.rows.first) * out_.width;
+    product.sums_stride = columns_;
+    for (int n = chunk.images.first; n < (joined ? chunk.images.first + 1 : chunk.images.last); ++n) {
+      product.adds = adds || n > chunk.images.first;
+      const std::ptrdiff_t pixel = static_cast<std::ptrdiff_t>(chunk.rows.first) * out_.width;
+      for (int o = task.panels.first * panel_width_; o < last; o += panel_width_) {
+        product.vectors = last - o > width ? 2 : 1;
+        product.y = d.sample(n) + pixel * d.pixel_stride + o;
+        for (int i = task.inputs.first; i < task.inputs.last; i += context.device.isa.rows) {
+          product.rows = std::min(context.device.isa.rows, task.inputs.last - i);
+          product.x = in.sample(n) + pixel * in.pixel_stride + i;
+          product.sums = task.partial + static_cast<std::ptrdiff_t>(i) * columns_ + o;
+          context.device.isa.outer_product(product);
+        }
       }
     }
   }
@@ -230,6 +269,7 @@ class ConvolutionWeights : public Layer {
   dpm_value out_;
   int panel_width_;
   int columns_;          ///< output channels, in whole panels
+  bool is_in_place_;     ///< tells whether both operands are read where they lie
   int phase_width_ = 0;  ///< columns of a row that one tap reads
   int pitch_ = 0;        ///< floats of a row with its border
   int band_rows_ = 0;    ///< output rows of a chunk
