@@ -46,7 +46,7 @@ TEST(ConstantElements, AreConverted) {
 TEST(ConstantElements, AreReadThroughAViewOfAnyRank) {
   std::vector<float> values(24);
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
-  const auto view = [&](std::vector<std::int64_t> dims, std::vector<std::int64_t> strides) {
+  const auto view = [&](const std::vector<std::int64_t>& dims, const std::vector<std::int64_t>& strides) {
     std::int64_t all = 1;
     for (const std::int64_t dim : dims) all *= dim;
     return elements_of({values.data(), DType::kFloat32, {all}, "w", dims, strides});

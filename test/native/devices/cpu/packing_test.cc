@@ -20,11 +20,10 @@ using cpu::WeightOrder;
 
 /// A device, and a graph of nothing but constants.
 struct Constants {
-  explicit Constants(std::vector<std::uint64_t> identities) {
-    for (std::size_t i = 0; i < identities.size(); ++i) {
-      graph::Constant constant = random.constant({4, 3});
-      constants.push_back(graph::lower(constant));
-      constants.back().identity = identities[i];
+  explicit Constants(const std::vector<std::uint64_t>& identities) {
+    for (const std::uint64_t identity : identities) {
+      constants.push_back(graph::lower(random.constant({4, 3})));
+      constants.back().identity = identity;
     }
     graph.constants = constants.data();
     graph.constant_count = static_cast<std::uint32_t>(constants.size());
