@@ -124,6 +124,12 @@ export const libRooms: readonly Room[] = [
     lines: 1580,
   },
   {
+    path: 'lib/training',
+    holds: 'what stands around the steps of training: learning rates and averages',
+    uses: ['lib/base'],
+    lines: 190,
+  },
+  {
     path: 'lib/option-facts.ts',
     holds: 'facts of options, for other programs',
     uses: [
