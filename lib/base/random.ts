@@ -10,13 +10,16 @@ export function seedWords(seed: number | bigint): [low: number, high: number] {
   return [Number(value & 0xffffffffn), Number(value >> 32n)];
 }
 
-/** Multiplies two 32-bit words; gives the high and the low word of the product. */
-function multiply(a: number, b: number): [high: number, low: number] {
-  const product = BigInt(a) * BigInt(b);
-  return [Number(product >> 32n), Number(product & 0xffffffffn)];
+/** Gives the high word of the product of two 32-bit words, by halves: exact in double, and much faster than a bigint. */
+function highProduct(a: number, b: number): number {
+  const low = a & 0xffff;
+  const high = a >>> 16;
+  const first = high * (b & 0xffff) + ((low * (b & 0xffff)) >>> 16);
+  const second = low * (b >>> 16) + (first & 0xffff);
+  return high * (b >>> 16) + (first >>> 16) + (second >>> 16);
 }
 
-/** Philox4x32-10 (Salmon et al. 2011), the generator of the native engine; for draws of single numbers. */
+/** Philox4x32-10 (Salmon et al. 2011), the generator of the native engine. */
 export function philox4x32(
   counter: readonly [number, number, number, number],
   seed: readonly [number, number],
@@ -24,9 +27,12 @@ export function philox4x32(
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = seed;
   for (let round = 0; round < 10; ++round) {
-    const [high0, low0] = multiply(0xd2511f53, c0);
-    const [high1, low1] = multiply(0xcd9e8d57, c2);
-    [c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0];
+    const low0 = Math.imul(0xd2511f53, c0) >>> 0;
+    const high0 = highProduct(0xd2511f53, c0);
+    c0 = (highProduct(0xcd9e8d57, c2) ^ c1 ^ k0) >>> 0;
+    c1 = Math.imul(0xcd9e8d57, c2) >>> 0;
+    c2 = (high0 ^ c3 ^ k1) >>> 0;
+    c3 = low0;
     k0 = (k0 + 0x9e3779b9) >>> 0;
     k1 = (k1 + 0xbb67ae85) >>> 0;
   }
