@@ -10,6 +10,7 @@ import type { ScheduleOptions } from '../schedule/schedule-options.js';
 import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
 import type { HeadName } from './heads.js';
 import { resized, type ImageSize } from './image-size.js';
+import type { InitialRule } from './initial-rule.js';
 import { sameShape, type WeightReport } from './weight-report.js';
 
 /** Tensor of a checkpoint that holds a canonical weight, and the weight's place in it. */
@@ -32,6 +33,8 @@ export interface FamilyNetwork {
   source(name: string, shape: readonly number[]): TensorSource;
   /** Tells whether a tensor is known and not needed: buffers, and tensors only for training. */
   ignores(key: string): boolean;
+  /** What training from nothing begins with. */
+  readonly initial: InitialRule;
 }
 
 /** Label that stands for no class in classifier-free guidance. */

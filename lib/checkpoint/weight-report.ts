@@ -10,11 +10,14 @@ export interface WeightReport {
   misshapen: { name: string; shape: number[]; expected: number[] }[];
 }
 
+/** Projections of attention are stored as matrices or as 1x1 convolutions, whatever the family does today. */
+function squeezed(shape: readonly number[]): readonly number[] {
+  return shape.length === 4 && shape[2] === 1 && shape[3] === 1 ? shape.slice(0, 2) : shape;
+}
+
 export function sameShape(shape: readonly number[], expected: readonly number[]): boolean {
-  // Projections of attention are stored as matrices or, in old files, as 1x1 convolutions.
-  const squeezed =
-    expected.length === 2 && shape.length === 4 && shape[2] === 1 && shape[3] === 1 ? shape.slice(0, 2) : shape;
-  return squeezed.length === expected.length && squeezed.every((size, axis) => size === expected[axis]);
+  const [own, wanted] = [squeezed(shape), squeezed(expected)];
+  return own.length === wanted.length && own.every((size, axis) => size === wanted[axis]);
 }
 
 /** Compares a checkpoint with the weights a network needs. */

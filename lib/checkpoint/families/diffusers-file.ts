@@ -2,6 +2,7 @@ import { parseDiffusersConfig } from '../diffusers-config.js';
 import { canonicalDiffusersName, diffusersNetwork } from '../diffusers.js';
 import { linearSchedule } from '../family-schedule.js';
 import type { Family, FolderLayout } from '../family.js';
+import { pytorchInitial } from '../initial-rule.js';
 
 /** The layout of a pipeline; a network that came without its scheduler gets the one that it is taken to have. */
 export const diffusersLayout: FolderLayout = {
@@ -33,6 +34,7 @@ export const diffusersFile: Family = {
       heads: [],
       source: (name) => ({ key: name }),
       ignores: () => false,
+      initial: pytorchInitial,
     };
   },
 };

@@ -5,6 +5,7 @@ import type { UNetDescription } from '../../network/description.js';
 import { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { fusedProjections, renamed, type Renames } from '../family-tensors.js';
 import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
+import { isLastLayer, layerOf, resultLayers, type InitialRule } from '../initial-rule.js';
 
 /** Patterns from canonical names to those of EDM's networks. */
 const renames: Renames = [
@@ -204,6 +205,20 @@ function sourceOf(config: EdmConfig, blocks: UNetDescription['blocks']): FamilyN
   };
 }
 
+/** Song's networks are Glorot's, with factors; Dhariwal's have PyTorch's bounds, which the authors write in another way. */
+function initialRule(isSong: boolean, blocks: UNetDescription['blocks']): InitialRule {
+  if (!isSong) return { bound: 'fan-in', scale: (name) => (isLastLayer(name) ? 0 : 1) };
+  const results = resultLayers(blocks);
+  return {
+    bound: 'glorot',
+    uniformRows: true,
+    scale(name) {
+      if (isLastLayer(name) || results.has(layerOf(name))) return 1e-5;
+      return /\.to_[qkv]\./.test(name) ? Math.sqrt(0.2) : 1;
+    },
+  };
+}
+
 function edmNetwork(raw: Readonly<Record<string, unknown>>, source: string): FamilyNetwork {
   const config = parse(raw, source);
   const { list } = new EdmBlocks(config, source);
@@ -233,6 +248,7 @@ function edmNetwork(raw: Readonly<Record<string, unknown>>, source: string): Fam
     heads: [],
     source: sourceOf(config, list.blocks),
     // Augmentation is a condition only in training.
+    initial: initialRule(isSong, list.blocks),
     ignores: (key) => key.endsWith('.resample_filter') || key === 'map_augment.weight' || key === 'map_noise.freqs',
   };
 }

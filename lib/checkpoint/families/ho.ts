@@ -5,6 +5,7 @@ import { familyHead, readEmbeddedHead, type EmbeddedHead } from '../family-confi
 import { linearSchedule } from '../family-schedule.js';
 import { renamed, type Renames } from '../family-tensors.js';
 import { flatLayout, type Family, type FamilyNetwork } from '../family.js';
+import { pytorchInitial } from '../initial-rule.js';
 
 /** Patterns from canonical names to those of the PyTorch port of Ho's network. */
 const renames: Renames = [
@@ -112,8 +113,13 @@ function hoNetwork(raw: Readonly<Record<string, unknown>>, source: string): Fami
       head: null,
     },
     ...familyHead(head, 32, 1e-6),
-    source: (name) => ({ key: renamed(renames, name) }),
+    source(name, shape) {
+      const key = renamed(renames, name);
+      // Attention is made of 1x1 convolutions.
+      return /\.to_(?:[qkv]|out\.0)\.weight$/.test(name) ? { key, shape: [...shape, 1, 1] } : { key };
+    },
     ignores: () => false,
+    initial: pytorchInitial,
   };
 }
 

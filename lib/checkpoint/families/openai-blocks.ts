@@ -4,6 +4,7 @@ import { BlockList } from '../../network/block-list.js';
 import type { UNetDescription } from '../../network/description.js';
 import { fusedProjections, renamed, type Renames } from '../family-tensors.js';
 import type { TensorSource } from '../family.js';
+import { isLastLayer, type InitialRule } from '../initial-rule.js';
 
 /** Patterns from canonical names to those of OpenAI's improved-diffusion and guided-diffusion. */
 export const openAiRenames: Renames = [
@@ -60,6 +61,9 @@ export const encoderFields = [
   'resblock_updown',
   'use_new_attention_order',
 ];
+
+/** PyTorch's defaults, and zeros where a block, an attention or the network ends. */
+export const openAiInitial: InitialRule = { bound: 'fan-in', scale: (name) => (isLastLayer(name) ? 0 : 1) };
 
 /** Range of numbers of heads and their widths; -1: not given. */
 export const headRange = { least: -1, most: 65_536 };

@@ -2,7 +2,14 @@ import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import { linearSchedule } from '../family-schedule.js';
 import { fusedProjections, type Renames } from '../family-tensors.js';
 import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
-import { encoderFields, OpenAiBlocks, openAiRenames, readEncoder, type OpenAiEncoder } from './openai-blocks.js';
+import {
+  encoderFields,
+  OpenAiBlocks,
+  openAiInitial,
+  openAiRenames,
+  readEncoder,
+  type OpenAiEncoder,
+} from './openai-blocks.js';
 
 const attentionNames: Renames = [
   [/^pool\.position$/, 'out.2.positional_embedding'],
@@ -72,6 +79,7 @@ function classifierNetwork(raw: Readonly<Record<string, unknown>>, source: strin
       return name === 'pool.to_out.weight' ? { ...own, shape: [...shape, ...kernel] } : own;
     },
     ignores: () => false,
+    initial: openAiInitial,
   };
 }
 

@@ -9,6 +9,7 @@ import {
   encoderFields,
   headRange,
   OpenAiBlocks,
+  openAiInitial,
   openAiRenames,
   readEncoder,
   type OpenAiEncoder,
@@ -82,6 +83,7 @@ function openAiNetwork(raw: Readonly<Record<string, unknown>>, source: string): 
     ...familyHead(head, 32, 1e-5),
     source: sourceOf,
     ignores: () => false,
+    initial: openAiInitial,
   };
 }
 

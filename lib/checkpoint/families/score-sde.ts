@@ -5,6 +5,7 @@ import type { Resampling, UNetDescription } from '../../network/description.js';
 import { familyHead } from '../family-config.js';
 import { renamed, type Renames } from '../family-tensors.js';
 import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
+import { isLastLayer, layerOf, resultLayers, type InitialRule } from '../initial-rule.js';
 import { parseScoreSdeConfig, type ScoreSdeConfig } from './score-sde-config.js';
 import { scoreSdeSchedule } from './score-sde-schedule.js';
 
@@ -147,6 +148,19 @@ function sigmaTable({ sigmas: { least, most, count } }: ScoreSdeConfig): Float32
   );
 }
 
+/** Glorot's bounds; the authors' scales, 1e-10 for 0 and 0.1 of their own 1x1 layers (`NIN`), are those of the variance. */
+function initialRule({ bigGan }: ScoreSdeConfig, blocks: UNetDescription['blocks']): InitialRule {
+  const results = resultLayers(blocks);
+  const isOwn = bigGan ? /\.to_[qkv]\./ : /\.to_[qkv]\.|\.conv_shortcut\./;
+  return {
+    bound: 'glorot',
+    scale(name) {
+      if (isLastLayer(name) || results.has(layerOf(name))) return 1e-5;
+      return isOwn.test(name) ? Math.sqrt(0.1) : 1;
+    },
+  };
+}
+
 function scoreSdeNetwork(raw: Readonly<Record<string, unknown>>, source: string): FamilyNetwork {
   const config = parseScoreSdeConfig(raw, source);
   const { list, named } = new Modules(config, source);
@@ -179,6 +193,7 @@ function scoreSdeNetwork(raw: Readonly<Record<string, unknown>>, source: string)
     ...familyHead(head, groups, 1e-6),
     source: sourceOf(config, named),
     ignores: (key) => key === 'sigmas',
+    initial: initialRule(config, list.blocks),
   };
 }
 
