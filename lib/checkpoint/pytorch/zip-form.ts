@@ -1,13 +1,13 @@
 import type { FileHandle } from 'node:fs/promises';
 
 import { DpmError } from '../../base/errors.js';
+import { findZipEnd } from '../../files/zip-end.js';
+import { entryPosition, readEntry, readZipDirectory, type ZipEntry } from '../../files/zip-entries.js';
 import { MAX_PICKLE_BYTES } from './limits.js';
 import { shortKey, StorageTable } from './pickled-tensors.js';
 import type { PytorchStorage } from './tensor.js';
 import { unpickle } from './unpickle.js';
 import type { PickleValue } from './values.js';
-import { findZipEnd } from './zip-end.js';
-import { entryPosition, readEntry, readZipDirectory, type ZipEntry } from './zip-entries.js';
 
 /** Newest version of the archive that PyTorch itself reads. */
 const NEWEST_VERSION = 10;

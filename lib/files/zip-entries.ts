@@ -1,9 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
+import { promisify } from 'node:util';
+import { crc32, inflateRaw } from 'node:zlib';
 
-import { DpmError } from '../../base/errors.js';
-import { readExactly } from '../../files/files.js';
+import { DpmError } from '../base/errors.js';
+import { readExactly } from './files.js';
 import type { ZipEnd } from './zip-end.js';
+
+const inflate = promisify<Uint8Array, { maxOutputLength: number }, Uint8Array>(inflateRaw);
 
 const ENTRY_BYTES = 46;
 const LOCAL_BYTES = 30;
@@ -17,8 +20,10 @@ const MAX_ENTRIES = 200_000;
 /** An entry of a zip archive, from its central directory. */
 export interface ZipEntry {
   name: string;
-  /** Size in the archive in bytes; PyTorch compresses only the source of TorchScript. */
+  /** Size in the archive in bytes. */
   bytes: number;
+  /** Size in bytes of what it holds, as the directory says. */
+  whole: number;
   isCompressed: boolean;
   crc: number;
   /** Position of its local header. */
@@ -35,6 +40,7 @@ class DirectoryReader {
   constructor(
     private readonly path: string,
     private readonly bytes: Uint8Array,
+    private readonly inFolder: boolean,
   ) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -60,13 +66,13 @@ class DirectoryReader {
     const u32 = (offset: number): number => this.view.getUint32(at + offset, true);
     if (u32(0) !== ENTRY) this.fail(`has no entry at byte ${at}`);
     const nameAt = this.take(u16(28));
-    const name = entryName(this.path, this.bytes.subarray(nameAt, this.position));
+    const name = entryName(this.path, this.bytes.subarray(nameAt, this.position), this.inFolder);
     const extraAt = this.take(u16(30));
     const extra = this.bytes.subarray(extraAt, this.position);
     this.take(u16(32));
     const [stored, bytes, header] = this.largeNumbers(extra, name, u32(20), u32(24), u32(42));
     checkPlain(this.path, name, { flags: u16(8), method: u16(10), disk: u16(34), stored, bytes });
-    return { name, bytes: stored, isCompressed: u16(10) !== 0, crc: u32(16), header, limit: 0 };
+    return { name, bytes: stored, whole: bytes, isCompressed: u16(10) !== 0, crc: u32(16), header, limit: 0 };
   }
 
   /** Replaces numbers that do not fit 32 bits by those of the zip64 field. */
@@ -91,7 +97,7 @@ class DirectoryReader {
   }
 }
 
-function entryName(path: string, bytes: Uint8Array): string {
+function entryName(path: string, bytes: Uint8Array, inFolder: boolean): string {
   let name: string;
   try {
     name = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -100,11 +106,13 @@ function entryName(path: string, bytes: Uint8Array): string {
   }
   const parts = name.split('/');
   const isPlain =
-    parts.length > 1 && parts.every((part) => part !== '' && part !== '.' && part !== '..') && !/[\\\0:]/.test(name);
+    (parts.length > 1 || !inFolder) &&
+    parts.every((part) => part !== '' && part !== '.' && part !== '..') &&
+    !/[\\\0:]/.test(name);
   if (!isPlain) {
     throw new DpmError(
       'ERR_DPM_FILE_HEADER',
-      `${path}: the entry '${name.slice(0, 200)}' is not a plain path inside one folder, as PyTorch writes them`,
+      `${path}: the entry '${name.slice(0, 200)}' is not a plain path${inFolder ? ' inside one folder, as PyTorch writes them' : ''}`,
     );
   }
   return name;
@@ -145,8 +153,46 @@ function checkLayout(path: string, entries: readonly ZipEntry[], end: number): v
   }
 }
 
+/** Reads the entries of a directory by name. */
+async function readEntries(
+  file: FileHandle,
+  path: string,
+  end: ZipEnd,
+  inFolder: boolean,
+): Promise<Map<string, ZipEntry>> {
+  if (end.bytes > MAX_DIRECTORY_BYTES || end.entries > MAX_ENTRIES || end.entries * ENTRY_BYTES > end.bytes) {
+    throw new DpmError(
+      'ERR_DPM_FILE_HEADER',
+      `${path}: the zip directory claims ${end.entries} entries in ${end.bytes} bytes`,
+    );
+  }
+  const reader = new DirectoryReader(path, await readExactly(file, path, end.offset, end.bytes), inFolder);
+  const entries = new Map<string, ZipEntry>();
+  for (let i = 0; i < end.entries; ++i) {
+    const entry = reader.next();
+    if (entries.has(entry.name)) {
+      throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: there are two entries '${entry.name}'`);
+    }
+    entries.set(entry.name, entry);
+  }
+  if (entries.size === 0 || !reader.isAtEnd) {
+    throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: the zip directory has no entries, or more than it counts`);
+  }
+  checkLayout(path, [...entries.values()], end.offset);
+  return entries;
+}
+
 /**
- * The entries of a zip archive by name, with plain names in one common folder, inside the file and apart.
+ * The entries of a zip archive by name, with plain names, inside the file and apart.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE_HEADER`, `ERR_DPM_UNSUPPORTED`, `ERR_DPM_TENSOR_OVERLAP` naming the entry.
+ */
+export function readZipEntries(file: FileHandle, path: string, end: ZipEnd): Promise<Map<string, ZipEntry>> {
+  return readEntries(file, path, end, false);
+}
+
+/**
+ * The entries of a zip archive whose names lie in one common folder, as {@link readZipEntries} gives them.
  *
  * @throws {@link DpmError} `ERR_DPM_FILE_HEADER`, `ERR_DPM_UNSUPPORTED`, `ERR_DPM_TENSOR_OVERLAP` naming the entry.
  */
@@ -155,31 +201,12 @@ export async function readZipDirectory(
   path: string,
   end: ZipEnd,
 ): Promise<{ folder: string; entries: Map<string, ZipEntry> }> {
-  if (end.bytes > MAX_DIRECTORY_BYTES || end.entries > MAX_ENTRIES || end.entries * ENTRY_BYTES > end.bytes) {
-    throw new DpmError(
-      'ERR_DPM_FILE_HEADER',
-      `${path}: the zip directory claims ${end.entries} entries in ${end.bytes} bytes`,
-    );
+  const entries = await readEntries(file, path, end, true);
+  const folders = [...new Set([...entries.keys()].map((name) => name.slice(0, name.indexOf('/'))))];
+  const [folder = '', other] = folders;
+  if (other !== undefined) {
+    throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: entries lie in the folders '${folder}' and '${other}'`);
   }
-  const reader = new DirectoryReader(path, await readExactly(file, path, end.offset, end.bytes));
-  const entries = new Map<string, ZipEntry>();
-  let folder: string | undefined;
-  for (let i = 0; i < end.entries; ++i) {
-    const entry = reader.next();
-    const top = entry.name.slice(0, entry.name.indexOf('/'));
-    folder ??= top;
-    if (top !== folder) {
-      throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: entries lie in the folders '${folder}' and '${top}'`);
-    }
-    if (entries.has(entry.name)) {
-      throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: there are two entries '${entry.name}'`);
-    }
-    entries.set(entry.name, entry);
-  }
-  if (folder === undefined || !reader.isAtEnd) {
-    throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: the zip directory has no entries, or more than it counts`);
-  }
-  checkLayout(path, [...entries.values()], end.offset);
   return { folder, entries };
 }
 
@@ -193,12 +220,12 @@ export async function entryPosition(file: FileHandle, path: string, entry: ZipEn
   const name = Buffer.from(entry.name);
   const header = await readExactly(file, path, entry.header, LOCAL_BYTES + name.length);
   const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
-  const isSize = (size: number): boolean => size === 0 || size === 0xffffffff || size === entry.bytes;
+  const isSize = (size: number, known: number): boolean => size === 0 || size === 0xffffffff || size === known;
   const matches =
     view.getUint32(0, true) === LOCAL &&
-    view.getUint16(8, true) === 0 &&
-    isSize(view.getUint32(18, true)) &&
-    isSize(view.getUint32(22, true)) &&
+    (view.getUint16(8, true) !== 0) === entry.isCompressed &&
+    isSize(view.getUint32(18, true), entry.bytes) &&
+    isSize(view.getUint32(22, true), entry.whole) &&
     view.getUint16(26, true) === name.length &&
     name.equals(header.subarray(LOCAL_BYTES));
   if (!matches) {
@@ -217,24 +244,36 @@ export async function entryPosition(file: FileHandle, path: string, entry: ZipEn
   return position;
 }
 
+/** Unpacks the bytes of an entry, which may become no larger than the directory says. */
+async function inflated(path: string, { name, whole }: ZipEntry, bytes: Uint8Array): Promise<Uint8Array> {
+  try {
+    return await inflate(bytes, { maxOutputLength: Math.max(1, whole) });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: the entry '${name}' cannot be unpacked: ${reason}`, { cause });
+  }
+}
+
 /**
- * The bytes of an entry, at most `limit`, with their checksum compared.
+ * The bytes of an entry, unpacked, at most `limit`, with their checksum compared.
  *
- * @throws {@link DpmError} like {@link entryPosition}, and `ERR_DPM_FILE_HEADER` for too many bytes or another checksum.
+ * @throws {@link DpmError} like {@link entryPosition}, and `ERR_DPM_FILE_HEADER` for too many bytes, bytes that cannot be
+ * unpacked or another checksum.
  */
 export async function readEntry(file: FileHandle, path: string, entry: ZipEntry, limit: number): Promise<Uint8Array> {
-  if (entry.bytes > limit) {
+  if (entry.whole > limit || entry.bytes > limit) {
     throw new DpmError(
       'ERR_DPM_FILE_HEADER',
-      `${path}: the entry '${entry.name}' has ${entry.bytes} bytes, at most ${limit} are read`,
+      `${path}: the entry '${entry.name}' has ${Math.max(entry.whole, entry.bytes)} bytes, at most ${limit} are read`,
     );
   }
-  const bytes = await readExactly(file, path, await entryPosition(file, path, entry), entry.bytes);
+  const stored = await readExactly(file, path, await entryPosition(file, path, entry), entry.bytes);
+  const bytes = entry.isCompressed ? await inflated(path, entry, stored) : stored;
   const crc = crc32(bytes);
-  if (crc !== entry.crc) {
+  if (crc !== entry.crc || bytes.length !== entry.whole) {
     throw new DpmError(
       'ERR_DPM_FILE_HEADER',
-      `${path}: the entry '${entry.name}' has the checksum ${crc.toString(16)}, the zip directory says ${entry.crc.toString(16)}`,
+      `${path}: the entry '${entry.name}' has the checksum ${crc.toString(16)} in ${bytes.length} bytes, the zip directory says ${entry.crc.toString(16)} in ${entry.whole}`,
     );
   }
   return bytes;

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 
-import { DpmError } from '../../base/errors.js';
-import { readExactly } from '../../files/files.js';
+import { DpmError } from '../base/errors.js';
+import { readExactly } from './files.js';
 
 const END_BYTES = 22;
 const LOCATOR_BYTES = 20;
@@ -26,7 +26,7 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The record of the old format, which is the last thing in the file: PyTorch writes no comments. */
+/** The record of the old format, which is the last thing in the file: neither PyTorch nor NumPy write comments. */
 function readEnd(path: string, tail: DataView, position: number): ClaimedEnd {
   const at = tail.byteLength - END_BYTES;
   if (at < 0 || tail.getUint32(at, true) !== END || tail.getUint16(at + 20, true) !== 0) {
