@@ -125,9 +125,10 @@ export const libRooms: readonly Room[] = [
   },
   {
     path: 'lib/training',
-    holds: 'what stands around the steps of training: data/, learning rates and averages, initial weights, metrics',
+    holds:
+      'what stands around the steps of training: data/, run-folder/, learning rates and averages, initial weights, metrics',
     uses: ['lib/base', 'lib/files', 'lib/images', 'lib/network', 'lib/checkpoint'],
-    lines: 1476,
+    lines: 2250,
   },
   {
     path: 'lib/option-facts.ts',

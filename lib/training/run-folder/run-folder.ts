@@ -1,0 +1,288 @@
+import { randomBytes } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { DpmError, toDpmError } from '../../base/errors.js';
+import { standardsOf, type OptionFact } from '../../base/option-facts.js';
+import { kinds, requireKind } from '../../base/option-kinds.js';
+import type { FolderLayout } from '../../checkpoint/family.js';
+import { isThere, makeFolder } from '../../files/files.js';
+import { MetricsFile, metricsName } from '../metrics.js';
+import {
+  readCheckpointFiles,
+  requireTensors,
+  holds,
+  safetensorsParts,
+  writeCheckpointFiles,
+  type FloatTensors,
+  type TrainingCheckpoint,
+} from './checkpoint-files.js';
+import { systemDisk, type Disk } from './disk.js';
+import { lockName, RunLock } from './lock.js';
+import { readSettings, requireSameSettings, runName, writeSettings, type RunSettings } from './run-options.js';
+
+const checkpointsName = 'checkpoints';
+
+/** Facts about the options of a run's folder. */
+export const runFolderFacts = {
+  checkpointsKept: {
+    kind: kinds.positiveInteger,
+    help: 'checkpoints kept, the newest ones',
+    standard: 2,
+    value: 'N',
+  },
+} as const satisfies Record<string, OptionFact>;
+
+/** The network that a run trains, as files of its model say it. */
+export interface RunNetwork {
+  /** Its configuration; of another family than diffusers with the field `family`. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Configuration of the scheduler; null if the network's own says all. */
+  readonly scheduler: Readonly<Record<string, unknown>> | null;
+  /** Where the parts of such a model lie. */
+  readonly layout: FolderLayout;
+}
+
+/** Options of {@link RunFolder.open}. */
+export interface RunFolderOptions {
+  /** What must not change while the run lasts; values that are undefined are not given. */
+  readonly settings: RunSettings;
+  readonly network: RunNetwork;
+  /** Number of checkpoints that are kept. A positive integer. Default 2. */
+  readonly checkpointsKept?: number | undefined;
+}
+
+/** A checkpoint that was passed over, and where it lies now. */
+export interface DamagedCheckpoint {
+  readonly path: string;
+  /** What is wrong with it. */
+  readonly error: DpmError;
+}
+
+function stepOf(name: string): number | null {
+  const [, digits] = /^step-(0|[1-9]\d{0,14})$/.exec(name) ?? [];
+  return digits === undefined ? null : Number(digits);
+}
+
+/** Steps of the checkpoints of a folder, the newest first. */
+async function stepsIn(folder: string): Promise<number[]> {
+  const names = await readdir(folder).catch(() => []);
+  const steps = names.map(stepOf).filter((step) => step !== null);
+  return steps.sort((a, b) => b - a);
+}
+
+const json = (value: unknown): string[] => [`${JSON.stringify(value, null, 2)}\n`];
+
+/** The names that the beginning of a run gives to files, in the order in which it makes them. */
+function namesOf({ layout: { network } }: RunNetwork): string[] {
+  return [network === '' ? 'config.json' : network, 'scheduler', 'model_index.json', runName, lockName];
+}
+
+function temporaryName(name: string): string {
+  return `.${name}.${randomBytes(6).toString('hex')}.tmp`;
+}
+
+/**
+ * Folder of a run of training: a model as `dpm sample` takes it, which holds the average's weights from the first checkpoint
+ * on; `checkpoints/step-N` with all that training goes on with; `run.json` with what must not change; `metrics.jsonl`. One
+ * run has it at a time. Whatever is written is there whole or not at all.
+ */
+export class RunFolder implements AsyncDisposable {
+  readonly #path: string;
+  readonly #network: RunNetwork;
+  readonly #kept: number;
+  readonly #disk: Disk;
+  readonly #lock: RunLock;
+  /** The newest checkpoint that is whole; null: there is none yet. */
+  readonly newest: TrainingCheckpoint | null;
+  /** Checkpoints that were passed over as they are damaged. */
+  readonly damaged: readonly DamagedCheckpoint[];
+  /** The file of metrics, behind the line of the newest checkpoint. */
+  readonly metrics: MetricsFile;
+
+  private constructor(
+    path: string,
+    { network, checkpointsKept }: RunFolderOptions,
+    disk: Disk,
+    parts: Pick<RunFolder, 'newest' | 'damaged' | 'metrics'> & { lock: RunLock },
+  ) {
+    this.#path = path;
+    this.#network = network;
+    this.#kept = checkpointsKept ?? standardsOf(runFolderFacts).checkpointsKept;
+    this.#disk = disk;
+    this.#lock = parts.lock;
+    this.newest = parts.newest;
+    this.damaged = parts.damaged;
+    this.metrics = parts.metrics;
+  }
+
+  /**
+   * Opens a folder for a run: begins one in a folder that is new or empty, or goes on with the one there, from its newest
+   * checkpoint that is whole. Later lines of metrics are cut off.
+   *
+   * @throws {@link DpmError} `ERR_DPM_FILE` naming the process that trains there, a file that is no run's, or all
+   * checkpoints if none is whole; `ERR_DPM_ARGUMENT` naming a setting that has changed.
+   */
+  static async open(path: string, options: RunFolderOptions, disk: Disk = systemDisk): Promise<RunFolder> {
+    const kept = runFolderFacts.checkpointsKept;
+    if (options.checkpointsKept !== undefined) requireKind('checkpointsKept', options.checkpointsKept, kept.kind);
+    await makeFolder(path);
+    const lock = await RunLock.take(path);
+    try {
+      await removeUnfinished(path, options.network, disk);
+      const settings = { ...options.settings, network: options.network.config };
+      const saved = await readSettings(path);
+      if (saved === null) await begin(path, options.network, settings, disk);
+      else requireSameSettings(path, saved, settings);
+      const { newest, damaged } = await newestOf(path, disk);
+      const metrics = await MetricsFile.open(join(path, metricsName), newest?.step ?? 0);
+      const run = new RunFolder(path, options, disk, { newest, damaged, metrics, lock });
+      // A run that was killed right behind its checkpoint has not come to the model.
+      if (newest !== null) await run.#writeModel(newest.tensors.average);
+      return run;
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  /** Place of the checkpoint of a step. */
+  checkpointPath(step: number): string {
+    return join(this.#path, checkpointsName, `step-${step}`);
+  }
+
+  /**
+   * Writes a checkpoint, makes the average the weights of the folder's model, and removes the oldest checkpoints. Where it
+   * fails, the checkpoints before it and the model are what they were.
+   *
+   * @throws {@link DpmError} `ERR_DPM_FILE` naming the file that cannot be written, `ERR_DPM_TENSOR_SHAPE` naming a tensor.
+   */
+  async save(checkpoint: TrainingCheckpoint): Promise<void> {
+    requireTensors(checkpoint.tensors);
+    await this.metrics.sync();
+    await this.#writeCheckpoint(checkpoint);
+    await this.#writeModel(checkpoint.tensors.average);
+    const steps = await stepsIn(join(this.#path, checkpointsName));
+    for (const step of steps.slice(this.#kept)) await this.#removeCheckpoint(step);
+  }
+
+  async #writeCheckpoint(checkpoint: TrainingCheckpoint): Promise<void> {
+    const disk = this.#disk;
+    const folder = join(this.#path, checkpointsName);
+    const target = this.checkpointPath(checkpoint.step);
+    const temporary = join(folder, temporaryName(`step-${checkpoint.step}`));
+    try {
+      await disk.makeFolder(folder);
+      await disk.makeFolder(temporary);
+      await writeCheckpointFiles(temporary, checkpoint, disk);
+      await disk.sync(temporary);
+      // A checkpoint of this step can be here only if it is written a second time.
+      if (await isThere(target)) await this.#removeCheckpoint(checkpoint.step);
+      await disk.rename(temporary, target);
+      await disk.sync(folder);
+    } catch (error) {
+      await disk.remove(temporary).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #writeModel(average: FloatTensors): Promise<void> {
+    const { network, weights } = this.#network.layout;
+    const folder = join(this.#path, network);
+    const path = join(folder, `${weights}.safetensors`);
+    const bytes = safetensorsParts(average);
+    if (await holds(path, bytes)) return;
+    await this.#disk.write(path, bytes);
+    await this.#disk.sync(folder);
+  }
+
+  /** Removes a checkpoint whole: what a kill leaves of it has another name. */
+  async #removeCheckpoint(step: number): Promise<void> {
+    const aside = join(this.#path, checkpointsName, temporaryName(`step-${step}`));
+    await this.#disk.rename(this.checkpointPath(step), aside);
+    await this.#disk.remove(aside);
+  }
+
+  /** Closes the files, and lets another run have the folder. */
+  async close(): Promise<void> {
+    await this.metrics.close();
+    await this.#lock.release();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Removes what runs that were killed have left unfinished. */
+async function removeUnfinished(path: string, { layout }: RunNetwork, disk: Disk): Promise<void> {
+  for (const folder of new Set([
+    path,
+    join(path, layout.network),
+    join(path, 'scheduler'),
+    join(path, checkpointsName),
+  ])) {
+    const names = await readdir(folder).catch(() => []);
+    const left = names.filter((name) => /^\.(?:dpm-|step-\d+\.)[0-9a-f]{12}\.tmp$/.test(name));
+    for (const name of left) await disk.remove(join(folder, name));
+  }
+}
+
+/** Begins a run; `run.json` is the last, so that a run is there once all of its beginning is. */
+async function begin(path: string, network: RunNetwork, settings: RunSettings, disk: Disk): Promise<void> {
+  const { config, scheduler, layout } = network;
+  const weights = join(path, layout.network, `${layout.weights}.safetensors`);
+  const own = namesOf(network);
+  // Another process that asks for the lock has a file of its own there for a moment.
+  const strangers = (await readdir(path)).filter((name) => !own.includes(name) && !name.startsWith(lockName));
+  const stranger = (await isThere(weights)) ? weights : strangers[0] && join(path, strangers[0]);
+  if (stranger !== undefined) {
+    throw new DpmError('ERR_DPM_FILE', `${path} holds ${stranger} and no run: train into a new folder`);
+  }
+  const folder = join(path, layout.network);
+  await disk.makeFolder(folder);
+  await disk.write(join(folder, 'config.json'), json(config));
+  if (scheduler !== null) {
+    await disk.makeFolder(join(path, 'scheduler'));
+    await disk.write(join(path, 'scheduler', 'scheduler_config.json'), json(scheduler));
+    const ofScheduler = ['diffusers', scheduler._class_name ?? 'DDPMScheduler'];
+    const unet = ['diffusers', config._class_name ?? 'UNet2DModel'];
+    await disk.write(
+      join(path, 'model_index.json'),
+      json({ _class_name: 'DDPMPipeline', scheduler: ofScheduler, unet }),
+    );
+  }
+  await writeSettings(path, settings, disk);
+  await disk.sync(path);
+}
+
+/** Finds the newest whole checkpoint; damaged ones that are newer get another name, so that they count no more. */
+async function newestOf(path: string, disk: Disk): Promise<Pick<RunFolder, 'newest' | 'damaged'>> {
+  const folder = join(path, checkpointsName);
+  const damaged: DamagedCheckpoint[] = [];
+  let newest: TrainingCheckpoint | null = null;
+  for (const step of await stepsIn(folder)) {
+    const own = join(folder, `step-${step}`);
+    try {
+      newest = await readCheckpointFiles(own);
+      if (newest.step !== step) throw new DpmError('ERR_DPM_CONFIG', `${own} says that it is of step ${newest.step}`);
+      break;
+    } catch (error) {
+      newest = null;
+      damaged.push({ path: own, error: toDpmError(error) });
+    }
+  }
+  const [first] = damaged;
+  if (newest === null && first !== undefined) {
+    const what = damaged.length === 1 ? 'its checkpoint is' : `all of its ${damaged.length} checkpoints are`;
+    throw new DpmError('ERR_DPM_FILE', `${path}: ${what} damaged: ${first.error.message}`, { cause: first.error });
+  }
+  const moved: DamagedCheckpoint[] = [];
+  for (const { path: own, error } of damaged) {
+    const aside = join(folder, `damaged-${own.slice(own.lastIndexOf('step-'))}`);
+    await disk.remove(aside);
+    await disk.rename(own, aside);
+    moved.push({ path: aside, error });
+  }
+  return { newest, damaged: moved };
+}

@@ -1,0 +1,613 @@
+// The folder of a run: begun, gone on with, killed at every point, on a full disk, with damaged checkpoints.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { DpmError } from '../../../../lib/base/errors.js';
+import { diffusersFile } from '../../../../lib/checkpoint/families/diffusers-file.js';
+import { ho } from '../../../../lib/checkpoint/families/ho.js';
+import { readModelFolder } from '../../../../lib/checkpoint/read-model.js';
+import { readSafetensorsHeader } from '../../../../lib/files/safetensors.js';
+import { readFloats } from '../../../../lib/files/tensor-data.js';
+import { initialWeights } from '../../../../lib/training/initial-weights.js';
+import { readLosses, type StepMetrics } from '../../../../lib/training/metrics.js';
+import type { FloatTensors, TrainingCheckpoint } from '../../../../lib/training/run-folder/checkpoint-files.js';
+import { systemDisk, type Disk } from '../../../../lib/training/run-folder/disk.js';
+import { RunLock } from '../../../../lib/training/run-folder/lock.js';
+import { RunFolder, type RunFolderOptions, type RunNetwork } from '../../../../lib/training/run-folder/run-folder.js';
+import { failure } from '../../../support/failure.js';
+import { packagePath, temporaryFolder } from '../../../support/temporary.js';
+
+const folder = temporaryFolder();
+let places = 0;
+const fresh = (): string => join(folder, `run-${places++}`);
+
+const initial = (name: string): Record<string, unknown> =>
+  (
+    JSON.parse(readFileSync(packagePath(`test/fixtures/gradients/initial/${name}.json`), 'utf8')) as {
+      config: Record<string, unknown>;
+    }
+  ).config;
+
+const config = initial('diffusers');
+const network: RunNetwork = { config, scheduler: diffusersFile.layout.scheduler, layout: diffusersFile.layout };
+const options: RunFolderOptions = { settings: { batch: 8, rate: 2e-4, head: undefined }, network };
+
+let weights: FloatTensors;
+beforeAll(async () => {
+  weights = await initialWeights(diffusersFile.network(config, 'config.json'), 1);
+});
+
+/** A checkpoint whose numbers tell its step; only the average, which is a model, has all weights. */
+function checkpoint(step: number): TrainingCheckpoint {
+  const few = new Map([...weights].filter(([name]) => name.startsWith('conv_')));
+  const shifted = (tensors: FloatTensors, by: number): FloatTensors =>
+    new Map([...tensors].map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => value + by) }]));
+  return {
+    step,
+    progress: { seconds: step / 2, skipped: 0 },
+    tensors: {
+      parameters: shifted(few, step),
+      firstMoments: shifted(few, -1),
+      secondMoments: shifted(few, 2),
+      average: shifted(weights, step / 4),
+    },
+  };
+}
+
+/** Tells checkpoints apart by every bit of them. */
+function digest(of: TrainingCheckpoint | null): string {
+  const hash = createHash('sha256').update(JSON.stringify([of?.step, of?.progress]));
+  for (const [part, tensors] of Object.entries(of?.tensors ?? {})) {
+    for (const [name, { shape, data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      hash
+        .update(`${part} ${name} ${shape.join()}`)
+        .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    }
+  }
+  return hash.digest('hex');
+}
+
+const metrics = (step: number): StepMetrics => ({
+  step,
+  loss: 1 / step,
+  gradientNorm: 1,
+  rate: 1e-4,
+  averageDecay: 0.5,
+  imagesPerSecond: 1,
+  seconds: step,
+  skipped: 0,
+});
+
+async function trained(path: string, ...steps: number[]): Promise<void> {
+  await using run = await RunFolder.open(path, options);
+  for (let step = (run.newest?.step ?? 0) + 1; step <= Math.max(...steps); ++step) {
+    await run.metrics.add(metrics(step));
+    if (steps.includes(step)) await run.save(checkpoint(step));
+  }
+}
+
+const checkpointsOf = (path: string): string[] => readdirSync(join(path, 'checkpoints')).sort();
+
+/** Requires the folder to be a model, and gives the first element of its input's bias. */
+async function modelOf(path: string): Promise<number> {
+  const model = await readModelFolder(path);
+  const { report } = await model.select(null);
+  expect(report).toEqual({ missing: [], unused: [], misshapen: [] });
+  const header = await readSafetensorsHeader(join(path, 'unet', 'diffusion_pytorch_model.safetensors'));
+  return (await readFloats(header, 'conv_in.bias')).data[0]!;
+}
+
+const biasOf = (step: number): number => checkpoint(step).tensors.average.get('conv_in.bias')!.data[0]!;
+
+describe('the folder of a run', () => {
+  it('is a model from the first checkpoint on, with the newest checkpoints', async () => {
+    const path = fresh();
+    await trained(path, 2, 4, 10);
+    expect(readdirSync(path).sort()).toEqual([
+      'checkpoints',
+      'metrics.jsonl',
+      'model_index.json',
+      'run.json',
+      'scheduler',
+      'unet',
+    ]);
+    expect(checkpointsOf(path)).toEqual(['step-10', 'step-4']);
+    expect(readdirSync(join(path, 'checkpoints', 'step-10')).sort()).toEqual([
+      'average.safetensors',
+      'first_moments.safetensors',
+      'parameters.safetensors',
+      'second_moments.safetensors',
+      'state.json',
+    ]);
+    expect(await modelOf(path)).toBe(biasOf(10));
+    expect((JSON.parse(readFileSync(join(path, 'model_index.json'), 'utf8')) as { unet: unknown }).unet).toEqual([
+      'diffusers',
+      'UNet2DModel',
+    ]);
+  });
+
+  it('of another family has its layout', async () => {
+    const path = fresh();
+    const ofHo = initial('ho');
+    const average = await initialWeights(ho.network(ofHo, 'config.json'), 1);
+    await using run = await RunFolder.open(path, {
+      settings: {},
+      network: { config: ofHo, scheduler: ho.layout.scheduler, layout: ho.layout },
+    });
+    await run.save({
+      step: 1,
+      progress: {},
+      tensors: { parameters: average, firstMoments: average, secondMoments: average, average },
+    });
+    const { report } = await (await readModelFolder(path)).select(null);
+    expect(report.missing).toEqual([]);
+  });
+
+  it('is gone on with to the bit, behind the line of its checkpoint', async () => {
+    const path = fresh();
+    await trained(path, 3);
+    appendFileSync(join(path, 'metrics.jsonl'), `${JSON.stringify(metrics(4))}\n${JSON.stringify(metrics(5))}\n{"st`);
+    await using run = await RunFolder.open(path, options);
+    expect(digest(run.newest)).toBe(digest(checkpoint(3)));
+    expect(run.damaged).toEqual([]);
+    expect((await readLosses(join(path, 'metrics.jsonl'))).map(({ step }) => step)).toEqual([1, 2, 3]);
+  });
+
+  it('keeps as many checkpoints as are asked for', async () => {
+    const path = fresh();
+    for (const [kept, left] of [
+      [1, ['step-30']],
+      [3, ['step-30', 'step-31', 'step-32']],
+    ] as const) {
+      await using run = await RunFolder.open(path, { ...options, checkpointsKept: kept });
+      const first = (run.newest?.step ?? 27) + 1;
+      for (let step = first; step < first + (kept === 1 ? 3 : 2); ++step) await run.save(checkpoint(step));
+      expect(checkpointsOf(path)).toEqual(left);
+    }
+    const error = await failure(RunFolder.open(path, { ...options, checkpointsKept: 0 }));
+    expect(error.code).toBe('ERR_DPM_ARGUMENT');
+  });
+
+  it('names the option that has changed', async () => {
+    const path = fresh();
+    await trained(path, 1);
+    for (const [settings, message] of [
+      [{ batch: 16, rate: 2e-4 }, /^batch is 16, .* begun with 8/],
+      [{ batch: 8 }, /^rate is not given, .* begun with 0\.0002/],
+      [{ batch: 8, rate: 2e-4, seed: 1 }, /^seed is 1, .* begun with not given/],
+    ] as const) {
+      const error = await failure(RunFolder.open(path, { settings, network }));
+      expect([error.code, error.message]).toEqual(['ERR_DPM_ARGUMENT', expect.stringMatching(message)]);
+    }
+    const other = { ...network, config: { ...config, norm_eps: 1e-6 } };
+    expect((await failure(RunFolder.open(path, { ...options, network: other }))).message).toMatch(/^network is/);
+    // The order of keys is none.
+    const turned = { ...network, config: Object.fromEntries(Object.entries(config).reverse()) };
+    await (await RunFolder.open(path, { settings: { rate: 2e-4, batch: 8 }, network: turned })).close();
+    expect(await modelOf(path)).toBe(biasOf(1));
+  });
+
+  it.each<[string, (path: string) => void, RegExp]>([
+    [
+      'files of others',
+      (path) => {
+        writeFileSync(join(path, 'thesis.tex'), '');
+      },
+      /thesis\.tex/,
+    ],
+    [
+      'a model',
+      (path) => {
+        mkdirSync(join(path, 'unet'));
+        writeFileSync(join(path, 'unet', 'diffusion_pytorch_model.safetensors'), '');
+      },
+      /diffusion_pytorch_model/,
+    ],
+  ])('is not begun where there are %s', async (_, fill, message) => {
+    const path = fresh();
+    mkdirSync(path);
+    fill(path);
+    const before = readdirSync(path);
+    const error = await failure(RunFolder.open(path, options));
+    expect([error.code, error.message]).toEqual(['ERR_DPM_FILE', expect.stringMatching(message)]);
+    expect(readdirSync(path)).toEqual(before);
+  });
+
+  it.each<[string, string, RegExp]>([
+    ['text', 'x', /run\.json is not JSON/],
+    ['a list', '[]', /run\.json is not a JSON object/],
+    ['another format', '{"format":2,"options":{}}', /format/],
+    ['no options', '{"format":1}', /options/],
+  ])('with %s in run.json is refused', async (_, text, message) => {
+    const path = fresh();
+    await trained(path, 1);
+    writeFileSync(join(path, 'run.json'), text);
+    const error = await failure(RunFolder.open(path, options));
+    expect(error.message).toMatch(message);
+    expect(existsSync(join(path, '.lock'))).toBe(false);
+  });
+
+  it('takes no tensor that does not fit its shape', async () => {
+    await using run = await RunFolder.open(fresh(), options);
+    const wrong = {
+      ...checkpoint(1),
+      tensors: { ...checkpoint(1).tensors, average: new Map([['a', { shape: [2], data: new Float32Array(3) }]]) },
+    };
+    expect(await failure(run.save(wrong))).toMatchObject({ code: 'ERR_DPM_TENSOR_SHAPE' });
+  });
+});
+
+describe('damaged checkpoints', () => {
+  const damages: [string, (checkpointPath: string) => void, RegExp][] = [
+    [
+      'one byte',
+      (path) => {
+        const file = join(path, 'parameters.safetensors');
+        const bytes = readFileSync(file);
+        bytes[bytes.length - 5]! ^= 1;
+        writeFileSync(file, bytes);
+      },
+      /parameters\.safetensors is not what was written/,
+    ],
+    [
+      'a shorter file',
+      (path) => {
+        truncateSync(join(path, 'average.safetensors'), 100);
+      },
+      /average\.safetensors has 100 bytes/,
+    ],
+    [
+      'a file that is gone',
+      (path) => {
+        rmSync(join(path, 'second_moments.safetensors'));
+      },
+      /second_moments\.safetensors/,
+    ],
+    [
+      'no state',
+      (path) => {
+        rmSync(join(path, 'state.json'));
+      },
+      /state\.json/,
+    ],
+    [
+      'half a state',
+      (path) => {
+        truncateSync(join(path, 'state.json'), 40);
+      },
+      /state\.json is not JSON/,
+    ],
+    [
+      'an empty state',
+      (path) => {
+        writeFileSync(join(path, 'state.json'), '{}');
+      },
+      /format/,
+    ],
+    [
+      'another step',
+      (path) => {
+        const file = join(path, 'state.json');
+        writeFileSync(file, readFileSync(file, 'utf8').replace('"step": 4', '"step": 5'));
+      },
+      /says that it is of step 5/,
+    ],
+    [
+      'no hash',
+      (path) => {
+        const file = join(path, 'state.json');
+        writeFileSync(file, readFileSync(file, 'utf8').replaceAll('sha256', 'md5'));
+      },
+      /sha256/,
+    ],
+    [
+      'a negative size',
+      (path) => {
+        const file = join(path, 'state.json');
+        writeFileSync(file, readFileSync(file, 'utf8').replaceAll(/"bytes": \d+/g, '"bytes": -1'));
+      },
+      /bytes/,
+    ],
+    [
+      'nothing',
+      (path) => {
+        rmSync(path, { recursive: true });
+        writeFileSync(path, '');
+      },
+      /state\.json/,
+    ],
+  ];
+
+  it.each(damages)('are passed over and told: %s', async (_, damage, message) => {
+    const path = fresh();
+    await trained(path, 2, 4);
+    damage(join(path, 'checkpoints', 'step-4'));
+    {
+      await using run = await RunFolder.open(path, options);
+      expect(digest(run.newest)).toBe(digest(checkpoint(2)));
+      expect(run.damaged).toHaveLength(1);
+      expect(run.damaged[0]!.error.message).toMatch(message);
+      expect(run.damaged[0]!.path).toBe(join(path, 'checkpoints', 'damaged-step-4'));
+      expect(existsSync(run.damaged[0]!.path)).toBe(true);
+      expect((await readLosses(join(path, 'metrics.jsonl'))).map(({ step }) => step)).toEqual([1, 2]);
+      expect(await modelOf(path)).toBe(biasOf(2));
+    }
+    await trained(path, 3, 4);
+    expect(checkpointsOf(path)).toEqual(['damaged-step-4', 'step-3', 'step-4']);
+  });
+
+  it('end a run that has no other', async () => {
+    const path = fresh();
+    await trained(path, 2, 4);
+    for (const step of [2, 4]) truncateSync(join(path, 'checkpoints', `step-${step}`, 'state.json'), 3);
+    const error = await failure(RunFolder.open(path, options));
+    expect(error.message).toMatch(/all of its 2 checkpoints are damaged/);
+    expect(checkpointsOf(path)).toEqual(['step-2', 'step-4']);
+  });
+});
+
+/** A disk that fails at one of its calls; a kill also at every later one, and with half of a file written. */
+class FailingDisk implements Disk {
+  calls = 0;
+  #dead = false;
+
+  constructor(
+    private at: number,
+    private readonly kind: 'kill' | 'full',
+  ) {}
+
+  heal(): void {
+    this.at = Infinity;
+  }
+
+  #fails(): boolean {
+    if (this.#dead) throw new Error('killed');
+    return this.calls++ === this.at;
+  }
+
+  #fail(): never {
+    if (this.kind === 'full') throw new DpmError('ERR_DPM_FILE', 'cannot write: ENOSPC: no space left on device');
+    this.#dead = true;
+    throw new Error('killed');
+  }
+
+  async makeFolder(path: string): Promise<void> {
+    if (this.#fails()) this.#fail();
+    await systemDisk.makeFolder(path);
+  }
+
+  async write(path: string, parts: Iterable<Uint8Array | string>): Promise<void> {
+    if (this.#fails()) {
+      if (this.kind === 'kill') {
+        const whole = Buffer.concat([...parts].map((part) => Buffer.from(part)));
+        writeFileSync(join(path, '..', '.dpm-0123456789ab.tmp'), whole.subarray(0, whole.length / 2));
+      }
+      this.#fail();
+    }
+    await systemDisk.write(path, parts);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    if (this.#fails()) this.#fail();
+    await systemDisk.rename(from, to);
+  }
+
+  async remove(path: string): Promise<void> {
+    // A full disk can remove.
+    if (this.#fails() && this.kind === 'kill') {
+      if (existsSync(path) && statSync(path).isDirectory()) {
+        const [first] = readdirSync(path);
+        if (first !== undefined) rmSync(join(path, first));
+      }
+      this.#fail();
+    }
+    await systemDisk.remove(path);
+  }
+
+  async sync(path: string): Promise<void> {
+    if (this.#fails() && this.kind === 'kill') this.#fail();
+    await systemDisk.sync(path);
+  }
+}
+
+let prepared: Promise<string> | undefined;
+
+/** A run with two checkpoints, made once. */
+async function withTwo(): Promise<string> {
+  prepared ??= (async () => {
+    const path = fresh();
+    await trained(path, 2, 4);
+    return path;
+  })();
+  const path = fresh();
+  cpSync(await prepared, path, { recursive: true });
+  return path;
+}
+
+/** Lists files that no run may leave. */
+function unfinished(path: string): string[] {
+  return (readdirSync(path, { recursive: true }) as string[]).filter((name) => name.endsWith('.tmp'));
+}
+
+describe('a run that is killed', () => {
+  it('while it begins can begin again', async () => {
+    let calls = Infinity;
+    for (let at = 0; at < calls; ++at) {
+      const path = fresh();
+      const disk = new FailingDisk(at, 'kill');
+      const opened = await RunFolder.open(path, options, disk).catch(() => null);
+      await opened?.close();
+      if (opened !== null) calls = disk.calls;
+      await trained(path, 1);
+      expect(unfinished(path)).toEqual([]);
+      expect(await modelOf(path)).toBe(biasOf(1));
+    }
+    expect(calls).toBeGreaterThan(6);
+  });
+
+  it('while it writes a checkpoint goes on from that or from the one before', async () => {
+    const found = new Set<number>();
+    let calls = Infinity;
+    for (let at = 0; at < calls; ++at) {
+      const path = await withTwo();
+      const disk = new FailingDisk(at, 'kill');
+      const run = await RunFolder.open(path, options, disk);
+      for (const step of [5, 6]) await run.metrics.add(metrics(step));
+      const done = await run.save(checkpoint(6)).then(
+        () => true,
+        () => false,
+      );
+      await run.close();
+      if (done) calls = disk.calls;
+      expect([biasOf(4), biasOf(6)]).toContain(await modelOf(path));
+      await using again = await RunFolder.open(path, options);
+      expect(again.damaged).toEqual([]);
+      const step = again.newest!.step;
+      found.add(step);
+      expect(digest(again.newest)).toBe(digest(checkpoint(step)));
+      expect(await modelOf(path)).toBe(biasOf(step));
+      expect((await readLosses(join(path, 'metrics.jsonl'))).at(-1)!.step).toBe(step);
+      expect(unfinished(path)).toEqual([]);
+      if (done) expect(checkpointsOf(path)).toEqual(['step-4', 'step-6']);
+    }
+    expect(found).toEqual(new Set([4, 6]));
+    expect(calls).toBeGreaterThan(10);
+  });
+});
+
+describe('a full disk', () => {
+  it('leaves the last checkpoint and the model whole, and no file behind', async () => {
+    let calls = Infinity;
+    let failures = 0;
+    for (let at = 0; at < calls; ++at) {
+      const path = await withTwo();
+      const disk = new FailingDisk(at, 'full');
+      await using run = await RunFolder.open(path, options, disk);
+      const outcome = await run.save(checkpoint(6)).then(
+        () => null,
+        (error: unknown) => error,
+      );
+      calls = Math.min(calls, outcome === null && disk.calls <= at ? at : Infinity);
+      if (outcome !== null) {
+        ++failures;
+        expect(outcome).toMatchObject({ code: 'ERR_DPM_FILE', message: expect.stringMatching(/ENOSPC/) as string });
+      }
+      expect(unfinished(path)).toEqual([]);
+      expect(checkpointsOf(path)).toContain('step-4');
+      expect([biasOf(4), biasOf(6)]).toContain(await modelOf(path));
+      // It can be tried again once there is room.
+      disk.heal();
+      await run.save(checkpoint(6));
+      expect(await modelOf(path)).toBe(biasOf(6));
+    }
+    expect(failures).toBeGreaterThan(6);
+  });
+
+  it.skipIf(process.platform !== 'linux')('is told by what the system says', async () => {
+    const path = fresh();
+    await trained(path, 1);
+    // A file may have no more than some blocks: writing fails as on a full disk, in the middle of a file.
+    const script = `
+      const { writeAtomically } = await import(${JSON.stringify(packagePath('dist/files/files.js'))});
+      try { await writeAtomically(process.argv[1], [new Uint8Array(1 << 20), new Uint8Array(1 << 20)]); } catch (error) { console.log(error.code, error.message); }`;
+    const target = join(path, 'large');
+    const command = `ulimit -f 1024; exec ${process.execPath} --input-type=module -e "$SCRIPT" ${target}`;
+    const { stdout } = spawnSync('bash', ['-c', command], {
+      env: { ...process.env, SCRIPT: script },
+      encoding: 'utf8',
+    });
+    expect(stdout).toMatch(/^ERR_DPM_FILE cannot write .*EFBIG/);
+    expect(unfinished(path)).toEqual([]);
+  });
+});
+
+describe('the lock of a folder', () => {
+  it('keeps a second run out, of this process too', async () => {
+    const path = fresh();
+    await using run = await RunFolder.open(path, options);
+    const error = await failure(RunFolder.open(path, options));
+    expect(error.code).toBe('ERR_DPM_FILE');
+    expect(error.message).toBe(`${join(path, '.lock')}: process ${process.pid} trains there`);
+    await run.close();
+    await (await RunFolder.open(path, options)).close();
+    expect(existsSync(join(path, '.lock'))).toBe(false);
+  });
+
+  const lock = (path: string, fields: Record<string, unknown>): void => {
+    mkdirSync(path, { recursive: true });
+    const text = JSON.stringify({ pid: process.pid, host: hostname(), began: '', token: 'a', ...fields });
+    writeFileSync(join(path, '.lock'), text);
+  };
+
+  it('of a process that is gone is taken over', async () => {
+    const path = fresh();
+    const { pid } = spawnSync(process.execPath, ['-e', '']);
+    lock(path, { pid });
+    await using own = await RunLock.take(path);
+    expect(JSON.parse(readFileSync(own.path, 'utf8'))).toMatchObject({ pid: process.pid });
+    expect(readdirSync(path)).toEqual(['.lock']);
+  });
+
+  it.skipIf(process.platform !== 'linux')('of a process whose number another one has is taken over', async () => {
+    const path = fresh();
+    lock(path, { pid: process.pid, began: 'another boot 1' });
+    await (await RunLock.take(path)).release();
+    expect(readdirSync(path)).toEqual([]);
+  });
+
+  it.each<[string, Record<string, unknown>, RegExp]>([
+    ['another machine', { host: 'elsewhere', pid: 1 }, /process 1 on elsewhere trains there; remove the file/],
+    ['a process of another user', { pid: 1 }, /process 1 trains there/],
+    ['nobody', { pid: 0 }, /does not say who trains there; remove it/],
+    ['text for a number', { pid: '7' }, /does not say who/],
+  ])('of %s is left to it', async (_, fields, message) => {
+    const path = fresh();
+    lock(path, fields);
+    const before = readFileSync(join(path, '.lock'), 'utf8');
+    expect((await failure(RunLock.take(path))).message).toMatch(message);
+    expect(readFileSync(join(path, '.lock'), 'utf8')).toBe(before);
+    expect(readdirSync(path)).toEqual(['.lock']);
+  });
+
+  it('that is no JSON is somebody’s', async () => {
+    const path = fresh();
+    mkdirSync(path);
+    writeFileSync(join(path, '.lock'), '\0\0');
+    expect((await failure(RunLock.take(path))).message).toMatch(/is not JSON.*remove it if no run trains there/);
+  });
+
+  it('has one holder of many that take a stale one over', async () => {
+    const { pid } = spawnSync(process.execPath, ['-e', '']);
+    for (let round = 0; round < 20; ++round) {
+      const path = fresh();
+      lock(path, { pid });
+      const taken = await Promise.allSettled(Array.from({ length: 8 }, () => RunLock.take(path)));
+      expect(taken.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    }
+  });
+
+  it('is released by its holder alone', async () => {
+    const path = fresh();
+    mkdirSync(path);
+    const own = await RunLock.take(path);
+    lock(path, { token: 'other' });
+    await own.release();
+    expect(existsSync(join(path, '.lock'))).toBe(true);
+  });
+});
