@@ -108,13 +108,10 @@ async function checkOut(path: string, { options, json }: Call): Promise<void> {
   }
 }
 
-function pictureOptions({ options }: Call, count: number): PictureOptions {
+/** Labels of drawn samples: their class, or their numbers. */
+function pictureLabels({ options }: Call, count: number): number[] | undefined {
   const label = options.integer('class');
-  const labels = Array.from({ length: count }, (_, sample) => label ?? sample);
-  return {
-    scale: options.integer('scale', pictureOptionFacts.scale),
-    labels: options.flag('labels') ? labels : undefined,
-  };
+  return options.flag('labels') ? Array.from({ length: count }, (_, sample) => label ?? sample) : undefined;
 }
 
 async function write(path: string, images: ImageBatch, picture: PictureOptions): Promise<void> {
@@ -155,11 +152,12 @@ async function sample(call: Call, model: DiffusionModel): Promise<void> {
   if (run.format === 'uint8') requirePngChannels([run.count, ...model.sampleShape]);
   const own = { ...stepsUnlessGiven(sampler, options), ...(await samplerOptions(options, model.schedule)) };
   const scheduler = sampler === 'scheduler' ? schedulerOf(model.schedule, own.steps ?? 0) : null;
-  const picture = pictureOptions(call, run.count);
+  const scale = options.integer('scale', pictureOptionFacts.scale);
   noteNoise(sampler, own.steps);
   const { result, seconds } = await withClassifier(call, model, (guides) =>
     draw(call, model, { sampler, ...own, ...run, guides }),
   );
+  const picture = { scale, labels: pictureLabels(call, run.count) };
   await write(out, result.images, picture);
   for (const { record, images } of result.snapshots) await write(snapshotPath(out, record), images, picture);
   const { name: device } = model.device;
