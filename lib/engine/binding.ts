@@ -52,10 +52,11 @@ export interface NativeNetworkOptions {
 }
 
 /**
- * Part of a network that is kept until its derivative in reverse reads it: everything (`none`), or inputs of blocks and
- * skips, whose inside is computed again (`blocks`).
+ * Part of a network that is kept until its derivative in reverse reads it: everything (`none`), everything but results
+ * of norms and activations, which are computed again (`norms`), or inputs of blocks and skips, whose inside is computed
+ * again (`blocks`).
  */
-export type RecomputePolicy = 'none' | 'blocks';
+export type RecomputePolicy = 'none' | 'norms' | 'blocks';
 
 /**
  * Cotangents of the outputs pulled back to the image, a tangent of the image pushed forward to the outputs, for a

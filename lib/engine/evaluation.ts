@@ -64,12 +64,12 @@ export interface PushforwardOptions<T extends TensorLike> extends ForwardOptions
 }
 
 /** Every {@link RecomputePolicy}. */
-export const recomputePolicies: readonly RecomputePolicy[] = ['none', 'blocks'];
+export const recomputePolicies: readonly RecomputePolicy[] = ['none', 'norms', 'blocks'];
 
 /** Facts about the option `recompute` of {@link PullbackOptions}. @internal */
 export const recomputeFact = {
   kind: nameOf(recomputePolicies),
-  help: `what of the network is computed again instead of kept: ${recomputePolicies.join(' or ')}`,
+  help: `what of the network is computed again instead of kept: ${recomputePolicies.join(', ')}`,
   standard: 'none',
   value: 'POLICY',
 } as const satisfies OptionFact;

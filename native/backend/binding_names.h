@@ -15,5 +15,11 @@
 #define DPM_BINDING_OUTPUT_TANGENT "output_tangent"     /* written */
 #define DPM_BINDING_HEAD_TANGENT "head_tangent"         /* written */
 
+/* Bindings of a square loss of the output: target has its shape, the loss weight is one float32 per sample. The
+ * output's cotangent is then written: 2 weight (output - target), whose sum of squares is 4 weight times the sample's
+ * loss. */
+#define DPM_BINDING_TARGET "target"           /* read */
+#define DPM_BINDING_LOSS_WEIGHT "loss_weight" /* read */
+
 /* Prefix of the bindings of gradients, before the name of a constant: written by being added to, one for all rows. */
 #define DPM_BINDING_GRADIENT "gradient."

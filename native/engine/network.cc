@@ -101,7 +101,10 @@ void Network::derive() {
     case Derivative::kWeights: {
       const std::vector<int> learned =
           options_.learned.empty() ? graph::differentiable_constants(graph_) : options_.learned;
-      graph::differentiate_training(graph_, {learned, options_.pulls_to_image, options_.recompute});
+      graph::differentiate_training(graph_, {learned, options_.pulls_to_image, options_.recompute, options_.seed});
+      if (options_.seed == graph::Seed::kSquare && divides()) {
+        throw Error(ErrorCode::kUnsupported, "there is no square loss of an output that is divided afterwards");
+      }
       gradients_ = GradientPlaces(graph_, learned);
     }
   }
@@ -167,6 +170,8 @@ void Network::find_bindings() {
       {DPM_BINDING_IMAGE_TANGENT, &Evaluation::image_tangent},
       {DPM_BINDING_OUTPUT_TANGENT, &Evaluation::out_tangent},
       {DPM_BINDING_HEAD_TANGENT, &Evaluation::head_tangent},
+      {DPM_BINDING_TARGET, &Evaluation::target},
+      {DPM_BINDING_LOSS_WEIGHT, &Evaluation::loss_weight},
   };
   require(shape_.image > 0 && shape_.out > 0, "a network has an image and an output");
   views_.resize(graph_.bindings.size());
@@ -211,8 +216,12 @@ void Network::evaluate(const Evaluation& evaluation, const float* times) {
 void Network::require_tensors_of_gradients(const Evaluation& evaluation) const {
   const bool has_cotangents =
       evaluation.out_cotangent.buffer != nullptr && (shape_.head == 0 || evaluation.head_cotangent.buffer != nullptr);
-  if (has_cotangents && evaluation.gradients.buffer != nullptr) return;
-  throw Error(ErrorCode::kArgument, "gradients of weights take a tensor, and cotangents of all outputs");
+  if (!has_cotangents || evaluation.gradients.buffer == nullptr) {
+    throw Error(ErrorCode::kArgument, "gradients of weights take a tensor, and cotangents of all outputs");
+  }
+  if (options_.seed == graph::Seed::kGiven) return;
+  require(evaluation.target.buffer != nullptr && evaluation.loss_weight.buffer != nullptr,
+          "a square loss takes a target, and a weight for each sample");
 }
 
 Evaluation Network::with_divided_cotangents(const Evaluation& evaluation, const float* times) {

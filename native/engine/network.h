@@ -62,6 +62,10 @@ struct Evaluation {
   dpm_view out_tangent{};
   dpm_view head_tangent{};
 
+  // Tensors of a square loss (graph::Seed::kSquare), whose derivative by the output is written to out_cotangent.
+  dpm_view target{};
+  dpm_view loss_weight{};  ///< one number per sample
+
   /// Tensor of all gradients of constants (Network::gradients), to which an evaluation adds; its stride is 0.
   dpm_view gradients{};
 };
@@ -83,8 +87,9 @@ struct NetworkOptions {
                                  ///< table
   Derivative derivative = Derivative::kNone;
   graph::Recompute recompute = graph::Recompute::kNone;  ///< recomputation for all but kPushforward
-  std::vector<int> learned = {};  ///< constants whose gradients kWeights computes; empty: all that have one
-  bool pulls_to_image = false;    ///< kWeights computes the image's cotangent, too
+  std::vector<int> learned = {};           ///< constants whose gradients kWeights computes; empty: all that have one
+  bool pulls_to_image = false;             ///< kWeights computes the image's cotangent, too
+  graph::Seed seed = graph::Seed::kGiven;  ///< cotangents that kWeights starts from
 };
 
 class Network {

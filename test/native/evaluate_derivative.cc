@@ -79,6 +79,8 @@ Inputs inputs_of(Network& network, int batch, float step) {
   evaluation.image_tangent = view(DPM_BINDING_IMAGE_TANGENT);
   evaluation.out_tangent = view(DPM_BINDING_OUTPUT_TANGENT);
   evaluation.head_tangent = view(DPM_BINDING_HEAD_TANGENT);
+  evaluation.target = view(DPM_BINDING_TARGET);
+  evaluation.loss_weight = view(DPM_BINDING_LOSS_WEIGHT);
   return {std::move(tensors), std::move(times), evaluation};
 }
 
@@ -113,6 +115,8 @@ GradientsResult gradients_of(Network& network, int batch, int times) {
   GradientsResult result;
   result.outputs = downloaded(inputs.tensors, {DPM_BINDING_OUTPUT, DPM_BINDING_HEAD});
   result.cotangents = downloaded(inputs.tensors, {DPM_BINDING_OUTPUT_COTANGENT, DPM_BINDING_HEAD_COTANGENT});
+  result.targets = downloaded(inputs.tensors, {DPM_BINDING_TARGET});
+  result.loss_weights = downloaded(inputs.tensors, {DPM_BINDING_LOSS_WEIGHT});
   result.of_image = downloaded(inputs.tensors, {DPM_BINDING_IMAGE_COTANGENT});
   for (const GradientPlace& place : places.all()) {
     const auto first = values.begin() + static_cast<std::ptrdiff_t>(place.offset);

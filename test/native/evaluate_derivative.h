@@ -20,10 +20,13 @@ struct DerivativeResult {
 /// tangent that pushforwards get.
 DerivativeResult derive_twice(Network& network, int batch, float step = 0);
 
-/// Outputs of a network with Derivative::kWeights, the cotangents given for them, and what these are pulled back to.
+/// Outputs of a network with Derivative::kWeights, their cotangents, which are given or those of a loss, and what these
+/// are pulled back to.
 struct GradientsResult {
   std::vector<float> outputs;
   std::vector<float> cotangents;
+  std::vector<float> targets;       ///< targets of a square loss
+  std::vector<float> loss_weights;  ///< weights of its samples
   std::vector<float> of_image;
   std::map<int, std::vector<float>> of_constants;  ///< gradients by the constant's index
 };

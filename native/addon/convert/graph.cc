@@ -106,8 +106,9 @@ NetworkOptions to_network_options(const Napi::Object& object) {
         kDerivatives[to_choice(object, "derivative", {"pullback", "pushforward", "label-score", "weights"})];
   }
   if (has_value(object, "recompute")) {
-    constexpr graph::Recompute kPolicies[] = {graph::Recompute::kNone, graph::Recompute::kBlocks};
-    options.recompute = kPolicies[to_choice(object, "recompute", {"none", "blocks"})];
+    constexpr graph::Recompute kPolicies[] = {graph::Recompute::kNone, graph::Recompute::kNorms,
+                                              graph::Recompute::kBlocks};
+    options.recompute = kPolicies[to_choice(object, "recompute", {"none", "norms", "blocks"})];
   }
   if (has_value(object, "learned")) options.learned = to_indices(object, "learned");
   options.pulls_to_image = has_value(object, "pullsToImage") && to_bool(object, "pullsToImage");

@@ -12,6 +12,7 @@ namespace dpm::graph {
 /// The choice of a network's values that are kept until its derivative reads them.
 enum class Recompute {
   kNone,    ///< all values that the derivative reads
+  kNorms,   ///< all of these but results of norms, activations and views, which are computed again
   kBlocks,  ///< inputs of blocks, and skips; the inside of a block is computed again where the derivative reads it
 };
 
@@ -27,11 +28,18 @@ void differentiate(Graph& graph, Recompute recompute = Recompute::kNone);
 /// is a map, and for a graph that takes labels or has a second output.
 void differentiate_label(Graph& graph, Recompute recompute = Recompute::kNone);
 
+/// Where the cotangents of the outputs come from.
+enum class Seed {
+  kGiven,   ///< inputs of the network
+  kSquare,  ///< the derivative of a square loss of the output, for the inputs DPM_BINDING_TARGET and _LOSS_WEIGHT
+};
+
 /// What training differentiates.
 struct Training {
   std::vector<int> constants;  ///< indices of the constants whose gradients are wanted
   bool image = false;          ///< the image's cotangent is wanted, too
   Recompute recompute = Recompute::kNone;
+  Seed seed = Seed::kGiven;
 };
 
 /// Returns the constants that have gradients: weights and biases of convolutions and norms, biases, positions and rows
@@ -40,10 +48,11 @@ struct Training {
 std::vector<int> differentiable_constants(const Graph& graph);
 
 /// Appends the nodes that compute gradients of constants from cotangents of the outputs, which are inputs as those of
-/// `differentiate`. Each gradient, a sum over rows, is added to the tensor of the binding DPM_BINDING_GRADIENT and the
-/// constant's name; several bindings of a name are terms of one gradient. Only values between a wanted constant and an
-/// output get cotangents. Throws as `differentiate` does; Error(kArgument) where there is no such constant or two have
-/// one name, Error(kUnsupported) naming a constant without a gradient.
+/// `differentiate`, or from the derivative of a loss, which is also written to DPM_BINDING_OUTPUT_COTANGENT. Each
+/// gradient, a sum over rows, is added to the tensor of the binding DPM_BINDING_GRADIENT and the constant's name;
+/// several bindings of a name are terms of one gradient. Only values between a wanted constant and an output get
+/// cotangents. Throws as `differentiate` does; Error(kArgument) where there is no such constant or two have one name,
+/// Error(kUnsupported) naming a constant without a gradient, and for a loss of a network with a second output.
 void differentiate_training(Graph& graph, const Training& training);
 
 /// Adds the nodes that push a tangent of the image, the new input DPM_BINDING_IMAGE_TANGENT, forward to
@@ -51,9 +60,9 @@ void differentiate_training(Graph& graph, const Training& training);
 /// one that it belongs to, so that nothing is kept for later. Requirements and errors are those of `differentiate`.
 void linearise(Graph& graph);
 
-/// Recomputes values inside blocks just before nodes from number `forward` on read them, so that they are not kept
-/// until there. The results are the same, to the bit where a device computes equal nodes alike.
-void recompute_blocks(Graph& graph, std::size_t forward);
+/// Recomputes values just before nodes from number `forward` on read them, so that they are not kept until there. The
+/// results are the same, to the bit where a device computes equal nodes alike.
+void compute_again(Graph& graph, std::size_t forward, Recompute recompute);
 
 /// Returns the weight of the convolution that is the adjoint of one with `weight`, [out, in, ...]: channels exchanged,
 /// both axes of the kernel reversed; for a matrix, its transpose. It is read when it is loaded; the memory or file

@@ -7,13 +7,13 @@
 namespace dpm::graph {
 namespace {
 
-/// Runs `pull_back` on the folded graph, and computes inside blocks again as the policy says.
+/// Runs `pull_back` on the folded graph, and computes values again as the policy says.
 template <typename PullBack>
 void differentiate_folded(Graph& graph, Recompute recompute, const PullBack& pull_back) {
   fold_norms(graph);
   const std::size_t forward = graph.nodes.size();
   pull_back();
-  if (recompute == Recompute::kBlocks) recompute_blocks(graph, forward);
+  if (recompute != Recompute::kNone) compute_again(graph, forward, recompute);
 }
 
 }  // namespace
@@ -39,7 +39,11 @@ void differentiate_training(Graph& graph, const Training& training) {
     WeightGradients weights(graph, training.constants);
     const auto learns = [&](const Node& node) { return weights.wants(node); };
     Reverse reverse(graph, depend_on(graph, training.image, learns), &weights);
-    reverse.pull_back_given();
+    if (training.seed == Seed::kSquare) {
+      reverse.pull_back_square();
+    } else {
+      reverse.pull_back_given();
+    }
     if (training.image) reverse.bind_image();
   });
 }

@@ -11,11 +11,16 @@ namespace {
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
-/// Moves the computation of values inside blocks to the nodes behind the network that read them.
+bool is_cheap(dpm_op op) {
+  return op == DPM_OP_GROUP_NORM || op == DPM_OP_SILU || op == DPM_OP_ACTIVATION || op == DPM_OP_VIEW;
+}
+
+/// Moves the computation of values to the nodes behind the network that read them.
 class Again {
  public:
-  Again(Graph& graph, std::size_t forward)
+  Again(Graph& graph, std::size_t forward, Recompute recompute)
       : graph_(graph),
+        recompute_(recompute),
         behind_(graph.nodes.begin() + static_cast<std::ptrdiff_t>(forward), graph.nodes.end()),
         depends_(depend_on_image(graph)),
         writers_(graph.values.size(), -1),
@@ -39,12 +44,14 @@ class Again {
   }
 
  private:
-  /// A block's input is read by its first norm and by its shortcut, its output is a sum; both are kept, and so is what
-  /// skips read. The norm before attention is read three times but is computed from the block's input.
+  /// Of blocks, the inside is computed again: a block's input is read by its first norm and by its shortcut, its output
+  /// is a sum; both are kept, and so is what skips read. The norm before attention is read three times but is computed
+  /// from the block's input.
   [[nodiscard]] bool stays(int value) const {
     const std::size_t i = index(value);
     if (i >= writers_.size() || writers_[i] < 0 || !depends_[i] || graph_.values[i].is_bound()) return true;
     const dpm_op op = graph_.nodes[index(writers_[i])].op;
+    if (recompute_ == Recompute::kNorms) return !is_cheap(op);
     return op == DPM_OP_ADD || op == DPM_OP_CONCAT || (readers_[i] > 1 && op != DPM_OP_GROUP_NORM);
   }
 
@@ -62,6 +69,7 @@ class Again {
   }
 
   Graph& graph_;
+  Recompute recompute_;
   std::vector<Node> behind_;
   std::vector<bool> depends_;
   /// Writers of the network's own values, and numbers of their readers.
@@ -72,6 +80,6 @@ class Again {
 
 }  // namespace
 
-void recompute_blocks(Graph& graph, std::size_t forward) { Again(graph, forward).run(); }
+void compute_again(Graph& graph, std::size_t forward, Recompute recompute) { Again(graph, forward, recompute).run(); }
 
 }  // namespace dpm::graph

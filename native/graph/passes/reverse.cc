@@ -45,6 +45,22 @@ void Reverse::pull_back_label() {
   pull_back_all();
 }
 
+void Reverse::pull_back_square() {
+  if (graph_.find_binding(DPM_BINDING_HEAD) >= 0) {
+    throw Error(ErrorCode::kUnsupported, "a square loss is of one output, this network has two");
+  }
+  const int output = graph_.bindings[index(graph_.find_binding(DPM_BINDING_OUTPUT))].value;
+  const Value of = shape(output);
+  name_ = "loss.";
+  const int copy = add(DPM_OP_AFFINE, "output", {output});
+  const int target = add_given(graph_, DPM_BINDING_TARGET, of.channels, of.height, of.width);
+  const int weight = add_given(graph_, DPM_BINDING_LOSS_WEIGHT, 1, 1, 1);
+  const int score = add(DPM_OP_SQUARE_SCORE, "score", {copy, target, weight});
+  give(output, score);
+  bind_result(graph_, score, DPM_BINDING_OUTPUT_COTANGENT);
+  pull_back_all();
+}
+
 void Reverse::bind_image() {
   const int image = graph_.bindings[index(graph_.find_binding(DPM_BINDING_IMAGE))].value;
   const int cotangent = cotangents_[index(image)];

@@ -21,6 +21,9 @@ class Reverse {
   void pull_back_given();
   /// Starts from the cotangent of ln p(label), with logits as the output.
   void pull_back_label();
+  /// Starts from the cotangent of a square loss of the output, and binds it. Throws Error(kUnsupported) where there is
+  /// a second output.
+  void pull_back_square();
   /// Binds the image's cotangent. Throws Error(kUnsupported) where no output depends on the image.
   void bind_image();
 

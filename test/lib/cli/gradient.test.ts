@@ -64,7 +64,7 @@ describe('dpm gradient', () => {
     const shape = [batch, 3, 16, 16];
     const input = await inputWith('again', { cotangent: { shape, data: new Float32Array(batch * 768).fill(0.1) } });
     const found = await Promise.all(
-      ['none', 'blocks'].map(async (policy) => {
+      ['none', 'norms', 'blocks'].map(async (policy) => {
         const output = join(folder, `${policy}.safetensors`);
         expect((await gradient(input, output, '--recompute', policy)).stderr).toBe('');
         return (await tensorsOf(output)).get('vjp')!.data as Float32Array;

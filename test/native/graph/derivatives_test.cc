@@ -107,6 +107,22 @@ TEST(Derivatives, AgreeWithTheReference) {
     EXPECT_EQ(covered.count(static_cast<dpm_op>(op)), 1) << op;
 }
 
+TEST(Derivatives, AreTheSameToTheBitWhereNormsAreComputedAgain) {
+  int larger = 0;
+  for_graphs(60, [&](std::uint32_t seed, const RandomGraph& made, const auto& reference) {
+    for (const auto& device : {reference, Device::open("cpu", {2, true})}) {
+      Network kept = made.network(device, Derivative::kPullback);
+      Network again = made.network(device, Derivative::kPullback, graph::Recompute::kNorms);
+      const DerivativeResult expected = derive_twice(kept, made.batch());
+      const DerivativeResult result = derive_twice(again, made.batch());
+      EXPECT_EQ(result.derived, expected.derived) << device->name() << ", seed " << seed;
+      EXPECT_EQ(result.outputs, expected.outputs) << device->name() << ", seed " << seed;
+      if (again.info().nodes > kept.info().nodes) ++larger;
+    }
+  });
+  EXPECT_GT(larger, 5);
+}
+
 TEST(Derivatives, AreTheSameWhereBlocksAreComputedAgain) {
   int larger = 0;
   for_graphs(100, [&](std::uint32_t seed, const RandomGraph& made, const auto& reference) {

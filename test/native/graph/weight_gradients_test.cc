@@ -228,16 +228,72 @@ TEST(WeightGradients, OfTheImageAreThoseOfAPullback) {
   }
 }
 
-TEST(WeightGradients, AreTheSameWhereBlocksAreComputedAgain) {
+TEST(WeightGradients, AreTheSameWhereValuesAreComputedAgain) {
   const SmallNetwork small;
   const auto reference = Device::open("reference", {});
   NetworkOptions options = with_gradients(SmallNetwork::options());
   Network kept(reference, small.graph(), options);
-  options.recompute = graph::Recompute::kBlocks;
-  Network again(reference, small.graph(), options);
-  EXPECT_GT(again.info().nodes, kept.info().nodes);
-  EXPECT_LT(again.info().row_bytes, kept.info().row_bytes);
-  EXPECT_EQ(gradients_of(again, 3).of_constants, gradients_of(kept, 3).of_constants);
+  for (const graph::Recompute recompute : {graph::Recompute::kNorms, graph::Recompute::kBlocks}) {
+    options.recompute = recompute;
+    Network again(reference, small.graph(), options);
+    EXPECT_GT(again.info().nodes, kept.info().nodes);
+    EXPECT_LT(again.info().row_bytes, kept.info().row_bytes);
+    EXPECT_EQ(gradients_of(again, 3).of_constants, gradients_of(kept, 3).of_constants);
+  }
+}
+
+TEST(WeightGradients, OfASquareLossAreThoseOfItsDerivative) {
+  constexpr int kBatch = 3;
+  const SmallNetwork small;
+  const auto reference = Device::open("reference", {});
+  NetworkOptions options = with_gradients(SmallNetwork::options());
+  options.seed = graph::Seed::kSquare;
+  Network network(reference, small.graph(), options);
+  const GradientsResult result = gradients_of(network, kBatch);
+  ASSERT_EQ(result.loss_weights.size(), std::size_t{kBatch});
+  const std::size_t elements = result.outputs.size() / kBatch;
+  for (std::size_t i = 0; i < result.outputs.size(); ++i) {
+    const float expected = 2 * result.loss_weights[i / elements] * (result.outputs[i] - result.targets[i]);
+    ASSERT_NEAR(result.cotangents[i], expected, 1e-5F * (1 + std::fabs(expected)));
+  }
+  // Along every constant the gradient is the difference quotient of the loss.
+  const auto loss = [&](int constant, float step) {
+    graph::Graph moved = small.graph();
+    graph::Constant& changed = moved.constants[at(constant)];
+    std::vector<float> weights = elements_of(changed);
+    const std::vector<float>& direction = result.of_constants.at(constant);
+    const auto length = static_cast<float>(std::sqrt(product(direction, direction)));
+    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] += step / length * direction[i];
+    changed.data = weights.data();
+    Network at_step(reference, std::move(moved), options);
+    const GradientsResult values = gradients_of(at_step, kBatch);
+    double sum = 0;
+    for (std::size_t i = 0; i < values.outputs.size(); ++i) {
+      const double difference = static_cast<double>(values.outputs[i]) - static_cast<double>(values.targets[i]);
+      sum += static_cast<double>(values.loss_weights[i / elements]) * difference * difference;
+    }
+    return sum;
+  };
+  constexpr float kStep = 1e-2F;
+  for (const auto& [constant, gradient] : result.of_constants) {
+    const double length = std::sqrt(product(gradient, gradient));
+    const double slope = (loss(constant, kStep) - loss(constant, -kStep)) / (2 * static_cast<double>(kStep));
+    EXPECT_NEAR(slope, length, 1e-2 * length + 1e-3) << small.graph().constants[at(constant)].name;
+  }
+}
+
+TEST(WeightGradients, OfASquareLossAreRefusedForSecondOutputsAndDividedOnes) {
+  const auto reference = Device::open("reference", {});
+  const SmallNetwork two(SecondOutput::kHead);
+  NetworkOptions options = with_gradients(SmallNetwork::options());
+  options.seed = graph::Seed::kSquare;
+  EXPECT_NE(
+      refusal(ErrorCode::kUnsupported, [&] { Network(reference, two.graph(), options); }).find("this network has two"),
+      std::string::npos);
+  const SmallNetwork one;
+  options.divides_by_time = true;
+  EXPECT_NE(refusal(ErrorCode::kUnsupported, [&] { Network(reference, one.graph(), options); }).find("divided"),
+            std::string::npos);
 }
 
 TEST(WeightGradients, OfAWeightThatTwoNodesReadAreTheSum) {
