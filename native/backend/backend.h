@@ -22,7 +22,7 @@ extern "C" {
 #define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 15 };
+enum { DPM_BACKEND_ABI = 16 };
 
 /// The only symbol that a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -99,6 +99,20 @@ typedef struct dpm_binding {
   int32_t value;
 } dpm_binding;
 
+/// How a constant lies among the parameters of a training run.
+DPM_OPEN_ENUM(dpm_parameter_kind){
+    DPM_PARAMETER_NONE = 0,        ///< not at all: it stays as it was loaded
+    DPM_PARAMETER_PLAIN = 1,       ///< its elements in row-major order
+    DPM_PARAMETER_TRANSPOSED = 2,  ///< the elements in row-major order of the weight that it is the transposed one of:
+                                   ///< first two axes exchanged, the others reversed
+};
+
+/// The place of a constant in the tensor of all parameters, from which `repack` reads it.
+typedef struct dpm_parameter {
+  uint64_t offset;  ///< offset of its first element, in elements
+  uint32_t kind;    ///< dpm_parameter_kind
+} dpm_parameter;
+
 /// A weight, valid only while `load` runs: in host memory, possibly unaligned, or to be read by `read` where `data` is
 /// null. Its elements lie in row-major order. Where view_rank > 0 they lie in the row-major order of view_dims (the
 /// same number of elements) with strides in elements: transposed, or interleaved with other weights. Devices read it by
@@ -116,6 +130,7 @@ typedef struct dpm_constant {
   int64_t view_dims[4];
   int64_t view_strides[4];
   uint64_t identity;  ///< constants of the same number, other than 0, have the same elements and dimensions
+  dpm_parameter parameter;
 } dpm_constant;
 
 /// An operation of the graph.
@@ -244,6 +259,41 @@ typedef struct dpm_reduce {
   double* result;  ///< one result per sample
 } dpm_reduce;
 
+/// Parameters from which a network's weights are packed again.
+typedef struct dpm_repack {
+  dpm_view parameters;
+  uint64_t version;  ///< number of what the parameters hold, above 0; weights that networks share and that were packed
+                     ///< of the same number need not be packed again
+} dpm_repack;
+
+/// One step of Adam (Kingma and Ba 2015), with decoupled decay AdamW (Loshchilov and Hutter 2019), for every element:
+///
+///   g = gradient_scale * gradients
+///   p = kept * parameters
+///   m = first_moments + first_rate * (g - first_moments)
+///   v = second_kept * second_moments + second_rate * g^2
+///   p = p - step * m / (root_scale * sqrt(v) + epsilon)
+///   a = average + average_rate * (p - average)
+///
+/// The gradients become 0, so that the next evaluation adds to nothing.
+typedef struct dpm_optimize {
+  uint64_t elements;
+  dpm_view parameters;
+  dpm_view gradients;
+  dpm_view first_moments;
+  dpm_view second_moments;
+  dpm_view average;
+  float gradient_scale;
+  float kept;         ///< 1 - rate * decay
+  float first_rate;   ///< 1 - beta1
+  float second_kept;  ///< beta2
+  float second_rate;  ///< 1 - beta2
+  float step;         ///< rate / (1 - beta1^k) in step k = 1, 2, ...
+  float root_scale;   ///< 1 / sqrt(1 - beta2^k)
+  float epsilon;
+  float average_rate;  ///< 1 - decay of the average
+} dpm_optimize;
+
 typedef struct dpm_memory {
   uint64_t host;
   uint64_t device;
@@ -276,7 +326,7 @@ typedef struct dpm_open_options {
    sizeof(dpm_attributes) + sizeof(dpm_node) + sizeof(dpm_binding) + sizeof(dpm_graph) + sizeof(dpm_plan) +       \
    sizeof(dpm_bindings) + sizeof(dpm_update_sample) + sizeof(dpm_update) + sizeof(dpm_gather) +                   \
    sizeof(dpm_trajectory) + sizeof(dpm_step) + sizeof(dpm_reduce) + sizeof(dpm_memory) + sizeof(dpm_statistics) + \
-   sizeof(dpm_open_options))
+   sizeof(dpm_open_options) + sizeof(dpm_parameter) + sizeof(dpm_repack) + sizeof(dpm_optimize))
 
 // The entries of a device, grouped by the object that they act on. Functions that can fail return a dpm_status and fill
 // `message`. A device is used by one thread at a time, but entries marked (any thread) may be called while another
@@ -336,6 +386,10 @@ typedef struct dpm_network_entries {
                      dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*settle)(dpm_executable* executable, const void* owner, double* seconds,
                        dpm_message* message) DPM_NOEXCEPT;
+
+  /// Packs the weights with a place among the parameters again (optional; null: weights do not move). Networks with
+  /// such weights keep nothing from one evaluation to the next that depends on weights.
+  dpm_status (*repack)(dpm_network* network, const dpm_repack* repack, dpm_message* message) DPM_NOEXCEPT;
 } dpm_network_entries;
 
 /// Entries of buffers, and of computations on them outside networks.
@@ -358,6 +412,8 @@ typedef struct dpm_state_entries {
   dpm_status (*gather)(dpm_device* device, const dpm_gather* gather, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*update)(dpm_device* device, const dpm_update* update, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message) DPM_NOEXCEPT;
+  /// Takes a step of an optimiser (optional).
+  dpm_status (*optimize)(dpm_device* device, const dpm_optimize* optimize, dpm_message* message) DPM_NOEXCEPT;
 } dpm_state_entries;
 
 /// Copies to the host that run beside the device's work (optional, all: a download then waits for nothing but itself).

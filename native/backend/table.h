@@ -102,6 +102,14 @@ struct Entries {
     return on(device, message, [&](auto& own) { Own::reduce(own, *request); });
   }
 
+  static dpm_status repack(dpm_network* network, const dpm_repack* request, dpm_message* message) noexcept {
+    auto& own = Handle::of(network);
+    return Own::guarded(own.device, message, [&] { Own::repack(own, *request); });
+  }
+  static dpm_status optimize(dpm_device* device, const dpm_optimize* request, dpm_message* message) noexcept {
+    return on(device, message, [&](auto& own) { Own::optimize(own, *request); });
+  }
+
   /// Returns the table without its optional entries.
   static constexpr dpm_backend table() {
     dpm_backend result{};
@@ -113,8 +121,17 @@ struct Entries {
     result.norms_are_joined = Own::kNormsAreJoined;
     result.norms_complete_sums = Own::kNormsCompleteSums;
     result.device = {Own::probe, open, close, threads, arena_element_bytes, memory, peak, nullptr, nullptr};
-    result.network = {supports, load, unload, compile, discard, run, nullptr, nullptr, nullptr, nullptr, nullptr};
-    result.state = {allocate, release, upload, clear, download, download_levels, gather, update, reduce};
+    result.network = {supports, load,    unload,  compile, discard, run,
+                      nullptr,  nullptr, nullptr, nullptr, nullptr, nullptr};
+    result.state = {allocate, release, upload, clear, download, download_levels, gather, update, reduce, nullptr};
+    return result;
+  }
+
+  /// Returns the table with the entries that training takes, and no other optional ones.
+  static constexpr dpm_backend training_table() {
+    dpm_backend result = table();
+    result.network.repack = repack;
+    result.state.optimize = optimize;
     return result;
   }
 

@@ -19,17 +19,17 @@ class WeightCache {
   /// Returns `count` constants of `graph` as `pack` makes them in `order`: what tells this way of packing from every
   /// other. They are shared unless one of the constants has no identity.
   template <typename Pack>
-  std::shared_ptr<const Packed> get(const std::vector<std::uint64_t>& order, const dpm_graph& graph,
-                                    const std::int32_t* constants, std::uint32_t count, const Pack& pack) {
+  std::shared_ptr<Packed> get(const std::vector<std::uint64_t>& order, const dpm_graph& graph,
+                              const std::int32_t* constants, std::uint32_t count, const Pack& pack) {
     Key key{order, {}};
     for (std::uint32_t i = 0; i < count; ++i) {
       const std::uint64_t identity = graph.constants[constants[i]].identity;
-      if (identity == 0) return std::make_shared<const Packed>(pack());
+      if (identity == 0) return std::make_shared<Packed>(pack());
       key.second.push_back(identity);
     }
-    std::weak_ptr<const Packed>& known = known_[key];
-    std::shared_ptr<const Packed> found = known.lock();
-    if (!found) known = found = std::make_shared<const Packed>(pack());
+    std::weak_ptr<Packed>& known = known_[key];
+    std::shared_ptr<Packed> found = known.lock();
+    if (!found) known = found = std::make_shared<Packed>(pack());
     return found;
   }
 
@@ -44,7 +44,7 @@ class WeightCache {
   /// The order, and the identities of the constants.
   using Key = std::pair<std::vector<std::uint64_t>, std::vector<std::uint64_t>>;
 
-  std::map<Key, std::weak_ptr<const Packed>> known_;
+  std::map<Key, std::weak_ptr<Packed>> known_;
 };
 
 }  // namespace dpm

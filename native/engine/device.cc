@@ -125,4 +125,12 @@ void Device::reduce(const dpm_reduce& request) {
   check(api_->state.reduce(device_, &request, &message), message);
 }
 
+void Device::optimize(const dpm_optimize& request) {
+  if (api_->state.optimize == nullptr) {
+    throw Error(ErrorCode::kUnsupported, "the " + name() + " device does not train: it has no optimiser");
+  }
+  dpm_message message{};
+  check(api_->state.optimize(device_, &request, &message), message);
+}
+
 }  // namespace dpm

@@ -111,6 +111,8 @@ class Device : public std::enable_shared_from_this<Device> {
   /// that is absent.
   void update(const dpm_update& request);
   void reduce(const dpm_reduce& request);
+  /// Takes a step of an optimiser. Throws Error(kUnsupported) naming the device where it does not.
+  void optimize(const dpm_optimize& request);
 
  private:
   Device() = default;

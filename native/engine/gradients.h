@@ -1,4 +1,5 @@
-// Gradients of a network's constants: which there are, and where each lies in one tensor of all.
+// Gradients of a network's constants: which there are, and where each lies in one tensor of all. Parameters, moments
+// and averages of training lie in the same places.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +17,12 @@ struct GradientPlace {
   std::uint64_t elements = 0;
 };
 
-/// The gradients of some constants, one after the other; each starts on a cache line.
+/// The gradients of some constants, one after the other in the order of the constants' names (ascending, by bytes);
+/// each starts on a line of 64 bytes.
 class GradientPlaces {
  public:
   GradientPlaces() = default;
-  GradientPlaces(const graph::Graph& graph, const std::vector<int>& constants);
+  GradientPlaces(const graph::Graph& graph, std::vector<int> constants);
 
   [[nodiscard]] const std::vector<GradientPlace>& all() const { return places_; }
   /// Number of elements of the tensor of all gradients; 0: there are none.

@@ -121,6 +121,15 @@ void Network::require_gradients() const {
   }
 }
 
+void Network::repack(const dpm_repack& parameters) {
+  const auto entry = device_->api().network.repack;
+  if (entry == nullptr) {
+    throw Error(ErrorCode::kUnsupported, "the " + device_->name() + " device does not train: its weights do not move");
+  }
+  dpm_message message{};
+  check(entry(network_, &parameters, &message), message);
+}
+
 Network::~Network() {
   release_executable();
   if (network_ != nullptr) device_->api().network.unload(network_);

@@ -113,6 +113,9 @@ class Network {
 
   /// Allocates for evaluations of up to `batch` samples. If that fails, the former reservation stays.
   void reserve(int batch);
+  /// Packs the weights that have a place among parameters again (dpm_repack). Throws Error(kUnsupported) naming the
+  /// device where weights do not move.
+  void repack(const dpm_repack& parameters);
   /// Runs one evaluation of at most the reserved batch; `times` holds the same times as its time tensor.
   void evaluate(const Evaluation& evaluation, const float* times);
   /// Returns whether evaluations of some numbers of rows are padded with further rows.

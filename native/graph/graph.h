@@ -27,7 +27,10 @@ struct Constant {
   std::uint64_t bytes = 0;
   /// Constants of the same number have the same elements, so that devices pack them once; 0: not yet known.
   std::uint64_t identity = 0;
+  /// Place among the parameters of a training run, whose networks' weights move.
+  dpm_parameter parameter = {};
 
+  [[nodiscard]] bool moves() const { return parameter.kind != DPM_PARAMETER_NONE; }
   [[nodiscard]] std::int64_t elements() const;
 };
 

@@ -67,6 +67,7 @@ dpm_constant lower(const Constant& constant) {
     out.view_strides[i] = constant.view_strides[i];
   }
   out.identity = constant.identity;
+  out.parameter = constant.parameter;
   return out;
 }
 

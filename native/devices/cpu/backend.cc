@@ -9,6 +9,7 @@
 #include "devices/cpu/bf16/kernels.h"
 #include "devices/cpu/isa_select.h"
 #include "devices/cpu/network.h"
+#include "devices/cpu/optimize.h"
 #include "devices/cpu/peak.h"
 #include "devices/cpu/state.h"
 #include "platform/threads.h"
@@ -115,12 +116,20 @@ struct Own : HostDevice {
     const FlushDenormals flush;
     cpu::reduce(device, request);
   }
+  static void optimize(Device& device, const dpm_optimize& request) {
+    const FlushDenormals flush;
+    cpu::optimize(device, request);
+  }
+  static void repack(Network& network, const dpm_repack& request) {
+    const FlushDenormals flush;
+    cpu::repack(network, request);
+  }
 };
 
 }  // namespace
 
 const dpm_backend& backend() {
-  static constexpr dpm_backend kTable = Entries<Own>::table();
+  static constexpr dpm_backend kTable = Entries<Own>::training_table();
   return kTable;
 }
 

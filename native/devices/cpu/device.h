@@ -44,6 +44,13 @@ class CountedBuffer {
   MemoryCount* count_ = nullptr;
 };
 
+/// Packed weights, which networks share.
+struct PackedBuffer : CountedBuffer {
+  using CountedBuffer::CountedBuffer;
+
+  std::uint64_t version = 0;  ///< number of the parameters that they were packed from (dpm_repack); 0: as loaded
+};
+
 struct Network;
 struct Executable;
 
@@ -63,7 +70,7 @@ struct Device {
   /// arithmetic.
   int bf16_terms;
   MemoryCount memory;
-  WeightCache<CountedBuffer> weights;
+  WeightCache<PackedBuffer> weights;
   std::vector<float> thresholds;  ///< threshold per sample of the update in progress
   std::vector<float> magnitudes;  ///< values |x0| of a sample, per thread
 };

@@ -15,6 +15,10 @@ namespace {
 constexpr std::uint64_t kMostSharedWeights = std::uint64_t{8} << 20;
 constexpr int kManyRows = 4;
 
+bool weights_move(const dpm_graph& graph) {
+  return std::any_of(graph.constants, graph.constants + graph.constant_count, moves);
+}
+
 std::vector<ValueInfo> infos_of(const dpm_graph& graph) {
   std::vector<ValueInfo> infos;
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
@@ -32,7 +36,10 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph) {
 }  // namespace
 
 Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes)
-    : device(owner), bindings(graph.binding_count), values(infos_of(graph)), times(owner, graph, values) {
+    : device(owner),
+      bindings(graph.binding_count),
+      values(infos_of(graph)),
+      times(owner, graph, values, weights_move(graph)) {
   const std::vector<bool> winograd = choose_winograd(device, graph, winograd_bytes);
   const std::vector<DeferredNorm> none;
   Packing packing(device, graph);
@@ -47,6 +54,7 @@ Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_b
   weight_bytes = packing.read_bytes();
   sums_rows = std::any_of(values.begin(), values.end(),
                           [](const ValueInfo& value) { return value.shape.varies == DPM_VARIES_SHARED; });
+  moving = packing.take_moving();
 }
 
 Executable::Executable(Network& owner, const dpm_plan& plan)
@@ -62,7 +70,8 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
   }
   // Values that fusion has left unused have no place in the arena, and could make a part too large.
   const std::uint64_t arena_floats = Handle::of(plan.arena).memory.size() / sizeof(float);
-  has_parts_ = elements_ * plan.batch <= arena_floats && owner.weight_bytes <= kMostSharedWeights && !owner.sums_rows;
+  has_parts_ = elements_ * plan.batch <= arena_floats && owner.weight_bytes <= kMostSharedWeights &&
+               !owner.sums_rows && owner.moving.empty();
   std::size_t floats = 0;
   for (const auto& layer : network.layers) {
     floats = std::max(floats, layer->scratch(batch, network.device.pool.threads()));

@@ -19,6 +19,7 @@ struct Network {
   std::uint32_t bindings;
   std::vector<ValueInfo> values;
   std::vector<std::unique_ptr<Layer>> layers;
+  std::vector<MovingWeights> moving;  ///< weights that move, to be packed again
   TimeTable times;
   std::uint64_t weight_bytes = 0;  ///< bytes of packed weights that an evaluation reads
   bool sums_rows = false;          ///< tells whether a node adds up all rows of an evaluation

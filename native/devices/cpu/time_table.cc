@@ -12,11 +12,12 @@ constexpr std::size_t kMostBytes = std::size_t{32} << 20;
 
 }  // namespace
 
-TimeTable::TimeTable(Device& device, const dpm_graph& graph, const std::vector<ValueInfo>& values)
+TimeTable::TimeTable(Device& device, const dpm_graph& graph, const std::vector<ValueInfo>& values, bool weights_move)
     : device_(device),
       time_(find_binding(graph, DPM_BINDING_TIME)),
       label_(find_binding(graph, DPM_BINDING_LABEL)),
       nodes_(graph.node_count) {
+  if (weights_move) return;
   find_constant_nodes(graph, values);
   lay_out_rows(graph, values);
 }

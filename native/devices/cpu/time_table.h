@@ -12,7 +12,8 @@ namespace dpm::cpu {
 
 class TimeTable {
  public:
-  TimeTable(Device& device, const dpm_graph& graph, const std::vector<ValueInfo>& values);
+  /// Where weights move, no result is kept.
+  TimeTable(Device& device, const dpm_graph& graph, const std::vector<ValueInfo>& values, bool weights_move);
 
   /// Looks up the samples of an evaluation. Where one is missing, every node has to run and be stored, and then
   /// `finish` called; otherwise all can be restored.

@@ -69,12 +69,14 @@ struct Own : HostDevice {
   static void gather(const Device& /*device*/, const dpm_gather& request) { reference::gather(request); }
   static void update(const Device& /*device*/, const dpm_update& request) { reference::update(request); }
   static void reduce(const Device& /*device*/, const dpm_reduce& request) { reference::reduce(request); }
+  static void optimize(const Device& /*device*/, const dpm_optimize& request) { reference::optimize(request); }
+  static void repack(Network& network, const dpm_repack& request) { reference::repack(network, request); }
 };
 
 }  // namespace
 }  // namespace dpm::reference
 
 extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend_entry() noexcept {
-  static constexpr dpm_backend kTable = dpm::Entries<dpm::reference::Own>::table();
+  static constexpr dpm_backend kTable = dpm::Entries<dpm::reference::Own>::training_table();
   return &kTable;
 }

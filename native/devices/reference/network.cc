@@ -67,14 +67,17 @@ Network::Network(Device& owner, const dpm_graph& graph)
     }
     Node node(from);
     if (from.weight_count > 0) {
-      node.weight = doubles(graph.constants[from.weights[0]]);
+      node.weight_constant = graph.constants[from.weights[0]];
+      node.weight = doubles(node.weight_constant);
       node.weight_rows = graph.constants[from.weights[0]].dims[0];
     }
     if (from.weight_count > 1) {
-      node.second_weight = doubles(graph.constants[from.weights[1]]);
+      node.second_weight_constant = graph.constants[from.weights[1]];
+      node.second_weight = doubles(node.second_weight_constant);
     }
     if (from.bias_count > 0) {
-      node.bias = doubles(graph.constants[from.biases[0]]);
+      node.bias_constant = graph.constants[from.biases[0]];
+      node.bias = doubles(node.bias_constant);
     }
     nodes.push_back(std::move(node));
   }

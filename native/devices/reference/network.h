@@ -37,6 +37,10 @@ struct Network {
     std::vector<double> second_weight;
     std::vector<double> bias;
     std::int64_t weight_rows = 0;
+    /// Constants of the three, with their dimensions and places among parameters alone; those that stay have none.
+    dpm_constant weight_constant{};
+    dpm_constant second_weight_constant{};
+    dpm_constant bias_constant{};
   };
 
   Device& device;
@@ -122,5 +126,7 @@ float* row(const dpm_view& view, std::uint64_t index);
 void gather(const dpm_gather& gather);
 void update(const dpm_update& update);
 void reduce(const dpm_reduce& reduce);
+void optimize(const dpm_optimize& optimize);
+void repack(Network& network, const dpm_repack& repack);
 
 }  // namespace dpm::reference

@@ -31,6 +31,11 @@ Constant transposed(const Constant& weight) {
   Constant result;
   result.name = weight.name + " (transposed)";
   result.identity = weight.identity == 0 ? 0 : weight.identity + 1;
+  result.parameter = weight.parameter;
+  if (weight.moves()) {
+    require(weight.parameter.kind == DPM_PARAMETER_PLAIN, "a weight that moves is transposed once");
+    result.parameter.kind = DPM_PARAMETER_TRANSPOSED;
+  }
   result.dims = weight.dims;
   std::swap(result.dims[0], result.dims[1]);
   const auto outputs = static_cast<std::size_t>(weight.dims[0]);

@@ -32,5 +32,6 @@ void softmax(float* row, int columns, float scale);
 void update(const UpdateRange& range);
 void absolute_prediction(const dpm_record& record, const float* in, const float* out, float* result, int count);
 void scaled_copy(const float* source, float scale, float* destination, std::uint64_t count);
+void optimize(const OptimizeRange& range);
 
 }  // namespace dpm::cpu::DPM_ISA_NAMESPACE

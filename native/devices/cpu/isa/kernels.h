@@ -51,6 +51,17 @@ struct UpdateRange {
   float* history[DPM_MAX_HISTORY];
 };
 
+/// A range of a step of the optimiser. Pointers are to the range's first element.
+struct OptimizeRange {
+  const dpm_optimize* how;
+  float* parameters;
+  float* gradients;
+  float* first_moments;
+  float* second_moments;
+  float* average;
+  int count;
+};
+
 /// Output of one 4 x 4 tile of a Winograd convolution. Channels are a multiple of the vector.
 struct WinogradOutput {
   const float* products;            ///< array [36][...][channels]
@@ -149,6 +160,7 @@ struct IsaKernels {
   /// Computes |x0| before clipping, for the quantile of dynamic clipping.
   void (*absolute_prediction)(const dpm_record& record, const float* in, const float* out, float* result, int count);
   void (*scaled_copy)(const float* source, float scale, float* destination, std::uint64_t count);
+  void (*optimize)(const OptimizeRange& range);
 
   const Bf16Kernels* bf16;  ///< bfloat16 kernels; null where the processor has no instructions for them
 };

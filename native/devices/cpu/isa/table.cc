@@ -30,6 +30,7 @@ const IsaKernels kKernels = {DPM_ISA_TEXT(DPM_ISA),
                              update,
                              absolute_prediction,
                              scaled_copy,
+                             optimize,
                              nullptr};
 
 }  // namespace dpm::cpu::DPM_ISA_NAMESPACE

@@ -5,6 +5,7 @@
 
 #include "devices/cpu/bf16/kernels.h"
 #include "devices/cpu/layers/layer.h"
+#include "devices/cpu/layers/node_weights.h"
 
 namespace dpm::cpu {
 
@@ -25,7 +26,7 @@ class Bf16Weights {
 
  private:
   /// Packs the kernels of one output channel, [input channel][tap].
-  void pack(const float* kernels, std::size_t column, std::uint16_t* panel) const;
+  void pack(const WeightRow& row, std::size_t column, std::uint16_t* panel) const;
 
   int in_channels_;
   int taps_;

@@ -133,15 +133,16 @@ class Position : public Layer {
   Position(const LayerFactory& factory, const dpm_node& node) : operands_(node) {
     const dpm_value& shape = factory.values[output_of(node)].shape;
     const auto channels = static_cast<std::size_t>(shape.channels);
-    const dpm_constant& constant = factory.graph.constants[node.biases[0]];
-    const std::size_t bytes = element_count(constant) * sizeof(float);
-    table_ = factory.packing.get(WeightOrder::kPixels, node.biases, 1, bytes, [&](float* to) {
-      const ConstantElements elements(constant);
-      const std::size_t pixels = elements.size() / channels;
+    const std::size_t bytes = element_count(factory.graph.constants[node.biases[0]]) * sizeof(float);
+    const auto pack = [channels](std::span<const WeightElements> tables, float* to) {
+      // A table is never transposed, so its elements lie in row-major order.
+      const float* elements = tables[0].first;
+      const std::size_t pixels = tables[0].size() / channels;
       for (std::size_t c = 0; c < channels; ++c) {
         for (std::size_t p = 0; p < pixels; ++p) to[p * channels + c] = elements[c * pixels + p];
       }
-    });
+    };
+    table_ = factory.packing.get(WeightOrder::kPixels, node.biases, 1, bytes, pack);
   }
 
   void run(const RunContext& context) const override {

@@ -1,33 +1,37 @@
 // The weights that a node stacks along its output channels.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
+#include <span>
 #include <vector>
 
-#include "backend/constant.h"
+#include "devices/cpu/layers/weight_elements.h"
 
 namespace dpm::cpu {
 
-/// The weights of a node in memory, one row of [input channels][taps] per output channel.
-class NodeWeights {
- public:
-  NodeWeights(const dpm_graph& graph, const dpm_node& node) {
-    // Rows point into the parts, which therefore must not move.
-    parts_.reserve(node.weight_count);
-    for (std::uint32_t i = 0; i < node.weight_count; ++i) {
-      const dpm_constant& weight = graph.constants[node.weights[i]];
-      const ConstantElements& part = parts_.emplace_back(weight);
-      const auto rows = static_cast<std::size_t>(weight.dims[0]);
-      for (std::size_t row = 0; row < rows; ++row) rows_.push_back(part.floats() + row * (part.size() / rows));
+/// The kernels of one output channel: number `tap` of input channel `in` is at first[in * input_stride + tap *
+/// tap_stride].
+struct WeightRow {
+  const float* first = nullptr;
+  std::ptrdiff_t input_stride = 0;
+  std::ptrdiff_t tap_stride = 0;
+
+  /// Returns the kernel of an input channel.
+  [[nodiscard]] const float* kernel(int in) const { return first + in * input_stride; }
+  /// Returns whether the kernels lie one after the other.
+  [[nodiscard]] bool is_dense(int taps) const { return tap_stride == 1 && input_stride == taps; }
+};
+
+/// The rows of a node's weights, one per output channel.
+inline std::vector<WeightRow> rows_of(std::span<const WeightElements> weights) {
+  std::vector<WeightRow> rows;
+  for (const WeightElements& weight : weights) {
+    for (std::size_t row = 0; row < weight.outputs; ++row) {
+      rows.push_back({weight.first + static_cast<std::ptrdiff_t>(row) * weight.output_stride, weight.input_stride,
+                      weight.tap_stride});
     }
   }
-
-  /// Returns the rows from output channel `first` on.
-  [[nodiscard]] const float* const* rows(int first) const { return rows_.data() + first; }
-
- private:
-  std::vector<ConstantElements> parts_;
-  std::vector<const float*> rows_;
-};
+  return rows;
+}
 
 }  // namespace dpm::cpu

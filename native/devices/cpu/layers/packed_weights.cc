@@ -6,6 +6,8 @@ namespace dpm::cpu {
 namespace {
 
 constexpr int kWinogradTaps = 36;
+/// Taps of the kernels that Winograd's algorithm multiplies.
+constexpr int kKernelTaps = 9;
 /// Largest width of a panel, of two vectors.
 constexpr int kMostColumns = 32;
 /// Number of input channels that a task packs, whose numbers stay in a core's first cache.
@@ -20,28 +22,41 @@ struct Job {
 };
 
 /// Packs input channels [first, first + count) of kernels as they are.
-void pack_plain(const Job& job, const float* const* rows, const PackedWeights::Panel& panel, int first, int count,
+void pack_plain(const Job& job, const WeightRow* rows, const PackedWeights::Panel& panel, int first, int count,
                 float* to) {
   const std::ptrdiff_t width = std::ptrdiff_t{panel.vectors} * job.isa.width;
   const std::ptrdiff_t tap_stride = job.inputs * width;
   for (std::ptrdiff_t column = 0; column < width; ++column) {
     float* out = to + first * width + column;
     const bool is_missing = column >= panel.columns;
-    const float* kernel = is_missing ? nullptr : rows[column] + std::ptrdiff_t{first} * job.taps;
     for (int in = 0; in < count; ++in, out += width) {
-      for (int tap = 0; tap < job.taps; ++tap) out[tap * tap_stride] = is_missing ? 0.0F : *kernel++;
+      const float* kernel = is_missing ? nullptr : rows[column].kernel(first + in);
+      for (int tap = 0; tap < job.taps; ++tap) {
+        out[tap * tap_stride] = is_missing ? 0.0F : kernel[tap * rows[column].tap_stride];
+      }
     }
   }
 }
 
+/// Returns `count` kernels of a row from input channel `first` on, one after the other: where they lie, or in `copy`.
+const float* dense_kernels(const WeightRow& row, int first, int count, float* copy) {
+  if (row.is_dense(kKernelTaps)) return row.kernel(first);
+  for (int in = 0; in < count; ++in) {
+    const float* kernel = row.kernel(first + in);
+    for (int tap = 0; tap < kKernelTaps; ++tap) copy[in * kKernelTaps + tap] = kernel[tap * row.tap_stride];
+  }
+  return copy;
+}
+
 /// Packs input channels [first, first + count), at most kBlock, of kernels as Winograd's algorithm multiplies them.
-void pack_winograd(const Job& job, const float* const* rows, const PackedWeights::Panel& panel, int first, int count,
+void pack_winograd(const Job& job, const WeightRow* rows, const PackedWeights::Panel& panel, int first, int count,
                    float* to) {
-  constexpr float kZeros[std::size_t{kBlock} * 9] = {};
+  constexpr float kZeros[std::size_t{kBlock} * kKernelTaps] = {};
   const std::ptrdiff_t width = std::ptrdiff_t{panel.vectors} * job.isa.width;
   const float* kernels[kMostColumns];
+  float copies[kMostColumns][kBlock * kKernelTaps];
   for (std::ptrdiff_t column = 0; column < width; ++column) {
-    kernels[column] = column < panel.columns ? rows[column] + std::ptrdiff_t{first} * job.taps : kZeros;
+    kernels[column] = column < panel.columns ? dense_kernels(rows[column], first, count, copies[column]) : kZeros;
   }
   // The 36 places of a kernel would compete for a few lines of the cache, so runs of them are written together.
   alignas(64) float block[kWinogradTaps * kBlock * kMostColumns];
@@ -67,18 +82,21 @@ PackedWeights::PackedWeights(const LayerFactory& factory, const dpm_node& node, 
              static_cast<std::size_t>(columns);
   }
   const WeightOrder order = transforms ? WeightOrder::kWinograd : WeightOrder::kPanels;
-  data_ = factory.packing.get(order, node.weights, node.weight_count, total * sizeof(float), [&](float* to) {
-    const NodeWeights weights(factory.graph, node);
-    const int blocks = divide_up(in_channels, kBlock);
-    factory.device.pool.parallel_for(std::int64_t{panels()} * blocks, [&](std::int64_t task, int /*thread*/) {
+  // The object may be gone when weights that move are packed again, but not the device.
+  const auto pack = [shape = *this, job, &pool = factory.device.pool](std::span<const WeightElements> weights,
+                                                                      float* to) {
+    const std::vector<WeightRow> rows = rows_of(weights);
+    const int blocks = divide_up(job.inputs, kBlock);
+    pool.parallel_for(std::int64_t{shape.panels()} * blocks, [&](std::int64_t task, int /*thread*/) {
       const auto index = static_cast<std::size_t>(task / blocks);
       const int first = static_cast<int>(task % blocks) * kBlock;
-      const int count = std::min(kBlock, in_channels - first);
-      const Panel target = shape_of(static_cast<int>(index));
-      const auto pack = transforms ? pack_winograd : pack_plain;
-      pack(job, weights.rows(target.first), target, first, count, to + offsets_[index]);
+      const int count = std::min(kBlock, job.inputs - first);
+      const Panel target = shape.shape_of(static_cast<int>(index));
+      const auto pack_block = job.packed_taps == job.taps ? pack_plain : pack_winograd;
+      pack_block(job, rows.data() + target.first, target, first, count, to + shape.offsets_[index]);
     });
-  });
+  };
+  data_ = factory.packing.get(order, node.weights, node.weight_count, total * sizeof(float), pack);
 }
 
 PackedWeights::Panel PackedWeights::shape_of(int index) const {

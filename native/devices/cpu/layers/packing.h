@@ -3,15 +3,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
+#include <vector>
 
-#include "backend/constant.h"
+#include "backend/backend.h"
 #include "devices/cpu/device.h"
+#include "devices/cpu/layers/weight_elements.h"
 
 namespace dpm::cpu {
 
 /// Weights in the order in which a layer reads them.
-using Packed = std::shared_ptr<const CountedBuffer>;
+using Packed = std::shared_ptr<const PackedBuffer>;
 
 /// Orders of packing. Constants that are packed in the same order have the same numbers on a device.
 enum class WeightOrder : std::uint8_t {
@@ -22,42 +26,47 @@ enum class WeightOrder : std::uint8_t {
   kBf16,      ///< Bf16Weights
 };
 
+/// Writes constants, given one by one, in the order of a packing. Where weights move it is kept and called again, so it
+/// may not refer to what lives during loading only.
+using Pack = std::function<void(std::span<const WeightElements> constants, float* to)>;
+
+/// Packed weights with a place among the parameters of a training run, to be packed from there again.
+struct MovingWeights {
+  std::shared_ptr<PackedBuffer> packed;
+  std::vector<dpm_constant> constants;  ///< their dimensions and places alone
+  Pack pack;
+
+  /// Packs the weights from `parameters`, unless they have been of this version already.
+  void repack(const float* parameters, std::uint64_t version) const;
+};
+
+/// Returns whether a constant has a place among the parameters of a training run.
+inline bool moves(const dpm_constant& constant) { return constant.parameter.kind != DPM_PARAMETER_NONE; }
+
 /// Packs weights of a graph, or finds them packed.
 class Packing {
  public:
   Packing(Device& device, const dpm_graph& graph) : device_(device), graph_(graph) { device.weights.forget_released(); }
 
-  /// Returns `count` constants as `pack(float* to)` writes them into `bytes` bytes of memory.
-  template <typename Pack>
-  Packed get(WeightOrder order, const std::int32_t* constants, std::uint32_t count, std::size_t bytes,
-             const Pack& pack) {
-    read_bytes_ += bytes;
-    return device_.weights.get({static_cast<std::uint64_t>(order)}, graph_, constants, count, [&] {
-      CountedBuffer memory(device_.memory, bytes);
-      pack(memory.floats());
-      return memory;
-    });
-  }
-
+  /// Returns `count` constants as `pack` writes them into `bytes` bytes of memory. Throws Error(kUnsupported) where
+  /// some of them move and others stay.
+  Packed get(WeightOrder order, const std::int32_t* constants, std::uint32_t count, std::size_t bytes, Pack pack);
   /// Returns vectors, one after the other.
-  [[nodiscard]] Packed vectors(const std::int32_t* constants, std::uint32_t count) {
-    std::size_t total = 0;
-    for (std::uint32_t i = 0; i < count; ++i) total += element_count(graph_.constants[constants[i]]);
-    return get(WeightOrder::kVectors, constants, count, total * sizeof(float), [&](float* to) {
-      for (std::uint32_t i = 0; i < count; ++i) {
-        const ConstantElements elements(graph_.constants[constants[i]]);
-        to = std::copy_n(elements.floats(), elements.size(), to);
-      }
-    });
-  }
+  [[nodiscard]] Packed vectors(const std::int32_t* constants, std::uint32_t count);
 
   /// Bytes of the weights that the network's layers read in an evaluation.
   [[nodiscard]] std::uint64_t read_bytes() const { return read_bytes_; }
+  /// Returns the weights so far that move.
+  [[nodiscard]] std::vector<MovingWeights> take_moving() { return std::move(moving_); }
 
  private:
+  /// Returns whether constants move.
+  [[nodiscard]] bool move(std::span<const std::int32_t> constants) const;
+
   Device& device_;
   const dpm_graph& graph_;
   std::uint64_t read_bytes_ = 0;
+  std::vector<MovingWeights> moving_;
 };
 
 }  // namespace dpm::cpu

@@ -37,7 +37,8 @@ struct Constants {
 
 Packed pack(Constants& from, WeightOrder order, const std::vector<std::int32_t>& which) {
   Packing packing(from.device, from.graph);
-  return packing.get(order, which.data(), static_cast<std::uint32_t>(which.size()), 64, [](float* to) { *to = 1; });
+  return packing.get(order, which.data(), static_cast<std::uint32_t>(which.size()), 64,
+                     [](std::span<const cpu::WeightElements> /*constants*/, float* to) { *to = 1; });
 }
 
 TEST(Packing, IsSharedByTheSameConstantsInTheSameOrder) {

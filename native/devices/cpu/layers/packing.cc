@@ -1,0 +1,73 @@
+#include "devices/cpu/layers/packing.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "backend/constant.h"
+#include "core/error.h"
+
+namespace dpm::cpu {
+namespace {
+
+/// Writes constants as they were loaded.
+void pack_loaded(const dpm_graph& graph, std::span<const std::int32_t> constants, const Pack& pack, float* to) {
+  std::vector<ConstantElements> read;
+  std::vector<WeightElements> elements;
+  // The elements point into the constants that were read, which therefore must not move.
+  read.reserve(constants.size());
+  for (const std::int32_t constant : constants) {
+    const dpm_constant& weight = graph.constants[constant];
+    elements.push_back(WeightElements::plain(weight, read.emplace_back(weight).floats()));
+  }
+  pack(elements, to);
+}
+
+}  // namespace
+
+void MovingWeights::repack(const float* parameters, std::uint64_t version) const {
+  if (packed->version == version) return;
+  std::vector<WeightElements> elements;
+  for (const dpm_constant& constant : constants) {
+    const float* place = parameters + constant.parameter.offset;
+    elements.push_back(constant.parameter.kind == DPM_PARAMETER_TRANSPOSED ? WeightElements::transposed(constant, place)
+                                                                           : WeightElements::plain(constant, place));
+  }
+  pack(elements, packed->floats());
+  packed->version = version;
+}
+
+bool Packing::move(std::span<const std::int32_t> constants) const {
+  const auto moving = std::ranges::count_if(constants, [&](int constant) { return moves(graph_.constants[constant]); });
+  if (moving != 0 && moving != std::ssize(constants)) {
+    throw Error(ErrorCode::kUnsupported, "a layer has weights that move and others that stay");
+  }
+  return moving != 0;
+}
+
+Packed Packing::get(WeightOrder order, const std::int32_t* constants, std::uint32_t count, std::size_t bytes,
+                    Pack pack) {
+  read_bytes_ += bytes;
+  const std::span<const std::int32_t> all(constants, count);
+  auto packed = device_.weights.get({static_cast<std::uint64_t>(order)}, graph_, constants, count, [&] {
+    PackedBuffer memory(device_.memory, bytes);
+    pack_loaded(graph_, all, pack, memory.floats());
+    return memory;
+  });
+  if (move(all)) {
+    MovingWeights moving{packed, {}, std::move(pack)};
+    for (const std::int32_t constant : all) moving.constants.push_back(graph_.constants[constant]);
+    moving_.push_back(std::move(moving));
+  }
+  return packed;
+}
+
+Packed Packing::vectors(const std::int32_t* constants, std::uint32_t count) {
+  std::size_t total = 0;
+  for (std::uint32_t i = 0; i < count; ++i) total += element_count(graph_.constants[constants[i]]);
+  return get(WeightOrder::kVectors, constants, count, total * sizeof(float),
+             [](std::span<const WeightElements> vectors, float* to) {
+               for (const WeightElements& vector : vectors) to = vector.copy_to(to);
+             });
+}
+
+}  // namespace dpm::cpu
