@@ -12,13 +12,14 @@
 #include "addon/wraps/engine_wrap.h"
 #include "addon/wraps/network_wrap.h"
 #include "addon/wraps/tensor_wrap.h"
+#include "addon/wraps/trainer_wrap.h"
 #include "backend/record.h"
 #include "devices/registry.h"
 
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 12;
+constexpr int kSurfaceVersion = 13;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -49,6 +50,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   TensorWrap::define(env);
   NetworkWrap::define(env);
   BatchWrap::define(env);
+  TrainerWrap::define(env);
   exports.Set("abiVersion", Napi::Number::New(env, kSurfaceVersion));
   exports.Set("recordBytes", Napi::Number::New(env, sizeof(dpm_record)));
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));

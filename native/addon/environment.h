@@ -41,6 +41,7 @@ class Environment {
   Napi::FunctionReference tensor_constructor;
   Napi::FunctionReference network_constructor;
   Napi::FunctionReference batch_constructor;
+  Napi::FunctionReference trainer_constructor;
   /// Set while native code makes an object of a class that JavaScript may not construct.
   bool constructing = false;
   /// Set once the runtime has refused an external array buffer (Electron).

@@ -38,9 +38,7 @@ Watch::Watch(Napi::Env env, std::shared_ptr<Engine> engine, const Napi::Object& 
 void Watch::watch(RunRequest& request) {
   request.cancelled = cancelled_;
   request.watched = has_token_ || !on_progress_.IsEmpty() || !on_preview_.IsEmpty();
-  if (!on_progress_.IsEmpty()) {
-    request.progress = [this](std::uint64_t done, std::uint64_t total) { report(done, total); };
-  }
+  if (!on_progress_.IsEmpty()) request.progress = progress();
   if (!on_preview_.IsEmpty()) {
     request.preview = [this](std::uint32_t record, std::uint32_t first, RunImages images) {
       post([this, record, first, images = std::move(images)](Napi::Env env) mutable {
@@ -49,6 +47,11 @@ void Watch::watch(RunRequest& request) {
       });
     };
   }
+}
+
+std::function<void(std::uint64_t done, std::uint64_t total)> Watch::progress() {
+  if (on_progress_.IsEmpty()) return {};
+  return [this](std::uint64_t done, std::uint64_t total) { report(done, total); };
 }
 
 void Watch::report(std::uint64_t done, std::uint64_t total) {

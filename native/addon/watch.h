@@ -24,8 +24,14 @@ class Watch {
 
   /// Sets this object as the receiver of `request`'s reports.
   void watch(RunRequest& request);
+  /// Returns the receiver of numbers of steps that are done and of all; null where the caller has none.
+  [[nodiscard]] std::function<void(std::uint64_t done, std::uint64_t total)> progress();
+  /// Returns the flag that is set when the work is no longer wanted.
+  [[nodiscard]] std::shared_ptr<const std::atomic<bool>> flag() const { return cancelled_; }
+  /// Sets the least time between two reports of progress.
+  void report_every(std::chrono::milliseconds interval) { interval_ = interval; }
   /// Reports every step: a batch that asks functions waits for JavaScript anyway.
-  void report_every_step() { interval_ = std::chrono::milliseconds(0); }
+  void report_every_step() { report_every(std::chrono::milliseconds(0)); }
   /// Calls a function of the caller on the JavaScript thread; an exception of it ends the run and rejects its promise.
   void post(std::function<void(Napi::Env)> report);
   [[nodiscard]] bool cancelled() const { return cancelled_->load(); }

@@ -14,6 +14,7 @@
 #include "addon/wraps/cancel_token.h"
 #include "addon/wraps/network_wrap.h"
 #include "addon/wraps/tensor_wrap.h"
+#include "addon/wraps/trainer_wrap.h"
 #include "backend/guard.h"
 
 namespace dpm::addon {
@@ -89,6 +90,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
       env, "Engine",
       {InstanceMethod<&EngineWrap::tensor>("tensor"), InstanceMethod<&EngineWrap::write>("write"),
        InstanceMethod<&EngineWrap::read>("read"), InstanceMethod<&EngineWrap::load_network>("loadNetwork"),
+       InstanceMethod<&EngineWrap::load_trainer>("loadTrainer"),
        InstanceMethod<&EngineWrap::script_batch>("scriptBatch"), InstanceMethod<&EngineWrap::update>("update"),
        InstanceMethod<&EngineWrap::reduce>("reduce"), InstanceMethod<&EngineWrap::measure_peak>("measurePeak"),
        InstanceMethod<&EngineWrap::trim>("trim"), InstanceMethod<&EngineWrap::memory>("memory"),
@@ -155,6 +157,8 @@ Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
         return NetworkWrap::make(env, call.engine, std::move(call.network), call.known);
       });
 }
+
+Napi::Value EngineWrap::load_trainer(const Napi::CallbackInfo& info) { return TrainerWrap::load(info, engine_); }
 
 Napi::Value EngineWrap::script_batch(const Napi::CallbackInfo& info) { return BatchWrap::open(info, engine_, nullptr); }
 

@@ -19,6 +19,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value load_network(const Napi::CallbackInfo& info);
+  Napi::Value load_trainer(const Napi::CallbackInfo& info);
   Napi::Value script_batch(const Napi::CallbackInfo& info);
   Napi::Value update(const Napi::CallbackInfo& info);
   Napi::Value reduce(const Napi::CallbackInfo& info);

@@ -1,0 +1,99 @@
+#include "addon/convert/trainer_request.h"
+
+#include <string>
+#include <vector>
+
+#include "addon/convert/objects.h"
+#include "addon/convert/typed_arrays.h"
+
+namespace dpm::addon {
+namespace {
+
+template <typename T>
+std::vector<T> copy_of(const Elements<T>& elements) {
+  return {elements.data, elements.data + elements.size};
+}
+
+std::vector<double> to_doubles(const Napi::Value& value, const char* what) {
+  return copy_of(double_elements(value, what));
+}
+
+std::vector<std::int32_t> to_labels(const Napi::Value& value) {
+  if (is_absent(value)) return {};
+  return copy_of(int32_elements(value, "labels"));
+}
+
+training::GivenSamples to_samples(const Napi::Object& object) {
+  // Reading a property can run JavaScript, which could detach a buffer: all are read before any buffer is used.
+  const Napi::Value images = object.Get("images");
+  const Napi::Value noise = object.Get("noise");
+  const Napi::Value levels = object.Get("levels");
+  const Napi::Value labels = object.Get("labels");
+  return {to_floats(images, "images"), copy_of(uint32_elements(levels, "levels")), to_floats(noise, "noise"),
+          to_labels(labels)};
+}
+
+}  // namespace
+
+training::TrainerOptions to_trainer_options(const Napi::Object& object) {
+  const Napi::Value signal = object.Get("signal");
+  const Napi::Value noise = object.Get("noise");
+  const Napi::Value times = object.Get("times");
+  const Napi::Value seed = object.Get("seed");
+  training::TrainerOptions options;
+  constexpr training::Prediction kPredictions[] = {training::Prediction::kEpsilon, training::Prediction::kData,
+                                                   training::Prediction::kVelocity};
+  options.prediction = kPredictions[to_choice(object, "prediction", {"epsilon", "x0", "v"})];
+  options.snr_gamma = to_double(object, "snrGamma");
+  options.batch = to_uint32(object.Get("batch"), "batch");
+  options.accumulate = to_uint32(object.Get("accumulate"), "accumulate");
+  options.clip = to_double(object, "clip");
+  options.adam = {to_double(object, "beta1"), to_double(object, "beta2"), to_double(object, "epsilon"),
+                  to_double(object, "decay")};
+  options.label_dropout = to_double(object, "labelDropout");
+  options.null_label = to_int(object, "nullLabel");
+  const auto words = uint32_elements(seed, "seed");
+  if (words.size != 2) wrong("seed", "two numbers");
+  options.seed = std::uint64_t{words.data[1]} << 32 | words.data[0];
+  options.levels = {to_doubles(signal, "signal"), to_doubles(noise, "noise"), to_floats(times, "times")};
+  return options;
+}
+
+training::Dataset to_dataset(const Napi::Object& object) {
+  const Napi::Value images = object.Get("images");
+  const Napi::Value labels = object.Get("labels");
+  training::Dataset dataset;
+  dataset.flips = to_bool(object, "flips");
+  dataset.labels = to_labels(labels);
+  if (is_absent(images)) return dataset;
+  const bool are_levels = images.IsTypedArray() && images.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+  if (are_levels) {
+    dataset.levels = copy_of(byte_elements(images, "images"));
+  } else {
+    dataset.values = to_floats(images, "images");
+  }
+  return dataset;
+}
+
+training::StepRequest to_step_request(const Napi::Object& object) {
+  const Napi::Value rates = object.Get("rates");
+  const Napi::Value decays = object.Get("averageDecays");
+  training::StepRequest request;
+  request.first_step = to_size(object, "firstStep");
+  if (has_value(object, "samples")) request.samples = to_samples(to_object(object, "samples"));
+  request.rates = to_doubles(rates, "rates");
+  request.average_decays = to_doubles(decays, "averageDecays");
+  return request;
+}
+
+ParameterTensor to_parameter_tensor(const Napi::Value& value) {
+  if (!value.IsString()) wrong("which", "a string");
+  const std::string name = value.As<Napi::String>().Utf8Value();
+  if (name == "parameters") return ParameterTensor::kParameters;
+  if (name == "firstMoments") return ParameterTensor::kFirstMoments;
+  if (name == "secondMoments") return ParameterTensor::kSecondMoments;
+  if (name == "average") return ParameterTensor::kAverage;
+  wrong("which", "parameters, firstMoments, secondMoments or average");
+}
+
+}  // namespace dpm::addon

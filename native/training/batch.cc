@@ -1,0 +1,83 @@
+#include "training/batch.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/error.h"
+#include "training/draws.h"
+
+namespace dpm::training {
+namespace {
+
+void require_that(bool holds, const std::string& message) {
+  if (!holds) throw Error(ErrorCode::kArgument, message);
+}
+
+void check_labels(const std::vector<std::int32_t>& labels, int classes) {
+  require_that(labels.empty() == (classes == 0),
+               classes == 0 ? "labels: the network takes none" : "labels: the network has classes, so it needs some");
+  require_that(std::ranges::all_of(labels, [&](std::int32_t label) { return label >= -1 && label < classes; }),
+               "labels: one is out of range");
+}
+
+template <typename T>
+void copy_range(const std::vector<T>& from, std::uint64_t first, std::uint64_t count, std::vector<T>& to) {
+  const auto start = from.begin() + static_cast<std::ptrdiff_t>(first);
+  to.assign(start, start + static_cast<std::ptrdiff_t>(count));
+}
+
+}  // namespace
+
+void draw_batch(const TrainerOptions& options, const Dataset& dataset, std::uint32_t step, std::uint32_t first,
+                Batch& batch) {
+  const Seed seed = Seed::of(options.seed);
+  const std::uint64_t count = dataset.count();
+  batch.images.resize(options.batch * dataset.elements);
+  batch.levels.clear();
+  batch.labels.clear();
+  batch.noise.clear();
+  for (std::uint32_t row = 0; row < options.batch; ++row) {
+    const std::uint32_t slot = first + row;
+    const std::uint64_t position = step * options.samples() + slot;
+    const std::uint64_t image = image_at(seed, count, static_cast<std::uint32_t>(position / count), position % count);
+    const SampleDraw draw = draw_sample(seed, step, slot, static_cast<std::uint32_t>(options.levels.times.size()));
+    dataset.read(image, dataset.flips && draw.flips, batch.images.data() + row * dataset.elements);
+    batch.levels.push_back(draw.level);
+    if (dataset.labels.empty()) continue;
+    batch.labels.push_back(draw.uniform < options.label_dropout ? options.null_label : dataset.labels[image]);
+  }
+}
+
+void copy_batch(const TrainerOptions& options, const GivenSamples& given, std::uint64_t elements, std::uint64_t first,
+                Batch& batch) {
+  copy_range(given.images, first * elements, options.batch * elements, batch.images);
+  copy_range(given.noise, first * elements, options.batch * elements, batch.noise);
+  copy_range(given.levels, first, options.batch, batch.levels);
+  if (!given.labels.empty()) copy_range(given.labels, first, options.batch, batch.labels);
+}
+
+void check_dataset(const TrainerOptions& options, const Dataset& dataset, int classes) {
+  require_that(dataset.count() > 0, "images: there are none");
+  const std::size_t numbers = dataset.levels.empty() ? dataset.values.size() : dataset.levels.size();
+  require_that(dataset.count() * dataset.elements == numbers, "images: the last one is not whole");
+  require_that(dataset.labels.empty() || dataset.labels.size() == dataset.count(),
+               "labels: there has to be one for each image");
+  check_labels(dataset.labels, classes);
+  require_that(options.null_label >= -1 && (options.null_label == -1 || options.null_label < classes),
+               "nullLabel is out of range");
+}
+
+void check_given(const TrainerOptions& options, const GivenSamples& given, std::uint64_t elements, std::uint64_t steps,
+                 int classes) {
+  const std::uint64_t count = steps * options.samples();
+  require_that(given.levels.size() == count, "samples.levels: there has to be one for each sample of each step");
+  require_that(given.images.size() == count * elements && given.noise.size() == count * elements,
+               "samples.images and samples.noise have another shape");
+  require_that(given.labels.empty() || given.labels.size() == count, "samples.labels: there has to be one each");
+  check_labels(given.labels, classes);
+  const std::size_t levels = options.levels.times.size();
+  require_that(std::ranges::all_of(given.levels, [&](std::uint32_t level) { return level > 0 && level <= levels; }),
+               "samples.levels: one is out of range");
+}
+
+}  // namespace dpm::training

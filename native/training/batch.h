@@ -1,0 +1,46 @@
+// The samples of one evaluation of a training run, on the host.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "training/dataset.h"
+#include "training/options.h"
+
+namespace dpm::training {
+
+/// Samples that the caller has drawn: for each step, slot after slot, as many as a step has. They take the place of the
+/// data set and of all draws, dropping of labels included.
+struct GivenSamples {
+  std::vector<float> images;          ///< [steps * samples, C, H, W]
+  std::vector<std::uint32_t> levels;  ///< noise levels, from 1 on
+  std::vector<float> noise;           ///< of the images' shape
+  std::vector<std::int32_t> labels;   ///< empty: none
+};
+
+/// Samples of an evaluation.
+struct Batch {
+  std::vector<float> images;
+  std::vector<std::uint32_t> levels;
+  std::vector<std::int32_t> labels;  ///< empty: none
+  std::vector<float> noise;          ///< empty: drawn from the slots' streams
+};
+
+/// Draws the samples of slots from `first` on, of step `step`, into `batch`. Step k takes the positions from
+/// k * samples() on in the order of the epochs, one epoch after the other.
+void draw_batch(const TrainerOptions& options, const Dataset& dataset, std::uint32_t step, std::uint32_t first,
+                Batch& batch);
+
+/// Copies given samples from number `first` on into `batch`.
+void copy_batch(const TrainerOptions& options, const GivenSamples& given, std::uint64_t elements, std::uint64_t first,
+                Batch& batch);
+
+/// Throws Error(kArgument) where a data set does not suit a network with images of `elements` numbers and `classes`
+/// classes, 0 for none.
+void check_dataset(const TrainerOptions& options, const Dataset& dataset, int classes);
+
+/// Throws Error(kArgument) where given samples are not those of `steps` steps, or are out of range.
+void check_given(const TrainerOptions& options, const GivenSamples& given, std::uint64_t elements, std::uint64_t steps,
+                 int classes);
+
+}  // namespace dpm::training

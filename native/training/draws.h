@@ -1,0 +1,33 @@
+// The random draws of a training run: each is a function of the seed, the step and the place in its batch, so that a
+// run goes on from any step as if it had never stopped. Words are those of Philox4x32-10 with the seed as the key.
+#pragma once
+
+#include <cstdint>
+
+namespace dpm::training {
+
+/// Key of a run's draws.
+struct Seed {
+  std::uint32_t low = 0;
+  std::uint32_t high = 0;
+
+  static Seed of(std::uint64_t seed) {
+    return {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
+  }
+};
+
+/// Returns the image that stands at `position` in an epoch over `count` images: each stands there once. A Feistel
+/// network of four rounds, walked until its value is below `count` (Black and Rogaway 2002), so that no order is kept.
+std::uint64_t image_at(Seed seed, std::uint64_t count, std::uint32_t epoch, std::uint64_t position);
+
+/// What is drawn for the sample of a slot in a step.
+struct SampleDraw {
+  std::uint32_t level = 1;  ///< noise level, from 1 to the number of levels, all alike
+  bool flips = false;       ///< whether the image is mirrored, half of the time
+  double uniform = 0;       ///< number in [0, 1), by which labels are dropped
+};
+
+/// Draws for slot `slot` of step `step`: words 0 to 2 of counter (0, step, slot, 1).
+SampleDraw draw_sample(Seed seed, std::uint32_t step, std::uint32_t slot, std::uint32_t levels);
+
+}  // namespace dpm::training

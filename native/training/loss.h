@@ -1,0 +1,56 @@
+// One evaluation of a training run: noised images, the network, the loss, and gradients added to the others.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/network.h"
+#include "engine/parameters.h"
+#include "training/batch.h"
+#include "training/draws.h"
+#include "training/options.h"
+
+namespace dpm::training {
+
+/// Device memory of an evaluation's samples.
+class LossEvaluation {
+ public:
+  /// @param network Network with a square loss (graph::Seed::kSquare).
+  LossEvaluation(const std::shared_ptr<Device>& device, const TrainerOptions& options, Network& network);
+
+  /// Evaluates `batch`, whose first sample has `first_slot` in step `step`: adds the gradients of its part of the
+  /// step's loss to `gradients`, and returns this part. The loss is the mean over all samples of the step of weight
+  /// times the mean over elements of squared differences.
+  double run(const Batch& batch, std::uint32_t step, std::uint32_t first_slot, const dpm_view& gradients);
+
+ private:
+  [[nodiscard]] std::shared_ptr<Buffer> rows(std::uint64_t elements) const;
+  [[nodiscard]] dpm_view view(const std::shared_ptr<Buffer>& buffer) const { return buffer->view(elements_); }
+  void upload(const Batch& batch);
+  /// Makes noise and noised images in one update: x becomes the noise, unless it is given, and y the noised image.
+  void add_noise(const Batch& batch, std::uint32_t step, std::uint32_t first_slot);
+  /// Makes targets that are neither the noise nor the images.
+  void make_targets(const Batch& batch);
+  [[nodiscard]] const std::shared_ptr<Buffer>& target() const;
+  [[nodiscard]] double value() const;
+
+  std::shared_ptr<Device> device_;
+  const TrainerOptions& options_;
+  Network& network_;
+  std::uint64_t elements_;
+  std::shared_ptr<Buffer> data_;
+  std::shared_ptr<Buffer> noise_;
+  std::shared_ptr<Buffer> noised_;
+  std::shared_ptr<Buffer> velocity_;
+  std::shared_ptr<Buffer> out_;
+  std::shared_ptr<Buffer> cotangent_;
+  std::shared_ptr<Buffer> times_;
+  std::shared_ptr<Buffer> labels_;
+  std::shared_ptr<Buffer> weights_;
+  std::vector<float> host_times_;
+  std::vector<float> host_weights_;
+  std::vector<dpm_record> records_;
+  std::vector<dpm_update_sample> samples_;
+};
+
+}  // namespace dpm::training

@@ -1,0 +1,132 @@
+#include "training/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "core/error.h"
+#include "training/targets.h"
+
+namespace dpm::training {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Number that the norm of gradients is made larger by before it is compared, as in PyTorch.
+constexpr double kClipEpsilon = 1e-6;
+
+std::unique_ptr<Network> load(const std::shared_ptr<Device>& device, graph::Graph graph, NetworkOptions network,
+                              const TrainerOptions& options, const Parameters& parameters) {
+  network.derivative = Derivative::kWeights;
+  network.seed = graph::Seed::kSquare;
+  network.recompute = options.recompute;
+  network.pulls_to_image = false;
+  network.learned.clear();
+  for (const GradientPlace& place : parameters.places().all()) network.learned.push_back(place.constant);
+  parameters.claim(graph);
+  return std::make_unique<Network>(device, std::move(graph), std::move(network));
+}
+
+std::vector<int> learned_constants(const graph::Graph& graph, const NetworkOptions& network) {
+  return network.learned.empty() ? graph::differentiable_constants(graph) : network.learned;
+}
+
+}  // namespace
+
+Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, const NetworkOptions& network,
+                 TrainerOptions options, Dataset dataset)
+    : options_(std::move(options)),
+      dataset_(std::move(dataset)),
+      device_(device),
+      parameters_(device, graph, learned_constants(graph, network)) {
+  check_options(options_);
+  const int binding = graph.find_binding(DPM_BINDING_IMAGE);
+  require(binding >= 0, "a network has an image");
+  const int image = graph.bindings[static_cast<std::size_t>(binding)].value;
+  const graph::Value& shape = graph.values[static_cast<std::size_t>(image)];
+  dataset_.elements = shape.elements();
+  dataset_.width = static_cast<std::uint64_t>(shape.width);
+  if (!dataset_.levels.empty() || !dataset_.values.empty()) check_dataset(options_, dataset_, network.classes);
+  network_ = load(device, std::move(graph), network, options_, parameters_);
+  require(network_->shape().out == network_->shape().image, "a network that learns has an output of its image's shape");
+  loss_ = std::make_unique<LossEvaluation>(device, options_, *network_);
+}
+
+void Trainer::check(const StepRequest& request) const {
+  require(request.rates.size() == request.average_decays.size(), "rates and averageDecays have an entry for each step");
+  constexpr std::uint64_t kMostSteps = 0xFFFFFFFF;
+  require(request.first_step <= kMostSteps && request.rates.size() <= kMostSteps - request.first_step,
+          "firstStep is too large");
+  const auto is_rate = [](double rate) { return std::isfinite(rate) && rate >= 0; };
+  require(std::ranges::all_of(request.rates, is_rate), "rates have to be at least 0");
+  const auto is_decay = [](double decay) { return decay >= 0 && decay <= 1; };
+  require(std::ranges::all_of(request.average_decays, is_decay), "averageDecays have to be from 0 to 1");
+  if (request.samples) {
+    check_given(options_, *request.samples, dataset_.elements, request.rates.size(), network_->shape().classes);
+  } else {
+    require(dataset_.count() > 0, "images: there are none, and no samples were given");
+  }
+}
+
+StepResult Trainer::run(const StepRequest& request, const std::atomic<bool>& stopping) {
+  check(request);
+  const auto start = Clock::now();
+  StepResult result;
+  for (std::uint64_t index = 0; index < request.rates.size(); ++index) {
+    if (stopping) throw Error(ErrorCode::kClosed, "the engine was closed");
+    if (request.cancelled && request.cancelled->load()) break;
+    step(request, index, result);
+    if (request.progress) request.progress(index + 1, request.rates.size());
+  }
+  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  return result;
+}
+
+void Trainer::step(const StepRequest& request, std::uint64_t index, StepResult& result) {
+  const std::uint64_t number = request.first_step + index;
+  double loss = 0;
+  double norm = 0;
+  try {
+    loss = differentiate(request, index, static_cast<std::uint32_t>(number));
+    norm = parameters_.gradient_norm();
+    if (!std::isfinite(loss) || !std::isfinite(norm)) {
+      throw Error(ErrorCode::kArgument, "step " + std::to_string(number) + ": the " +
+                                            (std::isfinite(loss) ? "gradients are" : "loss is") + " not finite");
+    }
+  } catch (...) {
+    parameters_.clear_gradients();
+    throw;
+  }
+  AdamStep adam;
+  adam.step = number + 1;
+  adam.rate = request.rates[index];
+  adam.average_decay = request.average_decays[index];
+  if (options_.clip > 0) adam.gradient_scale = std::min(1.0, options_.clip / (norm + kClipEpsilon));
+  parameters_.step(options_.adam, adam);
+  parameters_.pack(*network_);
+  result.losses.push_back(loss);
+  result.norms.push_back(norm);
+}
+
+double Trainer::differentiate(const StepRequest& request, std::uint64_t index, std::uint32_t step) {
+  double loss = 0;
+  for (std::uint32_t part = 0; part < options_.accumulate; ++part) {
+    const std::uint32_t slot = part * options_.batch;
+    if (request.samples) {
+      copy_batch(options_, *request.samples, dataset_.elements, index * options_.samples() + slot, batch_);
+    } else {
+      draw_batch(options_, dataset_, step, slot, batch_);
+    }
+    loss += loss_->run(batch_, step, slot, parameters_.gradients());
+  }
+  return loss;
+}
+
+void Trainer::write(ParameterTensor which, const float* from) {
+  parameters_.write(which, from);
+  if (which == ParameterTensor::kParameters) parameters_.pack(*network_);
+}
+
+}  // namespace dpm::training

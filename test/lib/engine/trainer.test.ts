@@ -1,0 +1,309 @@
+// Training against runs that another engine made in float64: losses, norms, and where the weights end.
+import { readFile } from 'node:fs/promises';
+
+import { describe, expect, it } from 'vitest';
+
+import type {
+  NativeTrainerOptions,
+  NativeTrainerRequest,
+  NativeTrainerResult,
+  NativeTrainerSamples,
+} from '../../../lib/engine/binding.js';
+import { maxDifference } from '../../support/golden.js';
+import { largest, readTensors } from '../../support/tensors.js';
+import { packagePath } from '../../support/temporary.js';
+import { fromLevels, openTrainer, type OpenTrainer } from '../../support/trainer.js';
+
+interface LoggedStep {
+  loss: number;
+  losses?: number[];
+  gradientNorm: number;
+  lr: number;
+  averageDecay?: number;
+}
+
+interface Facts {
+  batch: number;
+  clip: number;
+  nullLabel?: number;
+  optimizer: { lr: number; betas: [number, number]; epsilon: number; weightDecay: number };
+  log: LoggedStep[];
+  vanishing: string[];
+}
+
+type Tensors = Record<string, Float32Array>;
+
+const goldens = 'test/fixtures/gradients/training';
+const tiny = 'test/fixtures/gradients/class-rows/diffusers-adm-tiny';
+const devices = ['reference', 'cpu'];
+
+async function readFacts<T>(name: string): Promise<T> {
+  return JSON.parse(await readFile(packagePath(`${goldens}/${name}.json`), 'utf8')) as T;
+}
+
+function samplesOf(golden: Tensors, labels: Float32Array | null = null): NativeTrainerSamples {
+  return {
+    images: fromLevels(golden.images!),
+    noise: golden.noise!,
+    levels: Uint32Array.from(golden.n!),
+    labels: labels === null ? null : Int32Array.from(labels),
+  };
+}
+
+function requestOf(
+  log: readonly LoggedStep[],
+  samples: NativeTrainerSamples | null,
+  averageDecay: (step: number) => number = () => 0,
+): NativeTrainerRequest {
+  return {
+    firstStep: 0,
+    rates: Float64Array.from(log, ({ lr }) => lr),
+    averageDecays: Float64Array.from(log, (_, step) => averageDecay(step)),
+    samples,
+    cancel: null,
+    onProgress: null,
+    progressMilliseconds: 0,
+  };
+}
+
+function optionsOf({ batch, clip, optimizer }: Facts): Partial<NativeTrainerOptions> & { batch: number } {
+  const [beta1, beta2] = optimizer.betas;
+  return { batch, clip, beta1, beta2, epsilon: optimizer.epsilon, decay: optimizer.weightDecay };
+}
+
+/** Opens a trainer, or skips the test where the device does not compute gradients of weights yet. */
+async function opened(
+  skip: (note: string) => void,
+  folder: string,
+  device: string,
+  options: Partial<NativeTrainerOptions> & { batch: number },
+): Promise<OpenTrainer> {
+  const trainer = await openTrainer(packagePath(folder), device, options);
+  if (trainer !== null) return trainer;
+  skip(`the ${device} device does not train`);
+  throw new Error('the test goes on');
+}
+
+function expectRelative(found: number, expected: number, tolerance: number, what: string): void {
+  expect(Math.abs(found - expected), what).toBeLessThanOrEqual(tolerance * Math.abs(expected));
+}
+
+/** Compares losses and norms of steps. */
+function expectLog({ losses, norms }: NativeTrainerResult, log: readonly LoggedStep[]): void {
+  expect(losses.length).toBe(log.length);
+  log.forEach(({ loss, gradientNorm }, step) => {
+    expectRelative(losses[step]!, loss, 1e-5, `loss of step ${step}`);
+    expectRelative(norms[step]!, gradientNorm, 1e-5, `norm of step ${step}`);
+  });
+}
+
+/** Compares tensors by the way that they moved: 2e-3 of the largest in each, 1e-4 of all in L2. */
+function expectMoved(
+  found: ReadonlyMap<string, Float32Array>,
+  before: ReadonlyMap<string, Float32Array>,
+  golden: Tensors,
+  prefix: string,
+  vanishing: readonly string[],
+): void {
+  let [error, way] = [0, 0];
+  const names = Object.keys(golden).filter((name) => name.startsWith(prefix));
+  expect(names.length).toBeGreaterThan(5);
+  for (const key of names) {
+    const name = key.slice(prefix.length);
+    if (vanishing.includes(name)) continue;
+    const [values, start, expected] = [found.get(name)!, before.get(name)!, golden[key]!];
+    const moved = expected.map((value, i) => value - start[i]!);
+    expect(maxDifference(values, expected), name).toBeLessThanOrEqual(2e-3 * largest(moved));
+    expected.forEach((value, i) => (error += (values[i]! - value) ** 2));
+    moved.forEach((value) => (way += value ** 2));
+  }
+  expect(Math.sqrt(error)).toBeLessThan(1e-4 * Math.sqrt(way));
+}
+
+describe.each(devices)('a trainer on the %s device', (device) => {
+  it('takes ten steps of Adam as another engine does', async ({ skip }) => {
+    const facts = await readFacts<Facts & { emaDecay: number }>('adam-epsilon');
+    const golden = await readTensors(packagePath(`${goldens}/adam-epsilon.safetensors`));
+    if (device === 'reference') {
+      // It takes seconds a step, so all ten are taken with the smaller network below.
+      await using open = await opened(skip, 'test/fixtures/unet/diffusers-ddpm', device, optionsOf(facts));
+      const log = facts.log.slice(0, 2);
+      const each = facts.batch * open.elements;
+      const { images, noise, levels } = samplesOf(golden);
+      const samples = {
+        images: images.subarray(0, 2 * each),
+        noise: noise.subarray(0, 2 * each),
+        levels: levels.subarray(0, 2 * facts.batch),
+        labels: null,
+      };
+      expectLog(await open.trainer.run(requestOf(log, samples)), log);
+      return;
+    }
+    for (const [prefix, decay] of [
+      ['ema.', () => facts.emaDecay],
+      ['emaWarm.', (step: number) => Math.min(facts.emaDecay, (2 + step) / (11 + step))],
+    ] as const) {
+      await using open = await opened(skip, 'test/fixtures/unet/diffusers-ddpm', device, optionsOf(facts));
+      const before = await open.tensors('parameters');
+      expectLog(await open.trainer.run(requestOf(facts.log, samplesOf(golden), decay)), facts.log);
+      expectMoved(await open.tensors('parameters'), before, golden, 'weight.', facts.vanishing);
+      expectMoved(await open.tensors('average'), before, golden, prefix, facts.vanishing);
+    }
+  });
+
+  it('adds micro-batches, clips once, and lets all weights decay', async ({ skip }) => {
+    const facts = await readFacts<Facts>('adamw-class');
+    const golden = await readTensors(packagePath(`${goldens}/adamw-class.safetensors`));
+    await using open = await opened(skip, tiny, device, { ...optionsOf(facts), accumulate: 2 });
+    const before = await open.tensors('parameters');
+    const samples = samplesOf(golden, golden.class_labels);
+    const each = 2 * facts.batch;
+    for (const [step, { loss, gradientNorm, lr }] of facts.log.entries()) {
+      const part = (values: Float32Array, of: number) => values.subarray(step * each * of, (step + 1) * each * of);
+      const result = await open.trainer.run({
+        ...requestOf([{ loss, gradientNorm, lr }], {
+          images: part(samples.images, open.elements),
+          noise: part(samples.noise, open.elements),
+          levels: samples.levels.subarray(step * each, (step + 1) * each),
+          labels: samples.labels!.subarray(step * each, (step + 1) * each),
+        }),
+        firstStep: step,
+      });
+      expectLog(result, [{ loss, gradientNorm, lr }]);
+      expectMoved(await open.tensors('parameters'), before, golden, `step${step + 1}.`, facts.vanishing);
+    }
+  });
+
+  it('takes ten steps with classes, whose labels are dropped', async ({ skip }) => {
+    const facts = await readFacts<Facts>('adam-class');
+    const golden = await readTensors(packagePath(`${goldens}/adam-class.safetensors`));
+    await using open = await opened(skip, tiny, device, optionsOf(facts));
+    const before = await open.tensors('parameters');
+    const labels = golden.class_labels!.map((label, i) => (golden.dropped![i] === 1 ? facts.nullLabel! : label));
+    const request = requestOf(facts.log, samplesOf(golden, labels), (step) => facts.log[step]!.averageDecay!);
+    expectLog(await open.trainer.run(request), facts.log);
+    expectMoved(await open.tensors('parameters'), before, golden, 'weight.', facts.vanishing);
+    expectMoved(await open.tensors('average'), before, golden, 'average.', facts.vanishing);
+  });
+
+  // The reference takes seconds a step.
+  const cases = ['epsilon', 'sample', 'v_prediction'].flatMap((name) => [name, `${name}-min-snr`]);
+  it.for(device === 'reference' ? ['epsilon-min-snr', 'sample', 'v_prediction-min-snr'] : cases)(
+    'has the loss and gradients of %s',
+    async (name, { skip }) => {
+      interface Case {
+        loss: number;
+        gradientNorm: number;
+        gradientNorms: Record<string, number>;
+      }
+      const facts = await readFacts<{ batch: number; cases: Record<string, Case>; vanishing: string[] }>('predictions');
+      const golden = await readTensors(packagePath(`${goldens}/predictions.safetensors`));
+      const predictions = { epsilon: 'epsilon', sample: 'x0', v_prediction: 'v' } as const;
+      const prediction = predictions[name.replace('-min-snr', '') as keyof typeof predictions];
+      const snrGamma = name.endsWith('-min-snr') ? 5 : 0;
+      const { batch } = facts;
+      // With beta1 = 0 the first moments are the gradients.
+      const options = { batch, prediction, snrGamma, beta1: 0 };
+      await using open = await opened(skip, 'test/fixtures/unet/diffusers-ddpm', device, options);
+      const before = await open.tensors('parameters');
+      const expected = facts.cases[name]!;
+      const request = requestOf([{ ...expected, lr: 0 }], samplesOf(golden));
+      const result = await open.trainer.run(request);
+      expectRelative(result.losses[0]!, expected.loss, 1e-5, 'loss');
+      expectRelative(result.norms[0]!, expected.gradientNorm, 1e-4, 'norm');
+      const gradients = await open.tensors('firstMoments');
+      for (const [tensor, norm] of Object.entries(expected.gradientNorms)) {
+        if (facts.vanishing.includes(tensor)) continue;
+        expectRelative(Math.hypot(...gradients.get(tensor)!), norm, 1e-4, tensor);
+      }
+      expect(await open.tensors('parameters')).toEqual(before);
+    },
+  );
+});
+
+describe('a trainer', () => {
+  const log = Array.from({ length: 4 }, () => ({ loss: 0, gradientNorm: 0, lr: 1e-3 }));
+  const data = (count: number): Partial<NativeTrainerOptions> & { batch: number } => ({
+    batch: 2,
+    images: Uint8Array.from({ length: count * 3 * 8 * 8 }, (_, i) => (i * 37) % 256),
+    labels: Int32Array.from({ length: count }, (_, i) => i % 5),
+    flips: true,
+    labelDropout: 0.2,
+    nullLabel: 5,
+  });
+  const open = async (options: Partial<NativeTrainerOptions> & { batch: number }): Promise<OpenTrainer> =>
+    (await openTrainer(packagePath(tiny), 'reference', options))!;
+
+  it('draws from images in memory, and goes on where another one stopped', async () => {
+    await using whole = await open(data(5));
+    await using first = await open(data(5));
+    await using second = await open(data(5));
+    const expected = await whole.trainer.run(requestOf(log, null));
+    const begun = await first.trainer.run(requestOf(log.slice(0, 2), null));
+    for (const which of ['parameters', 'firstMoments', 'secondMoments', 'average'] as const) {
+      await second.trainer.write(which, await first.trainer.read(which));
+    }
+    const rest = await second.trainer.run({ ...requestOf(log.slice(2), null), firstStep: 2 });
+    expect([...begun.losses, ...rest.losses]).toEqual([...expected.losses]);
+    expect([...begun.norms, ...rest.norms]).toEqual([...expected.norms]);
+    expect(await second.trainer.read('parameters')).toEqual(await whole.trainer.read('parameters'));
+    expect(expected.seconds).toBeGreaterThan(0);
+  });
+
+  it('takes numbers as it takes levels', async () => {
+    const levels = data(3);
+    const images = Float32Array.from(levels.images!, (level) => (2 * level) / 255 - 1);
+    await using one = await open(levels);
+    await using other = await open({ ...levels, images });
+    const expected = await one.trainer.run(requestOf(log, null));
+    expect(await other.trainer.run(requestOf(log, null))).toMatchObject({ losses: expected.losses });
+  });
+
+  it('knows where its constants lie, in the order of their names', async () => {
+    await using opened = await open(data(3));
+    const { elements, places } = opened.trainer.places();
+    expect(places.length).toBeGreaterThan(20);
+    expect(elements % 16).toBe(0);
+    places.forEach(({ offset }, i) => {
+      const previous = places[i - 1];
+      expect(offset % 16).toBe(0);
+      expect(offset).toBeGreaterThanOrEqual(previous === undefined ? 0 : previous.offset + previous.elements);
+    });
+    expect((await opened.trainer.read('average')).length).toBe(elements);
+    expect(opened.trainer.info.parameters).toBeGreaterThan(50_000);
+  });
+
+  it('reports progress, and resolves with the steps before it was cancelled', async () => {
+    await using opened = await open(data(3));
+    const calls: [number, number][] = [];
+    const onProgress = (done: number, total: number): void => void calls.push([done, total]);
+    await opened.trainer.run({ ...requestOf(log, null), onProgress });
+    expect(calls).toEqual(log.map((_, i) => [i + 1, log.length]));
+    const seldom: number[] = [];
+    const report = (done: number): void => void seldom.push(done);
+    await opened.trainer.run({ ...requestOf(log, null), onProgress: report, progressMilliseconds: 60_000 });
+    expect(seldom.at(-1)).toBe(log.length);
+    expect(seldom.length).toBeLessThan(log.length);
+    const thrower = (): void => {
+      throw new Error('enough');
+    };
+    const many = Array.from({ length: 500 }, () => log[0]!);
+    await expect(opened.trainer.run({ ...requestOf(many, null), onProgress: thrower })).rejects.toThrow('enough');
+  });
+
+  it('refuses what does not belong together', async () => {
+    await using opened = await open(data(3));
+    const { trainer } = opened;
+    const refused = { code: 'ERR_DPM_ARGUMENT' };
+    await expect(trainer.run({ ...requestOf(log, null), averageDecays: new Float64Array(1) })).rejects.toMatchObject(
+      refused,
+    );
+    expect(() => trainer.read('gradients' as never)).toThrow('which');
+    expect(() => trainer.write('average', new Float32Array(3))).toThrow('values');
+    expect(() => trainer.run({ ...requestOf(log, null), rates: [1] as never })).toThrow('rates');
+    await expect(open({ ...data(3), labels: null })).rejects.toMatchObject(refused);
+    await expect(open({ ...data(3), batch: 0 })).rejects.toThrow('batch');
+    await trainer.close();
+    expect(() => trainer.run(requestOf(log, null))).toThrow('closed');
+  });
+});

@@ -1,0 +1,476 @@
+// Test of training runs in memory: what is drawn, what is learned, and what is left where a run ends early.
+#include "training/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "core/error.h"
+#include "core/philox.h"
+#include "graph_maker.h"
+#include "small_network.h"
+#include "training/draws.h"
+#include "training/targets.h"
+
+namespace dpm::training {
+namespace {
+
+using test::GraphMaker;
+using test::RandomValues;
+using test::SmallNetwork;
+
+const std::atomic<bool> kGoesOn{false};
+
+TrainerOptions options_of(std::uint32_t batch, std::uint32_t accumulate = 1) {
+  TrainerOptions options;
+  options.batch = batch;
+  options.accumulate = accumulate;
+  options.seed = 1099511627779;
+  constexpr int kLevels = 10;
+  double product = 1;
+  for (int n = 1; n <= kLevels; ++n) {
+    product *= 1 - 0.05 * n;
+    options.levels.signal.push_back(product);
+    options.levels.noise.push_back(1 - product);
+    options.levels.times.push_back(static_cast<float>(n - 1));
+  }
+  return options;
+}
+
+Dataset small_dataset(std::size_t count) {
+  RandomValues random(12);
+  Dataset dataset;
+  dataset.values = random.normals(count * SmallNetwork::kElements, 0.5F);
+  for (std::size_t i = 0; i < count; ++i) dataset.labels.push_back(static_cast<std::int32_t>(i % 3));
+  dataset.flips = true;
+  return dataset;
+}
+
+std::unique_ptr<Trainer> trainer_of(const std::shared_ptr<Device>& device, const SmallNetwork& network,
+                                    TrainerOptions options) {
+  options.label_dropout = 0.3;
+  return std::make_unique<Trainer>(device, network.graph(), SmallNetwork::options(), std::move(options),
+                                   small_dataset(11));
+}
+
+/// Devices that compute gradients of weights and train.
+std::vector<std::shared_ptr<Device>> training_devices() {
+  std::vector<std::shared_ptr<Device>> devices;
+  for (const char* name : {"reference", "cpu"}) {
+    const auto device = Device::open(name, {2, false});
+    try {
+      trainer_of(device, SmallNetwork(), options_of(2));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << name;
+      continue;
+    }
+    devices.push_back(device);
+  }
+  EXPECT_FALSE(devices.empty());
+  return devices;
+}
+
+StepRequest steps(std::uint64_t first, std::size_t count, double rate = 1e-3) {
+  StepRequest request;
+  request.first_step = first;
+  request.rates.assign(count, rate);
+  request.average_decays.assign(count, 0.9);
+  return request;
+}
+
+std::vector<float> read(const Trainer& trainer, ParameterTensor which = ParameterTensor::kParameters) {
+  std::vector<float> values(trainer.parameters().elements());
+  trainer.read(which, values.data());
+  return values;
+}
+
+constexpr ParameterTensor kTensors[] = {ParameterTensor::kParameters, ParameterTensor::kFirstMoments,
+                                        ParameterTensor::kSecondMoments, ParameterTensor::kAverage};
+
+/// Returns the code and the message of what `body` throws.
+template <typename Body>
+std::string failure(const Body& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return std::string(error_code_name(error.code())) + " " + error.what();
+  }
+  return "none";
+}
+
+TEST(Trainer, GoesOnFromAnyStepAsIfItHadNeverStopped) {
+  const SmallNetwork network;
+  for (const auto& device : training_devices()) {
+    const auto whole = trainer_of(device, network, options_of(3));
+    const StepResult expected = whole->run(steps(0, 6), kGoesOn);
+    const auto first = trainer_of(device, network, options_of(3));
+    first->run(steps(0, 3), kGoesOn);
+    const auto second = trainer_of(device, network, options_of(3));
+    for (const ParameterTensor which : kTensors) second->write(which, read(*first, which).data());
+    const StepResult rest = second->run(steps(3, 3), kGoesOn);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(rest.losses[i], expected.losses[3 + i]) << device->name();
+      EXPECT_EQ(rest.norms[i], expected.norms[3 + i]) << device->name();
+    }
+    for (const ParameterTensor which : kTensors) EXPECT_EQ(read(*second, which), read(*whole, which)) << device->name();
+    EXPECT_NE(read(*whole), read(*first));
+  }
+}
+
+TEST(Trainer, LearnsTheSameFromPartsOfABatch) {
+  const SmallNetwork network;
+  for (const auto& device : training_devices()) {
+    const auto whole = trainer_of(device, network, options_of(4));
+    const auto parts = trainer_of(device, network, options_of(2, 2));
+    const StepResult expected = whole->run(steps(0, 3), kGoesOn);
+    const StepResult result = parts->run(steps(0, 3), kGoesOn);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_NEAR(result.losses[i], expected.losses[i], 1e-5 * expected.losses[i]) << device->name();
+      EXPECT_NEAR(result.norms[i], expected.norms[i], 1e-4 * expected.norms[i]) << device->name();
+    }
+  }
+}
+
+TEST(Trainer, DoesNotDependOnTheNumberOfThreads) {
+  const SmallNetwork network;
+  for (const auto& device : training_devices()) {
+    if (device->name() != "cpu") continue;
+    std::vector<float> expected;
+    for (const int threads : {1, 2, 3, 7}) {
+      const auto trainer = trainer_of(Device::open("cpu", {threads, false}), network, options_of(6));
+      trainer->run(steps(0, 3), kGoesOn);
+      if (expected.empty()) expected = read(*trainer);
+      EXPECT_EQ(read(*trainer), expected) << threads;
+    }
+  }
+}
+
+TEST(Trainer, LimitsTheNormOfGradients) {
+  const SmallNetwork network;
+  for (const auto& device : training_devices()) {
+    TrainerOptions options = options_of(3);
+    options.adam.beta1 = 0;
+    options.clip = 0.5;
+    const auto trainer = trainer_of(device, network, options);
+    const StepResult result = trainer->run(steps(0, 1), kGoesOn);
+    ASSERT_GT(result.norms[0], 0.5) << "the gradients are not limited";
+    // With beta1 = 0 the first moments are the limited gradients.
+    double squares = 0;
+    for (const float moment : read(*trainer, ParameterTensor::kFirstMoments)) {
+      squares += std::pow(static_cast<double>(moment), 2);
+    }
+    EXPECT_NEAR(std::sqrt(squares), 0.5, 1e-5);
+  }
+}
+
+TEST(Trainer, EndsWithTheNameOfAStepThatIsNotFinite) {
+  const SmallNetwork network;
+  for (const auto& device : training_devices()) {
+    const auto trainer = trainer_of(device, network, options_of(1));
+    trainer->run(steps(0, 2), kGoesOn);
+    std::vector<std::vector<float>> before;
+    for (const ParameterTensor which : kTensors) before.push_back(read(*trainer, which));
+    StepRequest request = steps(2, 1);
+    request.samples = {std::vector<float>(SmallNetwork::kElements, 0.5F),
+                       {3},
+                       std::vector<float>(SmallNetwork::kElements, std::numeric_limits<float>::infinity()),
+                       {1}};
+    EXPECT_EQ(failure([&] { trainer->run(request, kGoesOn); }), "ERR_DPM_ARGUMENT step 2: the loss is not finite");
+    for (std::size_t i = 0; i < before.size(); ++i) EXPECT_EQ(read(*trainer, kTensors[i]), before[i]);
+    const auto other = trainer_of(device, network, options_of(1));
+    const StepResult expected = other->run(steps(0, 4), kGoesOn);
+    const StepResult result = trainer->run(steps(2, 2), kGoesOn);
+    EXPECT_EQ(result.losses, std::vector<double>(expected.losses.begin() + 2, expected.losses.end()));
+    EXPECT_EQ(read(*trainer), read(*other));
+  }
+}
+
+TEST(Trainer, StopsBetweenSteps) {
+  const SmallNetwork network;
+  const auto trainer = trainer_of(Device::open("reference", {}), network, options_of(1));
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  StepRequest request = steps(0, 5);
+  request.cancelled = cancelled;
+  std::vector<std::uint64_t> done;
+  request.progress = [&](std::uint64_t steps_done, std::uint64_t total) {
+    EXPECT_EQ(total, 5U);
+    done.push_back(steps_done);
+    if (steps_done == 2) cancelled->store(true);
+  };
+  EXPECT_EQ(trainer->run(request, kGoesOn).losses.size(), 2U);
+  EXPECT_EQ(done, (std::vector<std::uint64_t>{1, 2}));
+  const std::atomic<bool> stopping{true};
+  EXPECT_EQ(failure([&] { trainer->run(steps(2, 1), stopping); }), "ERR_DPM_CLOSED the engine was closed");
+}
+
+/// A convolution of 1x1 without bias or activation, W x.
+class LinearNetwork {
+ public:
+  static constexpr int kChannels = 2;
+  static constexpr int kSide = 4;
+  static constexpr std::size_t kElements = std::size_t{kChannels} * kSide * kSide;
+
+  LinearNetwork() {
+    const int image = maker_.image(kChannels, kSide, kSide);
+    maker_.output(maker_.convolution(image, kChannels, test::same_size(1), 0.1F));
+  }
+  [[nodiscard]] const graph::Graph& graph() const { return maker_.graph(); }
+
+ private:
+  RandomValues random_{6};
+  GraphMaker maker_{random_};
+};
+
+/// Images whose two channels are correlated, the same in distribution at every pixel.
+std::vector<float> correlated_images(std::size_t count) {
+  std::vector<float> images = RandomValues(20).normals(count * LinearNetwork::kElements);
+  constexpr std::size_t kPixels = LinearNetwork::kElements / LinearNetwork::kChannels;
+  for (std::size_t n = 0; n < count; ++n) {
+    float* image = images.data() + n * LinearNetwork::kElements;
+    for (std::size_t p = 0; p < kPixels; ++p) image[kPixels + p] = 0.6F * image[p] + 0.5F * image[kPixels + p];
+  }
+  return images;
+}
+
+using Matrix = std::array<double, 4>;
+
+/// Returns the mean of x x^T over the pixels of images.
+Matrix covariance(const std::vector<float>& images) {
+  constexpr std::size_t kPixels = LinearNetwork::kElements / LinearNetwork::kChannels;
+  Matrix sum{};
+  for (std::size_t first = 0; first < images.size(); first += LinearNetwork::kElements) {
+    for (std::size_t p = 0; p < kPixels; ++p) {
+      const double a = static_cast<double>(images[first + p]);
+      const double b = static_cast<double>(images[first + kPixels + p]);
+      sum[0] += a * a;
+      sum[1] += a * b;
+      sum[3] += b * b;
+    }
+  }
+  sum[2] = sum[1];
+  for (double& element : sum) element *= LinearNetwork::kChannels / static_cast<double>(images.size());
+  return sum;
+}
+
+TrainerOptions one_level(double signal, Prediction prediction, std::uint32_t batch) {
+  TrainerOptions options;
+  options.levels = {{signal}, {1 - signal}, {0.0F}};
+  options.prediction = prediction;
+  options.batch = batch;
+  options.seed = 3;
+  return options;
+}
+
+/// The matrix with the least mean square error: E[target x^T] E[x x^T]^-1.
+Matrix wiener_filter(const Matrix& data, const TrainerOptions& options) {
+  const double a = options.levels.signal[0];
+  const double b = options.levels.noise[0];
+  const TargetCoefficients target = target_of(options, 1);
+  const Matrix noised{a * data[0] + b, a * data[1], a * data[2], a * data[3] + b};
+  const double determinant = noised[0] * noised[3] - noised[1] * noised[2];
+  const Matrix inverse{noised[3] / determinant, -noised[1] / determinant, -noised[2] / determinant,
+                       noised[0] / determinant};
+  Matrix both;
+  for (std::size_t i = 0; i < 4; ++i) {
+    both[i] = target.data * std::sqrt(a) * data[i] + (i % 3 == 0 ? target.noise * std::sqrt(b) : 0);
+  }
+  return {both[0] * inverse[0] + both[1] * inverse[2], both[0] * inverse[1] + both[1] * inverse[3],
+          both[2] * inverse[0] + both[3] * inverse[2], both[2] * inverse[1] + both[3] * inverse[3]};
+}
+
+TEST(Trainer, TeachesALinearNetworkTheWienerFilter) {
+  const LinearNetwork network;
+  const std::vector<float> images = correlated_images(64);
+  for (const Prediction prediction : {Prediction::kEpsilon, Prediction::kData, Prediction::kVelocity}) {
+    for (const auto& device : training_devices()) {
+      const TrainerOptions options = one_level(0.6, prediction, 64);
+      Dataset dataset;
+      dataset.values = images;
+      Trainer trainer(device, network.graph(), {}, options, dataset);
+      StepRequest request = steps(0, 0);
+      constexpr int kSteps = 700;
+      for (int k = 0; k < kSteps; ++k) {
+        request.rates.push_back(k < kSteps / 2 ? 1e-2 : 1e-3);
+        request.average_decays.push_back(k < kSteps / 2 ? 0 : 0.99);
+      }
+      trainer.run(request, kGoesOn);
+      const Matrix expected = wiener_filter(covariance(images), options);
+      const std::vector<float> found = read(trainer, ParameterTensor::kAverage);
+      double error = 0;
+      double size = 0;
+      for (std::size_t i = 0; i < 4; ++i) {
+        error += std::pow(static_cast<double>(found[i]) - expected[i], 2);
+        size += std::pow(expected[i], 2);
+      }
+      EXPECT_LT(std::sqrt(error), 0.01 * std::sqrt(size)) << device->name() << static_cast<int>(prediction);
+    }
+  }
+}
+
+/// Number `element` of the noise of a slot.
+double noise_at(Seed seed, std::uint32_t step, std::uint32_t slot, std::uint32_t element) {
+  const PhiloxWords words = philox4x32(element / 4, step, slot, 0, seed.low, seed.high);
+  float cosine = 0;
+  float sine = 0;
+  box_muller(words.word[element % 4 / 2 * 2], words.word[element % 4 / 2 * 2 + 1], &cosine, &sine);
+  return static_cast<double>(element % 2 == 0 ? cosine : sine);
+}
+
+TEST(Trainer, DrawsNoiseByStepAndSlot) {
+  const LinearNetwork network;
+  constexpr std::uint32_t kBatch = 3;
+  constexpr std::uint32_t kStep = 5;
+  TrainerOptions options = options_of(kBatch, 2);
+  options.prediction = Prediction::kVelocity;
+  options.snr_gamma = 0.7;
+  Dataset dataset;
+  dataset.levels = {0, 255, 51, 102};
+  while (dataset.levels.size() < 3 * LinearNetwork::kElements) {
+    dataset.levels.push_back(static_cast<std::uint8_t>(dataset.levels.size() * 7 % 256));
+  }
+  const auto* weights = static_cast<const float*>(network.graph().constants[0].data);
+  const Seed seed = Seed::of(options.seed);
+  double expected = 0;
+  for (std::uint32_t slot = 0; slot < 2 * kBatch; ++slot) {
+    const std::uint64_t position = kStep * options.samples() + slot;
+    const std::uint64_t image = image_at(seed, 3, static_cast<std::uint32_t>(position / 3), position % 3);
+    const std::uint32_t level = draw_sample(seed, kStep, slot, 10).level;
+    const double a = std::sqrt(options.levels.signal[level - 1]);
+    const double b = std::sqrt(options.levels.noise[level - 1]);
+    constexpr std::uint32_t kPixels = LinearNetwork::kElements / 2;
+    double sum = 0;
+    for (std::uint32_t p = 0; p < kPixels; ++p) {
+      double noised[2];
+      double target[2];
+      for (std::uint32_t c = 0; c < 2; ++c) {
+        const std::uint32_t element = c * kPixels + p;
+        const double x0 = 2.0 * dataset.levels[image * LinearNetwork::kElements + element] / 255 - 1;
+        const double noise = noise_at(seed, kStep, slot, element);
+        noised[c] = a * x0 + b * noise;
+        target[c] = a * noise - b * x0;
+      }
+      for (std::uint32_t c = 0; c < 2; ++c) {
+        const double out =
+            static_cast<double>(weights[2 * c]) * noised[0] + static_cast<double>(weights[2 * c + 1]) * noised[1];
+        sum += std::pow(out - target[c], 2);
+      }
+    }
+    expected += weight_of(options, level) * sum / LinearNetwork::kElements / (2 * kBatch);
+  }
+  for (const auto& device : training_devices()) {
+    Trainer trainer(device, network.graph(), {}, options, dataset);
+    EXPECT_NEAR(trainer.run(steps(kStep, 1), kGoesOn).losses[0], expected, 1e-5 * expected) << device->name();
+  }
+}
+
+TEST(Weights, OfTheLossAreThoseOfMinSnr) {
+  TrainerOptions options;
+  options.levels = {{0.9, 0.2}, {0.1, 0.8}, {0, 1}};
+  EXPECT_EQ(weight_of(options, 1), 1);
+  options.snr_gamma = 5;
+  EXPECT_NEAR(weight_of(options, 1), 5.0 / 9, 1e-15);
+  EXPECT_NEAR(weight_of(options, 2), 1, 1e-15);
+  options.prediction = Prediction::kData;
+  EXPECT_NEAR(weight_of(options, 1), 5, 1e-15);
+  EXPECT_NEAR(weight_of(options, 2), 0.25, 1e-15);
+  options.prediction = Prediction::kVelocity;
+  EXPECT_NEAR(weight_of(options, 1), 0.5, 1e-15);
+  EXPECT_NEAR(weight_of(options, 2), 0.2, 1e-15);
+}
+
+TEST(Images, AreMirroredRowByRow) {
+  Dataset dataset;
+  dataset.elements = 6;
+  dataset.width = 3;
+  dataset.levels = {0, 255, 0, 0, 0, 255};
+  std::vector<float> image(6);
+  dataset.read(0, false, image.data());
+  EXPECT_EQ(image, (std::vector<float>{-1, 1, -1, -1, -1, 1}));
+  dataset.read(0, true, image.data());
+  EXPECT_EQ(image, (std::vector<float>{-1, 1, -1, 1, -1, -1}));
+}
+
+TEST(Labels, AreDroppedWithTheirProbability) {
+  TrainerOptions options = options_of(1);
+  options.label_dropout = 0.25;
+  options.null_label = 7;
+  Dataset dataset = small_dataset(5);
+  dataset.elements = SmallNetwork::kElements;
+  dataset.width = SmallNetwork::kSide;
+  Batch batch;
+  int dropped = 0;
+  constexpr std::uint32_t kSteps = 4000;
+  for (std::uint32_t step = 0; step < kSteps; ++step) {
+    draw_batch(options, dataset, step, 0, batch);
+    if (batch.labels[0] == 7) ++dropped;
+  }
+  // Four standard errors.
+  EXPECT_NEAR(dropped, kSteps / 4, 4 * 28);
+}
+
+TEST(Trainer, RefusesOptionsByName) {
+  const SmallNetwork network;
+  const auto device = Device::open("reference", {});
+  const auto refused = [&](const auto& change) {
+    TrainerOptions options = options_of(2);
+    Dataset dataset = small_dataset(3);
+    change(options, dataset);
+    return failure([&] { Trainer(device, network.graph(), SmallNetwork::options(), options, dataset); });
+  };
+  const auto expect_named = [](const std::string& message, const std::string& name) {
+    EXPECT_EQ(message.rfind("ERR_DPM_ARGUMENT ", 0), 0U) << message;
+    EXPECT_NE(message.find(name), std::string::npos) << message;
+  };
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.batch = 0; }), "batch");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.accumulate = 0; }), "accumulate");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.clip = -1; }), "clip");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.adam.beta1 = 1; }), "beta1");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.adam.beta2 = -0.1; }), "beta2");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.adam.epsilon = 0; }), "epsilon");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.adam.decay = -1; }), "decay");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.snr_gamma = -1; }), "snrGamma");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels.noise.pop_back(); }), "noise");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels.signal[0] = 0; }), "signal");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels = {}; }), "times");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.label_dropout = 2; }), "labelDropout");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.null_label = 3; }), "nullLabel");
+  expect_named(refused([](TrainerOptions&, Dataset& dataset) { dataset.labels.clear(); }), "labels");
+  expect_named(refused([](TrainerOptions&, Dataset& dataset) { dataset.labels[0] = 3; }), "labels");
+  expect_named(refused([](TrainerOptions&, Dataset& dataset) { dataset.labels.pop_back(); }), "labels");
+  expect_named(refused([](TrainerOptions&, Dataset& dataset) { dataset.values.pop_back(); }), "images");
+
+  const auto trainer = trainer_of(device, network, options_of(1));
+  const auto refused_run = [&](const auto& change) {
+    StepRequest request = steps(0, 1);
+    change(request);
+    return failure([&] { trainer->run(request, kGoesOn); });
+  };
+  const GivenSamples one{
+      std::vector<float>(SmallNetwork::kElements), {1}, std::vector<float>(SmallNetwork::kElements), {0}};
+  expect_named(refused_run([](StepRequest& request) { request.rates[0] = -1; }), "rates");
+  expect_named(refused_run([](StepRequest& request) { request.average_decays[0] = 1.5; }), "averageDecays");
+  expect_named(refused_run([](StepRequest& request) { request.average_decays.clear(); }), "averageDecays");
+  expect_named(refused_run([](StepRequest& request) { request.first_step = 0xFFFFFFFF; }), "firstStep");
+  const auto refused_samples = [&](const auto& change) {
+    return refused_run([&](StepRequest& request) {
+      request.samples = one;
+      change(*request.samples);
+    });
+  };
+  EXPECT_EQ(refused_samples([](GivenSamples&) {}), "none");
+  expect_named(refused_samples([](GivenSamples& samples) { samples.images.pop_back(); }), "samples.images");
+  expect_named(refused_samples([](GivenSamples& samples) { samples.noise.pop_back(); }), "samples.noise");
+  expect_named(refused_samples([](GivenSamples& samples) { samples.levels[0] = 11; }), "samples.levels");
+  expect_named(refused_samples([](GivenSamples& samples) { samples.levels[0] = 0; }), "samples.levels");
+  expect_named(refused_samples([](GivenSamples& samples) { samples.levels.clear(); }), "samples.levels");
+  expect_named(refused_samples([](GivenSamples& samples) { samples.labels[0] = 3; }), "labels");
+
+  Trainer without(device, network.graph(), SmallNetwork::options(), options_of(1), {});
+  expect_named(failure([&] { without.run(steps(0, 1), kGoesOn); }), "images");
+}
+
+}  // namespace
+}  // namespace dpm::training

@@ -1,0 +1,82 @@
+// Trainers of fixture networks, and samples that goldens give.
+import { loadableNetwork } from '../../lib/checkpoint/model-folder.js';
+import { readModelFolder } from '../../lib/checkpoint/read-model.js';
+import type { NativeParameterTensor, NativeTrainer, NativeTrainerOptions } from '../../lib/engine/binding.js';
+import { CheckpointTensors } from '../../lib/engine/checkpoint-tensors.js';
+import { Device } from '../../lib/engine/device.js';
+
+const steps = 1000;
+
+/** A_n of the linear schedule of 1000 steps, in double. */
+function linearSignal(): Float64Array {
+  let product = 1;
+  return Float64Array.from({ length: steps }, (_, i) => (product *= 1 - (1e-4 + ((2e-2 - 1e-4) * i) / (steps - 1))));
+}
+
+const signal = linearSignal();
+
+/** Options that a test says nothing about: Adam on the noise, on the linear schedule. */
+const standard = {
+  divisor: null,
+  images: null,
+  labels: null,
+  flips: false,
+  signal,
+  noise: signal.map((a) => 1 - a),
+  times: Float32Array.from({ length: steps }, (_, i) => i),
+  prediction: 'epsilon',
+  snrGamma: 0,
+  accumulate: 1,
+  clip: 0,
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  decay: 0,
+  seed: Uint32Array.of(1, 0),
+  labelDropout: 0,
+  nullLabel: -1,
+} satisfies Partial<NativeTrainerOptions>;
+
+/** A trainer of a model folder's network, with its device and the tensors of its checkpoint. */
+export interface OpenTrainer {
+  trainer: NativeTrainer;
+  device: Device;
+  /** Elements of an image. */
+  elements: number;
+  /** Reads a tensor of numbers, by the names of the checkpoint's tensors. */
+  tensors: (which: NativeParameterTensor) => Promise<Map<string, Float32Array>>;
+  [Symbol.asyncDispose]: () => Promise<void>;
+}
+
+/** Opens a trainer; null where the device does not compute gradients of all weights. */
+export async function openTrainer(
+  folder: string,
+  deviceName: string,
+  options: Partial<NativeTrainerOptions> & { batch: number },
+): Promise<OpenTrainer | null> {
+  const { unet, graph } = await loadableNetwork(await readModelFolder(folder), null);
+  const device = Device.open({ device: deviceName, threads: 2 });
+  try {
+    const trainer = await device.engine.loadTrainer(graph, { ...standard, classes: unet.classes, ...options });
+    const places = new CheckpointTensors(graph.constants);
+    return {
+      trainer,
+      device,
+      elements: unet.inChannels * unet.height * unet.width,
+      tensors: async (which) => places.gathered(await trainer.read(which), trainer.places().places),
+      [Symbol.asyncDispose]: async () => {
+        await trainer.close();
+        await device.close();
+      },
+    };
+  } catch (error) {
+    await device.close();
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_DPM_UNSUPPORTED') return null;
+    throw error;
+  }
+}
+
+/** x = 2 u / 255 - 1 of levels. */
+export function fromLevels(levels: Float32Array): Float32Array {
+  return levels.map((level) => (2 * level) / 255 - 1);
+}
