@@ -11,10 +11,10 @@ constexpr std::uint64_t kAlignment = 16;
 }  // namespace
 
 GradientPlaces::GradientPlaces(const graph::Graph& graph, std::vector<int> constants) {
-  const auto name = [&](int constant) -> const std::string& {
+  // No two of them have one name (WeightGradients).
+  std::ranges::sort(constants, {}, [&](int constant) -> const std::string& {
     return graph.constants[static_cast<std::size_t>(constant)].name;
-  };
-  std::ranges::stable_sort(constants, {}, name);
+  });
   for (const int constant : constants) {
     const auto count = static_cast<std::uint64_t>(graph.constants[static_cast<std::size_t>(constant)].elements());
     places_.push_back({constant, elements_, count});

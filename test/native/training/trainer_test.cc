@@ -408,7 +408,7 @@ TEST(Labels, AreDroppedWithTheirProbability) {
     if (batch.labels[0] == 7) ++dropped;
   }
   // Four standard errors.
-  EXPECT_NEAR(dropped, kSteps / 4, 4 * 28);
+  EXPECT_NEAR(dropped, kSteps * 0.25, 4 * 28);
 }
 
 TEST(Trainer, RefusesOptionsByName) {
