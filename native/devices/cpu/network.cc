@@ -70,8 +70,8 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
   }
   // Values that fusion has left unused have no place in the arena, and could make a part too large.
   const std::uint64_t arena_floats = Handle::of(plan.arena).memory.size() / sizeof(float);
-  has_parts_ = elements_ * plan.batch <= arena_floats && owner.weight_bytes <= kMostSharedWeights &&
-               !owner.sums_rows && owner.moving.empty();
+  has_parts_ = elements_ * plan.batch <= arena_floats && owner.weight_bytes <= kMostSharedWeights && !owner.sums_rows &&
+               owner.moving.empty();
   std::size_t floats = 0;
   for (const auto& layer : network.layers) {
     floats = std::max(floats, layer->scratch(batch, network.device.pool.threads()));
