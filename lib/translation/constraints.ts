@@ -7,7 +7,6 @@ import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import { noised } from '../schedule/noise-level.js';
 import { LowPass } from './low-pass.js';
 import type { CheckedOptions } from './options.js';
-import { runDefaults } from '../run/options.js';
 
 /** Draw of the references' noise in the random stream of a sample. */
 const REFERENCE_DRAW = 5;
@@ -65,7 +64,7 @@ export function keepLowFrequencies(
   const [channels, height, width] = model.sampleShape;
   const elements = elementCount([channels, height, width]);
   const lowPass = new LowPass(height, width, options.factor, 'cubic');
-  const { seed = runDefaults.seed, noise } = options;
+  const { seed, noise } = options;
   const drawn = (first: number, count: number, record: number): Promise<Float32Array> =>
     normals(
       model.device,
