@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 import { DpmError } from '../base/errors.js';
 import { RECORD_BYTES } from '../program/pack.js';
-import { NATIVE_ABI_VERSION, type NativeBinding } from './binding.js';
+import { NATIVE_ABI_VERSION, type NativeBinding } from './native-engine.js';
 
 const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '../..');
 let binding: NativeBinding | undefined;

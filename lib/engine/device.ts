@@ -14,7 +14,8 @@ import {
   withSchema,
 } from '../base/option-kinds.js';
 import { native } from './addon.js';
-import type { NativeEngine, NativeTensor } from './binding.js';
+import type { NativeTensor } from './binding.js';
+import type { NativeEngine } from './native-engine.js';
 
 /** One device the process knows about, usable or not. */
 export interface DeviceInfo {

@@ -6,14 +6,9 @@ import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, requireKind } from '../base/option-kinds.js';
 import type { UNetDescription } from '../network/description.js';
 import { native } from './addon.js';
-import type {
-  NativeDerivative,
-  NativeNetwork,
-  NativeNetworkOptions,
-  NativeTensorLike,
-  RecomputePolicy,
-} from './binding.js';
+import type { NativeDerivative, NativeNetwork, NativeTensorLike, RecomputePolicy } from './binding.js';
 import { CheckpointTensors } from './checkpoint-tensors.js';
+import { type DerivativeChoice, DerivedNetworks } from './derived-networks.js';
 import type { Device } from './device.js';
 import { DeviceTensor } from './device.js';
 import {
@@ -69,10 +64,6 @@ function valuesOrNull(tensor: TensorLike | null): NativeTensorLike | null {
   return tensor === null ? null : values(tensor);
 }
 
-/** A derivative and the choices that a network for it is made by. */
-type DerivativeChoice = Required<Pick<NativeNetworkOptions, 'derivative' | 'recompute'>> &
-  Pick<NativeNetworkOptions, 'pullsToImage'> & { learned?: readonly number[] | undefined };
-
 /** Network on a device; its public name is `UNet`. */
 export class Network {
   /** Device of the network. */
@@ -84,8 +75,7 @@ export class Network {
   /** Height and width of the outputs: those of the image, of features, or one pixel of logits. */
   readonly #outSides: readonly [height: number, width: number];
   readonly #tensors: CheckpointTensors;
-  readonly #derive: (choice: DerivativeChoice) => Promise<NativeNetwork>;
-  readonly #derivatives = new Map<string, Promise<NativeNetwork>>();
+  readonly #derivatives: DerivedNetworks;
   readonly #closing = new Closing('network');
 
   private constructor(
@@ -94,12 +84,12 @@ export class Network {
     description: UNetDescription,
     outSides: readonly [height: number, width: number],
     tensors: CheckpointTensors,
-    derive: (choice: DerivativeChoice) => Promise<NativeNetwork>,
+    derivatives: DerivedNetworks,
   ) {
     this.device = device;
     this.#network = network;
     this.#tensors = tensors;
-    this.#derive = derive;
+    this.#derivatives = derivatives;
     this.#headChannels = description.head?.outChannels ?? 0;
     const { inChannels, outChannels, height, width, classes } = description;
     this.#outSides = outSides;
@@ -133,12 +123,13 @@ export class Network {
     const output = graph.values.find(({ binding }) => binding === 'output');
     const sides = [output?.height ?? description.height, output?.width ?? description.width] as const;
     const tensors = new CheckpointTensors(graph.constants);
-    return new Network(device, network, description, sides, tensors, ({ learned = [], ...choice }) => {
+    const derivatives = new DerivedNetworks(({ learned = [], ...choice }) => {
       // A classifier's labels are the classes that it distinguishes.
       const labels = choice.derivative === 'label-score' ? description.outChannels : classes;
       const derived = { classes: labels, divisor, ...choice, learned, weightsOf: network };
       return nativeWork(() => device.engine.loadNetwork(graph, derived));
     });
+    return new Network(device, network, description, sides, tensors, derivatives);
   }
 
   /** @internal */
@@ -154,11 +145,7 @@ export class Network {
   /** Releases the weights once work in progress is done; rejects waits for functions written in JavaScript. @internal */
   async close(): Promise<void> {
     this.#closing.close();
-    const derivatives = [...this.#derivatives.values()];
-    this.#derivatives.clear();
-    for (const loaded of await Promise.allSettled(derivatives)) {
-      if (loaded.status === 'fulfilled') await nativeWork(() => loaded.value.close());
-    }
+    await this.#derivatives.close();
     await nativeWork(() => this.#network.close());
   }
 
@@ -348,14 +335,7 @@ export class Network {
 
   async #derived(choice: DerivativeChoice): Promise<NativeNetwork> {
     this.#closing.requireOpen();
-    const key = JSON.stringify(choice);
-    let network = this.#derivatives.get(key);
-    if (network === undefined) {
-      network = this.#derive(choice);
-      this.#derivatives.set(key, network);
-      network.catch(() => this.#derivatives.delete(key));
-    }
-    return network;
+    return this.#derivatives.get(choice);
   }
 
   #checkedCotangents(

@@ -4,7 +4,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { native } from '../../lib/engine/addon.js';
-import type { NativeEngine, NativeNetwork, NativeRegisters, NativeRunRequest } from '../../lib/engine/binding.js';
+import type { NativeNetwork, NativeRegisters, NativeRunRequest } from '../../lib/engine/binding.js';
+import type { NativeEngine } from '../../lib/engine/native-engine.js';
 import type { NativeGraph } from '../../lib/engine/native-graph.js';
 import { linear, stepRecord } from '../../lib/program/builder.js';
 import { packRecord } from '../../lib/program/pack.js';

@@ -1,7 +1,7 @@
 // Trainers of fixture networks, and samples that goldens give.
 import { loadableNetwork } from '../../lib/checkpoint/model-folder.js';
 import { readModelFolder } from '../../lib/checkpoint/read-model.js';
-import type { NativeParameterTensor, NativeTrainer, NativeTrainerOptions } from '../../lib/engine/binding.js';
+import type { NativeParameterTensor, NativeTrainer, NativeTrainerOptions } from '../../lib/engine/native-trainer.js';
 import { CheckpointTensors } from '../../lib/engine/checkpoint-tensors.js';
 import { Device } from '../../lib/engine/device.js';
 

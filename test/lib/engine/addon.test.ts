@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { buildIn, cudaPlugins, loadingError, native, requireFit } from '../../../lib/engine/addon.js';
-import { NATIVE_ABI_VERSION } from '../../../lib/engine/binding.js';
+import { NATIVE_ABI_VERSION } from '../../../lib/engine/native-engine.js';
 import { RECORD_BYTES } from '../../../lib/program/pack.js';
 
 describe('the addon', () => {

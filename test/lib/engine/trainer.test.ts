@@ -8,7 +8,7 @@ import type {
   NativeTrainerRequest,
   NativeTrainerResult,
   NativeTrainerSamples,
-} from '../../../lib/engine/binding.js';
+} from '../../../lib/engine/native-trainer.js';
 import { readTensors } from '../../support/tensors.js';
 import { packagePath } from '../../support/temporary.js';
 import { fromLevels, openTrainer, type OpenTrainer } from '../../support/trainer.js';

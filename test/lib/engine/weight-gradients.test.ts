@@ -150,6 +150,25 @@ describe('a choice of gradients', () => {
     expect(some.tensors.get(fused)!.every((value) => value !== 0)).toBe(true);
   });
 
+  it('has a network of its own for every choice', async () => {
+    const { height, width, outChannels, inChannels } = unet.info;
+    const cotangent = Float32Array.from({ length: outChannels * height * width }, (_, i) => Math.cos(i));
+    const x = ramp(1).subarray(0, inChannels * height * width);
+    const [first, second] = ['out.2.bias', 'out.2.weight'];
+    const of = async (...tensors: string[]) => (await unet.gradients(x, 7, { cotangent, tensors })).tensors;
+    expect([...(await of(first)).keys()]).toEqual([first]);
+    expect([...(await of(second)).keys()]).toEqual([second]);
+    // With the image and without it, whichever came before.
+    for (const image of [false, true, false]) {
+      const { gradient } = await unet.gradients(x, 7, { cotangent, tensors: [first], image });
+      expect(gradient === null).toBe(!image);
+    }
+    const [kept, again] = [await unet.derivative('weights', 'none'), await unet.derivative('weights', 'blocks')];
+    expect(kept).not.toBe(again);
+    expect(await unet.derivative('weights', 'none')).toBe(kept);
+    expect(await unet.derivative('pullback', 'none')).not.toBe(kept);
+  });
+
   it('takes device tensors', async () => {
     const { height, width, outChannels, inChannels } = unet.info;
     const cotangent = Float32Array.from({ length: outChannels * height * width }, (_, i) => Math.cos(i));

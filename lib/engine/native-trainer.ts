@@ -1,0 +1,98 @@
+import type { NativeCancelToken, NativeGradients, NativeNetworkInfo, NativeNetworkOptions } from './binding.js';
+
+/**
+ * Options of a trainer: a network's, and how it learns. The network's `derivative` and `pullsToImage` have no effect;
+ * without `recompute` it is `norms`.
+ */
+export interface NativeTrainerOptions extends NativeNetworkOptions {
+  /** Images [count, C, H, W]: levels u of x = 2 u / 255 - 1, or numbers; null: every run is given its samples. */
+  images: Uint8Array | Float32Array | null;
+  /** Label per image, or null. */
+  labels: Int32Array | null;
+  /** True if half of the images are mirrored, left and right. */
+  flips: boolean;
+  /** A_n of x_n = sqrt(A_n) x0 + sqrt(B_n) noise for n = 1, 2, … */
+  signal: Float64Array;
+  /** B_n for n = 1, 2, … */
+  noise: Float64Array;
+  /** Time that the network is given for n = 1, 2, … */
+  times: Float32Array;
+  /** Meaning of the output. */
+  prediction: 'epsilon' | 'x0' | 'v';
+  /** Gamma of min-SNR weights of the loss; 0: all weights are 1. */
+  snrGamma: number;
+  /** Number of samples of one evaluation. */
+  batch: number;
+  /** Number of evaluations of one step, whose gradients are added. */
+  accumulate: number;
+  /** Maximum L2 norm of the gradients; 0: no limit. */
+  clip: number;
+  /** Adam's factors of the moments before a step, and the addend of its root. */
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  /** AdamW's decay of all weights, a factor of the rate. */
+  decay: number;
+  /** Words of the seed of all draws, low and high. */
+  seed: Uint32Array;
+  /** Probability that the label of a sample is replaced by `nullLabel`. */
+  labelDropout: number;
+  /** Label of no class; -1: no label. */
+  nullLabel: number;
+}
+
+/** Samples of the steps of a run, slot after slot, in place of the images and of all draws. */
+export interface NativeTrainerSamples {
+  /** Images x0, [steps * accumulate * batch, C, H, W]. */
+  images: Float32Array;
+  /** Noise of the images' shape. */
+  noise: Float32Array;
+  /** Noise levels, from 1 on. */
+  levels: Uint32Array;
+  /** Labels if the network takes some, or null. */
+  labels: Int32Array | null;
+}
+
+/** Steps of a trainer. */
+export interface NativeTrainerRequest {
+  /** Number of the first step, from 0 on. */
+  firstStep: number;
+  /** Learning rate per step; there are as many steps as rates. */
+  rates: Float64Array;
+  /** Share of itself that the average keeps, per step. */
+  averageDecays: Float64Array;
+  /** Samples of all steps; null: they are drawn from the images. */
+  samples: NativeTrainerSamples | null;
+  cancel: NativeCancelToken | null;
+  /** Function that receives the numbers of steps that are done and of all. */
+  onProgress: ((done: number, total: number) => void) | null;
+  /** Least number of milliseconds between two calls of `onProgress`. */
+  progressMilliseconds: number;
+}
+
+/** Measurements of the steps that were done. */
+export interface NativeTrainerResult {
+  /** Mean over the samples of the weighted mean square error, per step. */
+  losses: Float64Array;
+  /** L2 norms of the gradients before they were clipped, per step. */
+  norms: Float64Array;
+  seconds: number;
+}
+
+/** Tensor of a trainer, in which each constant has its {@link NativeGradientPlace}. */
+export type NativeParameterTensor = 'parameters' | 'firstMoments' | 'secondMoments' | 'average';
+
+/** Network that learns. Its weights are its own. */
+export interface NativeTrainer {
+  readonly info: NativeNetworkInfo;
+  /**
+   * Runs steps. Cancelled between two steps, it resolves with those that were done. A step whose loss or gradients are
+   * not finite rejects with `ERR_DPM_ARGUMENT`, which names it, and leaves everything as it was before that step.
+   */
+  run(request: NativeTrainerRequest): Promise<NativeTrainerResult>;
+  read(which: NativeParameterTensor): Promise<Float32Array>;
+  write(which: NativeParameterTensor, values: Float32Array): Promise<void>;
+  /** Tells where the constants lie in the tensors, in the order of their names. */
+  places(): NativeGradients;
+  close(): Promise<void>;
+}
