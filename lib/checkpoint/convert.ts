@@ -3,10 +3,11 @@ import { copyFile, mkdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 import { elementCount } from '../base/arrays.js';
+import { throwIfAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
 import type { OptionFact } from '../base/option-facts.js';
 import { oneOf } from '../base/option-kinds.js';
-import { isThere, makeFolder, readExactly, withFile, writeAtomically } from '../files/files.js';
+import { fileError, isThere, makeFolder, readExactly, withFile, writeAtomically } from '../files/files.js';
 import { dtypeLimits, encodeFloats, floatsOf, gather } from '../files/floats.js';
 import { dtypeBytes } from '../files/safetensors.js';
 import { safetensorsHeader } from '../files/tensor-data.js';
@@ -91,7 +92,7 @@ async function writeWeights(
   async function* parts(): AsyncGenerator<Uint8Array> {
     yield* header;
     for (const [name, entry] of entries) {
-      if (signal?.aborted === true) throw new DpmError('ERR_DPM_ABORTED', 'aborted', { cause: signal.reason });
+      throwIfAborted(signal);
       yield await convertedBytes(files[entry.file] ?? '', name, entry, type);
       onTensor();
     }
@@ -110,10 +111,6 @@ async function removeParents(folder: string, outermost: string | undefined): Pro
   for (let parent = dirname(folder); parent.startsWith(outermost); parent = dirname(parent)) {
     await rmdir(parent).catch(() => undefined);
   }
-}
-
-function describe(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Checks that the weights, those of heads included, fit the configuration. */
@@ -176,8 +173,7 @@ export async function convertModel(
   } catch (cause) {
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
     await removeParents(target, made);
-    if (cause instanceof DpmError) throw cause;
-    throw new DpmError('ERR_DPM_FILE', `cannot write ${to}: ${describe(cause)}`, { cause });
+    throw fileError('write', to, cause);
   }
   const parameters = [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
   return { tensors: tensors.size, parameters, bytes: parameters * dtypeBytes[dtypes[dtype]] };

@@ -14,7 +14,9 @@ const READ_LIMIT = 2 ** 30;
 /** Flag against waiting for the writer of a pipe; Windows has no such pipes, and no such flag. */
 const readAtOnce = constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0);
 
-function fileError(action: string, path: string, cause: unknown): DpmError {
+/** Makes the error of work on a file that failed: `cannot read PATH: reason`. A DpmError stays what it is. */
+export function fileError(action: string, path: string, cause: unknown): DpmError {
+  if (cause instanceof DpmError) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new DpmError('ERR_DPM_FILE', `cannot ${action} ${path}: ${reason}`, { cause });
 }
@@ -46,7 +48,6 @@ export async function withFile<T>(given: FilePath, use: (file: FileHandle, size:
     if (!status.isFile()) throw new DpmError('ERR_DPM_FILE', `${path} is not a regular file`);
     return await use(file, status.size);
   } catch (cause) {
-    if (cause instanceof DpmError) throw cause;
     throw fileError('read', path, cause);
   } finally {
     await file.close();
@@ -138,7 +139,6 @@ export async function writeAtomically(
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true });
-    if (cause instanceof DpmError) throw cause;
     throw fileError('write', path, cause);
   }
 }

@@ -117,15 +117,24 @@ export function safetensorsHeader(
   return [length, padded];
 }
 
-/** The header and, in its order, the tensors' bytes. Larger elements come first, so that each one is aligned. */
-function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Record<string, string>>): Uint8Array[] {
+/**
+ * Gives the bytes of a safetensors file: the header and, in its order, the tensors, which share their memory. Larger
+ * elements come first, so that each one is aligned.
+ */
+export function safetensorsParts(
+  tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: HostTensor['data'] }>,
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array[] {
   const ordered = [...tensors]
-    .map(([name, { shape, data }]) => ({ name, shape, data, dtype: dtypeOf(name, data), bytes: data.byteLength }))
+    .map(([name, { shape, data }]) => ({
+      name,
+      shape: [...shape],
+      data,
+      dtype: dtypeOf(name, data),
+      bytes: data.byteLength,
+    }))
     .sort((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : 1));
-  // Copies: the caller may change its arrays before they are written.
-  const data = ordered.map(({ data: values }) =>
-    new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice(),
-  );
+  const data = ordered.map(({ data: values }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   return [...safetensorsHeader(ordered, metadata), ...data];
 }
 
@@ -162,7 +171,11 @@ export async function writeSafetensors(
       );
     }
   }
-  await writeAtomically(path, layOut(map, metadata));
+  // Copies: the caller may change its arrays before they are written.
+  await writeAtomically(
+    path,
+    safetensorsParts(map, metadata).map((part) => part.slice()),
+  );
 }
 
 /**

@@ -3,7 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 
 import { DpmError } from '../base/errors.js';
 import { isJsonObject } from '../files/config-reader.js';
-import { withFile } from '../files/files.js';
+import { fileError, withFile } from '../files/files.js';
 import { parseJson } from '../files/parse-json.js';
 
 /** Name of the file of metrics in the folder of a run. */
@@ -153,21 +153,21 @@ export class MetricsFile implements AsyncDisposable {
       return new MetricsFile(path, file, found.step);
     } catch (cause) {
       await file?.close();
-      throw writeError(path, cause);
+      throw fileError('write', path, cause);
     }
   }
 
   /** Adds a line. @throws {@link DpmError} `ERR_DPM_FILE` if it cannot be written, as on a full disk. */
   async add(metrics: StepMetrics): Promise<void> {
     await this.file.appendFile(metricsLine(metrics)).catch((cause: unknown) => {
-      throw writeError(this.path, cause);
+      throw fileError('write', this.path, cause);
     });
   }
 
   /** Makes all lines survive a crash of the machine. @throws {@link DpmError} `ERR_DPM_FILE`. */
   async sync(): Promise<void> {
     await this.file.sync().catch((cause: unknown) => {
-      throw writeError(this.path, cause);
+      throw fileError('write', this.path, cause);
     });
   }
 
@@ -178,10 +178,4 @@ export class MetricsFile implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-function writeError(path: string, cause: unknown): DpmError {
-  if (cause instanceof DpmError) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new DpmError('ERR_DPM_FILE', `cannot write ${path}: ${reason}`, { cause });
 }

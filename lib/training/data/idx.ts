@@ -6,7 +6,7 @@ import { createGunzip } from 'node:zlib';
 import { elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { requireMemory } from '../../base/memory-budget.js';
-import { isThere, withFile } from '../../files/files.js';
+import { fileError, isThere, withFile } from '../../files/files.js';
 import { checkedLabels, wrongShape, type DataImages } from './images-in-memory.js';
 
 /** Type of IDX whose elements are bytes, the one of MNIST and its successors. */
@@ -115,8 +115,7 @@ async function readArray(path: string): Promise<IdxArray> {
     await (isPacked ? pipeline(source, createGunzip(), take) : pipeline(source, take));
   } catch (cause) {
     if (refused instanceof DpmError) throw refused;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DpmError('ERR_DPM_FILE', `cannot read ${path}: ${reason}`, { cause });
+    throw fileError('read', path, cause);
   }
   return reader.end();
 }

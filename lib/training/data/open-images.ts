@@ -5,6 +5,7 @@ import { elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { requireMemory } from '../../base/memory-budget.js';
 import { checkOptions, kinds, requireKind } from '../../base/option-kinds.js';
+import { fileError } from '../../files/files.js';
 import { floatsOf } from '../../files/floats.js';
 import { readSafetensorsHeader, readTensorBytes, requireTensor } from '../../files/safetensors.js';
 import { readFloats } from '../../files/tensor-data.js';
@@ -95,8 +96,7 @@ async function readFile(path: string): Promise<DataImages> {
 /** Reads a folder as pictures, anything else as one file. */
 async function readData(path: string, options: OpenImagesOptions): Promise<DataImages & { broken: number }> {
   const found = await stat(path).catch((cause: unknown) => {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DpmError('ERR_DPM_FILE', `cannot open ${path}: ${reason}`, { cause });
+    throw fileError('open', path, cause);
   });
   if (found.isDirectory()) {
     const { labels = openImagesDefaults.labels } = options;

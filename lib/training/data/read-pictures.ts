@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../../base/abort.js';
 import { at, elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { requireMemory } from '../../base/memory-budget.js';
@@ -75,7 +76,7 @@ export async function readPictures(
   const kept: number[] = [];
   const skipping = new Skipping(skipBroken);
   for (const [i, picture] of pictures.entries()) {
-    if (signal?.aborted === true) throw new DpmError('ERR_DPM_ABORTED', 'aborted', { cause: signal.reason });
+    throwIfAborted(signal);
     const levels = await skipping.tried(() => levelsOf(picture, sample, resize));
     if (levels !== null) images.set(levels.map(nearestLevel), kept.push(i) * elements - elements);
     onProgress?.(i + 1, pictures.length);

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
-import { readJson } from '../../files/files.js';
+import { fileError, readJson } from '../../files/files.js';
 import { readSafetensorsHeader } from '../../files/safetensors.js';
-import { readFloats, safetensorsHeader } from '../../files/tensor-data.js';
+import { readFloats, safetensorsParts } from '../../files/tensor-data.js';
 import type { Disk } from './disk.js';
 
 /** Tensors of float32 by name. */
@@ -46,19 +46,9 @@ interface FileMark {
   sha256: string;
 }
 
-/** Gives the bytes of a file of safetensors, tensors by name. */
-export function safetensorsParts(tensors: FloatTensors): Uint8Array[] {
-  const ordered = [...tensors].sort(([a], [b]) => (a < b ? -1 : 1));
-  const entries = ordered.map(([name, { shape, data }]) => ({
-    name,
-    dtype: 'F32' as const,
-    shape: [...shape],
-    bytes: data.byteLength,
-  }));
-  const data = ordered.map(
-    ([, { data: values }]) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-  );
-  return [...safetensorsHeader(entries, { format: 'pt' }), ...data];
+/** Gives the bytes of a file of tensors, which share their memory. */
+export function partsOf(tensors: FloatTensors): Uint8Array[] {
+  return safetensorsParts(tensors, { format: 'pt' });
 }
 
 function markOf(bytes: readonly Uint8Array[]): FileMark {
@@ -72,7 +62,7 @@ export async function writeCheckpointFiles(folder: string, checkpoint: TrainingC
   const { step, tensors, progress } = checkpoint;
   const files: Record<string, FileMark> = {};
   for (const part of partNames) {
-    const bytes = safetensorsParts(tensors[part]);
+    const bytes = partsOf(tensors[part]);
     files[parts[part]] = markOf(bytes);
     await disk.write(join(folder, parts[part]), bytes);
   }
@@ -103,7 +93,7 @@ export async function holds(path: string, bytes: readonly Uint8Array[]): Promise
 /** Refuses a file that is not what was written, before any of it is read into memory. */
 async function requireWhole(path: string, { bytes, sha256 }: FileMark): Promise<void> {
   const found = await stat(path).catch((cause: unknown) => {
-    throw new DpmError('ERR_DPM_FILE', `cannot open ${path}: ${String(cause)}`, { cause });
+    throw fileError('open', path, cause);
   });
   if (!found.isFile() || found.size !== bytes) {
     throw new DpmError('ERR_DPM_FILE_TRUNCATED', `${path} has ${found.size} bytes, ${bytes} were written`);

@@ -1,11 +1,10 @@
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 
-import { DpmError } from '../../base/errors.js';
-import { writeAtomically } from '../../files/files.js';
+import { fileError, makeFolder, writeAtomically } from '../../files/files.js';
 
 /** What a run does to its folder. Every call is one that a full disk or a kill may stop. */
 export interface Disk {
-  /** Makes a folder in one that exists; it may be there. */
+  /** Makes a folder; it may be there. */
   makeFolder(path: string): Promise<void>;
   /** Writes a file whole or not at all, so that it survives a crash of the machine. */
   write(path: string, parts: Iterable<Uint8Array | string>): Promise<void>;
@@ -14,12 +13,6 @@ export interface Disk {
   remove(path: string): Promise<void>;
   /** Makes the names in a folder survive a crash of the machine, where the system can. */
   sync(folder: string): Promise<void>;
-}
-
-function fileError(action: string, path: string, cause: unknown): DpmError {
-  if (cause instanceof DpmError) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new DpmError('ERR_DPM_FILE', `cannot ${action} ${path}: ${reason}`, { cause });
 }
 
 async function syncFolder(path: string): Promise<void> {
@@ -33,15 +26,11 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** The system's own. @throws {@link DpmError} `ERR_DPM_FILE` naming the path. */
+/** The system's own. Errors are of `ERR_DPM_FILE`, and name the path. */
 export const systemDisk: Disk = {
-  makeFolder: (path) =>
-    mkdir(path, { recursive: true }).then(
-      () => undefined,
-      (cause: unknown) => {
-        throw fileError('make the folder', path, cause);
-      },
-    ),
+  async makeFolder(path) {
+    await makeFolder(path);
+  },
   write: (path, parts) => writeAtomically(path, parts),
   rename: (from, to) =>
     rename(from, to).catch((cause: unknown) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { DpmError } from '../../base/errors.js';
 import { isJsonObject } from '../../files/config-reader.js';
+import { fileError } from '../../files/files.js';
 import { parseJson } from '../../files/parse-json.js';
 
 /** Name of the file that says that a run trains in a folder. */
@@ -49,7 +50,7 @@ async function holderOf(path: string): Promise<Holder | null> {
     text = await readFile(path, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw new DpmError('ERR_DPM_FILE', `cannot read ${path}: ${String(cause)}`, { cause });
+    throw fileError('read', path, cause);
   }
   const damaged = (problem: string, cause?: unknown): DpmError =>
     new DpmError('ERR_DPM_FILE', `${path} ${problem}; remove it if no run trains there`, { cause });
@@ -76,7 +77,7 @@ async function named(from: string, to: string): Promise<boolean> {
     return true;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw new DpmError('ERR_DPM_FILE', `cannot write ${to}: ${String(cause)}`, { cause });
+    throw fileError('write', to, cause);
   }
 }
 
@@ -118,7 +119,7 @@ export class RunLock implements AsyncDisposable {
     const temporary = `${path}.${token.slice(0, 12)}.tmp`;
     try {
       await writeFile(temporary, `${JSON.stringify(own)}\n`, { flag: 'wx' }).catch((cause: unknown) => {
-        throw new DpmError('ERR_DPM_FILE', `cannot write ${path}: ${String(cause)}`, { cause });
+        throw fileError('write', path, cause);
       });
       while (!(await named(temporary, path))) {
         const holder = await holderOf(path);

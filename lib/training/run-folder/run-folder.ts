@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { DpmError, toDpmError } from '../../base/errors.js';
 import { standardsOf, type OptionFact } from '../../base/option-facts.js';
@@ -12,7 +12,7 @@ import {
   readCheckpointFiles,
   requireTensors,
   holds,
-  safetensorsParts,
+  partsOf,
   writeCheckpointFiles,
   type FloatTensors,
   type TrainingCheckpoint,
@@ -78,6 +78,11 @@ function namesOf({ layout: { network } }: RunNetwork): string[] {
   return [network === '' ? 'config.json' : network, 'scheduler', 'model_index.json', runName, lockName];
 }
 
+/** The file of the model's weights in the folder of a run. */
+function weightsPath(path: string, { layout: { network, weights } }: RunNetwork): string {
+  return join(path, network, `${weights}.safetensors`);
+}
+
 function temporaryName(name: string): string {
   return `.${name}.${randomBytes(6).toString('hex')}.tmp`;
 }
@@ -138,7 +143,9 @@ export class RunFolder implements AsyncDisposable {
       const metrics = await MetricsFile.open(join(path, metricsName), newest?.step ?? 0);
       const run = new RunFolder(path, options, disk, { newest, damaged, metrics, lock });
       // A run that was killed right behind its checkpoint has not come to the model.
-      if (newest !== null) await run.#writeModel(newest.tensors.average);
+      if (newest !== null && !(await holds(weightsPath(path, options.network), partsOf(newest.tensors.average)))) {
+        await run.#writeModel(newest.tensors.average);
+      }
       return run;
     } catch (error) {
       await lock.release();
@@ -187,13 +194,9 @@ export class RunFolder implements AsyncDisposable {
   }
 
   async #writeModel(average: FloatTensors): Promise<void> {
-    const { network, weights } = this.#network.layout;
-    const folder = join(this.#path, network);
-    const path = join(folder, `${weights}.safetensors`);
-    const bytes = safetensorsParts(average);
-    if (await holds(path, bytes)) return;
-    await this.#disk.write(path, bytes);
-    await this.#disk.sync(folder);
+    const path = weightsPath(this.#path, this.#network);
+    await this.#disk.write(path, partsOf(average));
+    await this.#disk.sync(dirname(path));
   }
 
   /** Removes a checkpoint whole: what a kill leaves of it has another name. */
@@ -231,7 +234,7 @@ async function removeUnfinished(path: string, { layout }: RunNetwork, disk: Disk
 /** Begins a run; `run.json` is the last, so that a run is there once all of its beginning is. */
 async function begin(path: string, network: RunNetwork, settings: RunSettings, disk: Disk): Promise<void> {
   const { config, scheduler, layout } = network;
-  const weights = join(path, layout.network, `${layout.weights}.safetensors`);
+  const weights = weightsPath(path, network);
   const own = namesOf(network);
   // Another process that asks for the lock has a file of its own there for a moment.
   const strangers = (await readdir(path)).filter((name) => !own.includes(name) && !name.startsWith(lockName));
