@@ -1,4 +1,4 @@
-// The addon's exports: exactly what lib/engine/binding.ts declares.
+// The addon's exports: exactly what lib/engine/native-engine.ts declares.
 #include <napi.h>
 
 #include <memory>

@@ -5,13 +5,12 @@
 #include <utility>
 
 #include "addon/call.h"
-#include "addon/convert/graph.h"
 #include "addon/convert/objects.h"
 #include "addon/convert/state_requests.h"
 #include "addon/convert/typed_arrays.h"
 #include "addon/environment.h"
 #include "addon/wraps/batch_wrap.h"
-#include "addon/wraps/cancel_token.h"
+#include "addon/wraps/load_request.h"
 #include "addon/wraps/network_wrap.h"
 #include "addon/wraps/tensor_wrap.h"
 #include "addon/wraps/trainer_wrap.h"
@@ -20,32 +19,14 @@
 namespace dpm::addon {
 namespace {
 
-struct LoadCall {
-  std::shared_ptr<Engine> engine;
-  std::shared_ptr<std::atomic<bool>> is_cancelled;
-  OpenNetwork open;
-  std::shared_ptr<KnownWeights> known;
-  std::shared_ptr<Network> network;
+struct LoadCall : LoadRequest {
+  using LoadRequest::LoadRequest;
 
-  [[nodiscard]] bool cancelled() const { return is_cancelled->load(); }
+  std::shared_ptr<Network> network;
 };
 
-LoadCall to_load_call(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& engine) {
-  LoadCall call{engine, CancelToken::flag_of(info[2], engine), {}, std::make_shared<KnownWeights>(), {}};
-  require(info[0].IsObject() && info[1].IsObject(), "a graph and options are needed");
-  const auto options = info[1].As<Napi::Object>();
-  call.open = to_graph_network(info[0].As<Napi::Object>(), options);
-  if (has_value(options, "weightsOf"))
-    call.known = NetworkWrap::known_weights_of(options.Get("weightsOf"), "weightsOf");
-  return call;
-}
-
 void load(LoadCall& call) {
-  const auto check_wanted = [&call] {
-    if (call.cancelled()) throw Error(ErrorCode::kAborted, "loading was aborted");
-    if (call.engine->stopping()) throw Error(ErrorCode::kClosed, "the engine was closed");
-  };
-  OpenedNetwork opened = call.open(check_wanted, call.known);
+  OpenedNetwork opened = call.opened();
   call.network = std::make_shared<Network>(call.engine->device(), std::move(opened.graph), std::move(opened.options));
 }
 
@@ -152,7 +133,7 @@ Napi::Value EngineWrap::read(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
   return call(
-      info, *engine_, [&] { return to_load_call(info, engine_); }, load,
+      info, *engine_, [&] { return LoadCall(info, engine_); }, load,
       [](Napi::Env env, LoadCall& call) {
         return NetworkWrap::make(env, call.engine, std::move(call.network), call.known);
       });

@@ -5,52 +5,32 @@
 #include <vector>
 
 #include "addon/call.h"
-#include "addon/convert/graph.h"
 #include "addon/convert/network_facts.h"
 #include "addon/convert/objects.h"
 #include "addon/convert/trainer_request.h"
 #include "addon/convert/typed_arrays.h"
 #include "addon/watch.h"
-#include "addon/wraps/cancel_token.h"
-#include "addon/wraps/network_wrap.h"
+#include "addon/wraps/load_request.h"
 
 namespace dpm::addon {
 namespace {
 
-struct LoadCall {
-  std::shared_ptr<Engine> engine;
-  std::shared_ptr<std::atomic<bool>> is_cancelled;
-  OpenNetwork open;
-  std::shared_ptr<KnownWeights> known;
+struct LoadCall : LoadRequest {
+  LoadCall(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& owner) : LoadRequest(info, owner) {
+    const auto given = info[1].As<Napi::Object>();
+    options = to_trainer_options(given);
+    dataset = to_dataset(given);
+    recomputes_as_told = has_value(given, "recompute");
+  }
+
   training::TrainerOptions options;
   training::Dataset dataset;
   bool recomputes_as_told = false;
   std::shared_ptr<training::Trainer> trainer;
-
-  [[nodiscard]] bool cancelled() const { return is_cancelled->load(); }
 };
 
-LoadCall to_load_call(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& engine) {
-  require(info[0].IsObject() && info[1].IsObject(), "a graph and options are needed");
-  const auto options = info[1].As<Napi::Object>();
-  LoadCall call;
-  call.engine = engine;
-  call.is_cancelled = CancelToken::flag_of(info[2], engine);
-  call.open = to_graph_network(info[0].As<Napi::Object>(), options);
-  call.known = has_value(options, "weightsOf") ? NetworkWrap::known_weights_of(options.Get("weightsOf"), "weightsOf")
-                                               : std::make_shared<KnownWeights>();
-  call.options = to_trainer_options(options);
-  call.dataset = to_dataset(options);
-  call.recomputes_as_told = has_value(options, "recompute");
-  return call;
-}
-
 void load_trainer(LoadCall& call) {
-  const auto check_wanted = [&call] {
-    if (call.cancelled()) throw Error(ErrorCode::kAborted, "loading was aborted");
-    if (call.engine->stopping()) throw Error(ErrorCode::kClosed, "the engine was closed");
-  };
-  OpenedNetwork opened = call.open(check_wanted, call.known);
+  OpenedNetwork opened = call.opened();
   if (call.recomputes_as_told) call.options.recompute = opened.options.recompute;
   call.trainer = std::make_shared<training::Trainer>(call.engine->device(), std::move(opened.graph), opened.options,
                                                      std::move(call.options), std::move(call.dataset));
@@ -111,7 +91,7 @@ void TrainerWrap::define(Napi::Env env) {
 
 Napi::Value TrainerWrap::load(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& engine) {
   return call(
-      info, *engine, [&] { return to_load_call(info, engine); }, load_trainer,
+      info, *engine, [&] { return LoadCall(info, engine); }, load_trainer,
       [](Napi::Env env, LoadCall& call) { return make(env, call.engine, std::move(call.trainer)); });
 }
 
