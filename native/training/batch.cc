@@ -1,7 +1,6 @@
 #include "training/batch.h"
 
 #include <algorithm>
-#include <string>
 
 #include "core/error.h"
 #include "training/draws.h"
@@ -9,15 +8,11 @@
 namespace dpm::training {
 namespace {
 
-void require_that(bool holds, const std::string& message) {
-  if (!holds) throw Error(ErrorCode::kArgument, message);
-}
-
 void check_labels(const std::vector<std::int32_t>& labels, int classes) {
-  require_that(labels.empty() == (classes == 0),
-               classes == 0 ? "labels: the network takes none" : "labels: the network has classes, so it needs some");
-  require_that(std::ranges::all_of(labels, [&](std::int32_t label) { return label >= -1 && label < classes; }),
-               "labels: one is out of range");
+  require(labels.empty() == (classes == 0),
+          classes == 0 ? "labels: the network takes none" : "labels: the network has classes, so it needs some");
+  require(std::ranges::all_of(labels, [&](std::int32_t label) { return label >= -1 && label < classes; }),
+          "labels: one is out of range");
 }
 
 template <typename T>
@@ -57,27 +52,27 @@ void copy_batch(const TrainerOptions& options, const GivenSamples& given, std::u
 }
 
 void check_dataset(const TrainerOptions& options, const Dataset& dataset, int classes) {
-  require_that(dataset.count() > 0, "images: there are none");
+  require(dataset.count() > 0, "images: there are none");
   const std::size_t numbers = dataset.levels.empty() ? dataset.values.size() : dataset.levels.size();
-  require_that(dataset.count() * dataset.elements == numbers, "images: the last one is not whole");
-  require_that(dataset.labels.empty() || dataset.labels.size() == dataset.count(),
-               "labels: there has to be one for each image");
+  require(dataset.count() * dataset.elements == numbers, "images: the last one is not whole");
+  require(dataset.labels.empty() || dataset.labels.size() == dataset.count(),
+          "labels: there has to be one for each image");
   check_labels(dataset.labels, classes);
-  require_that(options.null_label >= -1 && (options.null_label == -1 || options.null_label < classes),
-               "nullLabel is out of range");
+  require(options.null_label >= -1 && (options.null_label == -1 || options.null_label < classes),
+          "nullLabel is out of range");
 }
 
 void check_given(const TrainerOptions& options, const GivenSamples& given, std::uint64_t elements, std::uint64_t steps,
                  int classes) {
   const std::uint64_t count = steps * options.samples();
-  require_that(given.levels.size() == count, "samples.levels: there has to be one for each sample of each step");
-  require_that(given.images.size() == count * elements && given.noise.size() == count * elements,
-               "samples.images and samples.noise have another shape");
-  require_that(given.labels.empty() || given.labels.size() == count, "samples.labels: there has to be one each");
+  require(given.levels.size() == count, "samples.levels: there has to be one for each sample of each step");
+  require(given.images.size() == count * elements && given.noise.size() == count * elements,
+          "samples.images and samples.noise have another shape");
+  require(given.labels.empty() || given.labels.size() == count, "samples.labels: there has to be one each");
   check_labels(given.labels, classes);
   const std::size_t levels = options.levels.times.size();
-  require_that(std::ranges::all_of(given.levels, [&](std::uint32_t level) { return level > 0 && level <= levels; }),
-               "samples.levels: one is out of range");
+  require(std::ranges::all_of(given.levels, [&](std::uint32_t level) { return level > 0 && level <= levels; }),
+          "samples.levels: one is out of range");
 }
 
 }  // namespace dpm::training

@@ -2,16 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string>
 
 #include "core/error.h"
 
 namespace dpm::training {
 namespace {
-
-void require_option(bool holds, const std::string& message) {
-  if (!holds) throw Error(ErrorCode::kArgument, message);
-}
 
 bool is_fraction(double value) { return value >= 0 && value < 1; }
 
@@ -44,21 +39,21 @@ double weight_of(const TrainerOptions& options, std::uint32_t level) {
 
 void check_options(const TrainerOptions& options) {
   const Levels& levels = options.levels;
-  require_option(!levels.times.empty() && levels.times.size() <= 0x7FFFFFFF, "times: there has to be a noise level");
-  require_option(levels.signal.size() == levels.times.size() && levels.noise.size() == levels.times.size(),
-                 "signal, noise and times have an entry for each noise level");
+  require(!levels.times.empty() && levels.times.size() <= 0x7FFFFFFF, "times: there has to be a noise level");
+  require(levels.signal.size() == levels.times.size() && levels.noise.size() == levels.times.size(),
+          "signal, noise and times have an entry for each noise level");
   const auto is_positive = [](double value) { return std::isfinite(value) && value > 0; };
-  require_option(std::ranges::all_of(levels.signal, is_positive) && std::ranges::all_of(levels.noise, is_positive),
-                 "signal and noise have to be above 0");
-  require_option(options.batch > 0 && options.batch <= 65536, "batch has to be from 1 to 65536");
-  require_option(options.accumulate > 0 && options.accumulate <= 65536, "accumulate has to be from 1 to 65536");
-  require_option(std::isfinite(options.snr_gamma) && options.snr_gamma >= 0, "snrGamma has to be at least 0");
-  require_option(std::isfinite(options.clip) && options.clip >= 0, "clip has to be at least 0");
-  require_option(is_fraction(options.adam.beta1), "beta1 has to be from 0 to below 1");
-  require_option(is_fraction(options.adam.beta2), "beta2 has to be from 0 to below 1");
-  require_option(is_positive(options.adam.epsilon), "epsilon has to be above 0");
-  require_option(std::isfinite(options.adam.decay) && options.adam.decay >= 0, "decay has to be at least 0");
-  require_option(options.label_dropout >= 0 && options.label_dropout <= 1, "labelDropout has to be from 0 to 1");
+  require(std::ranges::all_of(levels.signal, is_positive) && std::ranges::all_of(levels.noise, is_positive),
+          "signal and noise have to be above 0");
+  require(options.batch > 0 && options.batch <= 65536, "batch has to be from 1 to 65536");
+  require(options.accumulate > 0 && options.accumulate <= 65536, "accumulate has to be from 1 to 65536");
+  require(std::isfinite(options.snr_gamma) && options.snr_gamma >= 0, "snrGamma has to be at least 0");
+  require(std::isfinite(options.clip) && options.clip >= 0, "clip has to be at least 0");
+  require(is_fraction(options.adam.beta1), "beta1 has to be from 0 to below 1");
+  require(is_fraction(options.adam.beta2), "beta2 has to be from 0 to below 1");
+  require(is_positive(options.adam.epsilon), "epsilon has to be above 0");
+  require(std::isfinite(options.adam.decay) && options.adam.decay >= 0, "decay has to be at least 0");
+  require(options.label_dropout >= 0 && options.label_dropout <= 1, "labelDropout has to be from 0 to 1");
 }
 
 }  // namespace dpm::training
