@@ -1,54 +1,43 @@
 // Products and transforms for gradients of weights.
 #include "devices/cpu/isa/functions.h"
+#include "devices/cpu/isa/row_table.h"
 
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 namespace {
 
-template <int Rows, int Vectors>
-void accumulate(const OuterProduct& p) {
-  Vector sum[Rows][Vectors];
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = Vector{};
-  }
-  const float* x = p.x;
-  const float* y = p.y;
-  for (int k = 0; k < p.depth; ++k, x += p.x_stride, y += p.y_stride) {
-    Vector columns[Vectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) columns[v] = load(y + v * kWidth);
+/// Adds up the products of a register tile.
+struct Accumulate {
+  using Function = void (*)(const OuterProduct& p);
+
+  template <int Rows, int Vectors>
+  static void run(const OuterProduct& p) {
+    Vector sum[Rows][Vectors];
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) sum[r][v] += x[r] * columns[v];
+      for (int v = 0; v < Vectors; ++v) sum[r][v] = Vector{};
     }
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
+    const float* x = p.x;
+    const float* y = p.y;
+    for (int k = 0; k < p.depth; ++k, x += p.x_stride, y += p.y_stride) {
+      Vector columns[Vectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) {
-      float* to = p.sums + r * p.sums_stride + v * kWidth;
-      store(to, p.adds ? load(to) + sum[r][v] : sum[r][v]);
+      for (int v = 0; v < Vectors; ++v) columns[v] = load(y + v * kWidth);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+        for (int v = 0; v < Vectors; ++v) sum[r][v] += x[r] * columns[v];
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) {
+        float* to = p.sums + r * p.sums_stride + v * kWidth;
+        store(to, p.adds ? load(to) + sum[r][v] : sum[r][v]);
+      }
     }
   }
-}
-
-using Accumulate = void (*)(const OuterProduct& p);
-
-template <int Vectors>
-constexpr Accumulate kAccumulate[14] = {
-    accumulate<1, Vectors>,  accumulate<2, Vectors>,  accumulate<3, Vectors>, accumulate<4, Vectors>,
-#if defined(__AVX2__) || defined(__aarch64__)
-    accumulate<5, Vectors>,  accumulate<6, Vectors>,
-#endif
-#if defined(__AVX512F__) || defined(__aarch64__)
-    accumulate<7, Vectors>,  accumulate<8, Vectors>,  accumulate<9, Vectors>, accumulate<10, Vectors>,
-    accumulate<11, Vectors>, accumulate<12, Vectors>,
-#endif
-#if defined(__AVX512F__)
-    accumulate<13, Vectors>, accumulate<14, Vectors>,
-#endif
 };
 
 /// Computes one column of A d.
@@ -78,9 +67,7 @@ inline __attribute__((always_inline)) void transform_sums(const Vector s[6], Vec
 
 }  // namespace
 
-void outer_product(const OuterProduct& product) {
-  (product.vectors == 2 ? kAccumulate<2> : kAccumulate<1>)[product.rows - 1](product);
-}
+void outer_product(const OuterProduct& product) { for_rows<Accumulate>(product.rows, product.vectors)(product); }
 
 void winograd_cotangent(const float* const pixels[16], int channels, float* out, std::ptrdiff_t component_stride) {
   for (int c = 0; c < channels; c += kWidth) {

@@ -119,9 +119,8 @@ struct IsaKernels {
   /// processor's maximum rate.
   void (*multiply_adds)(int rounds, float* sums);
 
-  /// Computes G g G^T of 3 x 3 kernels g in double, in lanes of output channels: kernel `in` of column c is at
-  /// kernels[c]
-  /// + 9 in, its number i goes to to[i * component_stride + in * columns + c], columns being vectors * width.
+  /// Computes G g G^T of 3 x 3 kernels g in double, in lanes of output channels. Kernel `in` of column c begins at
+  /// kernels[c] + 9 in; its number i goes to to[i * component_stride + in * columns + c], with vectors * width columns.
   void (*winograd_weights)(const float* const* kernels, int inputs, int vectors, float* to,
                            std::ptrdiff_t component_stride);
   /// Computes the 36 products' operands of one tile from its 6 x 6 pixels; channels are a multiple of the vector.

@@ -1,6 +1,7 @@
 // Register tile of a matrix product: rows are pixels, columns output channels.
 #include "core/scalar_math.h"
 #include "devices/cpu/isa/functions.h"
+#include "devices/cpu/isa/row_table.h"
 
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 namespace {
@@ -10,55 +11,43 @@ constexpr int kPrefetch = 32 * kWidth;
 constexpr int kMostColumns = 32;
 static_assert(2 * kWidth <= kMostColumns);
 
-template <int Rows, int Vectors>
-void accumulate(const TileArguments& t, float* sums, std::ptrdiff_t sums_stride) {
-  Vector sum[Rows][Vectors];
+/// Adds up the products of a register tile.
+struct Accumulate {
+  using Function = void (*)(const TileArguments& t, float* sums, std::ptrdiff_t sums_stride);
+
+  template <int Rows, int Vectors>
+  static void run(const TileArguments& t, float* sums, std::ptrdiff_t sums_stride) {
+    Vector sum[Rows][Vectors];
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
+    for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = Vector{};
-  }
-  const float* panel = t.panel;
-  const std::ptrdiff_t stride = t.row_stride;
-  for (int tap = 0; tap < t.tap_count; ++tap) {
-    const float* input = t.input + t.taps[tap];
-    for (int k = 0; k < t.depth; ++k, panel += Vectors * kWidth) {
-      Vector weights[Vectors];
+      for (int v = 0; v < Vectors; ++v) sum[r][v] = Vector{};
+    }
+    const float* panel = t.panel;
+    const std::ptrdiff_t stride = t.row_stride;
+    for (int tap = 0; tap < t.tap_count; ++tap) {
+      const float* input = t.input + t.taps[tap];
+      for (int k = 0; k < t.depth; ++k, panel += Vectors * kWidth) {
+        Vector weights[Vectors];
 #pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) {
-        weights[v] = load(panel + v * kWidth);
-        __builtin_prefetch(panel + kPrefetch + v * kWidth);
-      }
+        for (int v = 0; v < Vectors; ++v) {
+          weights[v] = load(panel + v * kWidth);
+          __builtin_prefetch(panel + kPrefetch + v * kWidth);
+        }
 #pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const float value = input[r * stride + k];
+        for (int r = 0; r < Rows; ++r) {
+          const float value = input[r * stride + k];
 #pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v) sum[r][v] += value * weights[v];
+          for (int v = 0; v < Vectors; ++v) sum[r][v] += value * weights[v];
+        }
       }
     }
-  }
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
+    for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) store(sums + r * sums_stride + v * kWidth, sum[r][v]);
+      for (int v = 0; v < Vectors; ++v) store(sums + r * sums_stride + v * kWidth, sum[r][v]);
+    }
   }
-}
-
-using Accumulate = void (*)(const TileArguments& t, float* sums, std::ptrdiff_t sums_stride);
-
-template <int Vectors>
-constexpr Accumulate kAccumulate[14] = {
-    accumulate<1, Vectors>,  accumulate<2, Vectors>,  accumulate<3, Vectors>, accumulate<4, Vectors>,
-#if defined(__AVX2__) || defined(__aarch64__)
-    accumulate<5, Vectors>,  accumulate<6, Vectors>,
-#endif
-#if defined(__AVX512F__) || defined(__aarch64__)
-    accumulate<7, Vectors>,  accumulate<8, Vectors>,  accumulate<9, Vectors>, accumulate<10, Vectors>,
-    accumulate<11, Vectors>, accumulate<12, Vectors>,
-#endif
-#if defined(__AVX512F__)
-    accumulate<13, Vectors>, accumulate<14, Vectors>,
-#endif
 };
 
 void finish_row(const TileOutput& t, const float* sums, const float* addend, int row) {
@@ -124,7 +113,7 @@ void tile_output(const TileOutput& t, const float* sums, std::ptrdiff_t sums_str
 }
 
 void tile(const TileArguments& t) {
-  const Accumulate accumulate_tile = (t.vectors == 2 ? kAccumulate<2> : kAccumulate<1>)[t.output.rows - 1];
+  const Accumulate::Function accumulate_tile = for_rows<Accumulate>(t.output.rows, t.vectors);
   const int width = t.vectors * kWidth;
   if (is_plain(t.output, width)) {
     accumulate_tile(t, t.output.out, t.output.out_row_stride);
