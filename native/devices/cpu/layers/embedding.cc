@@ -25,6 +25,13 @@ class Embedded {
                      : static_cast<const float*>(values)[n];
   }
 
+  /// Returns the row of a table of `rows` rows that sample n has, -1 where it has none. Numbers above -1 are truncated
+  /// to 0 (-0.5, for example); a NaN has no row.
+  [[nodiscard]] int row(const RunContext& context, int n, int rows) const {
+    const float number = at(context, n);
+    return number > -1.0F && number < static_cast<float>(rows) ? static_cast<int>(number) : -1;
+  }
+
  private:
   int binding_;
   bool is_label_;
@@ -84,10 +91,9 @@ class Embedding : public Layer {
   void run(const RunContext& context) const override {
     const MapView out = context.map(operands_.output());
     for (int n = 0; n < context.batch; ++n) {
-      const float number = embedded_.at(context, n);
-      // Numbers above -1 are truncated to 0 (-0.5, for example); a NaN has no row.
-      if (number > -1.0F && number < static_cast<float>(rows_)) {
-        std::copy_n(table_->floats() + static_cast<std::ptrdiff_t>(number) * out.channels, out.channels, out.sample(n));
+      const int row = embedded_.row(context, n, rows_);
+      if (row >= 0) {
+        std::copy_n(table_->floats() + static_cast<std::ptrdiff_t>(row) * out.channels, out.channels, out.sample(n));
       } else {
         std::fill_n(out.sample(n), out.channels, 0.0F);
       }
@@ -111,10 +117,10 @@ class EmbeddingWeights : public Layer {
     const MapView d = context.map(operands_.input(1));
     float* table = context.map(operands_.output()).data;
     for (int n = 0; n < context.batch; ++n) {
-      const float number = embedded_.at(context, n);
-      if (!(number > -1.0F && number < static_cast<float>(rows_))) continue;
-      float* row = table + static_cast<std::ptrdiff_t>(number) * d.channels;
-      for (int c = 0; c < d.channels; ++c) row[c] += d.sample(n)[c * d.channel_stride];
+      const int row = embedded_.row(context, n, rows_);
+      if (row < 0) continue;
+      float* to = table + static_cast<std::ptrdiff_t>(row) * d.channels;
+      for (int c = 0; c < d.channels; ++c) to[c] += d.sample(n)[c * d.channel_stride];
     }
   }
 
@@ -135,14 +141,13 @@ class LabelScore : public Layer {
     for (int n = 0; n < context.batch; ++n) {
       const float* in = logits.sample(n);
       float* score = out.sample(n);
-      const float label = label_.at(context, n);
-      const bool known = label > -1.0F && label < static_cast<float>(logits.channels);
+      const int label = label_.row(context, n, logits.channels);
       const float largest = *std::max_element(in, in + logits.channels);
       float sum = 0;
       for (int k = 0; k < logits.channels; ++k) sum += std::exp(in[k] - largest);
       for (int k = 0; k < logits.channels; ++k) {
-        const float one = k == static_cast<int>(label) ? 1.0F : 0.0F;
-        score[k] = known ? one - std::exp(in[k] - largest) / sum : 0.0F;
+        const float one = k == label ? 1.0F : 0.0F;
+        score[k] = label >= 0 ? one - std::exp(in[k] - largest) / sum : 0.0F;
       }
     }
   }
