@@ -64,6 +64,27 @@ export { linear, stepProgram, stepRecord, type StepProgramOptions } from './prog
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
+export { Trainer } from './training/trainer.js';
+export {
+  learnedPredictions,
+  type LearnedPrediction,
+  type SavedCheckpoint,
+  type TrainerOptions,
+  type TrainingOptions,
+} from './training/options.js';
+export type { TrainingMemory } from './training/memory.js';
+export type { StepMetrics } from './training/metrics.js';
+export {
+  averageSchedules,
+  rateSchedules,
+  type AverageOptions,
+  type AverageSchedule,
+  type RateOptions,
+  type RateSchedule,
+} from './training/rates.js';
+export type { DamagedCheckpoint } from './training/run-folder/run-folder.js';
+export { openImages, type OpenedImages } from './training/data/open-images.js';
+export type { OpenImagesOptions } from './training/data/options.js';
 export { translate } from './translation/translate.js';
 export type { TranslateOptions, TranslationMethod, TranslationNoise } from './translation/options.js';
 export { compareImages, type ImageComparison } from './images/compare.js';

@@ -7,11 +7,13 @@ import { likelihoodOptionFacts } from './estimation/likelihood/estimate.js';
 import { classifierGuideFacts } from './guidance/classifier.js';
 import { pictureOptionFacts } from './images/picture-options.js';
 import { runOptionFacts } from './run/options.js';
+import { openImagesOptionFacts } from './training/data/options.js';
+import { trainingOptionFacts } from './training/options.js';
 import { translateOptionFacts } from './translation/options.js';
 
 /**
- * Facts about the options of devices, runs, batchers, requests, pictures, classifiers' guides, translations and estimates,
- * for programs that offer them in another form: effect, default, and JSON Schema. A bound on the likelihood also takes the
+ * Facts about the options of devices, runs, batchers, requests, pictures, classifiers' guides, translations, training and
+ * estimates, for programs that offer them in another form: effect, default, and JSON Schema. A bound on the likelihood also takes the
  * options of its sampler, which are facts of {@link samplers}.
  *
  * @example
@@ -27,6 +29,8 @@ export const optionFacts = {
   picture: described(pictureOptionFacts),
   guide: described(classifierGuideFacts),
   translation: described(translateOptionFacts),
+  training: described(trainingOptionFacts),
+  openImages: described(openImagesOptionFacts),
   dataEstimate: described(dataEstimateOptionFacts),
   likelihood: described(likelihoodOptionFacts),
   flowLikelihood: described(flowLikelihoodOptionFacts),

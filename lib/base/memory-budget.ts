@@ -46,3 +46,19 @@ export function requireMemory(what: string, elements: number, bytes: number): vo
     `${what}: that takes ${gibibytes(elements * bytes)}, one call may take ${gibibytes(most)} here; make it in parts`,
   );
 }
+
+/**
+ * Refuses work that would not fit into all of the memory of this machine (or of `DPM_MEMORY`), before it begins.
+ *
+ * @param what - Name of the work in messages.
+ * @param advice - What takes less.
+ * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` with the needed size, `ERR_DPM_ARGUMENT` for a wrong `DPM_MEMORY`.
+ */
+export function requireRoom(what: string, bytes: number, advice = 'there has to be less of them'): void {
+  const most = memoryThereIs();
+  if (bytes <= most) return;
+  throw new DpmError(
+    'ERR_DPM_OUT_OF_MEMORY',
+    `${what}: that takes ${gibibytes(bytes)}, this machine has ${gibibytes(most)}: ${advice}`,
+  );
+}

@@ -127,6 +127,27 @@ export function integerBetween(least: number, most: number): Kind {
   };
 }
 
+/** Kind of finite numbers of at least 0. */
+export const fromZero: Kind = {
+  expected: 'a number from 0',
+  schema: { type: 'number', minimum: 0 },
+  holds: (value) => Number.isFinite(value) && Number(value) >= 0,
+};
+
+/** Kind of numbers from 0 to below 1. */
+export const belowOne: Kind = {
+  expected: 'a number from 0 to below 1',
+  schema: { type: 'number', minimum: 0, exclusiveMaximum: 1 },
+  holds: (value) => fromZero.holds(value) && Number(value) < 1,
+};
+
+/** Kind of numbers from 0 to 1. */
+export const probability: Kind = {
+  expected: 'a number from 0 to 1',
+  schema: { type: 'number', minimum: 0, maximum: 1 },
+  holds: (value) => fromZero.holds(value) && Number(value) <= 1,
+};
+
 /** Kinds of options; ranges that depend on more than the value are checked elsewhere. */
 export const kinds = {
   /** Kind of options that other code checks, with better messages. */

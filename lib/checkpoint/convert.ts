@@ -46,8 +46,12 @@ function requireFloats(dtype: CheckpointEntry['dtype'], path: string, name: stri
   );
 }
 
-/** A tensor's bytes in another type, in C order; the same type is copied to the bit. */
-async function convertedBytes(
+/**
+ * Reads a tensor's bytes in another type, in C order; the same type is copied to the bit.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_DTYPE` for a tensor of no floats, or of one that the type cannot hold.
+ */
+export async function convertedBytes(
   path: string,
   name: string,
   entry: CheckpointEntry,

@@ -18,7 +18,13 @@ export interface OpenedDevice {
   isOwn: boolean;
 }
 
-function openedDevice({ device, ...others }: GivenDevice, who: string): OpenedDevice {
+/**
+ * Opens a device, or takes the open one.
+ *
+ * @param who - What loads onto it, for messages.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for options of an open device, and the errors of `Device.open`.
+ */
+export function openedDevice({ device, ...others }: GivenDevice, who: string): OpenedDevice {
   if (!(device instanceof Device)) return { device: Device.open({ ...others, device }), isOwn: true };
   const contradicting = Object.entries(others).find(([, value]) => value !== undefined);
   if (contradicting !== undefined) {

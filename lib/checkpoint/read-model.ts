@@ -34,7 +34,8 @@ async function isFile(path: string): Promise<boolean> {
   );
 }
 
-async function readObject(path: string): Promise<Record<string, unknown>> {
+/** Reads a JSON object. @throws {@link DpmError} naming the file. */
+export async function readObject(path: string): Promise<Record<string, unknown>> {
   const json = await readJson(path);
   if (!isJsonObject(json)) throw new DpmError('ERR_DPM_CONFIG', `${path} is not a JSON object`);
   return json;
@@ -54,7 +55,7 @@ async function networkFolder(path: string): Promise<string> {
 const schedulerName = 'scheduler_config.json';
 
 /** Finds the scheduler file in its own folder, or beside a lone network; null if there is none. */
-async function schedulerFile(path: string): Promise<string | null> {
+export async function schedulerFile(path: string): Promise<string | null> {
   if (await isFile(path)) return path;
   const places = [join(path, 'scheduler', schedulerName), join(path, schedulerName)];
   const there = await Promise.all(places.map(isThere));
@@ -67,8 +68,12 @@ interface ReadSchedule {
   file: string | null;
 }
 
-/** The schedule of a scheduler file, or of the folder that it lies in. */
-async function readSchedule(path: string, options: ScheduleOptions): Promise<ReadSchedule> {
+/**
+ * Reads the schedule of a scheduler file, or of the folder that it lies in.
+ *
+ * @throws {@link DpmError} naming the file that is missing or the wrong field.
+ */
+export async function readSchedule(path: string, options: ScheduleOptions): Promise<ReadSchedule> {
   const file = await schedulerFile(path);
   if (file !== null)
     return { schedule: NoiseSchedule.fromSchedulerConfig(await readObject(file), options, file), file };

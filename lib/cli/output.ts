@@ -51,7 +51,8 @@ export function printTable(rows: readonly (readonly string[])[]): void {
 
 /** Display of the progress of long work, on standard error if that is a terminal. */
 export interface Progress {
-  readonly update: (done: number, total: number) => void;
+  /** @param note - What else is told of the work, as its loss. */
+  readonly update: (done: number, total: number, note?: string) => void;
   readonly stop: () => void;
 }
 
@@ -59,16 +60,17 @@ export interface Progress {
 export function progressBar(label: string, json: boolean): Progress {
   const { stderr } = streams();
   if (json || !('isTTY' in stderr) || stderr.isTTY !== true) return { update: () => undefined, stop: () => undefined };
-  const format = `${label} {bar} {percentage}% | {value}/{total} | {eta_formatted} left`;
+  const format = `${label} {bar} {percentage}% | {value}/{total} | {note}{eta_formatted} left`;
   const bar = new SingleBar(
     { format, stream: stderr, hideCursor: true, clearOnComplete: true },
     Presets.shades_classic,
   );
   let started = false;
   return {
-    update(done, total) {
-      if (!started) bar.start(total, done);
-      else bar.update(done);
+    update(done, total, note = '') {
+      const payload = { note: note === '' ? '' : `${note} | ` };
+      if (!started) bar.start(total, done, payload);
+      else bar.update(done, payload);
       started = true;
     },
     stop() {

@@ -24,6 +24,7 @@ const ownCommands: Readonly<Record<string, () => Promise<Command | CommandGroup>
   gradient: async () => (await import('./gradient.js')).gradientCommand,
   convert: async () => (await import('./convert.js')).convertCommand,
   sample: async () => (await import('./sample.js')).sampleCommand,
+  train: async () => (await import('./train.js')).trainCommand,
   gamma: async () => (await import('./gamma.js')).gammaCommand,
   costs: async () => (await import('./costs.js')).costsCommand,
   classify: async () => (await import('./classify.js')).classifyCommand,

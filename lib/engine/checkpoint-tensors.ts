@@ -1,15 +1,11 @@
 import { elementCount } from '../base/arrays.js';
 import { suggestion } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import type { NativeGradientPlace } from './binding.js';
+import type { NativeGradientPlace, NativeGradients } from './binding.js';
 import type { NativeGraph, TensorPlace } from './native-graph.js';
 
 /** Calls `use(element, place)` for the elements of a weight, in order, with their places in its tensor. */
-function forPlaces({ view, shape }: TensorPlace, use: (element: number, place: number) => void): void {
-  if (view === undefined) {
-    for (let element = 0; element < elementCount(shape); ++element) use(element, element);
-    return;
-  }
+function forPlaces(view: NonNullable<TensorPlace['view']>, use: (element: number, place: number) => void): void {
   const { dims, strides } = view;
   let element = 0;
   const walk = (axis: number, place: number): void => {
@@ -32,7 +28,7 @@ export class CheckpointTensors {
 
   constructor(constants: NativeGraph['constants']) {
     this.#places = constants.map((constant) =>
-      'values' in constant ? undefined : (constant.source ?? { name: constant.name, shape: constant.shape }),
+      'values' in constant ? constant.source : (constant.source ?? { name: constant.name, shape: constant.shape }),
     );
     this.shapes = new Map(
       this.#places.flatMap((place) => (place === undefined ? [] : [[place.name, place.shape] as const])),
@@ -56,18 +52,46 @@ export class CheckpointTensors {
     return this.#places.flatMap((place, index) => (place !== undefined && wanted.has(place.name) ? [index] : []));
   }
 
-  /** Puts gradients of constants together to those of tensors; what no gradient is known of stays zero. */
-  gathered(gradients: Float32Array, places: readonly NativeGradientPlace[]): Map<string, Float32Array> {
+  /** Puts numbers of constants, as gradients, together to those of tensors; elements of no constant stay zero. */
+  gathered(numbers: Float32Array, places: readonly NativeGradientPlace[]): Map<string, Float32Array> {
     const tensors = new Map<string, Float32Array>();
     for (const { constant, offset } of places) {
       const place = this.#places[constant];
       if (place === undefined) continue;
-      const tensor = tensors.get(place.name) ?? new Float32Array(elementCount(place.shape));
-      tensors.set(place.name, tensor);
-      forPlaces(place, (element, at) => {
-        tensor[at] = gradients[offset + element] ?? 0;
-      });
+      const { name, shape, view } = place;
+      const tensor = tensors.get(name) ?? new Float32Array(elementCount(shape));
+      tensors.set(name, tensor);
+      if (view === undefined) tensor.set(numbers.subarray(offset, offset + tensor.length));
+      else forPlaces(view, (element, at) => (tensor[at] = numbers[offset + element] ?? 0));
     }
     return tensors;
+  }
+
+  /**
+   * Takes the numbers of constants out of tensors, the reverse of {@link CheckpointTensors.gathered}.
+   *
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` or `ERR_DPM_TENSOR_SHAPE` naming the tensor.
+   */
+  scattered(
+    tensors: ReadonlyMap<string, { readonly data: Float32Array }>,
+    { elements, places }: NativeGradients,
+  ): Float32Array {
+    const numbers = new Float32Array(elements);
+    for (const { constant, offset } of places) {
+      const place = this.#places[constant];
+      if (place === undefined) continue;
+      const { name, shape, view } = place;
+      const tensor = tensors.get(name)?.data;
+      if (tensor === undefined) throw new DpmError('ERR_DPM_TENSOR_MISSING', `there is no tensor '${name}'`);
+      if (tensor.length !== elementCount(shape)) {
+        throw new DpmError(
+          'ERR_DPM_TENSOR_SHAPE',
+          `tensor '${name}' has ${tensor.length} elements, it has to be [${shape.join(', ')}]`,
+        );
+      }
+      if (view === undefined) numbers.set(tensor, offset);
+      else forPlaces(view, (element, at) => (numbers[offset + element] = tensor[at] ?? 0));
+    }
+    return numbers;
   }
 }

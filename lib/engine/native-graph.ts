@@ -33,6 +33,8 @@ export interface NativeGivenConstant {
   shape: readonly number[];
   /** Values, row-major. */
   values: Float32Array;
+  /** Tensor of a checkpoint that it belongs to; absent: of none. */
+  source?: TensorPlace | undefined;
 }
 
 /** Graph whose constants lie in files or are given, in the order of their indices. */

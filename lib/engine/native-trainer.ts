@@ -77,6 +77,8 @@ export interface NativeTrainerResult {
   /** L2 norms of the gradients before they were clipped, per step. */
   norms: Float64Array;
   seconds: number;
+  /** Why the step behind these was not taken, which ended the run; empty: nothing. */
+  failure: string;
 }
 
 /** Tensor of a trainer, in which each constant has its {@link NativeGradientPlace}. */
@@ -86,8 +88,8 @@ export type NativeParameterTensor = 'parameters' | 'firstMoments' | 'secondMomen
 export interface NativeTrainer {
   readonly info: NativeNetworkInfo;
   /**
-   * Runs steps. Cancelled between two steps, it resolves with those that were done. A step whose loss or gradients are
-   * not finite rejects with `ERR_DPM_ARGUMENT`, which names it, and leaves everything as it was before that step.
+   * Runs steps. Cancelled between two steps, it resolves with those that were done. So it does at a step whose loss or
+   * gradients are not finite; everything is then as it was before that step.
    */
   run(request: NativeTrainerRequest): Promise<NativeTrainerResult>;
   read(which: NativeParameterTensor): Promise<Float32Array>;

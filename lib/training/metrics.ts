@@ -24,18 +24,16 @@ export interface StepMetrics {
   readonly rate: number;
   /** What the average kept of itself. */
   readonly averageDecay: number;
-  /** Images a second since the last line. */
+  /** Images a second. */
   readonly imagesPerSecond: number;
   /** Seconds of training since the run began, without pauses. */
   readonly seconds: number;
-  /** Number of steps so far that were left out as their gradient was not finite. */
-  readonly skipped: number;
 }
 
 /** Writes metrics as one line of JSON; numbers that are not finite become null, as JSON has none. */
 export function metricsLine(metrics: StepMetrics): string {
-  const { step, loss, gradientNorm, rate, averageDecay, imagesPerSecond, seconds, skipped } = metrics;
-  return `${JSON.stringify({ step, loss, gradientNorm, rate, averageDecay, imagesPerSecond, seconds, skipped })}\n`;
+  const { step, loss, gradientNorm, rate, averageDecay, imagesPerSecond, seconds } = metrics;
+  return `${JSON.stringify({ step, loss, gradientNorm, rate, averageDecay, imagesPerSecond, seconds })}\n`;
 }
 
 /** What is read of a line: its step, and its loss, NaN if it was not finite. */

@@ -1,5 +1,5 @@
 import { standardsOf, type OptionFacts } from '../base/option-facts.js';
-import { integerFrom, kinds, oneOf, type Kind } from '../base/option-kinds.js';
+import { belowOne, fromZero, integerFrom, kinds, oneOf } from '../base/option-kinds.js';
 
 /** Every {@link RateSchedule}. */
 export const rateSchedules = ['constant', 'cosine', 'linear'] as const;
@@ -34,18 +34,6 @@ export interface AverageOptions {
   /** Exponent of `power`. A positive number. Default 0.75. */
   averagePower?: number | undefined;
 }
-
-const fromZero: Kind = {
-  expected: 'a number from 0',
-  schema: { type: 'number', minimum: 0 },
-  holds: (value) => Number.isFinite(value) && Number(value) >= 0,
-};
-
-const belowOne: Kind = {
-  expected: 'a number from 0 to below 1',
-  schema: { type: 'number', minimum: 0, exclusiveMaximum: 1 },
-  holds: (value) => fromZero.holds(value) && Number(value) < 1,
-};
 
 /** Facts about each option of {@link RateOptions}. */
 export const rateOptionFacts = {

@@ -10,6 +10,7 @@ import {
   kinds,
   nameOf,
   type OptionKinds,
+  probability,
 } from '../base/option-kinds.js';
 import { Classifier } from '../guidance/classifier.js';
 import { runOptionFacts } from '../run/options.js';
@@ -89,11 +90,6 @@ const shareAboveZero: Kind = {
   schema: { type: 'number', exclusiveMinimum: 0, maximum: 1 },
   holds: (value) => typeof value === 'number' && value > 0 && value <= 1,
 };
-const shareFromZero: Kind = {
-  expected: 'a number from 0 to 1',
-  schema: { type: 'number', minimum: 0, maximum: 1 },
-  holds: (value) => typeof value === 'number' && value >= 0 && value <= 1,
-};
 
 /** Facts about each option of {@link TranslateOptions}. */
 export const translateOptionFacts = {
@@ -139,7 +135,7 @@ export const translateOptionFacts = {
     value: 'SHARE',
   },
   end: {
-    kind: shareFromZero,
+    kind: probability,
     help: 'share of the way whose steps the source does not condition (ilvr)',
     standard: 0,
     value: 'SHARE',

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <string>
 #include <utility>
 
 #include "core/error.h"
@@ -74,11 +73,11 @@ StepResult Trainer::run(const StepRequest& request, const std::atomic<bool>& sto
   check(request);
   const auto start = Clock::now();
   StepResult result;
-  for (std::uint64_t index = 0; index < request.rates.size(); ++index) {
+  for (std::uint64_t index = 0; index < request.rates.size() && result.failure.empty(); ++index) {
     if (stopping) throw Error(ErrorCode::kClosed, "the engine was closed");
     if (request.cancelled && request.cancelled->load()) break;
     step(request, index, result);
-    if (request.progress) request.progress(index + 1, request.rates.size());
+    if (request.progress && result.failure.empty()) request.progress(index + 1, request.rates.size());
   }
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   return result;
@@ -91,13 +90,14 @@ void Trainer::step(const StepRequest& request, std::uint64_t index, StepResult& 
   try {
     loss = differentiate(request, index, static_cast<std::uint32_t>(number));
     norm = parameters_.gradient_norm();
-    if (!std::isfinite(loss) || !std::isfinite(norm)) {
-      throw Error(ErrorCode::kArgument, "step " + std::to_string(number) + ": the " +
-                                            (std::isfinite(loss) ? "gradients are" : "loss is") + " not finite");
-    }
   } catch (...) {
     parameters_.clear_gradients();
     throw;
+  }
+  if (!std::isfinite(loss) || !std::isfinite(norm)) {
+    parameters_.clear_gradients();
+    result.failure = std::isfinite(loss) ? "the gradients are not finite" : "the loss is not finite";
+    return;
   }
   AdamStep adam;
   adam.step = number + 1;

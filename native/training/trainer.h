@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/network.h"
@@ -33,6 +34,7 @@ struct StepResult {
   std::vector<double> losses;
   std::vector<double> norms;  ///< L2 norms of the gradients, before they are clipped
   double seconds = 0;
+  std::string failure;  ///< why the step behind these was not taken, which ended the run; empty: nothing
 };
 
 class Trainer {
@@ -49,8 +51,8 @@ class Trainer {
   [[nodiscard]] const Parameters& parameters() const { return parameters_; }
 
   /// Runs steps. Between two it looks at `cancelled`, after which the result is that of the steps done so far, and at
-  /// `stopping`, after which it throws Error(kClosed). Throws Error(kArgument) naming a step whose loss or gradients
-  /// are not finite, with the state as it was before that step.
+  /// `stopping`, after which it throws Error(kClosed). A step whose loss or gradients are not finite ends the run with
+  /// `failure`, and leaves everything as it was before that step.
   StepResult run(const StepRequest& request, const std::atomic<bool>& stopping);
   void read(ParameterTensor which, float* to) const { parameters_.read(which, to); }
   /// Replaces a tensor, and packs the network's weights where these are the parameters.

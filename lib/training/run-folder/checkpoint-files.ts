@@ -5,14 +5,12 @@ import { join } from 'node:path';
 
 import { elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
+import type { WeightTensors } from '../../checkpoint/trainable.js';
 import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
 import { fileError, readJson } from '../../files/files.js';
 import { readSafetensorsHeader } from '../../files/safetensors.js';
 import { readFloats, safetensorsParts } from '../../files/tensor-data.js';
 import type { Disk } from './disk.js';
-
-/** Tensors of float32 by name. */
-export type FloatTensors = ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
 
 /** Every part of a {@link TrainingTensors}, and the name of its file. */
 const parts = {
@@ -23,7 +21,7 @@ const parts = {
 } as const;
 
 /** Numbers that training goes on with, each by the names of the network's weights. */
-export type TrainingTensors = { readonly [Part in keyof typeof parts]: FloatTensors };
+export type TrainingTensors = { readonly [Part in keyof typeof parts]: WeightTensors };
 
 const partNames = Object.keys(parts) as (keyof typeof parts)[];
 
@@ -47,7 +45,7 @@ interface FileMark {
 }
 
 /** Gives the bytes of a file of tensors, which share their memory. */
-export function partsOf(tensors: FloatTensors): Uint8Array[] {
+export function partsOf(tensors: WeightTensors): Uint8Array[] {
   return safetensorsParts(tensors, { format: 'pt' });
 }
 
@@ -103,7 +101,7 @@ async function requireWhole(path: string, { bytes, sha256 }: FileMark): Promise<
   }
 }
 
-async function readTensors(path: string): Promise<FloatTensors> {
+async function readTensors(path: string): Promise<WeightTensors> {
   const header = await readSafetensorsHeader(path);
   const tensors = new Map<string, { shape: number[]; data: Float32Array }>();
   for (const name of header.tensors.keys()) {
@@ -129,7 +127,7 @@ export async function readCheckpointFiles(folder: string): Promise<TrainingCheck
   const [progress, files] = [config.raw('progress'), config.raw('files')];
   if (!isJsonObject(progress)) throw config.error('progress', 'an object');
   if (!isJsonObject(files)) throw config.error('files', 'an object');
-  const tensors: Partial<Record<keyof typeof parts, FloatTensors>> = {};
+  const tensors: Partial<Record<keyof typeof parts, WeightTensors>> = {};
   for (const part of partNames) {
     const path = join(folder, parts[part]);
     await requireWhole(path, parseMark(source, files, parts[part]));

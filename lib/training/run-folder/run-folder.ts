@@ -6,6 +6,7 @@ import { DpmError, toDpmError } from '../../base/errors.js';
 import { standardsOf, type OptionFact } from '../../base/option-facts.js';
 import { kinds, requireKind } from '../../base/option-kinds.js';
 import type { FolderLayout } from '../../checkpoint/family.js';
+import type { WeightTensors } from '../../checkpoint/trainable.js';
 import { isThere, makeFolder } from '../../files/files.js';
 import { MetricsFile, metricsName } from '../metrics.js';
 import {
@@ -14,7 +15,6 @@ import {
   holds,
   partsOf,
   writeCheckpointFiles,
-  type FloatTensors,
   type TrainingCheckpoint,
 } from './checkpoint-files.js';
 import { systemDisk, type Disk } from './disk.js';
@@ -193,7 +193,7 @@ export class RunFolder implements AsyncDisposable {
     }
   }
 
-  async #writeModel(average: FloatTensors): Promise<void> {
+  async #writeModel(average: WeightTensors): Promise<void> {
     const path = weightsPath(this.#path, this.#network);
     await this.#disk.write(path, partsOf(average));
     await this.#disk.sync(dirname(path));

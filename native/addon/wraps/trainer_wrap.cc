@@ -69,6 +69,7 @@ Napi::Value to_result(Napi::Env env, const RunCall& call) {
   object.Set("losses", to_doubles(env, call.result.losses));
   object.Set("norms", to_doubles(env, call.result.norms));
   set_number(object, "seconds", call.result.seconds);
+  object.Set("failure", call.result.failure);
   return object;
 }
 

@@ -20,7 +20,6 @@ const metrics = (step: number, loss = 1 / step): StepMetrics => ({
   averageDecay: 0.9,
   imagesPerSecond: 100.5,
   seconds: step / 2,
-  skipped: 0,
 });
 
 async function written(...steps: number[]): Promise<string> {

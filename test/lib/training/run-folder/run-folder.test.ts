@@ -26,7 +26,8 @@ import { readSafetensorsHeader } from '../../../../lib/files/safetensors.js';
 import { readFloats } from '../../../../lib/files/tensor-data.js';
 import { initialWeights } from '../../../../lib/training/initial-weights.js';
 import { readLosses, type StepMetrics } from '../../../../lib/training/metrics.js';
-import type { FloatTensors, TrainingCheckpoint } from '../../../../lib/training/run-folder/checkpoint-files.js';
+import type { WeightTensors } from '../../../../lib/checkpoint/trainable.js';
+import type { TrainingCheckpoint } from '../../../../lib/training/run-folder/checkpoint-files.js';
 import { systemDisk, type Disk } from '../../../../lib/training/run-folder/disk.js';
 import { RunLock } from '../../../../lib/training/run-folder/lock.js';
 import { RunFolder, type RunFolderOptions, type RunNetwork } from '../../../../lib/training/run-folder/run-folder.js';
@@ -48,7 +49,7 @@ const config = initial('diffusers');
 const network: RunNetwork = { config, scheduler: diffusersFile.layout.scheduler, layout: diffusersFile.layout };
 const options: RunFolderOptions = { settings: { batch: 8, rate: 2e-4, head: undefined }, network };
 
-let weights: FloatTensors;
+let weights: WeightTensors;
 beforeAll(async () => {
   weights = await initialWeights(diffusersFile.network(config, 'config.json'), 1);
 });
@@ -56,11 +57,11 @@ beforeAll(async () => {
 /** A checkpoint whose numbers tell its step; only the average, which is a model, has all weights. */
 function checkpoint(step: number): TrainingCheckpoint {
   const few = new Map([...weights].filter(([name]) => name.startsWith('conv_')));
-  const shifted = (tensors: FloatTensors, by: number): FloatTensors =>
+  const shifted = (tensors: WeightTensors, by: number): WeightTensors =>
     new Map([...tensors].map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => value + by) }]));
   return {
     step,
-    progress: { seconds: step / 2, skipped: 0 },
+    progress: { seconds: step / 2 },
     tensors: {
       parameters: shifted(few, step),
       firstMoments: shifted(few, -1),
@@ -91,7 +92,6 @@ const metrics = (step: number): StepMetrics => ({
   averageDecay: 0.5,
   imagesPerSecond: 1,
   seconds: step,
-  skipped: 0,
 });
 
 async function trained(path: string, ...steps: number[]): Promise<void> {

@@ -1,0 +1,26 @@
+import type { Trainer } from '../training/trainer.js';
+
+/** Number of evaluations of a sample. */
+const SAMPLE_STEPS = 25;
+
+/**
+ * Draws samples of the average of a run's weights by DDIM, with classes in turn, and writes them as a grid. Every picture has
+ * the same noise, so that pictures of one run can be compared. Images of other than 1 or 3 channels have no picture.
+ */
+export async function writeSamples(trainer: Trainer, path: string, count: number, signal: AbortSignal): Promise<void> {
+  const [channels] = trainer.sampleShape;
+  if (channels !== 1 && channels !== 3) return;
+  await using model = await trainer.model();
+  const classLabels =
+    trainer.classes === 0 ? undefined : Array.from({ length: count }, (_, sample) => sample % trainer.classes);
+  const { images } = await model.sample({
+    sampler: 'ddim',
+    steps: Math.min(SAMPLE_STEPS, model.schedule.steps),
+    count,
+    seed: 0,
+    classLabels,
+    format: 'uint8',
+    signal,
+  });
+  await images.save(path);
+}

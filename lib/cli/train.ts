@@ -1,0 +1,268 @@
+import { join } from 'node:path';
+
+import { toDpmError } from '../base/errors.js';
+import type { OptionFact } from '../base/option-facts.js';
+import { integerFrom } from '../base/option-kinds.js';
+import { recomputePolicies } from '../engine/evaluation.js';
+import { writeAtomically } from '../files/files.js';
+import { openImagesOptionFacts } from '../training/data/options.js';
+import type { TrainingMemory } from '../training/memory.js';
+import { metricsName, readLosses, type StepMetrics } from '../training/metrics.js';
+import {
+  learnedPredictions,
+  trainingOptionFacts,
+  type SavedCheckpoint,
+  type TrainerOptions,
+} from '../training/options.js';
+import { averageSchedules, rateSchedules } from '../training/rates.js';
+import { Trainer } from '../training/trainer.js';
+import { specOf, usageError, type Call, type Command, type OptionSpecs } from './command.js';
+import { configOption, deviceOptions, deviceSettings } from './model-options.js';
+import { formatBytes, printJson, printLine, printNote, printTable, progressBar, type Progress } from './output.js';
+import { lineChart } from './plot/chart.js';
+import { lossChart } from './plot/loss.js';
+import { checkTarget } from './target.js';
+import { writeSamples } from './train-samples.js';
+
+/** Number of steps that the loss of the progress line is a mean of. */
+const STEPS_OF_MEAN = 100;
+
+const samplesFact = {
+  kind: integerFrom(0),
+  help: 'samples drawn at every checkpoint, by DDIM in 25 steps, 0: none',
+  standard: 16,
+  value: 'N',
+} as const satisfies OptionFact;
+
+function flagOf(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The options of the library that are flags of their names. */
+const trainingFlags: OptionSpecs = Object.fromEntries(
+  Object.entries<OptionFact>(trainingOptionFacts).map(([name, fact]) => [flagOf(name), specOf(fact)]),
+);
+
+/** Reads the options of the library from flags of their names. */
+function trainingOptions({ options }: Call): Omit<TrainerOptions, 'data'> {
+  const facts = trainingOptionFacts;
+  const integer = (name: keyof typeof facts): number | undefined => options.integer(flagOf(name), facts[name]);
+  const number = (name: keyof typeof facts): number | undefined => options.number(flagOf(name));
+  return {
+    steps: integer('steps'),
+    batch: integer('batch'),
+    accumulate: integer('accumulate'),
+    seed: options.seed('seed'),
+    rate: number('rate'),
+    rateSchedule: options.choice(flagOf('rateSchedule'), rateSchedules),
+    warmup: integer('warmup'),
+    averageDecay: number('averageDecay'),
+    averageSchedule: options.choice(flagOf('averageSchedule'), averageSchedules),
+    averageGamma: number('averageGamma'),
+    averagePower: number('averagePower'),
+    clip: number('clip'),
+    adamBeta1: number('adamBeta1'),
+    adamBeta2: number('adamBeta2'),
+    adamEpsilon: number('adamEpsilon'),
+    weightDecay: number('weightDecay'),
+    flips: options.flag('flips'),
+    labelDropout: number('labelDropout'),
+    prediction: options.choice('prediction', learnedPredictions),
+    snrGamma: number('snrGamma'),
+    recompute: options.choice('recompute', recomputePolicies),
+    checkpointEvery: integer('checkpointEvery'),
+    checkpointsKept: integer('checkpointsKept'),
+  };
+}
+
+function trainerOptions(call: Call): TrainerOptions {
+  const { options, signal } = call;
+  return {
+    data: options.required('data'),
+    network: options.string('network'),
+    config: options.string('config'),
+    schedule: options.string('schedule'),
+    ...trainingOptions(call),
+    ...deviceSettings(options),
+    labels: options.flag('no-labels') ? false : undefined,
+    resize: options.flag('resize'),
+    skipBroken: options.flag('skip-broken'),
+    signal,
+  };
+}
+
+function memoryRows(memory: TrainingMemory): string[][] {
+  const { images, parameters, packed, maps, total } = memory;
+  return [
+    ['images', formatBytes(images)],
+    ['weights, gradients, moments, average', formatBytes(parameters)],
+    ['packed weights', formatBytes(packed)],
+    ['maps of a batch', formatBytes(maps)],
+    ['in all', formatBytes(total)],
+  ];
+}
+
+/** Tells what a run takes, without beginning it. */
+async function plan(call: Call): Promise<void> {
+  await using trainer = await Trainer.open(trainerOptions(call));
+  const { memory, parameters, images, broken, steps, device, sampleShape, classes } = trainer;
+  const facts = { images, broken, sampleShape, classes, parameters, steps, device: device.name, memory };
+  if (call.json) {
+    printJson(facts);
+    return;
+  }
+  const ofClasses = classes === 0 ? '' : `, ${classes} classes`;
+  printLine(
+    `${images} images of ${sampleShape.join(' x ')}${ofClasses}, ${parameters.toLocaleString('en')} parameters`,
+  );
+  printLine(`${steps} steps on ${device.name}; memory:`);
+  printTable(memoryRows(memory).map((row) => ['', ...row]));
+}
+
+/** What is told while a run goes on: the mean of the last losses, and the speed. */
+class Report {
+  readonly #losses: number[] = [];
+  #last: StepMetrics | null = null;
+
+  constructor(
+    private readonly progress: Progress,
+    private readonly steps: number,
+  ) {}
+
+  add(metrics: StepMetrics): void {
+    this.#last = metrics;
+    this.#losses.push(metrics.loss);
+    if (this.#losses.length > STEPS_OF_MEAN) this.#losses.shift();
+    this.progress.update(metrics.step, this.steps, this.text);
+  }
+
+  get last(): StepMetrics | null {
+    return this.#last;
+  }
+
+  get loss(): number {
+    return this.#losses.reduce((sum, loss) => sum + loss, 0) / this.#losses.length;
+  }
+
+  get text(): string {
+    const speed = this.#last?.imagesPerSecond ?? 0;
+    return `loss ${this.loss.toPrecision(4)} | ${speed.toPrecision(3)} images/s`;
+  }
+}
+
+async function writeLossChart(out: string): Promise<void> {
+  const losses = await readLosses(join(out, metricsName));
+  await writeAtomically(join(out, 'loss.svg'), [lineChart(lossChart([{ label: 'loss', losses }]))]);
+}
+
+/** Draws what belongs to a checkpoint. */
+async function show(call: Call, trainer: Trainer, { step }: SavedCheckpoint): Promise<void> {
+  const out = call.options.required('out');
+  await writeLossChart(out);
+  const count = call.options.integer('samples', samplesFact) ?? samplesFact.standard;
+  if (count === 0 || call.signal.aborted) return;
+  try {
+    await writeSamples(trainer, join(out, 'samples', `step-${String(step).padStart(7, '0')}.png`), count, call.signal);
+  } catch (error) {
+    const { code, message } = toDpmError(error);
+    // The run goes on: a picture that cannot be drawn loses nothing.
+    if (code !== 'ERR_DPM_ABORTED') printNote(`no samples of step ${step}: ${message}`);
+  }
+}
+
+function printBegin(trainer: Trainer, out: string): void {
+  const { begun, steps, images, broken, sampleShape, parameters, device, damaged } = trainer;
+  for (const { path, error } of damaged) printNote(`passed over the damaged checkpoint ${path}: ${error.message}`);
+  if (broken > 0) printNote(`left out ${broken} pictures that cannot be read`);
+  const from = begun === 0 ? 'from the beginning' : `goes on behind step ${begun}`;
+  printNote(
+    `${images} images of ${sampleShape.join(' x ')}, ${parameters.toLocaleString('en')} parameters, ${steps} steps on ${device.name} -> ${out}: ${from}`,
+  );
+}
+
+async function train(call: Call, out: string): Promise<void> {
+  const { json, signal } = call;
+  const progress = progressBar('train', json);
+  const state: { report?: Report; trainer?: Trainer } = {};
+  await using trainer = await Trainer.open({
+    ...trainerOptions(call),
+    out,
+    onProgress: (done, total) => {
+      progress.update(done, total, 'images');
+    },
+    onStep: (metrics) => state.report?.add(metrics),
+    onCheckpoint: async (checkpoint) => {
+      if (state.trainer === undefined) return;
+      if (!json) printNote(`step ${checkpoint.step}: ${state.report?.text ?? ''} -> ${checkpoint.path}`);
+      await show(call, state.trainer, checkpoint);
+    },
+  });
+  const report = new Report(progress, trainer.steps);
+  Object.assign(state, { report, trainer });
+  if (!json) printBegin(trainer, out);
+  try {
+    await trainer.run();
+  } catch (error) {
+    if (signal.aborted && trainer.done > 0) printNote(`the same command goes on behind step ${trainer.done}`);
+    throw error;
+  } finally {
+    progress.stop();
+  }
+  const { done: step, steps, begun, device } = trainer;
+  const { imagesPerSecond, seconds, gradientNorm } = report.last ?? {};
+  const loss = report.last === null ? undefined : report.loss;
+  if (json) printJson({ out, step, steps, begun, loss, gradientNorm, imagesPerSecond, seconds, device: device.name });
+  else if (loss === undefined) printLine(`all ${steps} steps were done before -> ${out}`);
+  else
+    printLine(
+      `${step - begun} steps in ${(seconds ?? 0).toFixed(1)} s on ${device.name}, loss ${loss.toPrecision(4)} -> ${out}`,
+    );
+}
+
+/** Refuses flags that would have no effect. */
+function refuseOrphans({ options }: Call): void {
+  const orphan = ['out', 'samples'].find((name) => options.has(name));
+  if (orphan !== undefined) throw usageError(`--${orphan} has no effect with --plan, which writes nothing`);
+}
+
+export const trainCommand: Command = {
+  name: 'train',
+  summary: 'Trains a network on images, into a folder that is a model; the same command goes on with it.',
+  arguments: [],
+  options: {
+    data: {
+      value: 'PATH',
+      help: 'images: a folder of PNG files, .safetensors, .npz, or IDX (MNIST) with its labels beside it',
+    },
+    out: { value: 'RUN', help: 'folder of the run: the model, checkpoints, metrics.jsonl, loss.svg, samples' },
+    network: {
+      value: 'NETWORK',
+      help: 'config.json or the name of a preset, which begin with random weights, or a model to go on with; default a small network',
+    },
+    ...configOption,
+    schedule: {
+      value: 'FILE',
+      help: "scheduler_config.json, or its folder, of a diffusers network; default that of the network's folder, else DDPM's",
+    },
+    ...trainingFlags,
+    'no-labels': { help: 'leaves out the labels of the images' },
+    resize: specOf(openImagesOptionFacts.resize),
+    'skip-broken': specOf(openImagesOptionFacts.skipBroken),
+    samples: specOf(samplesFact),
+    plan: { help: 'tells the memory that the run takes, and ends' },
+    ...deviceOptions,
+  },
+  async run(call) {
+    const { options } = call;
+    if (options.flag('plan')) {
+      refuseOrphans(call);
+      await plan(call);
+      return;
+    }
+    const out = options.required('out');
+    options.required('data');
+    options.integer('samples', samplesFact);
+    await checkTarget(out, { flag: '--out', folder: true, endings: [] });
+    await train(call, out);
+  },
+};

@@ -1,0 +1,75 @@
+import { elementCount } from '../base/arrays.js';
+import { isCentred, valueOfLevel } from '../base/pixel-range.js';
+import { seedWords } from '../base/random.js';
+import type { RecomputePolicy } from '../engine/binding.js';
+import type { NativeTrainerOptions } from '../engine/native-trainer.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import { trainingDefaults } from './options.js';
+import type { Trainee } from './trainee.js';
+
+/** Levels as values of networks whose data are not from -1 to 1. */
+function modelValues({ data: { images }, trainable }: Trainee): Uint8Array | Float32Array {
+  const { dataRange } = trainable.schedule.defaults;
+  if (images instanceof Float32Array || isCentred(dataRange)) return images;
+  return Float32Array.from(images, (level) => valueOfLevel(level, dataRange));
+}
+
+function levelsOf(schedule: NoiseSchedule): Pick<NativeTrainerOptions, 'signal' | 'noise' | 'times'> {
+  const times = Array.from({ length: schedule.steps }, (_, i) => i + 1);
+  return {
+    signal: Float64Array.from(times, (time) => schedule.alphaBar(time)),
+    noise: Float64Array.from(times, (time) => schedule.betaBar(time)),
+    times: Float32Array.from(times, (time) => schedule.networkTime(time)),
+  };
+}
+
+/** Gives the options of the engine's trainer. */
+export function nativeOptions(
+  trainee: Trainee,
+  recompute: RecomputePolicy = trainingDefaults.recompute,
+): NativeTrainerOptions {
+  const { trainable, data, settings, prediction, labelDropout, nullLabel } = trainee;
+  const { batch, accumulate, seed, clip, adamBeta1, adamBeta2, adamEpsilon, weightDecay, flips, snrGamma } = settings;
+  return {
+    classes: trainable.network.unet.classes,
+    divisor: null,
+    recompute,
+    images: modelValues(trainee),
+    labels: data.labels,
+    flips,
+    ...levelsOf(trainable.schedule),
+    prediction,
+    snrGamma,
+    batch,
+    accumulate,
+    clip,
+    beta1: adamBeta1,
+    beta2: adamBeta2,
+    epsilon: adamEpsilon,
+    decay: weightDecay,
+    seed: Uint32Array.from(seedWords(seed)),
+    labelDropout,
+    nullLabel,
+  };
+}
+
+/** Number of bytes of the images as the engine keeps them. */
+export function imageBytes({ data, trainable }: Trainee): number {
+  const isBytes = data.images instanceof Uint8Array && isCentred(trainable.schedule.defaults.dataRange);
+  return elementCount(data.shape) * (isBytes ? 1 : 4);
+}
+
+/** Gives what must not change while a run lasts: all that the numbers of its steps depend on. */
+export function runSettings({ data, settings, prediction, labelDropout, trainable }: Trainee): Record<string, unknown> {
+  const { steps, seed, ...others } = settings;
+  return {
+    data: data.fingerprint,
+    seed: String(seed),
+    ...others,
+    // A constant rate does not depend on the end of the run, so it may be put off.
+    steps: settings.rateSchedule === 'constant' ? undefined : steps,
+    prediction,
+    labelDropout,
+    scheduler: trainable.scheduler ?? undefined,
+  };
+}

@@ -1,0 +1,56 @@
+import { elementCount } from '../base/arrays.js';
+import { requireRoom } from '../base/memory-budget.js';
+import type { NativeNetworkInfo } from '../engine/binding.js';
+import { unetGraph } from '../network/unet.js';
+import { imageBytes } from './learning.js';
+import type { Trainee } from './trainee.js';
+
+/** Bytes that a run of training takes. */
+export interface TrainingMemory {
+  /** The images. */
+  images: number;
+  /** Weights, their gradients, two moments and the average. */
+  parameters: number;
+  /** Weights as the device has packed them, for both directions. */
+  packed: number;
+  /** Maps of one batch that are kept for the gradients. */
+  maps: number;
+  /** All of these. */
+  total: number;
+}
+
+/** Number of tensors of the weights' size: weights, gradients, two moments, average. */
+const BUFFERS = 5;
+
+function parametersOf({ trainable }: Trainee): number {
+  const { constants } = unetGraph(trainable.network.unet);
+  return constants.reduce((sum, { shape, values }) => sum + (values === undefined ? elementCount(shape) : 0), 0);
+}
+
+/**
+ * Refuses a run before its network is loaded, if the machine has less memory than the images and the weights alone take.
+ *
+ * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY`.
+ */
+export function requireMemoryFor(trainee: Trainee): void {
+  requireRoom('images and weights', imageBytes(trainee) + 4 * BUFFERS * parametersOf(trainee));
+}
+
+/**
+ * Tells what a run takes whose network is loaded.
+ *
+ * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` if the machine has less.
+ */
+export function memoryOf(trainee: Trainee, info: NativeNetworkInfo): TrainingMemory {
+  const images = imageBytes(trainee);
+  const parameters = 4 * BUFFERS * parametersOf(trainee);
+  const { weightBytes: packed } = info;
+  const maps = info.rowBytes * trainee.settings.batch;
+  const total = images + parameters + packed + maps;
+  requireRoom(
+    `batches of ${trainee.settings.batch} images`,
+    total,
+    'a smaller batch and accumulate, or recompute blocks, take less',
+  );
+  return { images, parameters, packed, maps, total };
+}

@@ -1,0 +1,180 @@
+import { kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
+import {
+  belowOne,
+  either,
+  fromZero,
+  instanceOf,
+  integerBetween,
+  kinds,
+  oneOf,
+  probability,
+  seedKind,
+  type OptionKinds,
+} from '../base/option-kinds.js';
+import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
+import { recomputeFact } from '../engine/evaluation.js';
+import type { RecomputePolicy } from '../engine/binding.js';
+import type { OpenedImages } from './data/open-images.js';
+import { openImagesOptionFacts } from './data/options.js';
+import type { StepMetrics } from './metrics.js';
+import { averageOptionFacts, rateOptionFacts, type AverageOptions, type RateOptions } from './rates.js';
+import { runFolderFacts } from './run-folder/run-folder.js';
+
+/** Every {@link LearnedPrediction}. */
+export const learnedPredictions = ['epsilon', 'x0', 'v'] as const;
+
+/** What a network learns to predict: the noise, the image, or the velocity alpha eps - sigma x_0. */
+export type LearnedPrediction = (typeof learnedPredictions)[number];
+
+/** A checkpoint of a run. */
+export interface SavedCheckpoint {
+  /** Number of steps done. */
+  readonly step: number;
+  /** Its folder. */
+  readonly path: string;
+}
+
+/** Options of the steps of training. */
+export interface TrainingOptions extends RateOptions, AverageOptions {
+  /** Number of steps of the run. Default 5000. */
+  steps?: number | undefined;
+  /** Number of images evaluated at once. Default 64. */
+  batch?: number | undefined;
+  /** Number of batches whose gradients are added up for one step. Default 1. */
+  accumulate?: number | undefined;
+  /** Seed of the initial weights and of all draws: an integer from 0, or a bigint below 2^64. Default 0. */
+  seed?: number | bigint | undefined;
+  /** Largest norm of the gradient of all weights, to which it is scaled down; 0: as it is. Default 1. */
+  clip?: number | undefined;
+  /** Share of itself that Adam's mean of gradients keeps. A number from 0 to below 1. Default 0.9. */
+  adamBeta1?: number | undefined;
+  /** Share of itself that Adam's mean of squares keeps. A number from 0 to below 1. Default 0.999. */
+  adamBeta2?: number | undefined;
+  /** Addend of Adam's root. A positive number. Default 1e-8. */
+  adamEpsilon?: number | undefined;
+  /** Decay of all weights in a step, a factor of the rate (AdamW). Default 0: that is Adam. */
+  weightDecay?: number | undefined;
+  /** True: half of the images are mirrored, left and right. Default false. */
+  flips?: boolean | undefined;
+  /**
+   * Probability that an image's class is replaced by that of no class, for classifier-free guidance. From 0 to 1. Default 0,
+   * and 0.1 where the network is not given and has classes.
+   */
+  labelDropout?: number | undefined;
+  /** What the network learns to predict. Default: the prediction of its noise schedule, the noise for most. */
+  prediction?: LearnedPrediction | undefined;
+  /** Gamma of the loss's min-SNR weights (Hang et al. 2023), 5 there; 0: all weights are 1. Default 0. */
+  snrGamma?: number | undefined;
+  /** Part of the network's maps that is computed again for the gradients, not kept. Default `norms`. */
+  recompute?: RecomputePolicy | undefined;
+  /** Interval of checkpoints in steps; the last step has one, too. Default 500. */
+  checkpointEvery?: number | undefined;
+  /** Number of checkpoints that are kept, the newest ones. Default 2. */
+  checkpointsKept?: number | undefined;
+}
+
+/** Options of {@link Trainer.open}. */
+export interface TrainerOptions extends TrainingOptions, Omit<DeviceOptions, 'device'> {
+  /** Images, or the path of the folder or file that {@link openImages} opens. */
+  data: string | URL | OpenedImages;
+  /**
+   * Network: a configuration, as an object, a JSON or YAML file or the name of a preset, that begins with random weights;
+   * or a model as `DiffusionModel.load` takes it, that goes on from its weights. Default: a small network for the images.
+   */
+  network?: string | URL | Readonly<Record<string, unknown>> | undefined;
+  /** Configuration of a checkpoint file that `network` is. */
+  config?: string | undefined;
+  /**
+   * Noise schedule of a diffusers network: the path of a `scheduler_config.json`, or of its folder. Default: that of the
+   * network's folder, else DDPM's.
+   */
+  schedule?: string | undefined;
+  /**
+   * Folder of the run, which receives the model, checkpoints and metrics; a run that is there goes on. Default: nothing is
+   * written.
+   */
+  out?: string | URL | undefined;
+  /** Device by name, which the trainer opens and closes, or an open one. Default `auto`. */
+  device?: string | Device | undefined;
+  /** False: the labels of the data are left out. Default true. */
+  labels?: boolean | undefined;
+  /** True: images of other sides are brought to the network's. Default false. */
+  resize?: boolean | undefined;
+  /** True: pictures that cannot be read are left out, and counted. Default false. */
+  skipBroken?: boolean | undefined;
+  /** Signal that ends the run after the step it is in, with a checkpoint where there is a folder. */
+  signal?: AbortSignal | undefined;
+  /** Function that receives finished and total numbers of pictures while a folder is read. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Function that receives each step; the next one waits for what it returns. */
+  onStep?: ((step: StepMetrics) => void | Promise<void>) | undefined;
+  /** Function that receives each checkpoint once it is written; the next step waits for what it returns. */
+  onCheckpoint?: ((checkpoint: SavedCheckpoint) => void | Promise<void>) | undefined;
+}
+
+/** Largest numbers that the engine takes of steps, and of images at once. */
+const [MOST_STEPS, MOST_BATCH] = [2 ** 31 - 1, 65_536];
+
+/** Facts about each option of {@link TrainingOptions}. */
+export const trainingOptionFacts = {
+  steps: { kind: integerBetween(1, MOST_STEPS), help: 'steps of the run', standard: 5000, value: 'N' },
+  batch: { kind: integerBetween(1, MOST_BATCH), help: 'images evaluated at once', standard: 64, value: 'N' },
+  accumulate: {
+    kind: integerBetween(1, MOST_BATCH),
+    help: 'batches whose gradients are added up for one step',
+    standard: 1,
+    value: 'N',
+  },
+  seed: { kind: seedKind, help: 'seed of initial weights and of all draws', standard: 0, value: 'INT' },
+  ...rateOptionFacts,
+  ...averageOptionFacts,
+  clip: { kind: fromZero, help: "largest norm of all weights' gradient, 0: any", standard: 1, value: 'NORM' },
+  adamBeta1: { kind: belowOne, help: "share that Adam's mean of gradients keeps", standard: 0.9, value: 'B' },
+  adamBeta2: { kind: belowOne, help: "share that Adam's mean of squares keeps", standard: 0.999, value: 'B' },
+  adamEpsilon: { kind: kinds.positive, help: "addend of Adam's root", standard: 1e-8, value: 'E' },
+  weightDecay: { kind: fromZero, help: 'decay of all weights, a factor of the rate (AdamW)', standard: 0, value: 'D' },
+  flips: { kind: kinds.boolean, help: 'mirrors half of the images, left and right', standard: false },
+  labelDropout: {
+    kind: probability,
+    help: "probability that an image's class is replaced by that of no class",
+    otherwise: '0; 0.1 where the network is not given',
+    value: 'P',
+  },
+  prediction: {
+    kind: oneOf(learnedPredictions),
+    help: `what the network learns to predict: ${learnedPredictions.join(', ')}`,
+    otherwise: 'that of its noise schedule',
+    value: 'NAME',
+  },
+  snrGamma: { kind: fromZero, help: "gamma of the loss's min-SNR weights, 0: all are 1", standard: 0, value: 'G' },
+  recompute: { ...recomputeFact, standard: 'norms' },
+  checkpointEvery: {
+    kind: kinds.positiveInteger,
+    help: 'steps between two checkpoints; the last step has one, too',
+    standard: 500,
+    value: 'N',
+  },
+  ...runFolderFacts,
+} as const satisfies OptionFacts<TrainingOptions>;
+
+/** Defaults of {@link TrainingOptions}. */
+export const trainingDefaults = standardsOf(trainingOptionFacts);
+
+/** Kind of each option of {@link TrainerOptions}. */
+export const trainerOptionKinds: OptionKinds<TrainerOptions> = {
+  ...kindsOf<TrainingOptions>(trainingOptionFacts),
+  ...deviceOptionKinds,
+  data: kinds.any,
+  network: kinds.any,
+  config: kinds.string,
+  schedule: kinds.string,
+  out: kinds.any,
+  device: either(kinds.string, instanceOf('a Device', Device)),
+  labels: openImagesOptionFacts.labels.kind,
+  resize: openImagesOptionFacts.resize.kind,
+  skipBroken: openImagesOptionFacts.skipBroken.kind,
+  signal: kinds.signal,
+  onProgress: kinds.function,
+  onStep: kinds.function,
+  onCheckpoint: kinds.function,
+};

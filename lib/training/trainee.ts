@@ -1,0 +1,158 @@
+import { throwIfAborted, untilAborted } from '../base/abort.js';
+import { DpmError } from '../base/errors.js';
+import { readTrainable, trainableOf, type TrainableNetwork } from '../checkpoint/trainable.js';
+import { defaultNetwork } from './default-network.js';
+import { readData, type GivenData } from './data/given-images.js';
+import type { OpenedImages } from './data/open-images.js';
+import { learnedPredictions, trainingDefaults, type LearnedPrediction, type TrainerOptions } from './options.js';
+import { settledAverage, settledRates, type AverageOptions, type RateOptions, type Settled } from './rates.js';
+
+/** Options with what is meant where they are absent. */
+export type SettledOptions = ReturnType<typeof settledOptions>;
+
+/** A network, the images it learns, and how. */
+export interface Trainee {
+  readonly trainable: TrainableNetwork;
+  readonly data: OpenedImages;
+  readonly settings: SettledOptions;
+  readonly prediction: LearnedPrediction;
+  readonly labelDropout: number;
+  /** Label that takes the place of dropped ones; -1: none. */
+  readonly nullLabel: number;
+}
+
+/** Fills in what absent options mean. */
+function settledOptions(options: TrainerOptions) {
+  const rates: Settled<RateOptions & AverageOptions> = {
+    ...settledRates(options, options.steps ?? trainingDefaults.steps),
+    ...settledAverage(options, options.steps ?? trainingDefaults.steps),
+  };
+  const { steps, batch, accumulate, seed, clip, adamBeta1, adamBeta2, adamEpsilon, weightDecay, flips, snrGamma } = {
+    ...trainingDefaults,
+    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+  } as Required<typeof options> & typeof trainingDefaults;
+  return {
+    steps,
+    batch,
+    accumulate,
+    seed,
+    clip,
+    adamBeta1,
+    adamBeta2,
+    adamEpsilon,
+    weightDecay,
+    flips,
+    snrGamma,
+    ...rates,
+  };
+}
+
+function unsupported(source: string, what: string): DpmError {
+  return new DpmError('ERR_DPM_UNSUPPORTED', `${source}: ${what} cannot be trained`);
+}
+
+/** Refuses networks that learn in ways that are not there. */
+function requireTrainable({ source, network, schedule, config }: TrainableNetwork): void {
+  const { unet, head } = network;
+  if (unet.pool !== undefined) throw unsupported(source, 'a classifier');
+  if (head !== null) throw unsupported(source, 'a network with a variance head');
+  if (unet.outChannels !== unet.inChannels) throw unsupported(source, 'a network that learns its variance');
+  if ((unet.divisor ?? null) !== null)
+    throw unsupported(source, 'a network whose output is divided by the noise level');
+  if (config.class_embed_type === 'identity') throw unsupported(source, 'a network that is given vectors of classes');
+  if (!schedule.discrete) throw unsupported(source, `a network of the continuous noise schedule ${schedule.name}`);
+  if (schedule.alphaBar(schedule.steps) <= 0) {
+    throw unsupported(source, 'a noise schedule that ends in noise alone (rescale_betas_zero_snr)');
+  }
+}
+
+const predictionTypes = { epsilon: 'epsilon', x0: 'sample', v: 'v_prediction' } as const;
+
+/** Finds what the network learns to predict, and lets its scheduler say so. */
+function withPrediction(
+  trainable: TrainableNetwork,
+  wanted: LearnedPrediction | undefined,
+): { trainable: TrainableNetwork; prediction: LearnedPrediction } {
+  const own = learnedPredictions.find((name) => name === trainable.schedule.defaults.prediction);
+  const prediction = wanted ?? own;
+  if (prediction === undefined) {
+    throw unsupported(trainable.source, `the prediction '${trainable.schedule.defaults.prediction}'`);
+  }
+  if (prediction === own) return { trainable, prediction };
+  const { scheduler, source } = trainable;
+  if (scheduler === null) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `prediction: the networks of ${source} predict ${String(own)}`);
+  }
+  const changed = { ...scheduler, prediction_type: predictionTypes[prediction] };
+  return { trainable: { ...trainable, scheduler: changed }, prediction };
+}
+
+function largestLabel(labels: Int32Array): number {
+  return labels.reduce((largest, label) => Math.max(largest, label), 0);
+}
+
+/** Refuses labels that the network does not know, and finds those that it learns; null: it takes none. */
+function learnedLabels({ network, source }: TrainableNetwork, { labels }: OpenedImages): Int32Array | null {
+  const { classes } = network.unet;
+  if (classes === 0) return null;
+  if (labels === null) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `the network ${source} has ${classes} classes, the data have no labels`);
+  }
+  const largest = largestLabel(labels);
+  if (largest < classes) return labels;
+  throw new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `the data have the label ${largest}, the network ${source} ${classes} classes`,
+  );
+}
+
+/** Finds the label that stands for no class where labels are dropped; -1: none. */
+function labelOfNone(
+  { network, source, labelForNone }: TrainableNetwork,
+  labels: Int32Array | null,
+  share: number,
+): number {
+  if (share === 0) return -1;
+  if (labels === null) throw new DpmError('ERR_DPM_ARGUMENT', `labelDropout: the network ${source} takes no classes`);
+  if (labelForNone === 'no label') return -1;
+  const last = network.unet.classes - 1;
+  if (largestLabel(labels) < last) return last;
+  throw new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `labelDropout: the last class of ${source}, ${last}, stands for none, but data have it`,
+  );
+}
+
+/**
+ * Reads what options name: the network and the images.
+ *
+ * @param data - Data as they were when the call began.
+ * @throws {@link DpmError} naming the file, field or option.
+ */
+export async function readTrainee(options: TrainerOptions, data: GivenData): Promise<Trainee> {
+  const { network: given, config, schedule, signal, labels, resize, skipBroken, onProgress } = options;
+  const reading = { labels, resize, skipBroken, signal, onProgress };
+  const settings = settledOptions(options);
+  const find = async (): Promise<{ trainable: TrainableNetwork; images: OpenedImages }> => {
+    if (given === undefined) {
+      if (config !== undefined)
+        throw new DpmError('ERR_DPM_ARGUMENT', 'config is for a network that is a checkpoint file');
+      const images = await readData(data, reading);
+      const [, ...shape] = images.shape;
+      const classes = images.labels === null ? 0 : largestLabel(images.labels) + 1;
+      return { images, trainable: await trainableOf(defaultNetwork(shape, classes), 'the default network', schedule) };
+    }
+    const trainable = await readTrainable(given, { config, schedule });
+    requireTrainable(trainable);
+    const { inChannels, height, width } = trainable.network.unet;
+    return { trainable, images: await readData(data, { ...reading, shape: [inChannels, height, width] }) };
+  };
+  const { trainable: found, images } = await untilAborted(signal, find);
+  throwIfAborted(signal);
+  requireTrainable(found);
+  const { trainable, prediction } = withPrediction(found, options.prediction);
+  const learned = learnedLabels(trainable, images);
+  const labelDropout = options.labelDropout ?? (given === undefined && learned !== null ? 0.1 : 0);
+  const nullLabel = labelOfNone(trainable, learned, labelDropout);
+  return { trainable, data: { ...images, labels: learned }, settings, prediction, labelDropout, nullLabel };
+}

@@ -1,0 +1,434 @@
+import { abortable, abortError, throwIfAborted } from '../base/abort.js';
+import { Closing } from '../base/closing.js';
+import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
+import { checkOptions } from '../base/option-kinds.js';
+import { pathOf } from '../files/paths.js';
+import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
+import { graphOfTensors, readWeights, type WeightTensors } from '../checkpoint/trainable.js';
+import { native } from '../engine/addon.js';
+import { CheckpointTensors } from '../engine/checkpoint-tensors.js';
+import type { Device } from '../engine/device.js';
+import type { NativeParameterTensor, NativeTrainer } from '../engine/native-trainer.js';
+import { DiffusionModel } from '../model.js';
+import { unetGraph } from '../network/unet.js';
+import { takenData } from './data/given-images.js';
+import { initialWeights } from './initial-weights.js';
+import { nativeOptions, runSettings } from './learning.js';
+import { memoryOf, requireMemoryFor, type TrainingMemory } from './memory.js';
+import type { StepMetrics } from './metrics.js';
+import { trainerOptionKinds, trainingDefaults, type SavedCheckpoint, type TrainerOptions } from './options.js';
+import { ratesOfSteps } from './rates.js';
+import type { TrainingCheckpoint, TrainingTensors } from './run-folder/checkpoint-files.js';
+import { RunFolder, type DamagedCheckpoint } from './run-folder/run-folder.js';
+import { readTrainee, type Trainee } from './trainee.js';
+
+/** Seconds of steps that are run at once, so that their numbers come in time and a signal is heard. */
+const SECONDS_AT_ONCE = 0.25;
+
+const MOST_AT_ONCE = 1000;
+
+const deviceOptionNames = ['dtype', 'exact', 'tf32', 'autotune', 'threads', 'device'] as const;
+
+type Tensors = Map<string, { shape: readonly number[]; data: Float32Array }>;
+
+/** What a trainer is made of. */
+interface Parts {
+  trainee: Trainee;
+  opened: OpenedDevice;
+  folder: RunFolder | null;
+  trainer: NativeTrainer;
+  places: CheckpointTensors;
+  /** Tensors that the run began with: some of them may not learn. */
+  initial: WeightTensors;
+  begun: { step: number; seconds: number };
+  memory: TrainingMemory;
+}
+
+function secondsOf({ progress }: TrainingCheckpoint): number {
+  const { seconds } = progress;
+  return typeof seconds === 'number' && seconds >= 0 ? seconds : 0;
+}
+
+/** Loads the network onto the device, with the numbers of a checkpoint where there is one. */
+async function loadTrainer(
+  trainee: Trainee,
+  device: Device,
+  tensors: WeightTensors,
+  newest: TrainingCheckpoint | null,
+  { recompute, signal }: TrainerOptions,
+): Promise<{ trainer: NativeTrainer; places: CheckpointTensors }> {
+  const { network } = trainee.trainable;
+  const graph = graphOfTensors(network, unetGraph(network.unet), tensors);
+  const places = new CheckpointTensors(graph.constants);
+  const { CancelToken } = native();
+  const cancel = new CancelToken();
+  const stop = (): void => {
+    cancel.cancel();
+  };
+  const trainer = await abortable(signal, stop, () =>
+    nativeWork(() => device.engine.loadTrainer(graph, nativeOptions(trainee, recompute), cancel)),
+  );
+  try {
+    for (const which of ['firstMoments', 'secondMoments', 'average'] as const) {
+      if (newest === null) break;
+      const values = places.scattered(newest.tensors[which], trainer.places());
+      await nativeWork(() => trainer.write(which, values));
+    }
+    return { trainer, places };
+  } catch (error) {
+    await trainer.close();
+    throw error;
+  }
+}
+
+/**
+ * Training of a network on images: the regression of the noise, of the image or of the velocity, by Adam, with an average of
+ * the weights (Ho et al. 2020). All draws are functions of seed, step and place in the batch, so that a run that is stopped
+ * and goes on ends with the same weights as one that never stopped. Close it when done.
+ *
+ * @example
+ * ```ts
+ * await using trainer = await Trainer.open({ data: 'train-images-idx3-ubyte.gz', out: 'runs/digits', steps: 2000 });
+ * for await (const { step, loss } of trainer) {
+ *   if (step % 100 === 0) console.log(step, loss);
+ * }
+ * await using model = await trainer.model();
+ * ```
+ */
+export class Trainer implements AsyncDisposable {
+  /** Device of the network; the trainer closes it if it has opened it. */
+  readonly device: Device;
+  /** Number of steps of the run. */
+  readonly steps: number;
+  /** Number of steps that were done when it was opened; 0 for a run that begins. */
+  readonly begun: number;
+  /** Bytes that training takes. */
+  readonly memory: TrainingMemory;
+  /** Number of learned parameters. */
+  readonly parameters: number;
+  /** Number of images that are trained with. */
+  readonly images: number;
+  /** Number of pictures left out as they cannot be read (`skipBroken`). */
+  readonly broken: number;
+  /** Shape [C, H, W] of an image. */
+  readonly sampleShape: readonly [channels: number, height: number, width: number];
+  /** Number of classes; 0: not class-conditional. */
+  readonly classes: number;
+  /** Checkpoints that were passed over as they are damaged. */
+  readonly damaged: readonly DamagedCheckpoint[];
+  readonly #parts: Parts;
+  readonly #options: TrainerOptions;
+  readonly #closing = new Closing('trainer');
+  #done: number;
+  /** Step of the newest checkpoint; null: there is none. */
+  #saved: number | null;
+  #seconds: number;
+  #secondsOfStep = Infinity;
+  #isBusy = false;
+  /** Why no further step is possible. */
+  #failure: DpmError | null = null;
+
+  private constructor(parts: Parts, options: TrainerOptions) {
+    const { trainee, opened, folder, trainer, begun, memory } = parts;
+    const [count, ...shape] = trainee.data.shape;
+    this.#parts = parts;
+    this.#options = options;
+    this.device = opened.device;
+    this.steps = trainee.settings.steps;
+    this.begun = begun.step;
+    this.memory = memory;
+    this.parameters = trainer.info.parameters;
+    this.images = count;
+    this.broken = trainee.data.broken;
+    this.sampleShape = shape;
+    this.classes = trainee.trainable.network.unet.classes;
+    this.damaged = folder?.damaged ?? [];
+    this.#done = begun.step;
+    this.#saved = folder?.newest?.step ?? null;
+    this.#seconds = begun.seconds;
+  }
+
+  /**
+   * Opens a run: reads the images and the network, and loads it. With `out`, begins a run in a folder that is new or empty,
+   * or goes on with the one there.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming a wrong option, or one that the run in `out` was not begun with;
+   * `ERR_DPM_UNSUPPORTED` naming what cannot be trained; `ERR_DPM_OUT_OF_MEMORY` with what it takes; the errors of
+   * {@link openImages} and of `DiffusionModel.load`; `ERR_DPM_FILE` if another run trains in the folder; `ERR_DPM_ABORTED`.
+   */
+  static async open(options: TrainerOptions): Promise<Trainer> {
+    checkOptions('Trainer.open', options, trainerOptionKinds);
+    const own = { ...options };
+    const data = takenData(own.data);
+    const out = own.out === undefined ? undefined : pathOf('out', own.out);
+    throwIfAborted(own.signal);
+    const trainee = await readTrainee(own, data);
+    requireMemoryFor(trainee);
+    const { config, scheduler, layout } = trainee.trainable;
+    const { checkpointsKept, signal } = own;
+    const folder =
+      out === undefined
+        ? null
+        : await RunFolder.open(out, {
+            settings: runSettings(trainee),
+            network: { config, scheduler, layout },
+            checkpointsKept,
+          });
+    try {
+      throwIfAborted(signal);
+      return new Trainer(await partsOf(trainee, folder, own), own);
+    } catch (error) {
+      await folder?.close();
+      throw error;
+    }
+  }
+
+  /** Number of steps done. */
+  get done(): number {
+    return this.#done;
+  }
+
+  /**
+   * Takes one step, and writes its metrics; a checkpoint if it is due.
+   *
+   * @throws {@link DpmError} `ERR_DPM_NOT_FINITE` naming a step whose loss or gradient is no number, which ends the run;
+   * `ERR_DPM_ABORTED` once the signal has, after a checkpoint; `ERR_DPM_ARGUMENT` behind the last step or while another
+   * step is taken; `ERR_DPM_FILE` if a file cannot be written; what a hook throws.
+   */
+  async step(): Promise<StepMetrics> {
+    if (this.#done >= this.steps) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `all ${this.steps} steps are done`);
+    }
+    const [metrics] = await this.#advance(1);
+    if (metrics !== undefined) return metrics;
+    await this.#saveUnsaved();
+    throw this.#aborted();
+  }
+
+  /**
+   * Takes all steps that are left, several at once where they are short.
+   *
+   * @returns The last step; null if there was none left.
+   * @throws {@link DpmError} The errors of {@link Trainer.step}.
+   */
+  async run(): Promise<StepMetrics | null> {
+    let last: StepMetrics | null = null;
+    while (this.#done < this.steps) {
+      const taken = await this.#advance(this.#atOnce());
+      last = taken.at(-1) ?? last;
+      if (this.#options.signal?.aborted !== true || this.#done >= this.steps) continue;
+      await this.#saveUnsaved();
+      throw this.#aborted();
+    }
+    return last;
+  }
+
+  /** Takes the steps that are left, one after the other; leaving the loop writes a checkpoint where there is a folder. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<StepMetrics, void, void> {
+    try {
+      while (this.#done < this.steps) yield await this.step();
+    } finally {
+      if (this.#failure === null) await this.#saveUnsaved();
+    }
+  }
+
+  /**
+   * Writes a checkpoint of the steps that are done, and makes the average the weights of the folder's model. Does nothing if
+   * there is one already.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` without `out`, `ERR_DPM_FILE` if it cannot be written: the checkpoints before
+   * it and the model are then what they were.
+   */
+  async save(): Promise<SavedCheckpoint> {
+    const { folder } = this.#parts;
+    if (folder === null) throw new DpmError('ERR_DPM_ARGUMENT', 'a trainer without out has no folder for checkpoints');
+    return this.#alone(async () => {
+      const step = this.#done;
+      const checkpoint = { step, path: folder.checkpointPath(step) };
+      if (step === this.#saved) return checkpoint;
+      await folder.save({ step, progress: { seconds: this.#seconds }, tensors: await this.#tensors() });
+      this.#saved = step;
+      await this.#hook(this.#options.onCheckpoint, checkpoint);
+      return checkpoint;
+    });
+  }
+
+  /**
+   * Loads the average of the weights as a model on the trainer's device, after a checkpoint of the steps that are done. Close
+   * it before the trainer.
+   *
+   * @throws {@link DpmError} The errors of {@link Trainer.save}.
+   */
+  async model(): Promise<DiffusionModel> {
+    await this.save();
+    return DiffusionModel.load(pathOf('out', this.#options.out), { device: this.device });
+  }
+
+  /**
+   * Reads weights, by the names of tensors in files of the network's family.
+   *
+   * @param which - `parameters` or `average`. Default `average`.
+   */
+  async tensors(which: 'parameters' | 'average' = 'average'): Promise<Map<string, Float32Array>> {
+    if (!['parameters', 'average'].includes(which)) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `which is ${String(which)}, it has to be parameters or average`);
+    }
+    return this.#alone(async () => {
+      const tensors = await this.#read(which, this.#parts.initial);
+      return new Map([...tensors].map(([name, { data }]) => [name, data]));
+    });
+  }
+
+  /** Ends the run without a checkpoint, lets others have its folder, and releases everything. Can be called again. */
+  async close(): Promise<void> {
+    const { trainer, folder, opened } = this.#parts;
+    this.#closing.close();
+    await nativeWork(() => trainer.close());
+    await folder?.close();
+    if (opened.isOwn) await opened.device.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #aborted(): DpmError {
+    const { signal } = this.#options;
+    return signal === undefined ? new DpmError('ERR_DPM_ABORTED', 'the run was stopped') : abortError(signal);
+  }
+
+  /** Writes a checkpoint of steps that none has. */
+  async #saveUnsaved(): Promise<void> {
+    if (this.#parts.folder !== null && this.#done > (this.#saved ?? 0)) await this.save();
+  }
+
+  #atOnce(): number {
+    const wanted = Math.min(MOST_AT_ONCE, Math.max(1, Math.floor(SECONDS_AT_ONCE / this.#secondsOfStep)));
+    const { checkpointEvery = trainingDefaults.checkpointEvery } = this.#options;
+    const toCheckpoint = checkpointEvery - (this.#done % checkpointEvery);
+    return Math.min(wanted, toCheckpoint, this.steps - this.#done);
+  }
+
+  /** Refuses a second call while one works: both would take the same step. */
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    this.#closing.requireOpen();
+    if (this.#isBusy) throw new DpmError('ERR_DPM_ARGUMENT', 'the trainer is busy: wait for the call before this one');
+    this.#isBusy = true;
+    try {
+      return await work();
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  /** Calls a hook, which may call the trainer. */
+  async #hook<T>(hook: ((value: T) => void | Promise<void>) | undefined, value: T): Promise<void> {
+    if (hook === undefined) return;
+    this.#isBusy = false;
+    await this.#closing.during(() => hook(value));
+    this.#isBusy = true;
+  }
+
+  /** Takes steps, fewer if the signal aborts, and writes what they gave; then a checkpoint if it is due. */
+  async #advance(count: number): Promise<StepMetrics[]> {
+    const { signal, onStep, checkpointEvery = trainingDefaults.checkpointEvery } = this.#options;
+    if (this.#failure !== null) throw this.#failure;
+    if (signal?.aborted === true) {
+      await this.#saveUnsaved();
+      throw this.#aborted();
+    }
+    const taken = await this.#alone(async () => {
+      const metrics = await this.#steps(count);
+      for (const each of metrics) await this.#hook(onStep, each);
+      return metrics;
+    });
+    const isDue = this.#done % checkpointEvery === 0 || this.#done === this.steps;
+    if (taken.length > 0 && isDue) await this.#saveUnsaved();
+    return taken;
+  }
+
+  async #steps(count: number): Promise<StepMetrics[]> {
+    const { trainee, trainer, folder } = this.#parts;
+    const { batch, accumulate, steps } = trainee.settings;
+    const first = this.#done;
+    const { rates, averageDecays } = ratesOfSteps(first, count, steps, trainee.settings);
+    const { CancelToken } = native();
+    const cancel = new CancelToken();
+    const stop = (): void => {
+      cancel.cancel();
+    };
+    const request = { firstStep: first, rates, averageDecays, samples: null, cancel, onProgress: null };
+    try {
+      const result = await abortable(this.#options.signal, stop, () =>
+        nativeWork(() => trainer.run({ ...request, progressMilliseconds: 0 })),
+      );
+      const seconds = result.seconds / Math.max(1, result.losses.length);
+      const metrics = Array.from(result.losses, (loss, i): StepMetrics => ({
+        step: first + i + 1,
+        loss,
+        gradientNorm: result.norms[i] ?? NaN,
+        rate: rates[i] ?? NaN,
+        averageDecay: averageDecays[i] ?? NaN,
+        imagesPerSecond: (batch * accumulate) / seconds,
+        seconds: (this.#seconds += seconds),
+      }));
+      this.#done += metrics.length;
+      if (metrics.length > 0) this.#secondsOfStep = seconds;
+      for (const each of metrics) await folder?.metrics.add(each);
+      if (result.failure === '') return metrics;
+      throw new DpmError('ERR_DPM_NOT_FINITE', `step ${this.#done + 1}: ${result.failure}`);
+    } catch (cause) {
+      const { code, message } = toDpmError(cause);
+      this.#failure = new DpmError(code, `${message}${this.#left()}`, { cause });
+      throw this.#failure;
+    }
+  }
+
+  /** Says what is left of a run that has failed. */
+  #left(): string {
+    const { folder } = this.#parts;
+    if (folder === null || !this.#closing.isOpen) return '';
+    return this.#saved === null
+      ? '; there is no checkpoint yet'
+      : `; the last checkpoint is ${folder.checkpointPath(this.#saved)}`;
+  }
+
+  async #read(which: NativeParameterTensor, initial?: WeightTensors): Promise<Tensors> {
+    const { trainer, places } = this.#parts;
+    const numbers = await nativeWork(() => trainer.read(which));
+    const learned = places.gathered(numbers, trainer.places().places);
+    const tensors: Tensors = new Map(initial);
+    for (const [name, data] of learned) tensors.set(name, { shape: places.shapes.get(name) ?? [data.length], data });
+    return tensors;
+  }
+
+  async #tensors(): Promise<TrainingTensors> {
+    const { initial } = this.#parts;
+    return {
+      parameters: await this.#read('parameters', initial),
+      firstMoments: await this.#read('firstMoments'),
+      secondMoments: await this.#read('secondMoments'),
+      average: await this.#read('average', initial),
+    };
+  }
+}
+
+async function partsOf(trainee: Trainee, folder: RunFolder | null, options: TrainerOptions): Promise<Parts> {
+  const { trainable, settings } = trainee;
+  const newest = folder?.newest ?? null;
+  const { weights, network } = trainable;
+  const begun =
+    weights === null ? initialWeights(network, settings.seed) : readWeights(trainable, weights, options.signal);
+  const initial: WeightTensors = newest?.tensors.parameters ?? (await begun);
+  const device = Object.fromEntries(deviceOptionNames.map((name) => [name, options[name]]));
+  const opened = openedDevice(device, 'trainer');
+  try {
+    const { trainer, places } = await loadTrainer(trainee, opened.device, initial, newest, options);
+    const memory = memoryOf(trainee, trainer.info);
+    const at = newest === null ? { step: 0, seconds: 0 } : { step: newest.step, seconds: secondsOf(newest) };
+    return { trainee, opened, folder, trainer, places, initial, begun: at, memory };
+  } catch (error) {
+    if (opened.isOwn) await opened.device.close();
+    throw error;
+  }
+}
