@@ -4,10 +4,9 @@ import { elementCount } from '../base/arrays.js';
 import { throwIfAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
 import type { NativeGivenConstant, NativeGraph } from '../engine/native-graph.js';
-import { ConfigReader, isJsonObject } from '../files/config-reader.js';
+import { ConfigReader } from '../files/config-reader.js';
 import { isThere } from '../files/files.js';
 import { floatsOf, gather } from '../files/floats.js';
-import { pathOf } from '../files/paths.js';
 import type { Graph } from '../network/graph.js';
 import { unetGraph } from '../network/unet.js';
 import { NoiseSchedule } from '../schedule/noise-schedule.js';
@@ -131,22 +130,18 @@ function isConfigName(name: string): boolean {
  * @throws {@link DpmError} naming the file, the wrong field or option.
  */
 export async function readTrainable(
-  given: string | URL | Fields,
+  given: string | Fields,
   { config, schedule }: TrainableOptions,
 ): Promise<TrainableNetwork> {
-  if (isJsonObject(given) && !(given instanceof URL)) {
-    if (config !== undefined) throw new DpmError('ERR_DPM_ARGUMENT', 'config is for checkpoint files');
+  const refuse = (what: string): DpmError =>
+    new DpmError('ERR_DPM_ARGUMENT', `config is for checkpoint files, ${what} is none`);
+  if (typeof given !== 'string') {
+    if (config !== undefined) throw refuse('an object');
     return trainableOf(given, 'the network', schedule);
   }
-  const name = pathOf(
-    'the network',
-    given as string | URL,
-    'a path, a file URL, a configuration or the name of a preset',
-  );
-  if (!isConfigName(name))
-    return trainableModel(await readModelFolder(given as string | URL, { config, schedule }), schedule);
-  if (config !== undefined) throw new DpmError('ERR_DPM_ARGUMENT', `config is for checkpoint files, ${name} is none`);
-  const named = await readNamedConfig(name);
+  if (!isConfigName(given)) return trainableModel(await readModelFolder(given, { config, schedule }), schedule);
+  if (config !== undefined) throw refuse(given);
+  const named = await readNamedConfig(given);
   return trainableOf(named.config, named.source, schedule);
 }
 

@@ -3,12 +3,16 @@ import { DpmError } from '../base/errors.js';
 import { readTrainable, trainableOf, type TrainableNetwork } from '../checkpoint/trainable.js';
 import { defaultNetwork } from './default-network.js';
 import { readData, type GivenData } from './data/given-images.js';
+import type { takenNetwork } from './given-network.js';
 import type { OpenedImages } from './data/open-images.js';
 import { learnedPredictions, trainingDefaults, type LearnedPrediction, type TrainerOptions } from './options.js';
 import { settledAverage, settledRates, type AverageOptions, type RateOptions, type Settled } from './rates.js';
 
 /** Options with what is meant where they are absent. */
 export type SettledOptions = ReturnType<typeof settledOptions>;
+
+/** Options as they were when the call began. */
+export type TakenOptions = Omit<TrainerOptions, 'network'> & { readonly network: ReturnType<typeof takenNetwork> };
 
 /** A network, the images it learns, and how. */
 export interface Trainee {
@@ -129,7 +133,7 @@ function labelOfNone(
  * @param data - Data as they were when the call began.
  * @throws {@link DpmError} naming the file, field or option.
  */
-export async function readTrainee(options: TrainerOptions, data: GivenData): Promise<Trainee> {
+export async function readTrainee(options: TakenOptions, data: GivenData): Promise<Trainee> {
   const { network: given, config, schedule, signal, labels, resize, skipBroken, onProgress } = options;
   const reading = { labels, resize, skipBroken, signal, onProgress };
   const settings = settledOptions(options);

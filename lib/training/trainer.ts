@@ -12,6 +12,7 @@ import type { NativeParameterTensor, NativeTrainer } from '../engine/native-trai
 import { DiffusionModel } from '../model.js';
 import { unetGraph } from '../network/unet.js';
 import { takenData } from './data/given-images.js';
+import { takenNetwork } from './given-network.js';
 import { initialWeights } from './initial-weights.js';
 import { nativeOptions, runSettings } from './learning.js';
 import { memoryOf, requireMemoryFor, type TrainingMemory } from './memory.js';
@@ -158,7 +159,7 @@ export class Trainer implements AsyncDisposable {
    */
   static async open(options: TrainerOptions): Promise<Trainer> {
     checkOptions('Trainer.open', options, trainerOptionKinds);
-    const own = { ...options };
+    const own = { ...options, network: takenNetwork(options.network) };
     const data = takenData(own.data);
     const out = own.out === undefined ? undefined : pathOf('out', own.out);
     throwIfAborted(own.signal);
@@ -302,7 +303,9 @@ export class Trainer implements AsyncDisposable {
     if (this.#parts.folder !== null && this.#done > (this.#saved ?? 0)) await this.save();
   }
 
+  /** Number of steps without a word from JavaScript: one where somebody wants to hear of each. */
   #atOnce(): number {
+    if (this.#options.onStep !== undefined) return 1;
     const wanted = Math.min(MOST_AT_ONCE, Math.max(1, Math.floor(SECONDS_AT_ONCE / this.#secondsOfStep)));
     const { checkpointEvery = trainingDefaults.checkpointEvery } = this.#options;
     const toCheckpoint = checkpointEvery - (this.#done % checkpointEvery);

@@ -116,8 +116,9 @@ async function readData(path: string, options: OpenImagesOptions): Promise<DataI
 export async function openImages(path: string, options: OpenImagesOptions = {}): Promise<OpenedImages> {
   requireKind('the path', path, kinds.string);
   checkOptions('openImages', options, openImagesOptionKinds);
-  const data = await readData(path, options);
+  const own = { ...options, shape: options.shape && ([...options.shape] as const) };
+  const data = await readData(path, own);
   const { images, shape, broken } = data;
-  const labels = options.labels === false ? null : data.labels;
+  const labels = own.labels === false ? null : data.labels;
   return { images, labels, shape, fingerprint: fingerprintOf({ images, labels, shape }), broken };
 }

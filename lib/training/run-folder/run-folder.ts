@@ -137,8 +137,11 @@ export class RunFolder implements AsyncDisposable {
       await removeUnfinished(path, options.network, disk);
       const settings = { ...options.settings, network: options.network.config };
       const saved = await readSettings(path);
-      if (saved === null) await begin(path, options.network, settings, disk);
-      else requireSameSettings(path, saved, settings);
+      if (saved === null) await requireOwn(path, options.network);
+      // Without a checkpoint nothing is lost if it begins again.
+      const isBegun = saved !== null && (await stepsIn(join(path, checkpointsName))).length > 0;
+      if (isBegun) requireSameSettings(path, saved, settings);
+      else await begin(path, options.network, settings, disk);
       const { newest, damaged } = await newestOf(path, disk);
       const metrics = await MetricsFile.open(join(path, metricsName), newest?.step ?? 0);
       const run = new RunFolder(path, options, disk, { newest, damaged, metrics, lock });
@@ -231,9 +234,8 @@ async function removeUnfinished(path: string, { layout }: RunNetwork, disk: Disk
   }
 }
 
-/** Begins a run; `run.json` is the last, so that a run is there once all of its beginning is. */
-async function begin(path: string, network: RunNetwork, settings: RunSettings, disk: Disk): Promise<void> {
-  const { config, scheduler, layout } = network;
+/** Refuses a folder in which something lies that is no run's. */
+async function requireOwn(path: string, network: RunNetwork): Promise<void> {
   const weights = weightsPath(path, network);
   const own = namesOf(network);
   // Another process that asks for the lock has a file of its own there for a moment.
@@ -242,6 +244,11 @@ async function begin(path: string, network: RunNetwork, settings: RunSettings, d
   if (stranger !== undefined) {
     throw new DpmError('ERR_DPM_FILE', `${path} holds ${stranger} and no run: train into a new folder`);
   }
+}
+
+/** Begins a run; `run.json` is the last, so that a run is there once all of its beginning is. */
+async function begin(path: string, network: RunNetwork, settings: RunSettings, disk: Disk): Promise<void> {
+  const { config, scheduler, layout } = network;
   const folder = join(path, layout.network);
   await disk.makeFolder(folder);
   await disk.write(join(folder, 'config.json'), json(config));

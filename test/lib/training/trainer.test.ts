@@ -1,0 +1,372 @@
+// Runs of training: their steps, their folders, and that a run that stops and goes on is one run.
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import {
+  Device,
+  DiffusionModel,
+  DpmError,
+  Trainer,
+  type StepMetrics,
+  type TrainerOptions,
+} from '../../../lib/index.js';
+import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
+import { temporaryFolder } from '../../support/temporary.js';
+import { tinyImages, tinyRun } from '../../support/training-data.js';
+
+const folder = temporaryFolder();
+let folders = 0;
+const newFolder = (): string => join(folder, `run-${folders++}`);
+
+const weightsOf = (run: string): Promise<Buffer> => readFile(join(run, 'unet', 'diffusion_pytorch_model.safetensors'));
+
+/** Runs to the end, and gives the weights. */
+async function trained(changed: Partial<TrainerOptions> = {}): Promise<Map<string, Float32Array>> {
+  await using trainer = await Trainer.open(tinyRun(changed));
+  await trainer.run();
+  return await trainer.tensors('parameters');
+}
+
+async function linesOf(run: string): Promise<StepMetrics[]> {
+  const text = await readFile(join(run, 'metrics.jsonl'), 'utf8');
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as StepMetrics);
+}
+
+/** What a line says but for its times. */
+const withoutTimes = ({ seconds: _, imagesPerSecond: __, ...others }: StepMetrics): object => others;
+
+describe('a trainer', () => {
+  it('takes steps one by one, in a loop, or all at once, with the same result', async () => {
+    await using one = await Trainer.open(tinyRun());
+    const single: StepMetrics[] = [];
+    while (one.done < one.steps) single.push(await one.step());
+    expect(single.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(single.every(({ rate, averageDecay }) => rate === 1e-3 && averageDecay > 0)).toBe(true);
+    expect(single[5]!.loss).toBeGreaterThan(0);
+    await expect(one.step()).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+
+    await using looped = await Trainer.open(tinyRun());
+    const inLoop: StepMetrics[] = [];
+    for await (const step of looped) inLoop.push(step);
+    expect(inLoop.map(withoutTimes)).toEqual(single.map(withoutTimes));
+
+    const hooked: StepMetrics[] = [];
+    await using all = await Trainer.open(tinyRun({ onStep: (step) => void hooked.push(step) }));
+    const last = await all.run();
+    expect(withoutTimes(last!)).toEqual(withoutTimes(single[5]!));
+    expect(hooked.map(withoutTimes)).toEqual(single.map(withoutTimes));
+    expect(await all.run()).toBeNull();
+
+    const expected = await one.tensors('parameters');
+    expect(await looped.tensors('parameters')).toEqual(expected);
+    expect(await all.tensors('parameters')).toEqual(expected);
+    expect(await all.tensors()).not.toEqual(expected);
+    await expect(all.tensors('gradients' as never)).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+  });
+
+  it.each([2, 3, 7])('has the same weights of %i threads as of one', async (threads) => {
+    const network = { batch: 8, steps: 10 };
+    expect(await trained({ ...network, threads })).toEqual(await trained(network));
+  });
+
+  it.each(
+    Object.entries({
+      batch: 4,
+      accumulate: 2,
+      seed: 4,
+      rate: 2e-3,
+      rateSchedule: 'cosine',
+      warmup: 3,
+      clip: 0.01,
+      adamBeta1: 0.5,
+      adamBeta2: 0.9,
+      adamEpsilon: 1e-3,
+      weightDecay: 0.1,
+      flips: true,
+      labelDropout: 0.9,
+      prediction: 'v',
+      snrGamma: 5,
+      labels: undefined,
+      data: tinyImages(13),
+    }),
+  )('learns otherwise with another %s', async (name, value) => {
+    if (value === undefined) {
+      await expect(Trainer.open(tinyRun({ labels: false }))).rejects.toThrow('has 6 classes, the data have no labels');
+      return;
+    }
+    expect(await trained({ [name]: value })).not.toEqual(await trained());
+  });
+
+  it.each(Object.entries({ averageDecay: 0.1, averageSchedule: 'constant', averageGamma: 9, averagePower: 0.2 }))(
+    'has another average with another %s',
+    async (name, value) => {
+      const averages = await Promise.all(
+        [{}, { [name]: value }].map(async (changed) => {
+          const schedule = name === 'averageGamma' || name === 'averagePower' ? { averageSchedule: 'power' } : {};
+          await using trainer = await Trainer.open(tinyRun({ ...schedule, ...changed } as Partial<TrainerOptions>));
+          await trainer.run();
+          return [await trainer.tensors('average'), await trainer.tensors('parameters')];
+        }),
+      );
+      expect(averages[1]![0]).not.toEqual(averages[0]![0]);
+      expect(averages[1]![1]).toEqual(averages[0]![1]);
+    },
+  );
+
+  it('computes the same whatever it computes again', async () => {
+    const [none, norms, blocks] = await Promise.all(
+      (['none', 'norms', 'blocks'] as const).map(async (recompute) => {
+        await using trainer = await Trainer.open(tinyRun({ recompute }));
+        const step = await trainer.step();
+        return { loss: step.loss, maps: trainer.memory.maps };
+      }),
+    );
+    expect(none!.loss).toBe(norms!.loss);
+    expect(blocks!.loss).toBeCloseTo(none!.loss, 6);
+    expect(norms!.maps).toBeLessThan(none!.maps);
+    expect(blocks!.maps).not.toBe(norms!.maps);
+  });
+
+  it('refuses a second call while it takes a step, and calls once it is closed', async () => {
+    const trainer = await Trainer.open(tinyRun());
+    const first = trainer.step();
+    await expect(trainer.step()).rejects.toThrow('busy');
+    await expect(trainer.tensors()).rejects.toThrow('busy');
+    await first;
+    expect(trainer.done).toBe(1);
+    await trainer.close();
+    await trainer.close();
+    for (const call of [() => trainer.step(), () => trainer.run(), () => trainer.tensors()]) {
+      await expect(call()).rejects.toMatchObject({ code: 'ERR_DPM_CLOSED' });
+    }
+  });
+
+  it('has no folder without out', async () => {
+    await using trainer = await Trainer.open(tinyRun());
+    await expect(trainer.save()).rejects.toThrow('without out');
+    await expect(trainer.model()).rejects.toThrow('without out');
+  });
+
+  it('ends with what a hook throws, and may go on', async () => {
+    const broken = new Error('enough');
+    let isBroken = true;
+    const onStep = ({ step }: StepMetrics): void => {
+      if (step === 2 && isBroken) throw broken;
+    };
+    await using trainer = await Trainer.open(tinyRun({ onStep }));
+    await trainer.step();
+    await expect(trainer.step()).rejects.toBe(broken);
+    isBroken = false;
+    expect(await trainer.step()).toMatchObject({ step: 3 });
+  });
+
+  it('names the step whose loss is no number, and takes no other one', async () => {
+    const data = tinyImages();
+    const images = Float32Array.from(data.images, (level) => level / 255).fill(NaN, 2 * 192, 3 * 192);
+    const out = newFolder();
+    await using trainer = await Trainer.open(
+      tinyRun({ data: { ...data, images }, steps: 12, checkpointEvery: 1, out }),
+    );
+    const failure = await trainer.run().catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(DpmError);
+    const { code, message } = failure as DpmError;
+    expect(code).toBe('ERR_DPM_NOT_FINITE');
+    expect(message).toBe(
+      `step ${trainer.done + 1}: the loss is not finite; the last checkpoint is ${join(out, 'checkpoints', `step-${trainer.done}`)}`,
+    );
+    expect(trainer.done).toBeGreaterThan(0);
+    await expect(trainer.step()).rejects.toThrow(message);
+    expect((await linesOf(out)).length).toBe(trainer.done);
+    expect((await trainer.tensors()).get('conv_in.weight')!.every(Number.isFinite)).toBe(true);
+  });
+
+  it('keeps a device that was open, and closes its own', async () => {
+    await using device = Device.open({ device: 'cpu', threads: 1 });
+    const before = device.memory().host;
+    const trainer = await Trainer.open(tinyRun({ device, threads: undefined }));
+    expect(trainer.device).toBe(device);
+    await trainer.step();
+    await trainer.close();
+    expect(device.memory().host).toBe(before);
+    const own = await Trainer.open(tinyRun());
+    await own.close();
+    expect(() => own.device.tensor([1])).toThrow('closed');
+    await expect(Trainer.open(tinyRun({ device, threads: 2 }))).rejects.toThrow('threads');
+  });
+
+  it('lets go of everything where it cannot be opened', async () => {
+    await using device = Device.open({ device: 'cpu', threads: 1 });
+    const before = device.memory().host;
+    const out = newFolder();
+    const attempt = Trainer.open(tinyRun({ device, threads: undefined, out, labelDropout: 2 }));
+    await expect(attempt).rejects.toThrow('labelDropout');
+    const wide = { ...tinyImages(), images: new Uint8Array(12 * 48), shape: [12, 3, 4, 4] as const };
+    await expect(Trainer.open(tinyRun({ device, threads: undefined, out, data: wide }))).rejects.toThrow('data.images');
+    expect(device.memory().host).toBe(before);
+    await using trainer = await Trainer.open(tinyRun({ out }));
+    expect(trainer.begun).toBe(0);
+  });
+});
+
+describe('the folder of a run', () => {
+  it('is a model from the first checkpoint on, of the average', async () => {
+    const out = newFolder();
+    const saved: number[] = [];
+    await using trainer = await Trainer.open(tinyRun({ out, onCheckpoint: ({ step }) => void saved.push(step) }));
+    for (let i = 0; i < 3; ++i) await trainer.step();
+    expect(saved).toEqual([3]);
+    await using model = await DiffusionModel.load(out, { device: 'cpu', threads: 1 });
+    const { images } = await model.sample({ sampler: 'ddim', steps: 2, seed: 1, classLabels: 2 });
+    expect(images.data.every(Number.isFinite)).toBe(true);
+    const header = await readSafetensorsHeader(join(out, 'unet', 'diffusion_pytorch_model.safetensors'));
+    expect([...header.tensors.keys()].sort()).toEqual([...model.unet.tensors.keys()].sort());
+    await using own = await trainer.model();
+    const again = await own.sample({ sampler: 'ddim', steps: 2, seed: 1, classLabels: 2 });
+    expect(again.images.data).toEqual(images.data);
+    expect(own.device).toBe(trainer.device);
+  });
+
+  it('goes on to the bit after a signal at any step', { timeout: 60_000 }, async () => {
+    const whole = newFolder();
+    await using trainer = await Trainer.open(tinyRun({ out: whole }));
+    await trainer.run();
+    const parts = newFolder();
+    const stops = [1, 2, 4, 5];
+    for (const stop of stops) {
+      const abort = new AbortController();
+      const onStep = ({ step }: StepMetrics): void => {
+        if (step === stop) abort.abort(new Error('enough'));
+      };
+      await using part = await Trainer.open(tinyRun({ out: parts, signal: abort.signal, onStep }));
+      await expect(part.run()).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+      expect(part.done).toBeGreaterThanOrEqual(stop);
+    }
+    await using last = await Trainer.open(tinyRun({ out: parts }));
+    expect(last.begun).toBeGreaterThanOrEqual(5);
+    await last.run();
+    expect(await weightsOf(parts)).toEqual(await weightsOf(whole));
+    for (const file of ['parameters', 'first_moments', 'second_moments', 'average']) {
+      const [one, other] = [whole, parts].map((run) => join(run, 'checkpoints', 'step-6', `${file}.safetensors`));
+      expect(await readFile(other!), file).toEqual(await readFile(one!));
+    }
+    expect((await linesOf(parts)).map(withoutTimes)).toEqual((await linesOf(whole)).map(withoutTimes));
+    const seconds = (await linesOf(parts)).map((line) => line.seconds);
+    expect(seconds).toEqual([...seconds].sort((a, b) => a - b));
+  });
+
+  it('goes on from its last checkpoint when steps behind it were lost', async () => {
+    const out = newFolder();
+    const trainer = await Trainer.open(tinyRun({ out }));
+    for (let i = 0; i < 5; ++i) await trainer.step();
+    await trainer.close();
+    expect((await linesOf(out)).length).toBe(5);
+    await using again = await Trainer.open(tinyRun({ out }));
+    expect([again.begun, again.done]).toEqual([3, 3]);
+    expect((await linesOf(out)).length).toBe(3);
+    await again.run();
+    expect(await again.tensors('parameters')).toEqual(await trained());
+  });
+
+  it('has a checkpoint of a loop that was left', async () => {
+    const out = newFolder();
+    await using trainer = await Trainer.open(tinyRun({ out }));
+    for await (const { step } of trainer) if (step === 4) break;
+    expect(await trainer.save()).toEqual({ step: 4, path: join(out, 'checkpoints', 'step-4') });
+    await trainer.close();
+    await using again = await Trainer.open(tinyRun({ out }));
+    expect(again.begun).toBe(4);
+  });
+
+  it('has one run at a time, and none after its end', async () => {
+    const out = newFolder();
+    const trainer = await Trainer.open(tinyRun({ out }));
+    await expect(Trainer.open(tinyRun({ out }))).rejects.toThrow('trains there');
+    await trainer.run();
+    await trainer.close();
+    await using done = await Trainer.open(tinyRun({ out }));
+    expect([done.begun, await done.run()]).toEqual([6, null]);
+  });
+
+  it.each(
+    Object.entries({
+      batch: 4,
+      accumulate: 2,
+      seed: 4,
+      rate: 2e-3,
+      rateSchedule: 'cosine',
+      warmup: 3,
+      averageDecay: 0.5,
+      averageSchedule: 'constant',
+      averageGamma: 2,
+      averagePower: 0.5,
+      clip: 0.01,
+      adamBeta1: 0.5,
+      adamBeta2: 0.9,
+      adamEpsilon: 1e-3,
+      weightDecay: 0.1,
+      flips: true,
+      labelDropout: 0.9,
+      prediction: 'v',
+      snrGamma: 5,
+      data: tinyImages(13),
+    }),
+  )('refuses another %s than the run was begun with', async (name, value) => {
+    const out = newFolder();
+    const trainer = await Trainer.open(tinyRun({ out }));
+    await trainer.step();
+    await trainer.save();
+    await trainer.close();
+    const attempt = Trainer.open(tinyRun({ out, [name]: value }));
+    await expect(attempt).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+    await expect(attempt).rejects.toThrow(new RegExp(`^${name} is .*was begun with`));
+  });
+
+  it('refuses another end of a rate that depends on it, and takes a later one of a constant rate', async () => {
+    for (const [rateSchedule, isTaken] of [
+      ['constant', true],
+      ['linear', false],
+    ] as const) {
+      const out = newFolder();
+      const settings = { out, rateSchedule, averageSchedule: 'constant' } as const;
+      const trainer = await Trainer.open(tinyRun(settings));
+      await trainer.run();
+      await trainer.close();
+      const later = Trainer.open(tinyRun({ ...settings, steps: 8 }));
+      if (!isTaken) {
+        await expect(later).rejects.toThrow(/^steps is 8/);
+        continue;
+      }
+      await using goesOn = await later;
+      await goesOn.run();
+      expect(await goesOn.tensors('parameters')).toEqual(await trained({ steps: 8 }));
+    }
+  });
+
+  it('takes other options as long as there is no checkpoint', async () => {
+    const out = newFolder();
+    const trainer = await Trainer.open(tinyRun({ out }));
+    await trainer.step();
+    await trainer.close();
+    await using again = await Trainer.open(tinyRun({ out, batch: 4 }));
+    expect(again.begun).toBe(0);
+    await again.run();
+    expect(await again.tensors('parameters')).toEqual(await trained({ batch: 4 }));
+  });
+
+  it('keeps as many checkpoints as it is told', async () => {
+    for (const [checkpointsKept, expected] of [
+      [1, ['step-6']],
+      [3, ['step-2', 'step-4', 'step-6']],
+    ] as const) {
+      const out = newFolder();
+      await using trainer = await Trainer.open(tinyRun({ out, checkpointEvery: 2, checkpointsKept }));
+      await trainer.run();
+      expect((await readdir(join(out, 'checkpoints'))).sort()).toEqual(expected);
+    }
+  });
+});

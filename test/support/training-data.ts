@@ -1,0 +1,38 @@
+// Images to train with, and options of small runs.
+import type { OpenedImages } from '../../lib/training/data/open-images.js';
+import type { TrainerOptions } from '../../lib/training/options.js';
+import { Random } from './random.js';
+import { packagePath } from './temporary.js';
+
+/** A small network with classes. */
+export const tinyNetwork = packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny/unet/config.json');
+
+/** Images of levels, with labels from 0 to below 5 in turn. */
+export function tinyImages(count = 12, shape: readonly [number, number, number] = [3, 8, 8]): OpenedImages {
+  const random = new Random(7);
+  const elements = shape.reduce((product, size) => product * size, 1);
+  return {
+    images: Uint8Array.from({ length: count * elements }, () => Math.floor(256 * random.unit())),
+    labels: Int32Array.from({ length: count }, (_, i) => i % 5),
+    shape: [count, ...shape],
+    fingerprint: '',
+    broken: 0,
+  };
+}
+
+/** Options of a run of a few short steps. */
+export function tinyRun(changed: Partial<TrainerOptions> = {}): TrainerOptions {
+  return {
+    data: tinyImages(),
+    network: tinyNetwork,
+    device: 'cpu',
+    threads: 1,
+    steps: 6,
+    batch: 2,
+    rate: 1e-3,
+    warmup: 0,
+    seed: 3,
+    checkpointEvery: 3,
+    ...changed,
+  };
+}
