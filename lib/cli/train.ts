@@ -21,7 +21,6 @@ import { configOption, deviceOptions, deviceSettings } from './model-options.js'
 import { formatBytes, printJson, printLine, printNote, printTable, progressBar, type Progress } from './output.js';
 import { lineChart } from './plot/chart.js';
 import { lossChart } from './plot/loss.js';
-import { checkTarget } from './target.js';
 import { writeSamples } from './train-samples.js';
 
 /** Number of steps that the loss of the progress line is a mean of. */
@@ -262,7 +261,6 @@ export const trainCommand: Command = {
     const out = options.required('out');
     options.required('data');
     options.integer('samples', samplesFact);
-    await checkTarget(out, { flag: '--out', folder: true, endings: [] });
     await train(call, out);
   },
 };

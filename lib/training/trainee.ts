@@ -56,14 +56,13 @@ function unsupported(source: string, what: string): DpmError {
 }
 
 /** Refuses networks that learn in ways that are not there. */
-function requireTrainable({ source, network, schedule, config }: TrainableNetwork): void {
+function requireTrainable({ source, network, schedule }: TrainableNetwork): void {
   const { unet, head } = network;
   if (unet.pool !== undefined) throw unsupported(source, 'a classifier');
   if (head !== null) throw unsupported(source, 'a network with a variance head');
   if (unet.outChannels !== unet.inChannels) throw unsupported(source, 'a network that learns its variance');
   if ((unet.divisor ?? null) !== null)
     throw unsupported(source, 'a network whose output is divided by the noise level');
-  if (config.class_embed_type === 'identity') throw unsupported(source, 'a network that is given vectors of classes');
   if (!schedule.discrete) throw unsupported(source, `a network of the continuous noise schedule ${schedule.name}`);
   if (schedule.alphaBar(schedule.steps) <= 0) {
     throw unsupported(source, 'a noise schedule that ends in noise alone (rescale_betas_zero_snr)');

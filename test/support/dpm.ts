@@ -18,6 +18,7 @@ export const commandNames = [
   'gradient',
   'translate',
   'sample',
+  'train',
   'gamma',
   'costs',
   'classify',

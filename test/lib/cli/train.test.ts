@@ -1,0 +1,217 @@
+// `dpm train`.
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+
+import { decode } from 'fast-png';
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { withStreams } from '../../../lib/cli/output.js';
+import { runCommandLine } from '../../../lib/cli/run.js';
+import { trainCommand } from '../../../lib/cli/train.js';
+import { helpOf, type OptionFact } from '../../../lib/base/option-facts.js';
+import { DiffusionModel, Trainer, writeSafetensors, type TrainerOptions } from '../../../lib/index.js';
+import { trainingOptionFacts } from '../../../lib/training/options.js';
+import { dpm } from '../../support/dpm.js';
+import { temporaryFolder } from '../../support/temporary.js';
+import { tinyImages, tinyNetwork } from '../../support/training-data.js';
+
+const folder = temporaryFolder();
+const data = join(folder, 'data.safetensors');
+let folders = 0;
+const newFolder = (): string => join(folder, `run-${folders++}.1`);
+const base = ['--data', data, '--network', tinyNetwork, '--device', 'cpu', '--threads', '1', '--batch', '2'];
+const train = (...options: string[]) => dpm('train', ...base, ...options);
+const weightsOf = (out: string): Promise<Buffer> => readFile(join(out, 'unet', 'diffusion_pytorch_model.safetensors'));
+
+beforeAll(async () => {
+  const { images, labels, shape } = tinyImages();
+  const tensors = { images: { shape: [...shape], data: images }, labels: { shape: [shape[0]], data: labels! } };
+  await writeSafetensors(data, tensors);
+});
+
+describe('dpm train', () => {
+  it('makes a model, with checkpoints, metrics, losses and samples, and ends at once when called again', async () => {
+    const out = newFolder();
+    const options = ['--out', out, '--steps', '5', '--checkpoint-every', '2', '--seed', '1', '--rate', '2e-4'];
+    const told = await train(...options, '--samples', '3');
+    expect(told.code).toBe(0);
+    expect(told.stdout).toMatch(/^5 steps in \d+\.\d s on cpu, loss \d\.\d+ -> .*run-0\.1\n$/);
+    expect(told.stderr).toMatch(
+      /^12 images of 3 x 8 x 8, [\d,]+ parameters, 5 steps on cpu -> .*: from the beginning\n/,
+    );
+    expect(told.stderr).toMatch(/\nstep 2: loss \d\.\d+ \| [\d.e+]+ images\/s -> .*step-2\n/);
+    const names = (await readdir(out)).sort();
+    const expected = [
+      'checkpoints',
+      'loss.svg',
+      'metrics.jsonl',
+      'model_index.json',
+      'run.json',
+      'samples',
+      'scheduler',
+    ];
+    expect(names).toEqual([...expected, 'unet']);
+    expect(await readdir(join(out, 'samples'))).toEqual(['step-0000002.png', 'step-0000004.png', 'step-0000005.png']);
+    const picture = decode(await readFile(join(out, 'samples', 'step-0000005.png')));
+    expect([picture.channels, picture.width > 16]).toEqual([3, true]);
+    expect(await readFile(join(out, 'loss.svg'), 'utf8')).toContain('Training loss');
+    expect((await readFile(join(out, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n')).toHaveLength(5);
+    const sampled = await dpm(
+      'sample',
+      out,
+      '--device',
+      'cpu',
+      '--class',
+      '2',
+      '--steps',
+      '2',
+      '--out',
+      join(folder, 'a.png'),
+    );
+    expect(sampled.code).toBe(0);
+    const before = await weightsOf(out);
+    const again = await train(...options);
+    expect(again.stdout).toMatch(/^all 5 steps were done before -> /);
+    expect(await weightsOf(out)).toEqual(before);
+    const other = await train(...options, '--clip', '2');
+    expect(other.code).toBe(2);
+    expect(other.stderr).toMatch(/^error \[ERR_DPM_ARGUMENT\]: clip is 2, the run of .* was begun with 1/);
+  });
+
+  it('does what the library does of each flag', async () => {
+    const flags: Record<string, [string[], TrainerOptions[keyof TrainerOptions]]> = {
+      steps: [['3'], 3],
+      batch: [['3'], 3],
+      accumulate: [['2'], 2],
+      seed: [['18446744073709551615'], 18446744073709551615n],
+      rate: [['3e-3'], 3e-3],
+      rateSchedule: [['linear'], 'linear'],
+      warmup: [['1'], 1],
+      averageDecay: [['0.5'], 0.5],
+      averageSchedule: [['power'], 'power'],
+      averageGamma: [['2'], 2],
+      averagePower: [['0.25'], 0.25],
+      clip: [['0.5'], 0.5],
+      adamBeta1: [['0.8'], 0.8],
+      adamBeta2: [['0.9'], 0.9],
+      adamEpsilon: [['1e-4'], 1e-4],
+      weightDecay: [['0.01'], 0.01],
+      flips: [[], true],
+      labelDropout: [['0.5'], 0.5],
+      prediction: [['v'], 'v'],
+      snrGamma: [['5'], 5],
+      recompute: [['blocks'], 'blocks'],
+      checkpointEvery: [['2'], 2],
+      checkpointsKept: [['1'], 1],
+    };
+    expect(Object.keys(flags).sort()).toEqual(Object.keys(trainingOptionFacts).sort());
+    const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const given = Object.entries(flags).flatMap(([name, [values]]) => [`--${kebab(name)}`, ...values]);
+    const out = newFolder();
+    const all = await dpm('train', ...base.slice(0, -2), ...given, '--out', out, '--samples', '0', '--json');
+    expect(all.stderr).toBe('');
+    expect(JSON.parse(all.stdout)).toMatchObject({ out, step: 3, steps: 3, begun: 0, device: 'cpu' });
+    const options = Object.fromEntries(Object.entries(flags).map(([name, [, value]]) => [name, value]));
+    const own = newFolder();
+    await using trainer = await Trainer.open({
+      data,
+      network: tinyNetwork,
+      device: 'cpu',
+      threads: 1,
+      ...options,
+      out: own,
+    });
+    await trainer.run();
+    expect(await weightsOf(out)).toEqual(await weightsOf(own));
+    expect(await readdir(join(out, 'checkpoints'))).toEqual(['step-3']);
+    expect(await readFile(join(out, 'run.json'), 'utf8')).toBe(await readFile(join(own, 'run.json'), 'utf8'));
+    for (const [name, fact] of Object.entries<OptionFact>(trainingOptionFacts)) {
+      expect(trainCommand.options[kebab(name)]?.help, name).toBe(helpOf(fact));
+    }
+  });
+
+  it('tells the memory of a run before it begins, and writes nothing', async () => {
+    const plan = await train('--plan');
+    expect(plan.stdout).toMatch(/^12 images of 3 x 8 x 8, 6 classes, [\d,]+ parameters\n5000 steps on cpu; memory:\n/);
+    expect(plan.stdout).toMatch(/in all +[\d.]+ MiB\n$/);
+    const json = JSON.parse((await train('--plan', '--json')).stdout) as { memory: Record<string, number> };
+    await using trainer = await Trainer.open({ data, network: tinyNetwork, device: 'cpu', threads: 1, batch: 2 });
+    expect(json).toMatchObject({ images: 12, classes: 6, parameters: trainer.parameters, memory: trainer.memory });
+    expect((await train('--plan', '--out', newFolder())).stderr).toContain('--out has no effect with --plan');
+    process.env.DPM_MEMORY = '0.001';
+    try {
+      expect((await train('--plan')).stderr).toMatch(/^error \[ERR_DPM_OUT_OF_MEMORY\]/);
+    } finally {
+      delete process.env.DPM_MEMORY;
+    }
+  });
+
+  it('leaves out labels, brings images to size, and counts pictures that cannot be read', async () => {
+    const pictures = join(folder, 'pictures');
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu', threads: 1 });
+    const { images } = await model.sample({ sampler: 'ddim', steps: 1, count: 3 });
+    await images.save(pictures);
+    await writeFile(join(pictures, 'broken.png'), 'no picture');
+    const own = [
+      '--data',
+      pictures,
+      '--device',
+      'cpu',
+      '--threads',
+      '1',
+      '--steps',
+      '1',
+      '--batch',
+      '1',
+      '--samples',
+      '0',
+    ];
+    const broken = await dpm('train', ...own, '--out', newFolder());
+    expect(broken.code).toBe(1);
+    expect(broken.stderr).toMatch(/^error \[ERR_DPM_\w+\]: .*broken\.png/);
+    const skipped = await dpm('train', ...own, '--out', newFolder(), '--skip-broken');
+    expect([skipped.code, skipped.stderr.split('\n')[0]]).toEqual([0, 'left out 1 pictures that cannot be read']);
+    const config = { _class_name: 'UNet2DModel', sample_size: 8, in_channels: 1, out_channels: 1, norm_num_groups: 8 };
+    const network = join(folder, 'small.json');
+    const blocks = { down_block_types: ['DownBlock2D'], up_block_types: ['UpBlock2D'], block_out_channels: [8] };
+    await writeFile(network, JSON.stringify({ ...config, ...blocks, layers_per_block: 1, attention_head_dim: null }));
+    const small = [...own, '--network', network, '--skip-broken'];
+    expect((await dpm('train', ...small, '--out', newFolder())).stderr).toContain('ERR_DPM_TENSOR_SHAPE');
+    expect((await dpm('train', ...small, '--out', newFolder(), '--resize')).code).toBe(0);
+    const plain = JSON.parse((await dpm('train', '--data', data, '--plan', '--json', '--no-labels')).stdout) as object;
+    expect(plain).toMatchObject({ classes: 0 });
+  });
+
+  it('ends with 130 when it is interrupted, and goes on with the same command', async () => {
+    const [out, whole] = [newFolder(), newFolder()];
+    const options = ['--steps', '6', '--checkpoint-every', '4', '--samples', '0'];
+    const abort = new AbortController();
+    const parts: string[] = [];
+    const stderr = new Writable({
+      write(part: Buffer, _, done) {
+        parts.push(part.toString());
+        // The note of its beginning.
+        abort.abort(new Error('interrupted'));
+        done();
+      },
+    });
+    const args = ['train', ...base, ...options, '--out', out];
+    const code = await withStreams({ stdout: stderr, stderr }, () => runCommandLine(args, () => abort.signal));
+    expect(code).toBe(130);
+    expect(parts.join('')).toContain('error [ERR_DPM_ABORTED]');
+    expect((await train(...options, '--out', out)).code).toBe(0);
+    expect((await train(...options, '--out', whole)).code).toBe(0);
+    expect(await weightsOf(out)).toEqual(await weightsOf(whole));
+  });
+
+  it('refuses what it cannot do before it begins', async () => {
+    expect((await dpm('train', '--out', newFolder())).stderr).toContain('--data is missing');
+    expect((await dpm('train', '--data', data)).stderr).toContain('--out is missing');
+    expect((await train('--out', data)).stderr).toContain(`cannot make the folder ${data}`);
+    expect((await train('--out', newFolder(), '--steps', '0')).stderr).toContain('--steps is 0, it has to be');
+    expect((await train('--out', newFolder(), '--samples', '-1')).stderr).toContain('--samples');
+    expect((await train('--out', newFolder(), '--rate-schedule', 'x')).stderr).toContain('--rate-schedule');
+    expect((await train('--out', newFolder(), '--rate', '-1')).stderr).toContain('rate is -1');
+  });
+});

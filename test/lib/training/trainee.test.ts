@@ -1,0 +1,249 @@
+// What can be trained: networks of every family, named in every way, and the images that they take.
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { DiffusionModel, readFloats, Trainer, writeSafetensors, type TrainerOptions } from '../../../lib/index.js';
+import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
+import { packagePath, temporaryFolder } from '../../support/temporary.js';
+import { tinyImages, tinyNetwork, tinyRun } from '../../support/training-data.js';
+
+const folder = temporaryFolder();
+let folders = 0;
+const newFolder = (): string => join(folder, `run-${folders++}`);
+
+/** Tensors of a file of weights. */
+async function readAll(path: string): Promise<Map<string, Float32Array>> {
+  const header = await readSafetensorsHeader(path);
+  const tensors = new Map<string, Float32Array>();
+  for (const name of header.tensors.keys()) tensors.set(name, (await readFloats(header, name)).data);
+  return tensors;
+}
+
+const refusal = async (changed: Partial<TrainerOptions>): Promise<string> => {
+  const outcome = await Trainer.open(tinyRun(changed)).then(
+    async (trainer) => {
+      await trainer.close();
+      return 'opened';
+    },
+    (error: unknown) => error as { code: string; message: string },
+  );
+  return typeof outcome === 'string' ? outcome : `${outcome.code} ${outcome.message}`;
+};
+
+describe('a network that goes on', () => {
+  it.each([
+    ['test/fixtures/gradients/class-rows/diffusers-adm-tiny', 'unet/diffusion_pytorch_model'],
+    ['test/fixtures/unet/diffusers-ddpm', 'unet/diffusion_pytorch_model'],
+    ['test/fixtures/unet/ho-ddpm', 'model'],
+    ['test/fixtures/unet/score-sde-ddpmpp', 'model'],
+    ['test/fixtures/unet/score-sde-ncsnpp-fir', 'model'],
+    ['test/fixtures/unet/openai-adm-class', 'model'],
+  ])('has the weights of %s as long as the rate is 0', async (name, weights) => {
+    const network = packagePath(name);
+    await using model = await DiffusionModel.load(network, { device: 'cpu', threads: 1 });
+    const { classes } = model.unet.info;
+    const out = newFolder();
+    const images = tinyImages(4, [...model.sampleShape]);
+    const data = { ...images, labels: classes > 0 ? images.labels!.map((label) => label % classes) : null };
+    const attempt = Trainer.open(tinyRun({ network, data, out, rate: 0, steps: 1, batch: 1 }));
+    if (model.schedule.discrete && model.unet.info.outChannels === model.unet.info.inChannels) {
+      await using trainer = await attempt;
+      await trainer.run();
+      const [found, expected] = await Promise.all(
+        [out, network].map((each) => readAll(join(each, `${weights}.safetensors`))),
+      );
+      expect(found!.size).toBeGreaterThan(20);
+      for (const [tensor, values] of found!) expect(values, tensor).toEqual(expected!.get(tensor));
+      await using again = await DiffusionModel.load(out, { device: 'cpu', threads: 1 });
+      expect([...again.unet.tensors.keys()]).toEqual([...model.unet.tensors.keys()]);
+      return;
+    }
+    await expect(attempt).rejects.toMatchObject({ code: 'ERR_DPM_UNSUPPORTED' });
+  });
+
+  it('learns from there', async () => {
+    const network = packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny');
+    const first = async (given: string): Promise<number> => {
+      await using trainer = await Trainer.open(tinyRun({ network: given }));
+      return (await trainer.step()).loss;
+    };
+    expect(await first(network)).not.toBe(await first(tinyNetwork));
+  });
+});
+
+describe('a network that begins with nothing', () => {
+  it('is a configuration, a file of one, the name of a preset, or a small one for the images', async () => {
+    const config = JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>;
+    const losses: number[] = [];
+    for (const network of [config, tinyNetwork, new URL(`file://${tinyNetwork}`)]) {
+      await using trainer = await Trainer.open(tinyRun({ network }));
+      losses.push((await trainer.step()).loss);
+      expect([trainer.classes, trainer.sampleShape, trainer.images]).toEqual([6, [3, 8, 8], 12]);
+    }
+    expect(new Set(losses).size).toBe(1);
+    await using own = await Trainer.open(tinyRun({ network: undefined }));
+    expect([own.classes, own.sampleShape]).toEqual([6, [3, 8, 8]]);
+    expect((await own.step()).loss).toBeGreaterThan(0);
+    await using plain = await Trainer.open(tinyRun({ network: undefined, labels: false }));
+    expect(plain.classes).toBe(0);
+    const preset = await refusal({ network: 'ddpm-cifar10' });
+    expect(preset).toBe('ERR_DPM_TENSOR_SHAPE data.images is [12, 3, 8, 8], it has to be [N, 3, 32, 32]');
+  });
+
+  it('has the noise schedule that is given, that of its folder, or that of DDPM', async () => {
+    const place = join(folder, 'placed');
+    await mkdir(join(place, 'unet'), { recursive: true });
+    await mkdir(join(place, 'scheduler'));
+    const network = join(place, 'unet', 'config.json');
+    await writeFile(network, await readFile(tinyNetwork));
+    const scheduler = { _class_name: 'DDPMScheduler', num_train_timesteps: 50, beta_schedule: 'squaredcos_cap_v2' };
+    await writeFile(join(place, 'scheduler', 'scheduler_config.json'), JSON.stringify(scheduler));
+    const other = join(folder, 'scheduler_config.json');
+    await writeFile(other, JSON.stringify({ ...scheduler, num_train_timesteps: 20 }));
+    const lone = join(folder, 'lone.json');
+    await writeFile(lone, await readFile(tinyNetwork));
+    for (const [options, steps] of [
+      [{ network }, 50],
+      [{ network, schedule: other }, 20],
+      [{ network: lone }, 1000],
+    ] as const) {
+      const out = newFolder();
+      await using trainer = await Trainer.open(tinyRun({ ...options, out, steps: 1 }));
+      await trainer.run();
+      await using model = await DiffusionModel.load(out, { device: 'cpu', threads: 1 });
+      expect(model.schedule.steps).toBe(steps);
+    }
+  });
+
+  it('tells its model what it predicts', async () => {
+    for (const prediction of ['x0', 'v', 'epsilon'] as const) {
+      const out = newFolder();
+      await using trainer = await Trainer.open(tinyRun({ out, prediction, steps: 1 }));
+      await trainer.run();
+      await using model = await DiffusionModel.load(out, { device: 'cpu', threads: 1 });
+      expect(model.schedule.defaults.prediction).toBe(prediction);
+    }
+  });
+
+  it('is given images in the range of its data', async () => {
+    const config = JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>;
+    const loss = async (changed: Partial<TrainerOptions>): Promise<number> => {
+      await using trainer = await Trainer.open(tinyRun(changed));
+      return (await trainer.step()).loss;
+    };
+    const centred = { ...config, center_input_sample: true };
+    const data = tinyImages();
+    const unit = { ...data, images: Float32Array.from(data.images, (level) => level / 255) };
+    const both = { ...data, images: Float32Array.from(data.images, (level) => (2 * level) / 255 - 1) };
+    expect(await loss({ network: centred })).toBe(await loss({ network: centred, data: unit }));
+    expect(await loss({})).toBeCloseTo(await loss({ data: both }), 6);
+    expect(await loss({ network: centred })).not.toBe(await loss({ network: centred, data: both }));
+  });
+
+  it('drops labels of images only where the network has one that stands for none', async () => {
+    const taken = tinyImages();
+    expect(await refusal({ labelDropout: 0.5 })).toBe('opened');
+    const labels = taken.labels!.map((label) => label + 1);
+    expect(await refusal({ labelDropout: 0.5, data: { ...taken, labels } })).toContain(
+      'stands for none, but data have it',
+    );
+    expect(await refusal({ data: { ...taken, labels } })).toBe('opened');
+    expect(await refusal({ data: { ...taken, labels: labels.map((label) => label + 1) } })).toContain('the label 6');
+    expect(await refusal({ network: undefined, labels: false, labelDropout: 0.5 })).toContain('takes no classes');
+  });
+});
+
+describe('what cannot be trained is refused', () => {
+  it.each([
+    ['a classifier', 'test/fixtures/unet/classifier-attention'],
+    ['a network with a variance head', 'test/fixtures/unet/ho-ddpm-head-complex'],
+    ['a network that learns its variance', 'test/fixtures/unet/openai-iddpm'],
+    ['a network of the continuous noise schedule', 'test/fixtures/unet/edm-ddpmpp'],
+  ])('%s', async (what, network) => {
+    expect(await refusal({ network: packagePath(network) })).toMatch(new RegExp(`^ERR_DPM_UNSUPPORTED .*: ${what}`));
+  });
+
+  it.each([
+    ['a network whose output is divided', { time_embedding_type: 'fourier' }, {}],
+    [
+      'a noise schedule that ends in noise alone',
+      {},
+      { rescale_betas_zero_snr: true, prediction_type: 'v_prediction' },
+    ],
+    ['a network that learns its variance', { out_channels: 6 }, {}],
+  ])('%s', async (what, network, scheduler) => {
+    const config = JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>;
+    const schedule = join(folder, `scheduler-${folders++}.json`);
+    await writeFile(schedule, JSON.stringify({ _class_name: 'DDPMScheduler', num_train_timesteps: 100, ...scheduler }));
+    expect(await refusal({ network: { ...config, ...network }, schedule })).toMatch(
+      new RegExp(`^ERR_DPM_UNSUPPORTED the network: ${what}`),
+    );
+  });
+
+  it('options that belong to nothing', async () => {
+    const model = packagePath('test/fixtures/unet/ho-ddpm');
+    expect(await refusal({ config: 'ddpm-cifar10' })).toContain('config is for checkpoint files');
+    expect(await refusal({ network: undefined, config: 'ddpm-cifar10' })).toContain('config is for');
+    expect(await refusal({ resize: true })).toContain('resize is for data that are read');
+    expect(await refusal({ skipBroken: true })).toContain('skipBroken is for data that are read');
+    const data = { ...tinyImages(4, [3, 32, 32]), labels: null };
+    expect(await refusal({ network: 'ddpm-cifar10', schedule: tinyNetwork, data })).toContain(
+      'says the noise schedule itself',
+    );
+    expect(await refusal({ network: model, schedule: model })).toContain('schedule');
+    expect(await refusal({ network: 'ddpm-cifar10', prediction: 'v', data })).toContain('prediction: the networks of');
+  });
+
+  it('images that are none', async () => {
+    const data = tinyImages();
+    const odd = async (changed: object): Promise<string> => refusal({ data: { ...data, ...changed } as never });
+    expect(await odd({ images: new Float64Array(data.images.length) })).toContain('data.images');
+    expect(await odd({ shape: [12, 3, 8] })).toContain('data.shape');
+    expect(await odd({ shape: [11, 3, 8, 8] })).toContain('data.shape');
+    expect(await odd({ labels: new Int32Array(3) })).toContain('data.labels has 3 labels for 12 images');
+    expect(await odd({ labels: new Int32Array(12).fill(-1) })).toContain('data.labels: the label -1');
+    expect(await refusal({ data: 7 as never })).toContain('data');
+  });
+
+  it('work that does not fit into memory, before it begins', async () => {
+    process.env.DPM_MEMORY = '0.01';
+    try {
+      expect(await refusal({ batch: 2048 })).toMatch(/^ERR_DPM_OUT_OF_MEMORY batches of 2048 images.*smaller batch/);
+      process.env.DPM_MEMORY = '0.0001';
+      expect(await refusal({})).toMatch(/^ERR_DPM_OUT_OF_MEMORY images and weights/);
+    } finally {
+      delete process.env.DPM_MEMORY;
+    }
+    await using trainer = await Trainer.open(tinyRun());
+    const { images, parameters, packed, maps, total } = trainer.memory;
+    expect(images).toBe(12 * 3 * 8 * 8);
+    expect(parameters).toBe(20 * trainer.parameters);
+    expect(total).toBe(images + parameters + packed + maps);
+    expect(Math.min(packed, maps)).toBeGreaterThan(1000);
+  });
+});
+
+describe('data that are read', () => {
+  it('are what those in memory are', async () => {
+    const { images, labels, shape } = tinyImages();
+    const path = join(folder, 'data.safetensors');
+    await writeSafetensors(path, {
+      images: { shape: [...shape], data: images },
+      labels: { shape: [shape[0]], data: labels! },
+    });
+    const losses = [];
+    for (const data of [path, new URL(`file://${path}`), tinyImages()]) {
+      await using trainer = await Trainer.open(tinyRun({ data }));
+      losses.push((await trainer.step()).loss);
+    }
+    expect(new Set(losses).size).toBe(1);
+    const out = newFolder();
+    const trainer = await Trainer.open(tinyRun({ data: path, out }));
+    await trainer.run();
+    await trainer.close();
+    await using again = await Trainer.open(tinyRun({ out }));
+    expect(again.begun).toBe(6);
+  });
+});
