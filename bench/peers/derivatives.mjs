@@ -9,7 +9,8 @@ import { parseArgs } from 'node:util';
 
 import { Classifier, Device, DiffusionModel } from '../../dist/index.js';
 import { guidedPairs, writeRandomModel } from './guided-pairs.mjs';
-import { isInstalled, PythonArm } from './python-arm.mjs';
+import { listed } from './options.mjs';
+import { PythonArm, requireInstalled } from './python-arm.mjs';
 import { alternate, keep, printTable, relativeError, timeCalls } from './rounds.mjs';
 
 /** The parts that are timed for ddpm-cifar10-32 alone. A guided step takes a network and its classifier. */
@@ -43,22 +44,12 @@ if (options.help) {
   console.log(usage);
   process.exit();
 }
-for (const name of ['torch', 'diffusers']) {
-  if (!isInstalled(name)) throw new Error(`there is no ${name}, which scripts/setup --peers installs`);
-}
-
-/** The names that an option lists. */
-function listed(option, known) {
-  const names = options[option].split(',');
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw new Error(`--${option} names ${unknown}, there are ${known.join(', ')}`);
-  return names;
-}
+requireInstalled('torch', 'diffusers');
 
 const [threads, rounds] = [Number(options.threads), Number(options.rounds)];
-const works = listed('work', [...derivatives, 'guided']);
-const pairs = listed('pairs', Object.keys(guidedPairs));
-const modes = listed('modes', ['channels_last', 'compiled']);
+const works = listed(options, 'work', [...derivatives, 'guided']);
+const pairs = listed(options, 'pairs', Object.keys(guidedPairs));
+const modes = listed(options, 'modes', ['channels_last', 'compiled']);
 const batches = options.batch.split(',').map(Number);
 
 /** Differences beyond this are not rounding: the engines do not compute the same. */
