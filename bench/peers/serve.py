@@ -6,6 +6,10 @@
 {"op": "time", "calls": N}                                            repeats it; {"milliseconds": [...]}, the first
                                                                       call, which does not count, left out; of
                                                                       derivatives also "work"
+{"op": "learn", "steps": N}                                           of training: takes steps; {"losses": [...],
+                                                                      "norms": [...]}
+{"op": "distance"}                                                    of training: {"distance": ...}, that of the
+                                                                      average from the weights
 
 What fails is answered with {"error": ...}.
 """
@@ -117,12 +121,19 @@ def torch_guided(request):
     return GuidedSteps(request)
 
 
+def torch_training(request):
+    from training import Training
+
+    return Training(request)
+
+
 ENGINES = {
     "torch": Torch,
     "openvino": OpenVino,
     "torch-update": TorchUpdate,
     "torch-derivatives": torch_derivatives,
     "torch-guided": torch_guided,
+    "torch-training": torch_training,
 }
 
 
@@ -154,6 +165,10 @@ class Server:
         if request["op"] == "open":
             self.engine = ENGINES[request["engine"]](request)
             return {"version": self.engine.version}
+        if request["op"] == "learn":
+            return self.engine.learn(request["steps"])
+        if request["op"] == "distance":
+            return self.engine.distance()
         if "work" in request:
             self.engine.choose(request["work"])
         if request["op"] == "check":
