@@ -36,7 +36,7 @@ export interface SavedCheckpoint {
 
 /** Options of the steps of training. */
 export interface TrainingOptions extends RateOptions, AverageOptions {
-  /** Number of steps of the run. Default 5000. */
+  /** Number of steps of the run. Default 5,000. */
   steps?: number | undefined;
   /** Number of images evaluated at once. Default 64. */
   batch?: number | undefined;

@@ -1,10 +1,13 @@
 // Public calls with hostile values, one at a time: each is refused with a code of ours and a message of one line, or
 // done; nothing hangs, and what the caller's own objects throw reaches the caller. Of calls that run, which take
 // longest, every ninth of the values are tried; DPM_ATTACK=all tries all.
+import { join } from 'node:path';
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import * as dpm from '../../lib/index.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
+import { tinyImages, tinyRun } from '../support/training-data.js';
 import { answerOf, misuses, withOptionNames, type PublicCall } from './attack.js';
 import { classifierCalls } from './calls/classifiers.js';
 import { fileCalls } from './calls/files.js';
@@ -12,6 +15,7 @@ import { gradientCalls } from './calls/gradients.js';
 import { plainCalls } from './calls/plain.js';
 import { runningCalls } from './calls/running.js';
 import { servingCalls } from './calls/serving.js';
+import { trainingCalls } from './calls/training.js';
 
 const folder = temporaryFolder();
 let model: dpm.DiffusionModel;
@@ -98,6 +102,19 @@ describe('hostile values', { timeout: 600_000 }, () => {
     const { tried, problems } = await problemsOf(gradientCalls(small.unet));
     expect(tried).toBeGreaterThan(200);
     expect(problems).toEqual([]);
+  });
+
+  it('of training', async () => {
+    const share = process.env.DPM_ATTACK === 'all' ? 1 : 9;
+    const { images, labels, shape } = tinyImages();
+    const data = join(folder, 'training.safetensors');
+    const tensors = { images: { shape: [...shape], data: images }, labels: { shape: [shape[0]], data: labels! } };
+    await dpm.writeSafetensors(data, tensors);
+    await using trainer = await dpm.Trainer.open(tinyRun({ steps: 40, checkpointEvery: 40, out: join(folder, 'run') }));
+    const { tried, problems } = await problemsOf(trainingCalls(trainer, data, device), share);
+    expect(tried).toBeGreaterThan(1000 / share);
+    expect(problems).toEqual([]);
+    expect(trainer.done).toBe(40);
   });
 
   it('of every function and method that is exported', () => {

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as dpm from '../../lib/index.js';
 import { Random } from '../support/random.js';
 import { packagePath } from '../support/temporary.js';
+import { tinyImages, tinyNetwork, tinyRun } from '../support/training-data.js';
 
 const pixels = 28 * 28;
 const folder = mkdtempSync(join(tmpdir(), 'spoiled-'));
@@ -284,6 +285,24 @@ const cases: Record<string, Case> = {
       },
     ],
   ),
+  'Trainer.open': of(
+    async (options) => {
+      await using trainer = await dpm.Trainer.open(options);
+      return [await trainer.run(), await trainer.tensors('parameters')].map((each) =>
+        each instanceof Map ? each : each?.loss,
+      );
+    },
+    () => [tinyRun({ network: JSON.parse(readFileSync(tinyNetwork, 'utf8')) as Record<string, unknown> })],
+  ),
+  openImages: of(
+    (path, options) => dpm.openImages(path, options),
+    async () => {
+      const { images: levels, shape } = tinyImages();
+      const path = join(folder, 'training.safetensors');
+      await dpm.writeSafetensors(path, { images: { shape: [...shape], data: levels } });
+      return [path, { shape: [3, 8, 8], labels: false }];
+    },
+  ),
   'ImageBatch.load': of(
     (path, like) => dpm.ImageBatch.load(path, like),
     async () => {
@@ -330,7 +349,7 @@ function exportedAsync(): string[] {
 
 /** Exports that take only paths, numbers and texts, or whose inputs belong to their result. */
 const withoutInputs =
-  /\.(load|open|close|drain|trim|read|derivative|features|network|labelScore)$|^read|^connectBatcher$/;
+  /\.(load|open|close|drain|trim|read|derivative|features|network|labelScore)$|^read|^connectBatcher$|^Trainer\.(step|run|save|model|tensors)$/;
 
 it('is tried of every export that answers later', () => {
   const tried = new Set(Object.keys(cases).map((name) => name.split(/[ :]/)[0]));

@@ -29,6 +29,8 @@ import { recomputeFact } from '../../../lib/engine/evaluation.js';
 import { classifierGuideFacts } from '../../../lib/guidance/classifier.js';
 import { optionFacts } from '../../../lib/option-facts.js';
 import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
+import { openImagesOptionFacts } from '../../../lib/training/data/options.js';
+import { trainingOptionFacts } from '../../../lib/training/options.js';
 import { translateOptionFacts } from '../../../lib/translation/options.js';
 import { runOptionFacts } from '../../../lib/run/options.js';
 import { readSources } from '../../architecture/imports.js';
@@ -47,6 +49,8 @@ const tables = {
   flowLikelihood: { facts: flowLikelihoodOptionFacts, files: ['estimation/flow/flow-likelihood'] },
   pullback: { facts: { recompute: recomputeFact }, files: ['engine/evaluation'] },
   picture: { facts: pictureOptionFacts, files: ['images/picture-options'] },
+  training: { facts: trainingOptionFacts, files: ['training/options', 'training/rates'] },
+  openImages: { facts: openImagesOptionFacts, files: ['training/data/options'] },
 };
 const all = Object.entries(tables).flatMap(([table, { facts, files }]) =>
   Object.entries<OptionFact>(facts).map(([name, fact]) => ({ table, name, fact, files })),

@@ -210,8 +210,8 @@ describe('dpm train', () => {
     expect((await dpm('train', '--data', data)).stderr).toContain('--out is missing');
     expect((await train('--out', data)).stderr).toContain(`cannot make the folder ${data}`);
     expect((await train('--out', newFolder(), '--steps', '0')).stderr).toContain('--steps is 0, it has to be');
-    expect((await train('--out', newFolder(), '--samples', '-1')).stderr).toContain('--samples');
+    expect((await train('--out', newFolder(), '--samples=-1')).stderr).toContain('--samples is -1');
     expect((await train('--out', newFolder(), '--rate-schedule', 'x')).stderr).toContain('--rate-schedule');
-    expect((await train('--out', newFolder(), '--rate', '-1')).stderr).toContain('rate is -1');
+    expect((await train('--out', newFolder(), '--rate=-1')).stderr).toContain('rate is -1');
   });
 });

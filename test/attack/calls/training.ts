@@ -1,0 +1,22 @@
+// Calls that train, on a network of a few pixels.
+import * as dpm from '../../../lib/index.js';
+import { tinyRun } from '../../support/training-data.js';
+import type { PublicCall } from '../attack.js';
+import { of } from './of.js';
+
+/**
+ * @param trainer - One with a folder and enough steps left.
+ * @param data - Path of images.
+ */
+export function trainingCalls(trainer: dpm.Trainer, data: string, device: dpm.Device): PublicCall[] {
+  const { threads: _, ...options } = tinyRun({ device });
+  return [
+    of('Trainer.open', async (given: never) => (await dpm.Trainer.open(given)).close(), [options]),
+    of('openImages', (path: never, given: never) => dpm.openImages(path, given), [data, { shape: [3, 8, 8] }]),
+    of('Trainer.step', () => trainer.step(), []),
+    of('Trainer.tensors', (which: never) => trainer.tensors(which), ['average']),
+    of('Trainer.save', () => trainer.save(), []),
+    of('Trainer.model', async () => (await trainer.model()).close(), []),
+    of('Trainer.run', () => trainer.run(), []),
+  ];
+}
