@@ -44,7 +44,9 @@ export function standardText({ standard, otherwise }: OptionFact): string | null
   if (otherwise !== undefined) return otherwise;
   if (standard === undefined || standard === false || standard === '') return null;
   if (typeof standard !== 'number') return String(standard);
-  return standard === 0 || standard >= 1e-3 ? standard.toLocaleString('en-US') : standard.toExponential();
+  return standard === 0 || standard >= 1e-3
+    ? standard.toLocaleString('en-US', { maximumFractionDigits: 20 })
+    : standard.toExponential();
 }
 
 /** Describes an option for help texts: its effect and its default. */

@@ -1,7 +1,7 @@
 import { abortable, abortError, throwIfAborted } from '../base/abort.js';
 import { Closing } from '../base/closing.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
-import { checkOptions } from '../base/option-kinds.js';
+import { checkOptions, oneOf, requireKind } from '../base/option-kinds.js';
 import { pathOf } from '../files/paths.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
 import { graphOfTensors, readWeights, type WeightTensors } from '../checkpoint/trainable.js';
@@ -271,9 +271,7 @@ export class Trainer implements AsyncDisposable {
    * @param which - `parameters` or `average`. Default `average`.
    */
   async tensors(which: 'parameters' | 'average' = 'average'): Promise<Map<string, Float32Array>> {
-    if (!['parameters', 'average'].includes(which)) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `which is ${String(which)}, it has to be parameters or average`);
-    }
+    requireKind('which', which, oneOf(['parameters', 'average']));
     return this.#alone(async () => {
       const tensors = await this.#read(which, this.#parts.initial);
       return new Map([...tensors].map(([name, { data }]) => [name, data]));

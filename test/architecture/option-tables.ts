@@ -90,6 +90,7 @@ export function optionTables(): DocumentTable[] {
   return [
     { file: 'docs/serving.md', mark: '<!-- options of a batcher -->', rows: optionRows(optionFacts.batcher) },
     { file: 'docs/serving.md', mark: '<!-- options of a request -->', rows: optionRows(optionFacts.service) },
+    { file: 'docs/training.md', mark: '<!-- options of training -->', rows: optionRows(optionFacts.training) },
     { file: 'docs/samplers.md', mark: '<!-- options of samplers -->', rows: samplerRows() },
     { file: 'docs/http.md', mark: '<!-- fields of a request -->', rows: fieldRows(sampleSchema.properties) },
     {

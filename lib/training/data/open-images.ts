@@ -10,7 +10,7 @@ import { floatsOf } from '../../files/floats.js';
 import { readSafetensorsHeader, readTensorBytes, requireTensor } from '../../files/safetensors.js';
 import { readFloats } from '../../files/tensor-data.js';
 import { isIdxName, readIdx } from './idx.js';
-import { checkedLabels, fingerprintOf, wrongShape, type DataImages, type DataShape } from './images-in-memory.js';
+import { checkedLabels, fingerprintOf, wrongShape, type DataImages } from './images-in-memory.js';
 import { readNpz } from './npz.js';
 import { openImagesDefaults, openImagesOptionKinds, type OpenImagesOptions } from './options.js';
 import { picturesOfFolder } from './picture-folder.js';
@@ -24,7 +24,7 @@ export interface OpenedImages {
   /** Class of each image; null: the data have none. */
   readonly labels: Int32Array | null;
   /** Shape of `images`. */
-  readonly shape: DataShape;
+  readonly shape: readonly [count: number, channels: number, height: number, width: number];
   /** Hash of shape, labels and 64 of the images, in hexadecimal: other data have another one. */
   readonly fingerprint: string;
   /** Number of pictures left out as they cannot be read. */

@@ -54,6 +54,7 @@ export interface RunFolderOptions {
 
 /** A checkpoint that was passed over, and where it lies now. */
 export interface DamagedCheckpoint {
+  /** Where it lies now. */
   readonly path: string;
   /** What is wrong with it. */
   readonly error: DpmError;
