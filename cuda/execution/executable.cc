@@ -29,6 +29,7 @@ Evaluation evaluation_of(const Network& network, const dpm_bindings& bindings) {
   evaluation.head = rows(network.head);
   std::transform(network.given.begin(), network.given.end(), evaluation.given.begin(), rows);
   std::transform(network.derived.begin(), network.derived.end(), evaluation.derived.begin(), rows);
+  for (const Network::Bound& sum : network.sums) evaluation.sums.push_back(rows(sum).data);
   return evaluation;
 }
 
@@ -38,6 +39,7 @@ GraphKey key_of(const Evaluation& e) {
   for (const Rows& rows : {e.x, e.out, e.head}) add(rows);
   for (const Rows& rows : e.given) add(rows);
   for (const Rows& rows : e.derived) add(rows);
+  for (const float* sum : e.sums) key.add(sum);
   key.add(e.time).add(e.labels).add(e.batch);
   return key;
 }
@@ -87,14 +89,20 @@ int Executable::computed(int samples) const {
 }
 
 RunContext Executable::context(const Evaluation& evaluation, const std::vector<unsigned char*>& places) const {
-  return {network.values,
-          places,
-          network.device.stream.get(),
-          computed(evaluation.batch),
-          evaluation.batch,
-          scratch_.data(),
-          evaluation.time,
-          evaluation.labels};
+  return {network.values,  places,          network.device.stream.get(), computed(evaluation.batch), evaluation.batch,
+          scratch_.data(), evaluation.time, evaluation.labels,           evaluation.sums.data()};
+}
+
+DeviceMemory Executable::divert_sums(Evaluation* evaluation) const {
+  std::size_t elements = 0;
+  for (const Network::Bound& sum : network.sums) {
+    const ValueInfo& info = network.values[static_cast<std::size_t>(sum.value)];
+    elements = std::max(elements, static_cast<std::size_t>(info.pixels() * info.shape.channels));
+  }
+  if (elements == 0) return {};
+  DeviceMemory memory = network.device.allocate(elements * sizeof(float));
+  evaluation->sums.assign(network.sums.size(), memory.as<float>());
+  return memory;
 }
 
 void Executable::ensure_scratch(int batch) {
@@ -123,6 +131,7 @@ void Executable::warm_up(int batch) {
   Evaluation evaluation;
   evaluation.batch = batch;
   evaluation.time = time.as<float>();
+  const DeviceMemory sums = divert_sums(&evaluation);
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     const auto& layer = network.layers[i];
     try {
@@ -366,7 +375,10 @@ double Executable::seconds_of(const std::function<void()>& work) const {
 }
 
 void Executable::profile(const Evaluation& evaluation, double* node_seconds) const {
-  const RunContext run = context(evaluation, places_);
+  // Repeated runs of a layer would add its sums more than once.
+  Evaluation repeated = evaluation;
+  const DeviceMemory sums = divert_sums(&repeated);
+  const RunContext run = context(repeated, places_);
   load_inputs(evaluation);
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     node_seconds[i] = is_taken_over(i, run.batch) ? 0.0 : seconds_of([&] { queue_layer(i, run); });

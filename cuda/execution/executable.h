@@ -31,8 +31,10 @@ struct Evaluation {
   Rows out{};
   Rows head{};
   /// Rows of the network's `given` and `derived` tensors.
-  std::array<Rows, kMostDerivatives> given{};
-  std::array<Rows, kMostDerivatives> derived{};
+  std::array<Rows, kMostGiven> given{};
+  std::array<Rows, kMostDerived> derived{};
+  /// Addresses of the network's `sums`, to which the evaluation adds.
+  std::vector<float*> sums{};
 };
 
 struct Executable : Buried {
@@ -92,6 +94,8 @@ struct Executable : Buried {
   /// Measures the seconds of `work` on the GPU, repeated as often as a measurement needs.
   [[nodiscard]] double seconds_of(const std::function<void()>& work) const;
   void profile(const Evaluation& evaluation, double* node_seconds) const;
+  /// Makes an evaluation add its sums to memory that nobody reads, which lives as long as the result.
+  [[nodiscard]] DeviceMemory divert_sums(Evaluation* evaluation) const;
   void plan_products(int batch);
   void ensure_scratch(int batch);
   void warm_up(int batch);

@@ -9,16 +9,45 @@ namespace dpm::cuda {
 
 namespace {
 
-Network::Bound bound_as(const dpm_graph& graph, const char* name) {
+/// Returns the tensor with a row for each sample that a graph reads or writes under a name.
+Network::Bound bound_as(const dpm_graph& graph, dpm_direction direction, const char* name) {
   const int binding = find_binding(graph, name);
-  return {binding, binding < 0 ? -1 : graph.bindings[binding].value};
+  if (binding < 0 || graph.bindings[binding].direction != direction) return {};
+  const int value = graph.bindings[binding].value;
+  if (graph.values[value].varies == DPM_VARIES_SHARED) return {};
+  return {binding, value};
 }
 
-std::array<Network::Bound, kMostDerivatives> bound_as(const dpm_graph& graph,
-                                                      const std::array<const char*, kMostDerivatives>& names) {
-  std::array<Network::Bound, kMostDerivatives> all{};
-  std::transform(names.begin(), names.end(), all.begin(), [&](const char* name) { return bound_as(graph, name); });
-  return all;
+Network::Bound read_as(const dpm_graph& graph, const char* name) { return bound_as(graph, DPM_DIRECTION_INPUT, name); }
+
+Network::Bound written_as(const dpm_graph& graph, const char* name) {
+  return bound_as(graph, DPM_DIRECTION_OUTPUT, name);
+}
+
+std::array<Network::Bound, kMostGiven> given_to(const dpm_graph& graph) {
+  return {read_as(graph, DPM_BINDING_OUTPUT_COTANGENT), read_as(graph, DPM_BINDING_HEAD_COTANGENT),
+          read_as(graph, DPM_BINDING_IMAGE_TANGENT), read_as(graph, DPM_BINDING_TARGET),
+          read_as(graph, DPM_BINDING_LOSS_WEIGHT)};
+}
+
+std::array<Network::Bound, kMostDerived> derived_by(const dpm_graph& graph) {
+  return {written_as(graph, DPM_BINDING_IMAGE_COTANGENT), written_as(graph, DPM_BINDING_OUTPUT_TANGENT),
+          written_as(graph, DPM_BINDING_HEAD_TANGENT), written_as(graph, DPM_BINDING_OUTPUT_COTANGENT)};
+}
+
+std::vector<Network::Bound> sums_of(const dpm_graph& graph) {
+  std::vector<Network::Bound> sums;
+  for (int i = 0; i < static_cast<int>(graph.value_count); ++i) {
+    const dpm_value& value = graph.values[i];
+    if (value.varies == DPM_VARIES_SHARED) sums.push_back({value.binding, i});
+  }
+  return sums;
+}
+
+/// Throws Error(kUnsupported) where the type cannot hold what the graph computes.
+void check_type(const dpm_graph& graph, DType dtype) {
+  if (dtype != DType::kFloat16 || find_binding(graph, DPM_BINDING_LOSS_WEIGHT) < 0) return;
+  throw Error(ErrorCode::kUnsupported, "cotangents of a mean loss are too small for f16: train in f32 or bf16");
 }
 
 /// Returns the index of the first node from `first` on that reads `value`.
@@ -67,15 +96,17 @@ bool norm_follows_of(const dpm_graph& graph, std::uint32_t index) {
 Network::Network(Device& owner, const dpm_graph& graph)
     : device(owner),
       bindings(graph.binding_count),
-      image(bound_as(graph, DPM_BINDING_IMAGE)),
-      time(bound_as(graph, DPM_BINDING_TIME)),
-      label(bound_as(graph, DPM_BINDING_LABEL)),
-      output(bound_as(graph, DPM_BINDING_OUTPUT)),
-      head(bound_as(graph, DPM_BINDING_HEAD)),
-      given(bound_as(graph, {DPM_BINDING_OUTPUT_COTANGENT, DPM_BINDING_HEAD_COTANGENT, DPM_BINDING_IMAGE_TANGENT})),
-      derived(bound_as(graph, {DPM_BINDING_IMAGE_COTANGENT, DPM_BINDING_OUTPUT_TANGENT, DPM_BINDING_HEAD_TANGENT})),
+      image(read_as(graph, DPM_BINDING_IMAGE)),
+      time(read_as(graph, DPM_BINDING_TIME)),
+      label(read_as(graph, DPM_BINDING_LABEL)),
+      output(written_as(graph, DPM_BINDING_OUTPUT)),
+      head(written_as(graph, DPM_BINDING_HEAD)),
+      given(given_to(graph)),
+      derived(derived_by(graph)),
       values(infos_of(graph, owner.settings)),
+      sums(sums_of(graph)),
       conditions(graph, values) {
+  check_type(graph, owner.settings.dtype);
   for (int i = 0; i < static_cast<int>(graph.binding_count); ++i) {
     const auto is_standard = [&](const Bound& bound) { return bound.binding == i; };
     if (is_standard(image) || is_standard(time) || is_standard(label) || is_standard(output) || is_standard(head)) {
@@ -83,6 +114,7 @@ Network::Network(Device& owner, const dpm_graph& graph)
     }
     if (std::any_of(given.begin(), given.end(), is_standard)) continue;
     if (std::any_of(derived.begin(), derived.end(), is_standard)) continue;
+    if (std::any_of(sums.begin(), sums.end(), is_standard)) continue;
     throw Error(ErrorCode::kUnsupported,
                 std::string("the cuda device knows no tensor called ") + graph.bindings[i].name);
   }

@@ -13,8 +13,9 @@
 
 namespace dpm::cuda {
 
-/// Maximum of derivative tensors that a network may be given, and that it may return.
-constexpr std::size_t kMostDerivatives = 3;
+/// Numbers of tensors of derivatives that a network may be given, and that it may return.
+constexpr std::size_t kMostGiven = 5;
+constexpr std::size_t kMostDerived = 4;
 
 struct Network : Buried {
   /// Packs the weights of `graph` on the GPU. Throws Error(kUnsupported) for tensors that are not standard ones.
@@ -34,9 +35,11 @@ struct Network : Buried {
   Bound output;
   Bound head;
   /// Tensors of derivatives: those that are given, and the results.
-  std::array<Bound, kMostDerivatives> given;
-  std::array<Bound, kMostDerivatives> derived;
+  std::array<Bound, kMostGiven> given;
+  std::array<Bound, kMostDerived> derived;
   std::vector<ValueInfo> values;
+  /// Tensors that are sums over rows, by ValueInfo::sum.
+  std::vector<Bound> sums;
   ConditionPath conditions;
   std::vector<std::unique_ptr<Layer>> layers;
   /// Names of the layers.

@@ -60,6 +60,18 @@ __global__ void __launch_bounds__(kThreads) row_embedding_kernel(RowEmbeddingArg
   }
 }
 
+/// A thread adds all samples of its channel, so that rows that occur twice are added in the order of samples.
+template <typename T>
+__global__ void __launch_bounds__(kThreads) table_gradient_kernel(TableGradientArguments<T> a) {
+  const int c = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
+  if (c >= a.channels) return;
+  for (int n = 0; n < a.batch; ++n) {
+    const float row = a.row[n];
+    if (!(row > -1.0F && row < static_cast<float>(a.rows))) continue;
+    a.sum[static_cast<std::int64_t>(row) * a.channels + c] += to_float(a.d[n * a.d_stride + c]);
+  }
+}
+
 template <typename T>
 __global__ void __launch_bounds__(kThreads) label_score_kernel(LabelScoreArguments<T> a) {
   __shared__ float shared[kWarp];
@@ -106,6 +118,12 @@ void row_embedding(const RowEmbeddingArguments<T>& arguments, cudaStream_t strea
 }
 
 template <typename T>
+void table_gradient(const TableGradientArguments<T>& arguments, cudaStream_t stream) {
+  const auto channels = static_cast<unsigned>(arguments.channels);
+  DPM_LAUNCH(table_gradient_kernel<T>, dim3((channels + kThreads - 1) / kThreads), dim3(kThreads), stream, arguments);
+}
+
+template <typename T>
 void label_score(const LabelScoreArguments<T>& arguments, cudaStream_t stream) {
   DPM_LAUNCH(label_score_kernel<T>, dim3(static_cast<unsigned>(arguments.batch)), dim3(kThreads), stream, arguments);
 }
@@ -116,6 +134,9 @@ template void time_embedding(const TimeEmbeddingArguments<Bfloat16>&, cudaStream
 template void row_embedding(const RowEmbeddingArguments<float>&, cudaStream_t);
 template void row_embedding(const RowEmbeddingArguments<Half>&, cudaStream_t);
 template void row_embedding(const RowEmbeddingArguments<Bfloat16>&, cudaStream_t);
+template void table_gradient(const TableGradientArguments<float>&, cudaStream_t);
+template void table_gradient(const TableGradientArguments<Half>&, cudaStream_t);
+template void table_gradient(const TableGradientArguments<Bfloat16>&, cudaStream_t);
 template void label_score(const LabelScoreArguments<float>&, cudaStream_t);
 template void label_score(const LabelScoreArguments<Half>&, cudaStream_t);
 template void label_score(const LabelScoreArguments<Bfloat16>&, cudaStream_t);

@@ -1,4 +1,4 @@
-// Embedding vectors of times and labels, and the label's score for logits.
+// Embedding vectors of times and labels, the gradient of their table, and the label's score for logits.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -51,6 +51,21 @@ struct RowEmbeddingArguments {
 template <typename T>
 void row_embedding(const RowEmbeddingArguments<T>& arguments, cudaStream_t stream);
 
+/// sum[rows[n]] += d[n], truncated, in the order of n; nothing where the table has no such row.
+template <typename T>
+struct TableGradientArguments {
+  Embedded row;
+  const T* d;  ///< array with row n at d + n * d_stride
+  std::int64_t d_stride;
+  float* sum;  ///< array [rows][channels]
+  int batch;
+  int rows;
+  int channels;
+};
+
+template <typename T>
+void table_gradient(const TableGradientArguments<T>& arguments, cudaStream_t stream);
+
 /// Arguments of the derivative of ln p(label) by logits: 1 for the label and 0 for others, minus softmax; zeros where
 /// there is no such label.
 template <typename T>
@@ -73,6 +88,9 @@ extern template void time_embedding(const TimeEmbeddingArguments<Bfloat16>&, cud
 extern template void row_embedding(const RowEmbeddingArguments<float>&, cudaStream_t);
 extern template void row_embedding(const RowEmbeddingArguments<Half>&, cudaStream_t);
 extern template void row_embedding(const RowEmbeddingArguments<Bfloat16>&, cudaStream_t);
+extern template void table_gradient(const TableGradientArguments<float>&, cudaStream_t);
+extern template void table_gradient(const TableGradientArguments<Half>&, cudaStream_t);
+extern template void table_gradient(const TableGradientArguments<Bfloat16>&, cudaStream_t);
 extern template void label_score(const LabelScoreArguments<float>&, cudaStream_t);
 extern template void label_score(const LabelScoreArguments<Half>&, cudaStream_t);
 extern template void label_score(const LabelScoreArguments<Bfloat16>&, cudaStream_t);

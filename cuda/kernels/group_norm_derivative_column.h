@@ -38,6 +38,12 @@ struct GroupNormColumn {
   [[nodiscard]] __device__ float slope(int i, float normed, bool silu) const {
     return silu ? scale.value[i] * silu_slope_as<T>(normed * scale.value[i] + shift.value[i]) : scale.value[i];
   }
+
+  /// Returns the slope of the SiLU alone.
+  template <typename T>
+  [[nodiscard]] __device__ float slope_of_silu(int i, float normed, bool silu) const {
+    return silu ? silu_slope_as<T>(normed * scale.value[i] + shift.value[i]) : 1.0F;
+  }
 };
 
 /// Sums over the given numbers, and over their products with the normalised map: first of a thread, then the means of

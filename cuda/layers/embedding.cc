@@ -104,6 +104,30 @@ class RowEmbeddingLayer : public Layer {
   Packed table_;
 };
 
+/// Adds the cotangent of each sample to the row that it read.
+template <typename T>
+class TableGradientLayer : public Layer {
+ public:
+  TableGradientLayer(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node),
+        reads_labels_(reads_labels(factory, node)),
+        rows_(embedding_weights_of(node).rows),
+        channels_(factory.value(input_of(node, 1)).shape.channels) {}
+
+  void run(const RunContext& context) const override {
+    const Map<const T> d = context.map<const T>(operands_.input(1));
+    table_gradient(TableGradientArguments<T>{embedded(context, reads_labels_), d.data, d.sample_stride,
+                                             context.sum(operands_.output()), context.samples, rows_, channels_},
+                   context.stream);
+  }
+
+ private:
+  Operands operands_;
+  bool reads_labels_;
+  int rows_;
+  int channels_;
+};
+
 template <typename T>
 class LabelScoreLayer : public Layer {
  public:
@@ -127,6 +151,7 @@ class LabelScoreLayer : public Layer {
 
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node) {
   if (node.op == DPM_OP_EMBEDDING) return make_stored<RowEmbeddingLayer>(factory, node);
+  if (node.op == DPM_OP_EMBEDDING_WEIGHTS) return make_stored<TableGradientLayer>(factory, node);
   if (node.op == DPM_OP_LABEL_SCORE) return make_stored<LabelScoreLayer>(factory, node);
   return make_stored<TimeEmbeddingLayer>(factory, node);
 }

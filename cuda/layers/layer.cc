@@ -35,6 +35,7 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph, const DeviceSettings& se
   const DType dtype = settings.dtype;
   std::vector<ValueInfo> infos;
   infos.reserve(graph.value_count);
+  int sums = 0;
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
     ValueInfo info;
     info.shape = graph.values[i];
@@ -44,6 +45,7 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph, const DeviceSettings& se
     const dpm_value& whole = graph.values[root.value];
     info.is_float = settings.switches.predictions && is_prediction(graph, static_cast<int>(i), dtype);
     const DType stored = info.is_float ? DType::kFloat32 : dtype;
+    if (info.shape.varies == DPM_VARIES_SHARED) info.sum = sums++;
     info.pixel_stride = is_bound(whole) ? padded_channels(graph, whole, stored, dtype) : whole.channels;
     infos.push_back(info);
   }
@@ -82,6 +84,10 @@ bool takes_condition(const Device& /*device*/, const dpm_graph& graph, const dpm
   return reads_times(graph, node) && !is_bound(graph.values[output_of(node)]);
 }
 
+bool takes_table(const Device& /*device*/, const dpm_graph& graph, const dpm_node& node) {
+  return reads_times(graph, node);
+}
+
 bool takes_convolution(const Device& device, const dpm_graph& graph, const dpm_node& node) {
   const dpm_convolution_attributes& how = node.attributes.convolution;
   // cuDNN reads maps as they are stored; one with zeros between its elements is read by a data gradient.
@@ -105,7 +111,7 @@ constexpr OperationRow<Layer, LayerFactory, Device> kRows[] = {
     {DPM_OP_LABEL_SCORE, takes_maps, make_embedding},
     {DPM_OP_CONVOLUTION, takes_convolution, make_any_convolution},
     {DPM_OP_GROUP_NORM, takes_maps, make_group_norm},
-    {DPM_OP_GROUP_NORM_BACKWARD, takes_maps, make_norm_derivative},
+    {DPM_OP_GROUP_NORM_BACKWARD, takes_maps, make_norm_derivative, 2},
     {DPM_OP_GROUP_NORM_TANGENT, takes_maps, make_norm_derivative},
     {DPM_OP_ATTENTION, takes_maps, make_attention},
     {DPM_OP_ATTENTION_BACKWARD, takes_narrow_heads, make_attention_derivative},
@@ -127,6 +133,10 @@ constexpr OperationRow<Layer, LayerFactory, Device> kRows[] = {
     {DPM_OP_FIR_UPSAMPLE, takes_maps, make_resample},
     {DPM_OP_FIR_DOWNSAMPLE, takes_maps, make_resample},
     {DPM_OP_SEPARABLE, takes_maps, make_separable},
+    {DPM_OP_ROW_SUM, takes_maps, make_row_sum},
+    {DPM_OP_EMBEDDING_WEIGHTS, takes_table, make_embedding},
+    {DPM_OP_GROUP_NORM_VECTOR, takes_maps, make_norm_vector},
+    {DPM_OP_SQUARE_SCORE, takes_maps, make_square_score},
 };
 
 }  // namespace

@@ -21,6 +21,7 @@ struct ValueInfo {
   int first_channel = 0;          ///< first channel in the root's storage
   std::int64_t pixel_stride = 0;  ///< number of stored channels, padded for external values
   bool is_float = false;          ///< tells whether it is float32, for any type of the networks
+  int sum = -1;                   ///< index among the values that are sums over rows, -1 for all others
   [[nodiscard]] std::int64_t pixels() const { return std::int64_t{shape.height} * shape.width; }
 };
 
@@ -51,6 +52,8 @@ struct RunContext {
   void* scratch = nullptr;
   const float* time = nullptr;
   const std::int32_t* labels = nullptr;
+  /// Addresses of the sums over rows, float32 in row-major order, to which layers add those of `samples`.
+  float* const* sums = nullptr;
   /// Convolutions use our own kernel, whose result does not depend on the batch.
   bool without_plans = false;
   /// Set for a convolution that leaves its unfinished sum to the next norm.
@@ -65,6 +68,8 @@ struct RunContext {
     auto* root = reinterpret_cast<T*>(places[static_cast<std::size_t>(info.root)]);
     return {root + info.first_channel, info.pixel_stride, info.pixel_stride * info.pixels()};
   }
+  /// Returns the address of a sum over rows.
+  [[nodiscard]] float* sum(int value) const { return sums[values[static_cast<std::size_t>(value)].sum]; }
 };
 
 /// Operands of a norm, for a convolution that computes it on the way.
@@ -159,10 +164,13 @@ std::unique_ptr<Layer> make_concat(const LayerFactory& factory, const dpm_node& 
 std::unique_ptr<Layer> make_view(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_activation_backward(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_norm_derivative(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_norm_vector(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_attention_derivative(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_resample(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_separable(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_row_sum(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_square_score(const LayerFactory& factory, const dpm_node& node);
 
 /// Makes the layer of `node`. Throws Error(kUnsupported).
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node);

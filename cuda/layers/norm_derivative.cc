@@ -1,10 +1,12 @@
 #include "cuda/kernels/group_norm_derivative.h"
+#include "cuda/kernels/group_norm_sums.h"
 #include "cuda/layers/layer.h"
 
 namespace dpm::cuda {
 namespace {
 
-/// The derivative of a norm: pulls back a cotangent or pushes forward a tangent.
+/// The derivative of a norm: pulls back a cotangent or pushes forward a tangent. The sums that are a second result come
+/// first, because the first result may replace the cotangent.
 template <typename T>
 class NormDerivativeLayer : public Layer {
  public:
@@ -40,6 +42,10 @@ class NormDerivativeLayer : public Layer {
     a.norm.workspace = static_cast<float*>(context.scratch);
     a.given = context.map<const T>(operands_.input(1));
     a.is_backward = is_backward_;
+    if (operands_.outputs() > 1) {
+      const Map<T> sums = context.map<T>(operands_.output(1));
+      group_norm_sums(GroupNormSumsArguments<T>{a, sums.data, sums.sample_stride}, context.stream);
+    }
     group_norm_derivative(a, context.stream);
   }
 
@@ -52,7 +58,37 @@ class NormDerivativeLayer : public Layer {
   Packed beta_;
 };
 
+/// The cotangent of a norm's scale and shift.
+template <typename T>
+class NormVectorLayer : public Layer {
+ public:
+  NormVectorLayer(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node),
+        channels_(factory.value(input_of(node, 0)).shape.channels / 2),
+        gamma_(factory.vectors(node.weights, 1, static_cast<std::size_t>(channels_))),
+        beta_(factory.vectors(node.biases, 1, static_cast<std::size_t>(channels_))) {}
+
+  void run(const RunContext& context) const override {
+    const Map<const T> sums = context.map<const T>(operands_.input(0));
+    const Map<T> y = context.map<T>(operands_.output());
+    group_norm_vector(
+        GroupNormVectorArguments<T>{sums.data, sums.sample_stride, address<float>(gamma_), address<float>(beta_),
+                                    y.data, y.sample_stride, context.batch, channels_},
+        context.stream);
+  }
+
+ private:
+  Operands operands_;
+  int channels_;
+  Packed gamma_;
+  Packed beta_;
+};
+
 }  // namespace
+
+std::unique_ptr<Layer> make_norm_vector(const LayerFactory& factory, const dpm_node& node) {
+  return make_stored<NormVectorLayer>(factory, node);
+}
 
 std::unique_ptr<Layer> make_norm_derivative(const LayerFactory& factory, const dpm_node& node) {
   return make_stored<NormDerivativeLayer>(factory, node);

@@ -176,6 +176,46 @@ TEST(CudaRowEmbedding, Float32IsTheTable) { check_rows<float>(); }
 TEST(CudaRowEmbedding, HalfIsTheTable) { check_rows<cuda::Half>(); }
 TEST(CudaRowEmbedding, Bfloat16IsTheTable) { check_rows<cuda::Bfloat16>(); }
 
+template <typename T>
+void check_table_gradients() {
+  for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
+    for (const std::uint32_t order : kThreadOrders) {
+      const ThreadOrder threads(order);
+      Case<T> test(seed);
+      const int rows = test.random.between(1, 4);
+      const int channels = test.shape.length;
+      // Elements behind the table stay as they are.
+      auto sum =
+          stored<float>(test.random.normals(static_cast<std::size_t>(rows) * static_cast<std::size_t>(channels) + 3));
+      DeviceVector<std::int32_t> labels;
+      for (int n = 0; n < test.shape.batch; ++n) labels.push_back(test.random.between(-2, rows + 1));
+      const bool labelled = test.random.between(0, 7) > 0;
+      std::vector<float> expected = floats(sum);
+      for (int n = 0; n < test.shape.batch; ++n) {
+        const int label = labelled ? labels[static_cast<std::size_t>(n)] : -1;
+        if (label < 0 || label >= rows) continue;
+        for (int c = 0; c < channels; ++c) {
+          expected[static_cast<std::size_t>(label * channels + c)] += cuda::to_float(test.row(n)[c]);
+        }
+      }
+      cuda::table_gradient<T>({{nullptr, labelled ? labels.data() : nullptr},
+                               test.y.data(),
+                               test.stride,
+                               sum.data(),
+                               test.shape.batch,
+                               rows,
+                               channels},
+                              nullptr);
+      synchronize();
+      ASSERT_EQ(floats(sum), expected) << "shape " << seed << ", order " << order;
+    }
+  }
+}
+
+TEST(CudaTableGradient, Float32IsThatOfAPlainLoop) { check_table_gradients<float>(); }
+TEST(CudaTableGradient, HalfIsThatOfAPlainLoop) { check_table_gradients<cuda::Half>(); }
+TEST(CudaTableGradient, Bfloat16IsThatOfAPlainLoop) { check_table_gradients<cuda::Bfloat16>(); }
+
 /// Computes 1 for the label and 0 for others, minus softmax in double.
 template <typename T>
 std::vector<float> expected_scores(const DeviceVector<T>& x, const DeviceVector<std::int32_t>* labels,
