@@ -133,6 +133,7 @@ constexpr OperationRow<Layer, LayerFactory, Device> kRows[] = {
     {DPM_OP_FIR_UPSAMPLE, takes_maps, make_resample},
     {DPM_OP_FIR_DOWNSAMPLE, takes_maps, make_resample},
     {DPM_OP_SEPARABLE, takes_maps, make_separable},
+    {DPM_OP_CONVOLUTION_WEIGHTS, takes_maps, make_convolution_weights},
     {DPM_OP_ROW_SUM, takes_maps, make_row_sum},
     {DPM_OP_EMBEDDING_WEIGHTS, takes_table, make_embedding},
     {DPM_OP_GROUP_NORM_VECTOR, takes_maps, make_norm_vector},

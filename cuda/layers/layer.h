@@ -169,6 +169,7 @@ std::unique_ptr<Layer> make_attention_derivative(const LayerFactory& factory, co
 std::unique_ptr<Layer> make_resample(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_separable(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_convolution_weights(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_row_sum(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_square_score(const LayerFactory& factory, const dpm_node& node);
 
