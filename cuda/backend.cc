@@ -191,6 +191,8 @@ struct Own {
   static void gather(Device& device, const dpm_gather& request) { cuda::gather(device, request); }
   static void update(Device& device, const dpm_update& request) { cuda::update(device, request); }
   static void reduce(Device& device, const dpm_reduce& request) { cuda::reduce(device, request); }
+  static void repack(Network& network, const dpm_repack& request) { network.repack(request); }
+  static void optimize(Device& device, const dpm_optimize& request) { cuda::optimize(device, request); }
 };
 
 dpm_status start_transfer(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, std::uint64_t elements,
@@ -256,7 +258,7 @@ dpm_status trim(dpm_device* device, dpm_message* message) noexcept {
 void statistics(dpm_device* device, dpm_statistics* result) noexcept { *result = Handle::of(device).statistics.read(); }
 
 dpm_backend make_table() {
-  dpm_backend table = Entries<Own>::table();
+  dpm_backend table = Entries<Own>::training_table();
   table.device.trim = trim;
   table.device.statistics = statistics;
   table.network.padded = padded;

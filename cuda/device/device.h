@@ -55,6 +55,13 @@ class Buried {
   std::unique_ptr<Buried> next_;
 };
 
+/// Packed weights, which networks share.
+struct PackedWeights : DeviceMemory {
+  explicit PackedWeights(DeviceMemory memory) : DeviceMemory(std::move(memory)) {}
+
+  std::uint64_t version = 0;  ///< number of the parameters that they were packed from (dpm_repack); 0: as loaded
+};
+
 struct Device {
   /// Opens the current device, which has to be `settings.index`.
   Device(const DeviceSettings& chosen, const std::string& card);
@@ -68,7 +75,7 @@ struct Device {
   /// Stream for work beside that of `stream`, which waits for it.
   Stream side;
   MemoryPool pool{most_kept(settings)};
-  WeightCache<DeviceMemory> weights;
+  WeightCache<PackedWeights> weights;
   Staging staging;
   TransferPool transfers;
   Statistics statistics;

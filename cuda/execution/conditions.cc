@@ -56,6 +56,8 @@ Conditions::Rows Conditions::list_rows(const Request& request, bool has_labels, 
 }
 
 bool Conditions::prepare(const Request& request, std::vector<UpdateSample>* table) {
+  // Rows that were computed before would not follow weights that move.
+  if (network_.has_moving_weights()) return false;
   // The rows of one step must fit; a network without such a path has none.
   if (!fits(request.batch)) return false;
   const bool has_labels = network_.label.binding >= 0 && request.labels != nullptr;

@@ -23,7 +23,7 @@ class Conditions {
   };
 
   /// Queues the path for all samples of a table (steps * batch) and sets each one's row. Returns false, with nothing
-  /// changed, where the network has no such path, or where its results would take too much memory.
+  /// changed, where the network has no such path or its weights move, or where its results would take too much memory.
   bool prepare(const Request& request, std::vector<UpdateSample>* table);
 
   /// Lists the results for the kernel that selects a step. It copies the row of each sample to the place in `places()`

@@ -4,6 +4,8 @@
 #include <string>
 
 #include "backend/bindings.h"
+#include "cuda/execution/update_arguments.h"
+#include "cuda/runtime/check.h"
 
 namespace dpm::cuda {
 
@@ -119,7 +121,7 @@ Network::Network(Device& owner, const dpm_graph& graph)
                 std::string("the cuda device knows no tensor called ") + graph.bindings[i].name);
   }
   device.weights.forget_released();
-  const LayerFactory factory{device, graph, values};
+  const LayerFactory factory{device, graph, values, moving};
   layers.reserve(graph.node_count);
   for (std::uint32_t i = 0; i < graph.node_count; ++i) {
     layers.push_back(make_layer(factory, graph.nodes[i]));
@@ -130,6 +132,14 @@ Network::Network(Device& owner, const dpm_graph& graph)
   }
   // Waiting here reports errors of the copies as errors of the loading.
   device.stream.wait();
+}
+
+void Network::repack(const dpm_repack& request) {
+  const float* parameters = rows_of(request.parameters).data;
+  for (const MovingWeights& weights : moving) weights.repack(parameters, request.version, device.stream.get());
+  // Another network may have packed what is shared, but not what this one's layers have made of it.
+  for (const auto& layer : layers) layer->follow_weights();
+  check_launches("packing weights");
 }
 
 }  // namespace dpm::cuda

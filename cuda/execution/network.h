@@ -21,6 +21,11 @@ struct Network : Buried {
   /// Packs the weights of `graph` on the GPU. Throws Error(kUnsupported) for tensors that are not standard ones.
   Network(Device& owner, const dpm_graph& graph);
 
+  /// Queues the packing of the weights that move (dpm_network_entries::repack). Their addresses stay, so that captured
+  /// graphs read the new numbers.
+  void repack(const dpm_repack& request);
+  [[nodiscard]] bool has_moving_weights() const { return !moving.empty(); }
+
   /// A standard tensor of the graph, -1 where it has none.
   struct Bound {
     int binding = -1;
@@ -41,6 +46,8 @@ struct Network : Buried {
   /// Tensors that are sums over rows, by ValueInfo::sum.
   std::vector<Bound> sums;
   ConditionPath conditions;
+  /// Weights that are packed again from the parameters of a training run.
+  std::vector<MovingWeights> moving;
   std::vector<std::unique_ptr<Layer>> layers;
   /// Names of the layers.
   std::vector<std::string> names;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cuda/execution/update_arguments.h"
+#include "cuda/kernels/optimize.h"
 #include "cuda/kernels/state.h"
 #include "cuda/runtime/check.h"
 
@@ -74,6 +75,14 @@ std::unique_ptr<Transfer> begin_transfer(Device& device, const float* values, st
   if (as_levels) source = levels_of(device, values, elements);
   transfer->begin(device.stream, source, bytes);
   return transfer;
+}
+
+void optimize(Device& device, const dpm_optimize& request) {
+  const auto elements_of = [](const dpm_view& view) { return rows_of(view).data; };
+  optimize({request, elements_of(request.parameters), elements_of(request.gradients),
+            elements_of(request.first_moments), elements_of(request.second_moments), elements_of(request.average)},
+           device.stream.get());
+  check_launches("taking a step of the optimiser");
 }
 
 void reduce(Device& device, const dpm_reduce& request) {

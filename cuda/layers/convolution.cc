@@ -86,6 +86,10 @@ class ConvolutionLayer : public Layer {
     return had;
   }
 
+  void follow_weights() override {
+    if (adjoint_.data() != nullptr) fill_adjoint();
+  }
+
   [[nodiscard]] std::size_t scratch_bytes(int batch) const override {
     const auto small = small_.find(batch);
     if (small != small_.end()) {
@@ -142,6 +146,10 @@ class ConvolutionLayer : public Layer {
   void make_adjoint() {
     if (adjoint_.data() != nullptr) return;
     adjoint_ = device_.allocate(weight_->bytes());
+    fill_adjoint();
+  }
+
+  void fill_adjoint() const {
     const WeightShape shape{shape_.out_channels, attributes_.kernel * attributes_.kernel, shape_.in_channels};
     adjoint_weights(address<T>(weight_), shape, adjoint_.as<T>(), device_.stream.get());
   }

@@ -10,6 +10,7 @@
 #include "cuda/device/device.h"
 #include "cuda/kernels/map.h"
 #include "cuda/kernels/storage.h"
+#include "cuda/layers/moving_weights.h"
 #include "cuda/layers/weights.h"
 
 namespace dpm::cuda {
@@ -105,6 +106,8 @@ class Layer {
   virtual void prepare(int /*batch*/) {}
   /// Makes runs of `batch` samples use our own kernels from now on; returns false where they already do.
   virtual bool refuse_plan(int /*batch*/) { return false; }
+  /// Queues what depends on weights alone once more, after these were packed again.
+  virtual void follow_weights() {}
   /// Returns the operands if the layer is a norm.
   [[nodiscard]] virtual const NormOperands* norm() const { return nullptr; }
   /// Returns whether the layer can compute `context.batch` samples in that way. `norm` is the norm before it, if the
@@ -133,11 +136,12 @@ const T* address(const Packed& packed) {
   return packed ? packed->as<T>() : nullptr;
 }
 
-/// Inputs for making layers: the device, the graph, the values.
+/// Inputs for making layers: the device, the graph, the values; and the list of the weights that move, which grows.
 struct LayerFactory {
   Device& device;
   const dpm_graph& graph;
   const std::vector<ValueInfo>& values;
+  std::vector<MovingWeights>& moving;
 
   [[nodiscard]] const ValueInfo& value(int index) const { return values[static_cast<std::size_t>(index)]; }
   /// Packs constants as float32, one after the other, with zeros up to `length` elements.

@@ -37,6 +37,7 @@ std::vector<float> read(const Parameters& parameters, ParameterTensor which) {
 template <typename Check>
 void for_devices(const Check& check) {
   check(Device::open("reference", {}), "reference");
+  check(Device::open("cuda", {}), "cuda");
   for (const std::string& isa : usable_isas()) {
     const ScopedEnvironment forced("DPM_CPU_ISA", isa);
     for (const bool exact : {true, false}) check(Device::open("cpu", {2, exact}), isa + (exact ? ", exact" : ""));
@@ -205,14 +206,19 @@ void expect_packed_again(const std::shared_ptr<Device>& device, const graph::Gra
   }
 }
 
-TEST(MovingWeights, ArePackedAsThoseThatAreLoaded) {
-  const SmallNetwork small;
-  graph::Graph other = small.graph();
-  RandomValues random(31);
-  for (graph::Constant& constant : other.constants) {
+/// Returns the graph with other weights.
+graph::Graph with_other_weights(graph::Graph graph, RandomValues& random) {
+  for (graph::Constant& constant : graph.constants) {
     constant.data = random.constant(constant.dims, 0.5F).data;
     constant.identity = graph::new_identity();
   }
+  return graph;
+}
+
+TEST(MovingWeights, ArePackedAsThoseThatAreLoaded) {
+  const SmallNetwork small;
+  RandomValues random(31);
+  const graph::Graph other = with_other_weights(small.graph(), random);
   const WideNetwork wide(1);
   const WideNetwork wide_other(2);
   for_devices([&](const std::shared_ptr<Device>& device, const std::string& name) {
@@ -233,10 +239,20 @@ TEST(MovingWeights, ArePackedAsThoseThatAreLoaded) {
   }
 }
 
-TEST(MovingWeights, AreSharedByTheNetworksOfARunAndNoOthers) {
+TEST(MovingWeights, ArePackedAsThoseThatAreLoadedInSixteenBitsOfACard) {
+  const SmallNetwork small;
+  RandomValues random(31);
+  const graph::Graph other = with_other_weights(small.graph(), random);
+  for (const DType dtype : {DType::kFloat16, DType::kBFloat16}) {
+    DeviceOptions options;
+    options.dtype = dtype;
+    expect_packed_again(Device::open("cuda", options), small.graph(), other, SmallNetwork::options(), "cuda");
+  }
+}
+
+void expect_shared(const std::shared_ptr<Device>& device) {
   const WideNetwork wide(1);
   const WideNetwork other(2);
-  const auto device = Device::open("cpu", {1, true});
   const std::vector<int> learned = graph::differentiable_constants(wide.graph());
   Parameters parameters(device, wide.graph(), learned);
   graph::Graph claimed = wide.graph();
@@ -255,23 +271,9 @@ TEST(MovingWeights, AreSharedByTheNetworksOfARunAndNoOthers) {
   EXPECT_EQ(results_of(second), results_of(expected));
 }
 
-TEST(MovingWeights, AreRefusedByNameWhereTheyDoNotMove) {
-  const SmallNetwork small;
-  const auto device = Device::open("cuda", {});
-  const auto message = [&](const auto& body) -> std::string {
-    try {
-      body();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
-      return error.what();
-    }
-    return "nothing";
-  };
-  const std::string name = "the " + device->name() + " device does not train";
-  EXPECT_EQ(message([&] { Parameters(device, small.graph(), {0}); }), name);
-  Network network(device, small.graph(), SmallNetwork::options());
-  EXPECT_EQ(message([&] { network.repack({}); }).rfind(name, 0), 0U);
-  EXPECT_EQ(message([&] { device->optimize({}); }).rfind(name, 0), 0U);
+TEST(MovingWeights, AreSharedByTheNetworksOfARunAndNoOthers) {
+  expect_shared(Device::open("cpu", {1, true}));
+  expect_shared(Device::open("cuda", {}));
 }
 
 }  // namespace

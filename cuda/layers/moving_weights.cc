@@ -1,0 +1,25 @@
+#include "cuda/layers/moving_weights.h"
+
+#include "cuda/kernels/repack_weights.h"
+#include "cuda/runtime/check.h"
+
+namespace dpm::cuda {
+
+void MovingWeights::repack(const float* parameters, std::uint64_t version, cudaStream_t stream) const {
+  if (packed->version == version) return;
+  with_storage(dtype, [&](auto type) {
+    using T = decltype(type);
+    T* target = packed->as<T>();
+    for (const PackedPart& part : parts) {
+      const bool is_transposed = part.parameter.kind == DPM_PARAMETER_TRANSPOSED;
+      repack_weights<T>({parameters + part.parameter.offset, target, part.outputs, part.taps, part.inputs,
+                         part.padded_inputs, part.is_split, is_transposed},
+                        stream);
+      target += std::int64_t{part.outputs} * part.taps * part.padded_inputs;
+    }
+  });
+  check_launches("packing weights");
+  packed->version = version;
+}
+
+}  // namespace dpm::cuda
