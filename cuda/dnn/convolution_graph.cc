@@ -82,6 +82,15 @@ constexpr ConvolutionNames kDataGradient{"data gradient",
                                          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
                                          CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
 
+constexpr ConvolutionNames kWeightGradient{"weight gradient",
+                                           CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
+                                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+                                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+                                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
+                                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+                                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA,
+                                           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
+
 Descriptor convolution_operation(const CudnnLibrary& library, const ConvolutionNames& names, const Descriptor& from,
                                  const Descriptor& weight, const Descriptor& to, const Descriptor& kind) {
   Descriptor operation(library, names.operation, names.what);
@@ -204,6 +213,17 @@ Descriptor make_data_gradient_graph(const CudnnLibrary& library, const Convoluti
   const Descriptor dx = make_tensor(library, output_of(problem));
   const Descriptor kind = convolution_kind(library, *adjoint);
   const Descriptor operation = convolution_operation(library, kDataGradient, dy, w, dx, kind);
+  return make_graph(library, std::span<const Descriptor>(&operation, 1), target);
+}
+
+Descriptor make_weight_gradient_graph(const CudnnLibrary& library, const ConvolutionProblem& problem,
+                                      const PlanTarget& target) {
+  if (problem.zero_upsample) throw Error(ErrorCode::kUnsupported, "there are no zeros in a weight gradient's input");
+  const Descriptor x = make_tensor(library, input_of(problem));
+  const Descriptor dw = make_tensor(library, weights(problem, problem.out_channels, problem.in_channels));
+  const Descriptor dy = make_tensor(library, output_of(problem));
+  const Descriptor kind = convolution_kind(library, {problem.stride, problem.pad_before, problem.pad_after});
+  const Descriptor operation = convolution_operation(library, kWeightGradient, x, dw, dy, kind);
   return make_graph(library, std::span<const Descriptor>(&operation, 1), target);
 }
 

@@ -30,4 +30,9 @@ Descriptor make_convolution_graph(const CudnnLibrary& library, const Convolution
 Descriptor make_data_gradient_graph(const CudnnLibrary& library, const ConvolutionProblem& problem,
                                     const PlanTarget& target);
 
+/// Makes the finished graph of the gradient of the convolution's weights: from x and, as kTensorOut, the cotangent of
+/// the output to kTensorW. Throws Error(kUnsupported) when cuDNN has no such graph.
+Descriptor make_weight_gradient_graph(const CudnnLibrary& library, const ConvolutionProblem& problem,
+                                      const PlanTarget& target);
+
 }  // namespace dpm::cuda

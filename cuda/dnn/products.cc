@@ -17,6 +17,7 @@
 #include "cuda/dnn/library.h"
 #include "cuda/dnn/plan_cache.h"
 #include "cuda/dnn/timing.h"
+#include "cuda/dnn/weight_gradient.h"
 #include "cuda/runtime/check.h"
 
 namespace dpm::cuda {
@@ -35,6 +36,20 @@ class DnnConvolution : public ConvolutionPlan {
  private:
   const Handles& handles_;
   Convolution convolution_;
+};
+
+class DnnWeightGradient : public WeightGradientPlan {
+ public:
+  DnnWeightGradient(const Handles& handles, WeightGradient gradient)
+      : handles_(handles), gradient_(std::move(gradient)) {}
+  [[nodiscard]] std::int64_t workspace_bytes() const override { return gradient_.workspace_bytes(); }
+  void run(const WeightGradientBuffers& buffers, cudaStream_t stream) const override {
+    gradient_.run(handles_.on(stream), buffers);
+  }
+
+ private:
+  const Handles& handles_;
+  WeightGradient gradient_;
 };
 
 class DnnAttention : public AttentionPlan {
@@ -97,6 +112,14 @@ class DnnProducts : public Products {
       if (options_.switches.print_plans) print(key, made.choice());
       if (options_.autotune) note(key, made.choice(), measured);
       return std::make_shared<const DnnConvolution>(handles_, std::move(made));
+    });
+  }
+
+  std::shared_ptr<const WeightGradientPlan> weight_gradient(const ConvolutionProblem& problem) override {
+    return remembered(weight_gradients_, "weights-" + problem_key(problem), [&](const std::string& key) {
+      WeightGradient made(library_, problem, target(handles_.main()), options_.workspace_limit);
+      if (options_.switches.print_plans) print(key, to_text(made.choice()));
+      return std::make_shared<const DnnWeightGradient>(handles_, std::move(made));
     });
   }
 
@@ -236,6 +259,7 @@ class DnnProducts : public Products {
   ProductsStatistics statistics_;
   std::map<std::string, std::vector<ConvolutionCandidate>> prepared_;
   std::map<std::string, std::shared_ptr<const ConvolutionPlan>> convolutions_;
+  std::map<std::string, std::shared_ptr<const WeightGradientPlan>> weight_gradients_;
   std::map<std::string, std::shared_ptr<const AttentionPlan>> attentions_;
 };
 

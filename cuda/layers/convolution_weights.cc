@@ -1,25 +1,47 @@
 #include "cuda/kernels/convolution_weights.h"
 
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include "backend/bindings.h"
+#include "cuda/kernels/weight_sums.h"
 #include "cuda/layers/layer.h"
 
 namespace dpm::cuda {
 namespace {
 
-/// The gradient of a convolution's weights, over the rows of the samples alone: those that pad a batch have none.
+/// The gradient of a convolution's weights over the rows of the samples alone: those that pad a batch have none.
 template <typename T>
 class ConvolutionWeightsLayer : public Layer {
  public:
   ConvolutionWeightsLayer(const LayerFactory& factory, const dpm_node& node)
-      : operands_(node),
+      : device_(factory.device),
+        operands_(node),
         attributes_(convolution_of(node)),
-        in_(factory.value(input_of(node, 0)).shape),
-        out_(factory.value(input_of(node, 1)).shape) {}
+        in_(factory.value(input_of(node, 0))),
+        out_(factory.value(input_of(node, 1))) {}
+
+  void prepare(int batch) override {
+    if (plans_.count(batch) != 0 || !is_librarys(batch)) return;
+    plans_[batch] = device_.products->weight_gradient(problem(batch));
+  }
+
+  bool refuse_plan(int batch) override {
+    const bool had = plan_of(batch) != nullptr;
+    plans_[batch] = nullptr;
+    return had;
+  }
 
   [[nodiscard]] std::size_t scratch_bytes(int batch) const override {
+    const WeightGradientPlan* plan = plan_of(batch);
+    if (plan != nullptr) return workspace_end(*plan) + stored_weights() * sizeof(T);
     return static_cast<std::size_t>(convolution_weights_workspace(shape(batch))) * sizeof(float);
   }
 
   void run(const RunContext& context) const override {
+    const WeightGradientPlan* plan = context.without_plans ? nullptr : plan_of(context.batch);
+    if (plan != nullptr) return run_plan(context, *plan);
     ConvolutionWeightsArguments<T> a{};
     a.shape = shape(context.samples);
     a.x = context.map<const T>(operands_.input(0));
@@ -30,15 +52,109 @@ class ConvolutionWeightsLayer : public Layer {
   }
 
  private:
-  [[nodiscard]] ConvolutionWeightsShape shape(int rows) const {
-    return {rows,       in_.height,    in_.width,          in_.channels,       out_.height,
-            out_.width, out_.channels, attributes_.kernel, attributes_.stride, attributes_.pad_before};
+  void run_plan(const RunContext& context, const WeightGradientPlan& plan) const {
+    clear_padding(context, operands_.input(0));
+    clear_padding(context, operands_.input(1));
+    WeightGradientBuffers buffers;
+    buffers.x = context.map<T>(operands_.input(0)).data;
+    buffers.d = context.map<T>(operands_.input(1)).data;
+    buffers.w = static_cast<unsigned char*>(context.scratch) + workspace_end(plan);
+    buffers.workspace = context.scratch;
+    plan.run(buffers, context.stream);
+    WeightSumsArguments<T> sums{};
+    sums.parts = static_cast<const T*>(buffers.w);
+    sums.count = 1;
+    sums.out_channels = out_.shape.channels;
+    sums.taps = attributes_.kernel * attributes_.kernel;
+    sums.in_channels = in_.shape.channels;
+    sums.padded_channels = stored_channels(in_);
+    sums.sum = context.sum(operands_.output());
+    add_weight_sums(sums, context.stream);
   }
 
+  /// Sets the rows that pad a batch to zero, as a plan sums over all that it was made for.
+  static void clear_padding(const RunContext& context, int value) {
+    if (context.samples == context.batch) return;
+    const Map<T> map = context.map<T>(value);
+    T* rows = map.data - context.values[static_cast<std::size_t>(value)].first_channel;
+    const auto elements = static_cast<std::size_t>((context.batch - context.samples) * map.sample_stride);
+    check_cuda(cudaMemsetAsync(rows + context.samples * map.sample_stride, 0, elements * sizeof(T), context.stream),
+               "clearing rows that pad a batch");
+  }
+
+  /// Padding may extend to the end of the pixel, because no other value has channels there.
+  static int stored_channels(const ValueInfo& value) {
+    return is_bound(value.shape) ? static_cast<int>(value.pixel_stride) : value.shape.channels;
+  }
+
+  [[nodiscard]] std::size_t stored_weights() const {
+    return static_cast<std::size_t>(stored_channels(out_)) * static_cast<std::size_t>(stored_channels(in_)) *
+           static_cast<std::size_t>(attributes_.kernel * attributes_.kernel);
+  }
+
+  /// Returns the offset of the plan's result behind its workspace.
+  static std::size_t workspace_end(const WeightGradientPlan& plan) {
+    constexpr std::size_t kAlignment = 256;
+    return (static_cast<std::size_t>(plan.workspace_bytes()) + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
+  [[nodiscard]] const WeightGradientPlan* plan_of(int batch) const {
+    const auto found = plans_.find(batch);
+    return found == plans_.end() ? nullptr : found->second.get();
+  }
+
+  /// Products of vectors are our own kernel's, as are those of linear layers. The library requires addresses with the
+  /// alignment of the pixel stride, and may count a map's elements in 32 bits.
+  [[nodiscard]] bool is_librarys(int batch) const {
+    const auto fits = [&](const ValueInfo& value) {
+      constexpr std::int64_t kBytes = sizeof(T);
+      const std::int64_t stride = value.pixel_stride * kBytes;
+      const std::int64_t quantum = std::min<std::int64_t>(16, stride & -stride);
+      return value.first_channel * kBytes % quantum == 0 &&
+             batch * value.pixels() * value.pixel_stride <= std::numeric_limits<std::int32_t>::max();
+    };
+    return device_.products != nullptr && in_.pixels() > 1 && fits(in_) && fits(out_);
+  }
+
+  [[nodiscard]] ConvolutionProblem problem(int batch) const {
+    ConvolutionProblem p;
+    p.batch = batch;
+    p.in_channels = stored_channels(in_);
+    p.in_height = in_.shape.height;
+    p.in_width = in_.shape.width;
+    p.in_pixel_stride = in_.pixel_stride;
+    p.out_channels = stored_channels(out_);
+    p.out_height = out_.shape.height;
+    p.out_width = out_.shape.width;
+    p.out_pixel_stride = out_.pixel_stride;
+    p.kernel = attributes_.kernel;
+    p.stride = attributes_.stride;
+    p.pad_before = attributes_.pad_before;
+    p.pad_after = attributes_.pad_after;
+    p.dtype = device_.settings.dtype;
+    p.tf32 = device_.settings.tf32;
+    return p;
+  }
+
+  [[nodiscard]] ConvolutionWeightsShape shape(int rows) const {
+    return {rows,
+            in_.shape.height,
+            in_.shape.width,
+            in_.shape.channels,
+            out_.shape.height,
+            out_.shape.width,
+            out_.shape.channels,
+            attributes_.kernel,
+            attributes_.stride,
+            attributes_.pad_before};
+  }
+
+  Device& device_;
   Operands operands_;
   dpm_convolution_attributes attributes_;
-  dpm_value in_;
-  dpm_value out_;
+  ValueInfo in_;
+  ValueInfo out_;
+  std::map<int, std::shared_ptr<const WeightGradientPlan>> plans_;
 };
 
 }  // namespace

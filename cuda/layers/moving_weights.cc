@@ -1,7 +1,6 @@
 #include "cuda/layers/moving_weights.h"
 
 #include "cuda/kernels/repack_weights.h"
-#include "cuda/runtime/check.h"
 
 namespace dpm::cuda {
 
@@ -18,7 +17,6 @@ void MovingWeights::repack(const float* parameters, std::uint64_t version, cudaS
       target += std::int64_t{part.outputs} * part.taps * part.padded_inputs;
     }
   });
-  check_launches("packing weights");
   packed->version = version;
 }
 

@@ -1,4 +1,5 @@
-// Products: the convolutions and attentions that a vendor's library (cuda/dnn) computes faster than our own kernels.
+// Products: the convolutions, their weights' gradients and the attentions that a vendor's library (cuda/dnn) computes
+// faster than our own kernels.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,16 @@ struct ConvolutionBuffers {
   void* out = nullptr;
   /// Output without gaps between its pixels, for a plan that writes it so.
   void* packed = nullptr;
+  /// Workspace of `workspace_bytes()` bytes, 16-byte aligned.
+  void* workspace = nullptr;
+};
+
+/// Device addresses of one gradient of a convolution's weights.
+struct WeightGradientBuffers {
+  const void* x = nullptr;
+  const void* d = nullptr;
+  /// Result [out channels][ky][kx][in channels], in the problem's type; 16-byte aligned.
+  void* w = nullptr;
   /// Workspace of `workspace_bytes()` bytes, 16-byte aligned.
   void* workspace = nullptr;
 };
@@ -61,6 +72,14 @@ class ConvolutionPlan {
   [[nodiscard]] virtual std::int64_t workspace_bytes() const = 0;
   /// Queues one run on a stream that the products were made for.
   virtual void run(const ConvolutionBuffers& buffers, cudaStream_t stream) const = 0;
+};
+
+/// A gradient of weights; its result does not depend on the run.
+class WeightGradientPlan {
+ public:
+  virtual ~WeightGradientPlan() = default;
+  [[nodiscard]] virtual std::int64_t workspace_bytes() const = 0;
+  virtual void run(const WeightGradientBuffers& buffers, cudaStream_t stream) const = 0;
 };
 
 class AttentionPlan {
@@ -103,6 +122,10 @@ class Products {
   /// includes the `rest` that they leave.
   virtual std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem,
                                                              const ConvolutionRest& rest) = 0;
+  /// Returns a plan for the gradient of the weights of a convolution that is followed by nothing, or null as above.
+  virtual std::shared_ptr<const WeightGradientPlan> weight_gradient(const ConvolutionProblem& /*problem*/) {
+    return nullptr;
+  }
   virtual std::shared_ptr<const AttentionPlan> attention(const AttentionProblem& problem) = 0;
   /// Returns all plans that `convolution` would compare where plans are measured. Throws the error that prevents making
   /// any.

@@ -142,6 +142,46 @@ class LoopConvolution : public ConvolutionPlan {
   bool packed_;
 };
 
+void run_loops(const ConvolutionProblem& p, const WeightGradientBuffers& b) {
+  const std::int64_t in_pixels = std::int64_t{p.batch} * p.in_height * p.in_width;
+  const std::int64_t out_pixels = std::int64_t{p.batch} * p.out_height * p.out_width;
+  const std::vector<float> x = floats(b.x, p.dtype, (in_pixels - 1) * p.in_pixel_stride + p.in_channels);
+  const std::vector<float> d = floats(b.d, p.dtype, (out_pixels - 1) * p.out_pixel_stride + p.out_channels);
+  const std::int64_t row = std::int64_t{p.kernel} * p.kernel * p.in_channels;
+  std::vector<double> sums(static_cast<std::size_t>(row * p.out_channels), 0.0);
+  for (std::int64_t pixel = 0; pixel < out_pixels; ++pixel) {
+    const auto n = pixel / (p.out_height * p.out_width);
+    const int place = static_cast<int>(pixel % (p.out_height * p.out_width));
+    for (int tap = 0; tap < p.kernel * p.kernel; ++tap) {
+      const int y = place / p.out_width * p.stride + tap / p.kernel - p.pad_before;
+      const int column = place % p.out_width * p.stride + tap % p.kernel - p.pad_before;
+      if (y < 0 || y >= p.in_height || column < 0 || column >= p.in_width) continue;
+      const float* from = x.data() + ((n * p.in_height + y) * p.in_width + column) * p.in_pixel_stride;
+      const float* by = d.data() + pixel * p.out_pixel_stride;
+      for (int o = 0; o < p.out_channels; ++o) {
+        double* to = sums.data() + o * row + std::int64_t{tap} * p.in_channels;
+        for (int c = 0; c < p.in_channels; ++c) to[c] += static_cast<double>(by[o]) * static_cast<double>(from[c]);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < sums.size(); ++i) numbers(b.w, p.dtype).set(static_cast<std::int64_t>(i), sums[i]);
+}
+
+class LoopWeightGradient : public WeightGradientPlan {
+ public:
+  explicit LoopWeightGradient(const ConvolutionProblem& problem) : problem_(problem) {}
+  [[nodiscard]] std::int64_t workspace_bytes() const override { return workspace_of(problem_.batch); }
+  void run(const WeightGradientBuffers& buffers, cudaStream_t stream) const override {
+    simt::submit(stream, [problem = problem_, buffers] {
+      std::memset(buffers.workspace, 0xFF, static_cast<std::size_t>(workspace_of(problem.batch)));
+      run_loops(problem, buffers);
+    });
+  }
+
+ private:
+  ConvolutionProblem problem_;
+};
+
 void run_loops(const AttentionProblem& p, const AttentionBuffers& b) {
   const auto element = [&](const void* data, std::int64_t stride, int tokens, int n, int token, int channel) {
     return numbers(data, p.dtype).get((std::int64_t{n} * tokens + token) * stride + channel);
@@ -209,6 +249,10 @@ class LoopProducts : public Products {
     plans.push_back({NamedPlan::Kind::kBare, is_strided(problem) ? "0p/0:2=1" : "0/0:2=1", bare(problem)});
     if (parts != 0) plans.push_back({NamedPlan::Kind::kJoined, name + "/1:", joined(problem, parts)});
     return plans;
+  }
+  std::shared_ptr<const WeightGradientPlan> weight_gradient(const ConvolutionProblem& problem) override {
+    check_problem(problem);
+    return std::make_shared<const LoopWeightGradient>(problem);
   }
   std::shared_ptr<const AttentionPlan> attention(const AttentionProblem& problem) override {
     if (!switches_.cudnn_attention) return nullptr;

@@ -8,6 +8,7 @@
 #include "cuda/dnn/attention.h"
 #include "cuda/dnn/convolution_candidates.h"
 #include "cuda/dnn/convolution_graph.h"
+#include "cuda/dnn/weight_gradient.h"
 #include "network_shapes.h"
 #include "real_cudnn.h"
 
@@ -111,6 +112,18 @@ TEST_F(NetworkPlans, OfDataGradientsExistForEveryConvolution) {
       }
     }
     EXPECT_GT(strided, 6);
+    EXPECT_EQ(last_kernel(), "");
+  });
+}
+
+TEST_F(NetworkPlans, OfWeightGradientsExistForEveryConvolution) {
+  for_every_card([&](const PlanTarget& target) {
+    forget_kernel();
+    for (const int batch : {1, 128}) {
+      for (const ConvolutionProblem& problem : read_network_shapes(kShapes, batch).convolutions) {
+        EXPECT_NO_THROW(WeightGradient(library(), problem, target)) << problem_key(problem);
+      }
+    }
     EXPECT_EQ(last_kernel(), "");
   });
 }
