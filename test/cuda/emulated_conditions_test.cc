@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "cuda_device.h"
+#include "engine/parameters.h"
+#include "graph/passes/derivatives.h"
 #include "graph_maker.h"
 #include "sampling/run.h"
 #include "scoped_environment.h"
@@ -118,6 +120,27 @@ TEST_F(EmulatedConditions, OfTheSameTimesAreKept) {
   RunRequest other = run;
   for (dpm_record& record : other.records) record.time += 1;
   EXPECT_GT(kernels(*network, other), again + 3);
+}
+
+TEST_F(EmulatedConditions, FollowWeightsThatMove) {
+  const std::vector<int> learned = graph::differentiable_constants(timed_);
+  Parameters parameters(device_, timed_, learned);
+  graph::Graph claimed = timed_;
+  parameters.claim(claimed);
+  Network moving(device_, claimed, NetworkOptions{0, false, {}});
+  parameters.pack(moving);
+  const RunRequest run = without_labels(uniform_request(3, 3));
+  const std::vector<float> before = images(*timed(device_), run);
+  // The runs are repeated until the graphs are captured.
+  for (int i = 0; i < 3; ++i) EXPECT_LT(relative_difference(images(moving, run), before), 1e-5);
+  timed_ = timed_graph(random_);
+  std::vector<float> values(parameters.elements());
+  Parameters(device_, timed_, learned).read(ParameterTensor::kParameters, values.data());
+  parameters.write(ParameterTensor::kParameters, values.data());
+  parameters.pack(moving);
+  const std::vector<float> after = images(*timed(device_), run);
+  EXPECT_GT(relative_difference(after, before), 1e-2);
+  EXPECT_LT(relative_difference(images(moving, run), after), 1e-5);
 }
 
 TEST_F(EmulatedConditions, FollowFromTheLabelsOfTheirRun) {
