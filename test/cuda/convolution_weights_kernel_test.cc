@@ -146,7 +146,7 @@ void check_sums(double tolerance) {
     for (int tap = 0; tap < kTaps; ++tap) {
       for (int c = 0; c < kInputs; ++c) {
         const std::int64_t from = (std::int64_t{o} * kTaps + tap) * kPadded + c;
-        expected[static_cast<std::size_t>((o * kInputs + c) * kTaps + tap)] +=
+        expected[static_cast<std::size_t>((std::int64_t{o} * kInputs + c) * kTaps + tap)] +=
             cuda::to_float(parts[static_cast<std::size_t>(from)]) +
             cuda::to_float(parts[static_cast<std::size_t>(from + kStride)]);
       }

@@ -195,7 +195,7 @@ void check_table_gradients() {
         const int label = labelled ? labels[static_cast<std::size_t>(n)] : -1;
         if (label < 0 || label >= rows) continue;
         for (int c = 0; c < channels; ++c) {
-          expected[static_cast<std::size_t>(label * channels + c)] += cuda::to_float(test.row(n)[c]);
+          expected[static_cast<std::size_t>(std::int64_t{label} * channels + c)] += cuda::to_float(test.row(n)[c]);
         }
       }
       cuda::table_gradient<T>({{nullptr, labelled ? labels.data() : nullptr},

@@ -55,7 +55,7 @@ std::vector<float> expected_of(Case<T>& test) {
     for (int pixel = 0; pixel < test.shape.pixels; ++pixel) {
       double sum = 0;
       for (int n = 0; n < test.shape.rows; ++n) sum += value_of(test.x.input(), n, pixel, c);
-      float& to = result[static_cast<std::size_t>(c * test.shape.pixels + pixel)];
+      float& to = result[static_cast<std::size_t>(std::int64_t{c} * test.shape.pixels + pixel)];
       to = static_cast<float>(static_cast<double>(to) + sum);
     }
   }
