@@ -1,0 +1,48 @@
+// Training on the emulated CUDA device, through the library, beside the cpu.
+import '../support/emulated-cuda.js';
+
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { Trainer, type TrainerOptions } from '../../lib/index.js';
+import { temporaryFolder } from '../support/temporary.js';
+import { tinyRun } from '../support/training-data.js';
+
+const folder = temporaryFolder();
+
+async function losses(changed: Partial<TrainerOptions>): Promise<number[]> {
+  await using trainer = await Trainer.open(tinyRun({ steps: 3, accumulate: 2, ...changed }));
+  const found: number[] = [];
+  for await (const { loss, gradientNorm } of trainer) found.push(loss, gradientNorm);
+  return found;
+}
+
+describe('training on the emulated CUDA device', () => {
+  it.each([
+    ['f32', 1e-5],
+    ['bf16', 3e-2],
+  ] as const)('has the losses and norms of the cpu in %s', async (dtype, tolerance) => {
+    const expected = await losses({ device: 'cpu' });
+    const found = await losses({ device: 'cuda', dtype, threads: undefined });
+    found.forEach((value, i) => {
+      expect(Math.abs(value / expected[i]! - 1)).toBeLessThan(tolerance);
+    });
+  });
+
+  it('goes on to the bit', async () => {
+    const [whole, parts] = [join(folder, 'whole'), join(folder, 'parts')];
+    const options = { device: 'cuda', dtype: 'f32', threads: undefined, steps: 3 } as const;
+    await using trainer = await Trainer.open(tinyRun({ ...options, out: whole }));
+    await trainer.run();
+    const first = await Trainer.open(tinyRun({ ...options, out: parts }));
+    await first.step();
+    await first.save();
+    await first.close();
+    await using second = await Trainer.open(tinyRun({ ...options, out: parts }));
+    expect(second.begun).toBe(1);
+    await second.run();
+    expect(await second.tensors('parameters')).toEqual(await trainer.tensors('parameters'));
+    expect(await second.tensors('average')).toEqual(await trainer.tensors('average'));
+  });
+});
