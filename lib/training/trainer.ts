@@ -4,7 +4,7 @@ import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
 import { checkOptions, oneOf, requireKind } from '../base/option-kinds.js';
 import { pathOf } from '../files/paths.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
-import { graphOfTensors, readWeights, type WeightTensors } from '../checkpoint/trainable.js';
+import { graphOfTensors, readWeights, type TrainableNetwork, type WeightTensors } from '../checkpoint/trainable.js';
 import { native } from '../engine/addon.js';
 import { CheckpointTensors } from '../engine/checkpoint-tensors.js';
 import type { Device } from '../engine/device.js';
@@ -414,13 +414,20 @@ export class Trainer implements AsyncDisposable {
   }
 }
 
+/** Gives the weights that a run begins with: those of its model, or random ones. */
+function firstWeights(
+  trainable: TrainableNetwork,
+  seed: number | bigint,
+  signal: AbortSignal | undefined,
+): Promise<WeightTensors> {
+  const { weights, network } = trainable;
+  return weights === null ? initialWeights(network, seed) : readWeights(trainable, weights, signal);
+}
+
 async function partsOf(trainee: Trainee, folder: RunFolder | null, options: TrainerOptions): Promise<Parts> {
   const { trainable, settings } = trainee;
   const newest = folder?.newest ?? null;
-  const { weights, network } = trainable;
-  const begun =
-    weights === null ? initialWeights(network, settings.seed) : readWeights(trainable, weights, options.signal);
-  const initial: WeightTensors = newest?.tensors.parameters ?? (await begun);
+  const initial = newest?.tensors.parameters ?? (await firstWeights(trainable, settings.seed, options.signal));
   const device = Object.fromEntries(deviceOptionNames.map((name) => [name, options[name]]));
   const opened = openedDevice(device, 'trainer');
   try {
