@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdint>
 
 #include "backend/optimize_math.h"
 #include "cuda/kernels/optimize.h"

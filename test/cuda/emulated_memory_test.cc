@@ -129,5 +129,24 @@ TEST_F(EmulatedMemory, ThatIsRefusedToAPullbackIsThereForTheNext) {
   EXPECT_GT(allocation, 2U);
 }
 
+TEST_F(EmulatedMemory, ThatIsRefusedToGradientsIsThereForTheNext) {
+  RandomValues random(6);
+  GraphMaker maker(random);
+  maker.output(maker.bias(maker.convolution(maker.image(8, 8, 8), 8, {3, 2, 1, 1})));
+  NetworkOptions options;
+  options.derivative = Derivative::kWeights;
+  const auto load = [&] { return std::make_unique<Network>(open(DType::kFloat32), maker.graph(), options); };
+  const auto expected = gradients_of(*load(), 2).of_constants;
+  bool was_refused = true;
+  std::uint64_t allocation = 0;
+  for (; was_refused; ++allocation) {
+    const auto network = load();
+    const ErrorCode code = refusing(allocation, [&] { network->reserve(2); }, &was_refused);
+    EXPECT_EQ(code, was_refused ? ErrorCode::kOutOfMemory : ErrorCode::kOk) << allocation;
+    EXPECT_EQ(gradients_of(*network, 2).of_constants, expected) << allocation;
+  }
+  EXPECT_GT(allocation, 3U);
+}
+
 }  // namespace
 }  // namespace dpm::test

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
@@ -148,6 +149,21 @@ TEST_F(CudaDevice, GradientsAreAddedToTheTensorOfEachEvaluation) {
   const auto apart = device_->allocate(1024);
   EXPECT_LT(difference_of(gradients_of(network, kRows, kTimes), expected), 1e-6);
   EXPECT_LT(difference_of(gradients_of(network, kRows), once), 1e-12);
+}
+
+TEST_F(CudaDevice, GradientsOfBatchesDoNotAffectOneAnother) {
+  const SmallNetwork small;
+  const auto loaded = [&] {
+    auto network = std::make_unique<Network>(device_, small.graph(), with_gradients(SmallNetwork::options()));
+    network->reserve(kReserved);
+    return network;
+  };
+  const auto network = loaded();
+  std::map<int, std::map<int, std::vector<float>>> expected;
+  for (const int rows : {5, 1, 3, 5, 8, 5, 1, 5}) {
+    if (expected.count(rows) == 0) expected[rows] = gradients_of(*loaded(), rows).of_constants;
+    EXPECT_EQ(gradients_of(*network, rows).of_constants, expected[rows]) << rows;
+  }
 }
 
 /// A graph with a sum over rows, on the device's own entries.
