@@ -137,7 +137,7 @@ if(DPM_TESTS)
   # The tests of kernels and of the device, the same as on the emulation, for a machine with a card.
   file(GLOB device_tests CONFIGURE_DEPENDS test/cuda/*_kernel_test.cc)
   add_executable(dpm_device_tests ${device_tests} test/cuda/device_test.cc test/cuda/derivatives_test.cc
-    test/cuda/operations_test.cc test/cuda/sequences_test.cc
+    test/cuda/operations_test.cc test/cuda/sequences_test.cc test/cuda/training_test.cc test/cuda/weight_gradients_test.cc
     test/cuda/device_tests_main.cc test/native/random_graph.cc test/native/evaluate_network.cc
     test/native/evaluate_derivative.cc test/native/known_cases.cc test/native/operation_checks.cc)
   dpm_target_options(dpm_device_tests)

@@ -8,7 +8,6 @@
 
 #include "cuda_device.h"
 #include "evaluate_network.h"
-#include "registers.h"
 #include "small_network.h"
 #include "training/trainer.h"
 
