@@ -4,7 +4,14 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { DiffusionModel, readFloats, Trainer, writeSafetensors, type TrainerOptions } from '../../../lib/index.js';
+import {
+  DiffusionModel,
+  ImageBatch,
+  readFloats,
+  Trainer,
+  writeSafetensors,
+  type TrainerOptions,
+} from '../../../lib/index.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 import { tinyImages, tinyNetwork, tinyRun } from '../../support/training-data.js';
@@ -88,6 +95,15 @@ describe('a network that begins with nothing', () => {
     expect((await own.step()).loss).toBeGreaterThan(0);
     await using plain = await Trainer.open(tinyRun({ network: undefined, labels: false }));
     expect(plain.classes).toBe(0);
+    for (const [changed, labelDropout] of [
+      [{ network: undefined }, 0.1],
+      [{ network: undefined, labels: false }, 0],
+      [{}, 0],
+    ] as const) {
+      const out = newFolder();
+      await (await Trainer.open(tinyRun({ ...changed, out }))).close();
+      expect(JSON.parse(await readFile(join(out, 'run.json'), 'utf8'))).toMatchObject({ options: { labelDropout } });
+    }
     const preset = await refusal({ network: 'ddpm-cifar10' });
     expect(preset).toBe('ERR_DPM_TENSOR_SHAPE data.images is [12, 3, 8, 8], it has to be [N, 3, 32, 32]');
   });
@@ -240,10 +256,23 @@ describe('data that are read', () => {
     }
     expect(new Set(losses).size).toBe(1);
     const out = newFolder();
-    const trainer = await Trainer.open(tinyRun({ data: path, out }));
+    const trainer = await Trainer.open(tinyRun({ data: new URL(`file://${path}`), out: new URL(`file://${out}`) }));
     await trainer.run();
     await trainer.close();
     await using again = await Trainer.open(tinyRun({ out }));
     expect(again.begun).toBe(6);
+  });
+
+  it('tell how far they are read', async () => {
+    const pictures = join(folder, 'pictures');
+    await new ImageBatch(
+      Float32Array.from({ length: 3 * 192 }, (_, i) => Math.sin(i)),
+      [3, 3, 8, 8],
+    ).save(pictures);
+    const told: [number, number][] = [];
+    const onProgress = (done: number, total: number): void => void told.push([done, total]);
+    await using trainer = await Trainer.open(tinyRun({ data: pictures, network: undefined, onProgress }));
+    expect(told.at(-1)).toEqual([3, 3]);
+    expect([trainer.images, trainer.broken, trainer.classes]).toEqual([3, 0, 0]);
   });
 });

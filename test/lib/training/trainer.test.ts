@@ -1,5 +1,5 @@
 // Runs of training: their steps, their folders, and that a run that stops and goes on is one run.
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -27,6 +27,12 @@ async function trained(changed: Partial<TrainerOptions> = {}): Promise<Map<strin
   await using trainer = await Trainer.open(tinyRun(changed));
   await trainer.run();
   return await trainer.tensors('parameters');
+}
+
+async function trainedAverage(): Promise<Map<string, Float32Array>> {
+  await using trainer = await Trainer.open(tinyRun());
+  await trainer.run();
+  return await trainer.tensors('average');
 }
 
 async function linesOf(run: string): Promise<StepMetrics[]> {
@@ -130,6 +136,8 @@ describe('a trainer', () => {
     expect(blocks!.loss).toBeCloseTo(none!.loss, 6);
     expect(norms!.maps).toBeLessThan(none!.maps);
     expect(blocks!.maps).not.toBe(norms!.maps);
+    await using standard = await Trainer.open(tinyRun());
+    expect(standard.memory.maps).toBe(norms!.maps);
   });
 
   it('refuses a second call while it takes a step, and calls once it is closed', async () => {
@@ -356,6 +364,37 @@ describe('the folder of a run', () => {
     expect(again.begun).toBe(0);
     await again.run();
     expect(await again.tensors('parameters')).toEqual(await trained({ batch: 4 }));
+  });
+
+  it('tells of checkpoints that are damaged, and goes on from one that is not', async () => {
+    const out = newFolder();
+    const trainer = await Trainer.open(tinyRun({ out }));
+    await trainer.run();
+    await trainer.close();
+    await writeFile(join(out, 'checkpoints', 'step-6', 'average.safetensors'), 'nothing');
+    await using again = await Trainer.open(tinyRun({ out }));
+    expect(again.begun).toBe(3);
+    expect(again.damaged.map(({ path }) => path)).toEqual([join(out, 'checkpoints', 'damaged-step-6')]);
+    expect(again.damaged[0]!.error.code).toBe('ERR_DPM_FILE_TRUNCATED');
+    await again.run();
+    expect(await again.tensors('average')).toEqual(await trainedAverage());
+  });
+
+  it('is let go where the signal has aborted', async () => {
+    const out = newFolder();
+    const signal = AbortSignal.abort(new Error('enough'));
+    await expect(Trainer.open(tinyRun({ out, signal }))).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+    const abort = new AbortController();
+    await using trainer = await Trainer.open(tinyRun({ out, signal: abort.signal }));
+    await trainer.step();
+    abort.abort();
+    for (const call of [() => trainer.step(), () => trainer.run()]) {
+      await expect(call()).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+    }
+    expect(await readdir(join(out, 'checkpoints'))).toEqual(['step-1']);
+    await trainer.close();
+    await using again = await Trainer.open(tinyRun({ out }));
+    expect(again.begun).toBe(1);
   });
 
   it('keeps as many checkpoints as it is told', async () => {
