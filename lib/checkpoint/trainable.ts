@@ -1,4 +1,4 @@
-import { extname, dirname, join } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 
 import { elementCount } from '../base/arrays.js';
 import { throwIfAborted } from '../base/abort.js';
@@ -73,7 +73,9 @@ async function schedulerOf(source: string, given: string | undefined, layout: Fo
     const { file } = await readSchedule(given, {});
     return file === null ? null : readObject(file);
   }
-  const beside = (await isThere(source)) ? await schedulerFile(dirname(dirname(source))) : null;
+  const own = dirname(source);
+  const model = basename(own) === layout.network ? dirname(own) : own;
+  const beside = (await isThere(source)) ? await schedulerFile(model) : null;
   return beside === null ? layout.scheduler : readObject(beside);
 }
 

@@ -52,6 +52,11 @@ export class CheckpointTensors {
     return this.#places.flatMap((place, index) => (place !== undefined && wanted.has(place.name) ? [index] : []));
   }
 
+  /** Names of the tensors that constants are the whole or parts of. */
+  namesOf(places: readonly NativeGradientPlace[]): Set<string> {
+    return new Set(places.flatMap(({ constant }) => this.#places[constant]?.name ?? []));
+  }
+
   /** Puts numbers of constants, as gradients, together to those of tensors; elements of no constant stay zero. */
   gathered(numbers: Float32Array, places: readonly NativeGradientPlace[]): Map<string, Float32Array> {
     const tensors = new Map<string, Float32Array>();

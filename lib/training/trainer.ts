@@ -39,8 +39,8 @@ interface Parts {
   folder: RunFolder | null;
   trainer: NativeTrainer;
   places: CheckpointTensors;
-  /** Tensors that the run began with: some of them may not learn. */
-  initial: WeightTensors;
+  /** Tensors that do not learn, as frequencies of time embeddings. */
+  fixed: WeightTensors;
   begun: { step: number; seconds: number };
   memory: TrainingMemory;
 }
@@ -273,7 +273,7 @@ export class Trainer implements AsyncDisposable {
   async tensors(which: 'parameters' | 'average' = 'average'): Promise<Map<string, Float32Array>> {
     requireKind('which', which, oneOf(['parameters', 'average']));
     return this.#alone(async () => {
-      const tensors = await this.#read(which, this.#parts.initial);
+      const tensors = await this.#read(which, this.#parts.fixed);
       return new Map([...tensors].map(([name, { data }]) => [name, data]));
     });
   }
@@ -394,22 +394,22 @@ export class Trainer implements AsyncDisposable {
       : `; the last checkpoint is ${folder.checkpointPath(this.#saved)}`;
   }
 
-  async #read(which: NativeParameterTensor, initial?: WeightTensors): Promise<Tensors> {
+  async #read(which: NativeParameterTensor, fixed?: WeightTensors): Promise<Tensors> {
     const { trainer, places } = this.#parts;
     const numbers = await nativeWork(() => trainer.read(which));
     const learned = places.gathered(numbers, trainer.places().places);
-    const tensors: Tensors = new Map(initial);
+    const tensors: Tensors = new Map(fixed);
     for (const [name, data] of learned) tensors.set(name, { shape: places.shapes.get(name) ?? [data.length], data });
     return tensors;
   }
 
   async #tensors(): Promise<TrainingTensors> {
-    const { initial } = this.#parts;
+    const { fixed } = this.#parts;
     return {
-      parameters: await this.#read('parameters', initial),
+      parameters: await this.#read('parameters', fixed),
       firstMoments: await this.#read('firstMoments'),
       secondMoments: await this.#read('secondMoments'),
-      average: await this.#read('average', initial),
+      average: await this.#read('average', fixed),
     };
   }
 }
@@ -434,7 +434,10 @@ async function partsOf(trainee: Trainee, folder: RunFolder | null, options: Trai
     const { trainer, places } = await loadTrainer(trainee, opened.device, initial, newest, options);
     const memory = memoryOf(trainee, trainer.info);
     const at = newest === null ? { step: 0, seconds: 0 } : { step: newest.step, seconds: secondsOf(newest) };
-    return { trainee, opened, folder, trainer, places, initial, begun: at, memory };
+    const learned = places.namesOf(trainer.places().places);
+    // Those that learn are in the engine, whose memory is enough.
+    const fixed = new Map([...initial].filter(([name]) => !learned.has(name)));
+    return { trainee, opened, folder, trainer, places, fixed, begun: at, memory };
   } catch (error) {
     if (opened.isOwn) await opened.device.close();
     throw error;

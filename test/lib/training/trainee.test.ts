@@ -118,11 +118,13 @@ describe('a network that begins with nothing', () => {
     await writeFile(join(place, 'scheduler', 'scheduler_config.json'), JSON.stringify(scheduler));
     const other = join(folder, 'scheduler_config.json');
     await writeFile(other, JSON.stringify({ ...scheduler, num_train_timesteps: 20 }));
-    const lone = join(folder, 'lone.json');
-    await writeFile(lone, await readFile(tinyNetwork));
+    const [beside, lone] = [join(folder, 'beside.json'), join(place, 'lone', 'config.json')];
+    await mkdir(join(place, 'lone'));
+    for (const each of [beside, lone]) await writeFile(each, await readFile(tinyNetwork));
     for (const [options, steps] of [
       [{ network }, 50],
       [{ network, schedule: other }, 20],
+      [{ network: beside }, 20],
       [{ network: lone }, 1000],
     ] as const) {
       const out = newFolder();
