@@ -57,7 +57,7 @@ async function loadTrainer(
   tensors: WeightTensors,
   newest: TrainingCheckpoint | null,
   { recompute, signal }: TrainerOptions,
-): Promise<{ trainer: NativeTrainer; places: CheckpointTensors }> {
+): Promise<Pick<Parts, 'trainer' | 'places' | 'memory'>> {
   const { network } = trainee.trainable;
   const graph = graphOfTensors(network, unetGraph(network.unet), tensors);
   const places = new CheckpointTensors(graph.constants);
@@ -75,7 +75,7 @@ async function loadTrainer(
       const values = places.scattered(newest.tensors[which], trainer.places());
       await nativeWork(() => trainer.write(which, values));
     }
-    return { trainer, places };
+    return { trainer, places, memory: memoryOf(trainee, trainer.info) };
   } catch (error) {
     await trainer.close();
     throw error;
@@ -126,6 +126,8 @@ export class Trainer implements AsyncDisposable {
   #seconds: number;
   #secondsOfStep = Infinity;
   #isBusy = false;
+  /** The call that works, or the last one that did. */
+  #work: Promise<unknown> = Promise.resolve();
   /** Why no further step is possible. */
   #failure: DpmError | null = null;
 
@@ -159,9 +161,9 @@ export class Trainer implements AsyncDisposable {
    */
   static async open(options: TrainerOptions): Promise<Trainer> {
     checkOptions('Trainer.open', options, trainerOptionKinds);
-    const own = { ...options, network: takenNetwork(options.network) };
+    const out = options.out === undefined ? undefined : pathOf('out', options.out);
+    const own = { ...options, network: takenNetwork(options.network), out };
     const data = takenData(own.data);
-    const out = own.out === undefined ? undefined : pathOf('out', own.out);
     throwIfAborted(own.signal);
     const trainee = await readTrainee(own, data);
     requireMemoryFor(trainee);
@@ -278,10 +280,14 @@ export class Trainer implements AsyncDisposable {
     });
   }
 
-  /** Ends the run without a checkpoint, lets others have its folder, and releases everything. Can be called again. */
+  /**
+   * Ends the run without another checkpoint, once the step or checkpoint in progress is done, lets others have its folder, and
+   * releases everything. Can be called again.
+   */
   async close(): Promise<void> {
     const { trainer, folder, opened } = this.#parts;
     this.#closing.close();
+    await this.#work;
     await nativeWork(() => trainer.close());
     await folder?.close();
     if (opened.isOwn) await opened.device.close();
@@ -315,8 +321,10 @@ export class Trainer implements AsyncDisposable {
     this.#closing.requireOpen();
     if (this.#isBusy) throw new DpmError('ERR_DPM_ARGUMENT', 'the trainer is busy: wait for the call before this one');
     this.#isBusy = true;
+    const pending = work();
+    this.#work = pending.catch(() => undefined);
     try {
-      return await work();
+      return await pending;
     } finally {
       this.#isBusy = false;
     }
@@ -431,8 +439,7 @@ async function partsOf(trainee: Trainee, folder: RunFolder | null, options: Trai
   const device = Object.fromEntries(deviceOptionNames.map((name) => [name, options[name]]));
   const opened = openedDevice(device, 'trainer');
   try {
-    const { trainer, places } = await loadTrainer(trainee, opened.device, initial, newest, options);
-    const memory = memoryOf(trainee, trainer.info);
+    const { trainer, places, memory } = await loadTrainer(trainee, opened.device, initial, newest, options);
     const at = newest === null ? { step: 0, seconds: 0 } : { step: newest.step, seconds: secondsOf(newest) };
     const learned = places.namesOf(trainer.places().places);
     // Those that learn are in the engine, whose memory is enough.

@@ -215,6 +215,13 @@ describe('a trainer', () => {
     await expect(attempt).rejects.toThrow('labelDropout');
     const wide = { ...tinyImages(), images: new Uint8Array(12 * 48), shape: [12, 3, 4, 4] as const };
     await expect(Trainer.open(tinyRun({ device, threads: undefined, out, data: wide }))).rejects.toThrow('data.images');
+    process.env.DPM_MEMORY = '0.01';
+    try {
+      const large = Trainer.open(tinyRun({ device, threads: undefined, out, batch: 2048 }));
+      await expect(large).rejects.toMatchObject({ code: 'ERR_DPM_OUT_OF_MEMORY' });
+    } finally {
+      delete process.env.DPM_MEMORY;
+    }
     expect(device.memory().host).toBe(before);
     await using trainer = await Trainer.open(tinyRun({ out }));
     expect(trainer.begun).toBe(0);
@@ -378,6 +385,30 @@ describe('the folder of a run', () => {
     expect(again.damaged[0]!.error.code).toBe('ERR_DPM_FILE_TRUNCATED');
     await again.run();
     expect(await again.tensors('average')).toEqual(await trainedAverage());
+  });
+
+  it('is closed once a checkpoint in progress is written', async () => {
+    const out = newFolder();
+    const trainer = await Trainer.open(tinyRun({ out }));
+    await trainer.step();
+    const saving = trainer.save();
+    await trainer.close();
+    expect(await readdir(join(out, 'checkpoints'))).toEqual(['step-1']);
+    await using again = await Trainer.open(tinyRun({ out }));
+    expect(again.begun).toBe(1);
+    expect((await saving).step).toBe(1);
+  });
+
+  it('is closed from within a hook', async () => {
+    const out = newFolder();
+    const opened: Trainer[] = [];
+    const onCheckpoint = async (): Promise<void> => opened[0]?.close();
+    const trainer = await Trainer.open(tinyRun({ out, onCheckpoint }));
+    opened.push(trainer);
+    await expect(trainer.run()).rejects.toMatchObject({ code: 'ERR_DPM_CLOSED' });
+    await trainer.close();
+    await using again = await Trainer.open(tinyRun({ out }));
+    expect(again.begun).toBe(3);
   });
 
   it('is let go where the signal has aborted', async () => {
