@@ -170,6 +170,12 @@ describe('a network that begins with nothing', () => {
     expect(await refusal({ data: { ...taken, labels } })).toBe('opened');
     expect(await refusal({ data: { ...taken, labels: labels.map((label) => label + 1) } })).toContain('the label 6');
     expect(await refusal({ network: undefined, labels: false, labelDropout: 0.5 })).toContain('takes no classes');
+    const loss = async (changed: Partial<TrainerOptions>): Promise<number> => {
+      await using trainer = await Trainer.open(tinyRun(changed));
+      return (await trainer.step()).loss;
+    };
+    const ofNone = taken.labels!.map(() => 5);
+    expect(await loss({ labelDropout: 1 })).toBe(await loss({ data: { ...taken, labels: ofNone } }));
   });
 });
 
