@@ -64,6 +64,7 @@ export { linear, stepProgram, stepRecord, type StepProgramOptions } from './prog
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
+export { ClipTokenizer, type TokenizedText } from './text/tokenizer.js';
 export { Trainer } from './training/trainer.js';
 export {
   learnedPredictions,

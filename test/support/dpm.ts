@@ -19,6 +19,7 @@ export const commandNames = [
   'translate',
   'sample',
   'train',
+  'tokens',
   'gamma',
   'costs',
   'classify',

@@ -124,6 +124,12 @@ export const libRooms: readonly Room[] = [
     lines: 1580,
   },
   {
+    path: 'lib/text',
+    holds: "texts become tokens: vocabularies, CLIP's tokenizer, chunks",
+    uses: ['lib/base', 'lib/files'],
+    lines: 340,
+  },
+  {
     path: 'lib/training',
     holds:
       'training: the trainer and its options, data/, run-folder/, learning rates and averages, initial weights, metrics',
@@ -175,9 +181,10 @@ export const libRooms: readonly Room[] = [
       'lib/model.ts',
       'lib/translation',
       'lib/estimation',
+      'lib/text',
       'lib/training',
     ],
-    lines: 4660,
+    lines: 4710,
   },
   {
     path: 'lib/index.ts',
@@ -197,6 +204,7 @@ export const libRooms: readonly Room[] = [
       'lib/batch',
       'lib/model.ts',
       'lib/translation',
+      'lib/text',
       'lib/training',
       'lib/estimation',
       'lib/option-facts.ts',

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import * as dpm from '../../../lib/index.js';
+import { packagePath } from '../../support/temporary.js';
 import type { PublicCall } from '../attack.js';
 import { of } from './of.js';
 
@@ -12,9 +13,15 @@ export async function fileCalls(folder: string): Promise<PublicCall[]> {
     path('gamma.json'),
     JSON.stringify({ schedule: 'linear', num_train_timesteps: 2, images_per_step: 1, m: [0, 1, 1] }),
   );
+  const clip = await dpm.ClipTokenizer.clip();
   const images = new dpm.ImageBatch(new Float32Array(8), [2, 1, 2, 2]);
   const tensor = { shape: [2], data: new Float32Array(2) };
   return [
+    of('ClipTokenizer.load', (place: never) => dpm.ClipTokenizer.load(place), [
+      packagePath('test/fixtures/text/sd1/tokenizer'),
+    ]),
+    of('ClipTokenizer.clip', () => dpm.ClipTokenizer.clip(), []),
+    of('ClipTokenizer.tokenize', (text: never) => clip.tokenize(text), ['a photo of a cat']),
     of('writeSafetensors', dpm.writeSafetensors, [path('a.safetensors'), { a: tensor }, { note: 'text' }], {
       1: ['b'],
     }),

@@ -1,0 +1,215 @@
+import { join } from 'node:path';
+
+import { Tokenizer } from '@huggingface/tokenizers';
+
+import { DpmError } from '../base/errors.js';
+import { kinds, requireKind } from '../base/option-kinds.js';
+import { ConfigReader, isJsonObject } from '../files/config-reader.js';
+import { isThere, readJson } from '../files/files.js';
+import { pathOf } from '../files/paths.js';
+import { clipVocabulary, END, readVocabulary, START, WORD_END, type Vocabulary } from './vocabulary.js';
+
+/** A text as text encoders take it. */
+export interface TokenizedText {
+  /** Ids of all its tokens, without those of start and end. */
+  readonly ids: readonly number[];
+  /** The tokens themselves; `</w>` ends a word. */
+  readonly pieces: readonly string[];
+  /** Ids of one evaluation: start, the tokens that have room, end, and padding. */
+  readonly padded: Int32Array;
+  /** True if tokens were left out of `padded`. */
+  readonly truncated: boolean;
+  /**
+   * Ids of as many evaluations as hold all tokens, each with its own start and end; words are not divided where they have
+   * room in one.
+   */
+  readonly chunks: readonly Int32Array[];
+}
+
+/** Most characters of a text: a thousand times what an encoder reads at once. */
+const MOST_CHARACTERS = 65_536;
+
+/** Texts between spaces, as CLIP's authors divide them. */
+const pattern = "<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
+
+/** What a tokenizer's configuration says. */
+interface Settings {
+  /** Token behind the end, which is a token wherever a text has it, too. */
+  readonly padding: string;
+  /** Number of ids of one evaluation. */
+  readonly length: number;
+}
+
+const clipSettings: Settings = { padding: END, length: 77 };
+
+/** Text of a token in a configuration: a string, or an object with its content. */
+function contentOf(value: unknown): unknown {
+  return isJsonObject(value) ? value.content : value;
+}
+
+async function readSettings(folder: string): Promise<Settings> {
+  const path = join(folder, 'tokenizer_config.json');
+  if (!(await isThere(path))) return clipSettings;
+  const json = await readJson(path);
+  if (!isJsonObject(json)) throw new DpmError('ERR_DPM_CONFIG', `${path} is not a JSON object`);
+  const config = new ConfigReader(json, path);
+  const padding = contentOf(json.pad_token ?? END);
+  if (typeof padding !== 'string' || padding === '') throw config.error('pad_token', 'a token');
+  return { padding, length: config.integer('model_max_length', clipSettings.length, { least: 3, most: 4096 }) };
+}
+
+/** The object of `tokenizer.json` that says what CLIP's tokenizer does, but for its lower case. */
+function tokenizerJson({ ids, merges }: Vocabulary, special: readonly string[]): object {
+  const added = special.map((content) => ({
+    id: ids.get(content),
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  }));
+  const token = (content: string): [string, number | undefined] => [content, ids.get(content)];
+  return {
+    version: '1.0',
+    added_tokens: added,
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [{ type: 'NFC' }, { type: 'Replace', pattern: { Regex: '\\s+' }, content: ' ' }],
+    },
+    pre_tokenizer: {
+      type: 'Sequence',
+      pretokenizers: [
+        { type: 'Split', pattern: { Regex: pattern }, behavior: 'Removed', invert: true },
+        { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
+      ],
+    },
+    decoder: null,
+    post_processor: {
+      type: 'RobertaProcessing',
+      sep: token(END),
+      cls: token(START),
+      trim_offsets: false,
+      add_prefix_space: false,
+    },
+    model: {
+      type: 'BPE',
+      vocab: Object.fromEntries(ids),
+      merges,
+      unk_token: END,
+      continuing_subword_prefix: '',
+      end_of_word_suffix: WORD_END,
+      fuse_unk: false,
+    },
+  };
+}
+
+/** Lower case code point by code point: that of a whole text changes a sigma at the end of a word. */
+function lowerCase(text: string): string {
+  return Array.from(text.normalize('NFC'), (character) => character.toLowerCase()).join('');
+}
+
+/** Words of tokens: each ends with the token that is marked so. */
+function wordsOf(pieces: readonly string[]): number[] {
+  const lengths: number[] = [];
+  let length = 0;
+  for (const piece of pieces) {
+    ++length;
+    if (!piece.endsWith(WORD_END)) continue;
+    lengths.push(length);
+    length = 0;
+  }
+  return length > 0 ? [...lengths, length] : lengths;
+}
+
+/** What is used of the library's class, whose own declarations name files in a way that TypeScript does not find here. */
+interface BytePairs {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[]; tokens: string[] };
+}
+const BytePairTokenizer = Tokenizer as unknown as new (json: object, config: object) => BytePairs;
+
+/** Tokenizer of CLIP's text encoders (Radford et al. 2021): byte pairs of lower-case words. */
+export class ClipTokenizer {
+  readonly #tokenizer: BytePairs;
+  readonly #start: number;
+  readonly #end: number;
+  readonly #padding: number;
+  /** Number of ids of one evaluation of the text encoder, those of start and end included. */
+  readonly length: number;
+
+  private constructor(vocabulary: Vocabulary, { padding, length }: Settings, source: string) {
+    const { ids } = vocabulary;
+    const idOf = (token: string): number => {
+      const id = ids.get(token);
+      if (id === undefined) throw new DpmError('ERR_DPM_CONFIG', `${source} has no token '${token.slice(0, 80)}'`);
+      return id;
+    };
+    [this.#start, this.#end, this.#padding] = [idOf(START), idOf(END), idOf(padding)];
+    this.length = length;
+    this.#tokenizer = new BytePairTokenizer(tokenizerJson(vocabulary, [...new Set([START, END, padding])]), {});
+  }
+
+  /**
+   * Reads a tokenizer of a folder with `vocab.json`, `merges.txt` and, where there is one, `tokenizer_config.json`.
+   *
+   * @throws {@link DpmError} `ERR_DPM_FILE` or `ERR_DPM_CONFIG` naming the file and the token or field that is wrong.
+   */
+  static async load(path: string | URL): Promise<ClipTokenizer> {
+    const folder = pathOf('the tokenizer', path);
+    return new ClipTokenizer(await readVocabulary(folder), await readSettings(folder), folder);
+  }
+
+  /** Makes CLIP's own tokenizer, whose vocabulary this package brings. */
+  static async clip(): Promise<ClipTokenizer> {
+    return new ClipTokenizer(await clipVocabulary(), clipSettings, 'CLIP');
+  }
+
+  /**
+   * Divides a text into tokens, as the original does.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a text of more than 65,536 characters, or with half of a surrogate pair.
+   */
+  tokenize(text: string): TokenizedText {
+    requireKind('the text', text, kinds.string);
+    if (text.length > MOST_CHARACTERS) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `the text has ${text.length} characters, at most ${MOST_CHARACTERS} are read`,
+      );
+    }
+    if (/\p{Surrogate}/u.test(text)) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'the text holds half of a surrogate pair, which is no character');
+    }
+    const { ids, tokens } = this.#tokenizer.encode(lowerCase(text), { add_special_tokens: false });
+    const room = this.length - 2;
+    return {
+      ids,
+      pieces: tokens,
+      padded: this.#chunk(ids.slice(0, room)),
+      truncated: ids.length > room,
+      chunks: this.#chunks(ids, wordsOf(tokens)),
+    };
+  }
+
+  #chunk(ids: readonly number[]): Int32Array {
+    const chunk = new Int32Array(this.length).fill(this.#padding);
+    chunk.set([this.#start, ...ids, this.#end]);
+    return chunk;
+  }
+
+  #chunks(ids: readonly number[], words: readonly number[]): Int32Array[] {
+    const room = this.length - 2;
+    const chunks: Int32Array[] = [];
+    let [first, end] = [0, 0];
+    const close = (): void => {
+      for (; first < end; first += room) chunks.push(this.#chunk(ids.slice(first, Math.min(end, first + room))));
+      first = end;
+    };
+    for (const length of words) {
+      if (end + length - first > room) close();
+      end += length;
+    }
+    close();
+    return chunks.length > 0 ? chunks : [this.#chunk([])];
+  }
+}
