@@ -416,7 +416,7 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
       expect(outline).toBe('solid');
       if (order.at(-1) === 'steps') {
         await page.keyboard.press('Control+a');
-        await page.keyboard.type('400');
+        await page.keyboard.type('1000');
       }
       if (order.at(-1) === 'seed') await page.keyboard.type('7');
       if (order.at(-1) === 'sampler-1') await page.keyboard.type('ddpm');
