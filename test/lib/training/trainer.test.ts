@@ -362,6 +362,17 @@ describe('the folder of a run', () => {
     }
   });
 
+  it('refuses another noise schedule than the run was begun with', async () => {
+    const out = newFolder();
+    const schedule = join(folder, 'scheduler_config.json');
+    await writeFile(schedule, JSON.stringify({ _class_name: 'DDPMScheduler', num_train_timesteps: 100 }));
+    const trainer = await Trainer.open(tinyRun({ out }));
+    await trainer.step();
+    await trainer.save();
+    await trainer.close();
+    await expect(Trainer.open(tinyRun({ out, schedule }))).rejects.toThrow(/^scheduler is .*was begun with/);
+  });
+
   it('takes other options as long as there is no checkpoint', async () => {
     const out = newFolder();
     const trainer = await Trainer.open(tinyRun({ out }));
