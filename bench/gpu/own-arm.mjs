@@ -6,9 +6,8 @@
 // A failure is answered with {"error": ...}.
 //
 //   node own-arm.mjs '{"dtype": "bf16", "autotune": false}'
-import { createInterface } from 'node:readline';
-
 import { Device } from '../../dist/index.js';
+import { answerLines } from './answer-lines.mjs';
 import { loadNetwork } from './networks.mjs';
 import { graphsOf, OwnNetwork } from './own-network.mjs';
 
@@ -40,14 +39,5 @@ const operations = {
   },
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line);
-  let reply;
-  try {
-    reply = await operations[request.op](request);
-  } catch (error) {
-    reply = { error: error.message };
-  }
-  console.log(JSON.stringify(reply));
-}
+await answerLines(operations);
 await device?.close();

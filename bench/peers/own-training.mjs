@@ -1,11 +1,11 @@
 // Steps of training by dpm-native, behind lines of JSON as serve.py has them; training.py is the same in PyTorch.
 import { readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 
 import { elementCount } from '../../dist/base/arrays.js';
 import { loadableNetwork } from '../../dist/checkpoint/model-folder.js';
 import { readModelFolder } from '../../dist/checkpoint/read-model.js';
 import { Device } from '../../dist/index.js';
+import { answerLines } from '../gpu/answer-lines.mjs';
 import { timeCalls } from './rounds.mjs';
 
 function readSamples({ images, noise, levels, shape }) {
@@ -112,14 +112,5 @@ const operations = {
   time: async ({ calls }) => ({ milliseconds: await timeCalls(() => training.run(), calls) }),
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line);
-  let reply;
-  try {
-    reply = await operations[request.op](request);
-  } catch (error) {
-    reply = { error: error.message };
-  }
-  console.log(JSON.stringify(reply));
-}
+await answerLines(operations);
 await training?.close();
