@@ -14,6 +14,11 @@ export interface OptionSpec {
   help: string;
 }
 
+/** Gives the flag of an option of the library: `t-start` of `tStart`. */
+export function flagOf(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
 /** An option of the library as a flag; `help` is for commands that say it better than the facts do. */
 export function specOf(fact: OptionFact, help: string = fact.help): OptionSpec {
   return { ...(fact.value !== undefined && { value: fact.value }), help: helpOf({ ...fact, help }) };

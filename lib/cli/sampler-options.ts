@@ -12,7 +12,7 @@ import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { fixedVarianceCosts } from '../variance/costs.js';
 import { readErrorTable } from '../variance/error-table.js';
 import { readGammaTable } from '../variance/gamma.js';
-import { usageError, type OptionSpec, type OptionSpecs, type OptionValues } from './command.js';
+import { flagOf, usageError, type OptionSpec, type OptionSpecs, type OptionValues } from './command.js';
 
 function reader(json: unknown, source: string): ConfigReader {
   if (!isJsonObject(json)) throw new DpmError('ERR_DPM_CONFIG', `${source} has to be an object with alpha and sigma`);
@@ -53,11 +53,6 @@ interface Taken {
 
 /** Number of samplers above which an option is general, and its help does not list them. */
 const mostListed = 9;
-
-/** Converts `tStart` to `t-start`. */
-function flagOf(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
 
 /** Lists every option of some samplers by name; ranges differ from sampler to sampler. */
 function takenOptions(tables: ReadonlyMap<string, OptionTable>): Map<SamplerOptionName, Taken[]> {

@@ -16,7 +16,7 @@ import {
 } from '../training/options.js';
 import { averageSchedules, rateSchedules } from '../training/rates.js';
 import { Trainer } from '../training/trainer.js';
-import { specOf, usageError, type Call, type Command, type OptionSpecs } from './command.js';
+import { flagOf, specOf, usageError, type Call, type Command, type OptionSpecs } from './command.js';
 import { configOption, deviceOptions, deviceSettings } from './model-options.js';
 import { formatBytes, printJson, printLine, printNote, printTable, progressBar, type Progress } from './output.js';
 import { lineChart } from './plot/chart.js';
@@ -32,10 +32,6 @@ const samplesFact = {
   standard: 16,
   value: 'N',
 } as const satisfies OptionFact;
-
-function flagOf(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
 
 /** The options of the library that are flags of their names. */
 const trainingFlags: OptionSpecs = Object.fromEntries(
