@@ -1,12 +1,11 @@
 import { elementCount } from '../base/arrays.js';
-import { abortable } from '../base/abort.js';
 import { unknownName } from '../base/checks.js';
 import { Closing } from '../base/closing.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, requireKind } from '../base/option-kinds.js';
 import type { UNetDescription } from '../network/description.js';
-import { native } from './addon.js';
 import type { NativeDerivative, NativeNetwork, NativeTensorLike, RecomputePolicy } from './binding.js';
+import { cancellable } from './cancellable.js';
 import { CheckpointTensors } from './checkpoint-tensors.js';
 import { type DerivativeChoice, DerivedNetworks } from './derived-networks.js';
 import type { Device } from './device.js';
@@ -110,15 +109,9 @@ export class Network {
     { signal, weightsOf }: { signal?: AbortSignal | undefined; weightsOf?: Network } = {},
   ): Promise<Network> {
     const { classes, divisor = null } = description;
-    const { CancelToken } = native();
     const options = { classes, divisor, ...(weightsOf !== undefined && { weightsOf: weightsOf.native }) };
-    const cancel = new CancelToken();
-    const network = await abortable(
-      signal,
-      () => {
-        cancel.cancel();
-      },
-      () => nativeWork(() => device.engine.loadNetwork(graph, options, cancel)),
+    const network = await cancellable(signal, (cancel) =>
+      nativeWork(() => device.engine.loadNetwork(graph, options, cancel)),
     );
     const output = graph.values.find(({ binding }) => binding === 'output');
     const sides = [output?.height ?? description.height, output?.width ?? description.width] as const;

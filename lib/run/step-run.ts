@@ -1,6 +1,5 @@
-import { abortable } from '../base/abort.js';
 import { listenerOf, rethrowing } from '../base/listener.js';
-import { native } from '../engine/addon.js';
+import { cancellable } from '../engine/cancellable.js';
 import type { NativeGuide, NativeRunRequest, NativeRunResult } from '../engine/binding.js';
 import type { StepProgram } from '../program/program.js';
 import { nativeRequest, type StepRunOptions } from './request.js';
@@ -27,8 +26,6 @@ export async function runSteps<R extends NativeRunResult>(
   { elements, signal, guides, ...options }: StepRun,
   runner: StepRunner<R>,
 ): Promise<R> {
-  const { CancelToken } = native();
-  const cancel = new CancelToken();
   const onProgress = listenerOf(options.onProgress);
   const preview = listenerOf(options.onPreview);
   const request = nativeRequest(
@@ -36,15 +33,10 @@ export async function runSteps<R extends NativeRunResult>(
     { ...options, pack: runner.pack, onProgress: onProgress?.call, onPreview: preview?.call ?? null },
     elements,
   );
-  return abortable(
-    signal,
-    () => {
-      cancel.cancel();
-    },
-    // A run that cannot be aborted need not check for it between two records.
-    () =>
-      rethrowing([onProgress, preview], () =>
-        runner.run({ ...request, guides: guides ?? null, cancel: signal === undefined ? null : cancel }),
-      ),
+  return cancellable(signal, (cancel) =>
+    rethrowing([onProgress, preview], () =>
+      // A run that cannot be aborted need not check for it between two records.
+      runner.run({ ...request, guides: guides ?? null, cancel: signal === undefined ? null : cancel }),
+    ),
   );
 }
