@@ -16,7 +16,7 @@ function evidenceOf(source: string, weights: string, mark: string | null, place:
 }
 
 /** The field `family`, which diffusers' own configurations lack. */
-export function familyName(config: Record<string, unknown>, source: string): string {
+export function familyName(config: Readonly<Record<string, unknown>>, source: string): string {
   const { family } = config;
   if (typeof family === 'string') return family;
   const isDiffusers = ['_class_name', '_diffusers_version', 'block_out_channels', 'down_block_types'].some(

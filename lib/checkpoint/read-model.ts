@@ -69,19 +69,24 @@ interface ReadSchedule {
 }
 
 /**
- * Reads the schedule of a scheduler file, or of the folder that it lies in.
+ * Finds a scheduler file: the path itself, or in the folder that it is.
  *
- * @throws {@link DpmError} naming the file that is missing or the wrong field.
+ * @throws {@link DpmError} `ERR_DPM_FILE` naming the file that is missing.
  */
-export async function readSchedule(path: string, options: ScheduleOptions): Promise<ReadSchedule> {
+export async function requireSchedulerFile(path: string): Promise<string> {
   const file = await schedulerFile(path);
-  if (file !== null)
-    return { schedule: NoiseSchedule.fromSchedulerConfig(await readObject(file), options, file), file };
+  if (file !== null) return file;
   const expected = join(path, 'scheduler', schedulerName);
   throw new DpmError(
     'ERR_DPM_FILE',
     `cannot open ${expected}: give the noise schedule that the network was trained with (schedule; --schedule on the command line)`,
   );
+}
+
+/** Reads the schedule of a scheduler file, or of the folder that it lies in. */
+async function readSchedule(path: string, options: ScheduleOptions): Promise<ReadSchedule> {
+  const file = await requireSchedulerFile(path);
+  return { schedule: NoiseSchedule.fromSchedulerConfig(await readObject(file), options, file), file };
 }
 
 /** Makes the schedule that replaces a model's own. */

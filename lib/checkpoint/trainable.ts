@@ -3,17 +3,18 @@ import { basename, dirname, extname, join } from 'node:path';
 import { elementCount } from '../base/arrays.js';
 import { throwIfAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
+import { dataOf, type WeightTensors } from '../engine/checkpoint-tensors.js';
 import type { NativeGivenConstant, NativeGraph } from '../engine/native-graph.js';
 import { ConfigReader } from '../files/config-reader.js';
 import { isThere } from '../files/files.js';
 import { floatsOf, gather } from '../files/floats.js';
+import { requiredTensors } from '../network/cost.js';
 import type { Graph } from '../network/graph.js';
 import { unetGraph } from '../network/unet.js';
 import { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { Checkpoint } from './checkpoint.js';
 import { readNamedConfig } from './config-source.js';
 import { convertedBytes } from './convert.js';
-import { diffusersFile } from './families/diffusers-file.js';
 import { familyByName } from './families/index.js';
 import { familyName } from './family-model.js';
 import { ofNetwork } from './family-schedule.js';
@@ -27,14 +28,11 @@ import {
 } from './family.js';
 import type { ModelFolder } from './model-folder.js';
 import { presets } from './presets.js';
-import { readModelFolder, readObject, readSchedule, schedulerFile } from './read-model.js';
+import { readModelFolder, readObject, requireSchedulerFile, schedulerFile } from './read-model.js';
 import { requireMatchingWeights } from './weight-report.js';
 
 /** Fields of a configuration, or of a scheduler's. */
 type Fields = Readonly<Record<string, unknown>>;
-
-/** Tensors of float32 in memory, by their names in files of their family. */
-export type WeightTensors = ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
 
 /** A network to train: what it is, its noise schedule, and the weights that it begins with. */
 export interface TrainableNetwork {
@@ -43,6 +41,8 @@ export interface TrainableNetwork {
   /** Its configuration; of another family than diffusers with the field `family`. */
   readonly config: Fields;
   readonly network: FamilyNetwork;
+  /** Graph of the network, without a head. */
+  readonly graph: Graph;
   readonly schedule: NoiseSchedule;
   /** Configuration of the scheduler; null for families whose configuration says all. */
   readonly scheduler: Fields | null;
@@ -67,16 +67,11 @@ function refuseSchedule(source: string, family: Family): DpmError {
   );
 }
 
-/** Finds the scheduler of a configuration: the given one, or that of the folder that the configuration is part of. */
-async function schedulerOf(source: string, given: string | undefined, layout: FolderLayout): Promise<Fields | null> {
-  if (given !== undefined) {
-    const { file } = await readSchedule(given, {});
-    return file === null ? null : readObject(file);
-  }
+/** Finds the scheduler file of a configuration in the folder that this is part of; null if there is none. */
+async function schedulerBeside(source: string, { network }: FolderLayout): Promise<string | null> {
+  if (!(await isThere(source))) return null;
   const own = dirname(source);
-  const model = basename(own) === layout.network ? dirname(own) : own;
-  const beside = (await isThere(source)) ? await schedulerFile(model) : null;
-  return beside === null ? layout.scheduler : readObject(beside);
+  return schedulerFile(basename(own) === network ? dirname(own) : own);
 }
 
 /**
@@ -86,17 +81,19 @@ async function schedulerOf(source: string, given: string | undefined, layout: Fo
  * @throws {@link DpmError} naming the wrong field or option.
  */
 export async function trainableOf(config: Fields, source: string, given?: string): Promise<TrainableNetwork> {
-  const family = familyByName(familyName({ ...config }, source));
+  const family = familyByName(familyName(config, source));
   const network = networkOf(family, config, source, undefined);
   const { layout, labelForNone } = family;
   const options = ofNetwork(network.unet, {});
-  const common = { source, config, network, layout, labelForNone, weights: null };
+  const graph = unetGraph(network.unet);
+  const common = { source, config, network, graph, layout, labelForNone, weights: null };
   if (layout.scheduler === null) {
     if (given !== undefined) throw refuseSchedule(source, family);
     return { ...common, schedule: family.schedule(new ConfigReader(config, source), options), scheduler: null };
   }
-  const scheduler = await schedulerOf(source, given, layout);
-  const schedule = NoiseSchedule.fromSchedulerConfig({ ...scheduler }, options, `the scheduler of ${source}`);
+  const file = given === undefined ? await schedulerBeside(source, layout) : await requireSchedulerFile(given);
+  const scheduler = file === null ? layout.scheduler : await readObject(file);
+  const schedule = NoiseSchedule.fromSchedulerConfig(scheduler, options, file ?? `the scheduler of ${source}`);
   const { family: _, ...own } = config;
   return { ...common, config: own, schedule, scheduler };
 }
@@ -104,14 +101,16 @@ export async function trainableOf(config: Fields, source: string, given?: string
 /** Makes a network of a model, which goes on from the model's weights. */
 async function trainableModel(model: ModelFolder, given: string | undefined): Promise<TrainableNetwork> {
   const { path, config, schedule, layout, labelForNone, weights } = model;
-  const family = model.family === diffusersFile.name ? diffusersFile : familyByName(model.family);
+  const family = familyByName(model.family);
   if (layout.scheduler === null && given !== undefined) throw refuseSchedule(path, family);
   const named = layout.namesFamily ? { family: family.name, ...config } : config;
+  const network = networkOf(family, named, path, undefined);
   const file = model.companions.get(join('scheduler', 'scheduler_config.json'));
   return {
     source: path,
     config: named,
-    network: networkOf(family, named, path, undefined),
+    network,
+    graph: unetGraph(network.unet),
     schedule,
     scheduler: file === undefined ? layout.scheduler : await readObject(file),
     layout,
@@ -153,17 +152,16 @@ export async function readTrainable(
  * @throws {@link DpmError} `ERR_DPM_TENSOR_*` naming the tensor that does not fit; `ERR_DPM_ABORTED`.
  */
 export async function readWeights(
-  { network }: TrainableNetwork,
+  { network, graph }: TrainableNetwork,
   checkpoint: Checkpoint,
   signal: AbortSignal | undefined,
 ): Promise<WeightTensors> {
-  const graph = unetGraph(network.unet);
   requireMatchingWeights(bindTensors(network, graph, checkpoint).report, checkpoint);
   const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-  for (const { name, shape, values } of graph.constants) {
+  for (const [name, shape] of requiredTensors(graph)) {
     const { key } = network.source(name, shape);
     const entry = checkpoint.tensors.get(key);
-    if (values !== undefined || entry === undefined || tensors.has(key)) continue;
+    if (entry === undefined || tensors.has(key)) continue;
     throwIfAborted(signal);
     const bytes = await convertedBytes(checkpoint.files[entry.file] ?? '', key, entry, 'f32');
     tensors.set(key, { shape: entry.shape, data: floatsOf('F32', bytes, elementCount(entry.shape)) });
@@ -176,24 +174,15 @@ export async function readWeights(
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` or `ERR_DPM_TENSOR_SHAPE` naming the tensor.
  */
-export function graphOfTensors(
-  network: FamilyNetwork,
-  { values, nodes, constants }: Graph,
-  tensors: WeightTensors,
-): NativeGraph {
+export function graphOfTensors({ network, graph }: TrainableNetwork, tensors: WeightTensors): NativeGraph {
+  const { values, nodes, constants } = graph;
   const given = constants.map(({ name, shape, values: known }): NativeGivenConstant => {
     if (known !== undefined) return { name, shape, values: known };
     const { key, shape: inFile = shape, view } = network.source(name, shape);
-    const tensor = tensors.get(key);
-    if (tensor === undefined) throw new DpmError('ERR_DPM_TENSOR_MISSING', `there is no tensor '${key}'`);
-    if (tensor.shape.join() !== inFile.join()) {
-      throw new DpmError(
-        'ERR_DPM_TENSOR_SHAPE',
-        `tensor '${key}' is [${tensor.shape.join(', ')}], it has to be [${inFile.join(', ')}]`,
-      );
-    }
-    const own = view === undefined ? tensor.data : gather(tensor.data.subarray(view.offset), view.dims, view.strides);
-    return { name, shape, values: own, source: { name: key, shape: inFile, view } };
+    const source = { name: key, shape: inFile, view };
+    const data = dataOf(tensors, source);
+    const own = view === undefined ? data : gather(data.subarray(view.offset), view.dims, view.strides);
+    return { name, shape, values: own, source };
   });
   return { values, nodes, constants: given, files: [] };
 }

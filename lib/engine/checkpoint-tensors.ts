@@ -4,6 +4,22 @@ import { DpmError } from '../base/errors.js';
 import type { NativeGradientPlace, NativeGradients } from './binding.js';
 import type { NativeGraph, TensorPlace } from './native-graph.js';
 
+/** Tensors of float32 in memory, by their names in a checkpoint. */
+export type WeightTensors = ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
+
+/**
+ * Finds the data of a tensor.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` or `ERR_DPM_TENSOR_SHAPE` naming the tensor.
+ */
+export function dataOf(tensors: WeightTensors, { name, shape }: TensorPlace): Float32Array {
+  const tensor = tensors.get(name);
+  if (tensor === undefined) throw new DpmError('ERR_DPM_TENSOR_MISSING', `there is no tensor '${name}'`);
+  if (tensor.shape.join() === shape.join()) return tensor.data;
+  const found = tensor.shape.join(', ');
+  throw new DpmError('ERR_DPM_TENSOR_SHAPE', `tensor '${name}' is [${found}], it has to be [${shape.join(', ')}]`);
+}
+
 /** Calls `use(element, place)` for the elements of a weight, in order, with their places in its tensor. */
 function forPlaces(view: NonNullable<TensorPlace['view']>, use: (element: number, place: number) => void): void {
   const { dims, strides } = view;
@@ -77,23 +93,13 @@ export class CheckpointTensors {
    *
    * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` or `ERR_DPM_TENSOR_SHAPE` naming the tensor.
    */
-  scattered(
-    tensors: ReadonlyMap<string, { readonly data: Float32Array }>,
-    { elements, places }: NativeGradients,
-  ): Float32Array {
+  scattered(tensors: WeightTensors, { elements, places }: NativeGradients): Float32Array {
     const numbers = new Float32Array(elements);
     for (const { constant, offset } of places) {
       const place = this.#places[constant];
       if (place === undefined) continue;
-      const { name, shape, view } = place;
-      const tensor = tensors.get(name)?.data;
-      if (tensor === undefined) throw new DpmError('ERR_DPM_TENSOR_MISSING', `there is no tensor '${name}'`);
-      if (tensor.length !== elementCount(shape)) {
-        throw new DpmError(
-          'ERR_DPM_TENSOR_SHAPE',
-          `tensor '${name}' has ${tensor.length} elements, it has to be [${shape.join(', ')}]`,
-        );
-      }
+      const { view } = place;
+      const tensor = dataOf(tensors, place);
       if (view === undefined) numbers.set(tensor, offset);
       else forPlaces(view, (element, at) => (numbers[offset + element] = tensor[at] ?? 0));
     }

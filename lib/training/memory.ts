@@ -1,7 +1,6 @@
-import { elementCount } from '../base/arrays.js';
 import { requireRoom } from '../base/memory-budget.js';
 import type { NativeNetworkInfo } from '../engine/binding.js';
-import { unetGraph } from '../network/unet.js';
+import { parameterCount } from '../network/cost.js';
 import { imageBytes } from './learning.js';
 import type { Trainee } from './trainee.js';
 
@@ -22,9 +21,9 @@ export interface TrainingMemory {
 /** Number of tensors of the weights' size: weights, gradients, two moments, average. */
 const BUFFERS = 5;
 
-function parametersOf({ trainable }: Trainee): number {
-  const { constants } = unetGraph(trainable.network.unet);
-  return constants.reduce((sum, { shape, values }) => sum + (values === undefined ? elementCount(shape) : 0), 0);
+/** Number of bytes of these tensors. */
+function parameterBytes({ trainable }: Trainee): number {
+  return 4 * BUFFERS * parameterCount(trainable.graph);
 }
 
 /**
@@ -33,7 +32,7 @@ function parametersOf({ trainable }: Trainee): number {
  * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY`.
  */
 export function requireMemoryFor(trainee: Trainee): void {
-  requireRoom('images and weights', imageBytes(trainee) + 4 * BUFFERS * parametersOf(trainee));
+  requireRoom('images and weights', imageBytes(trainee) + parameterBytes(trainee));
 }
 
 /**
@@ -43,7 +42,7 @@ export function requireMemoryFor(trainee: Trainee): void {
  */
 export function memoryOf(trainee: Trainee, info: NativeNetworkInfo): TrainingMemory {
   const images = imageBytes(trainee);
-  const parameters = 4 * BUFFERS * parametersOf(trainee);
+  const parameters = parameterBytes(trainee);
   const { weightBytes: packed } = info;
   const maps = info.rowBytes * trainee.settings.batch;
   const total = images + parameters + packed + maps;

@@ -6,7 +6,7 @@ import { readData, type GivenData } from './data/given-images.js';
 import type { takenNetwork } from './given-network.js';
 import type { OpenedImages } from './data/open-images.js';
 import { learnedPredictions, trainingDefaults, type LearnedPrediction, type TrainerOptions } from './options.js';
-import { settledAverage, settledRates, type AverageOptions, type RateOptions, type Settled } from './rates.js';
+import { settledAverage, settledRates } from './rates.js';
 
 /** Options with what is meant where they are absent. */
 export type SettledOptions = ReturnType<typeof settledOptions>;
@@ -27,28 +27,21 @@ export interface Trainee {
 
 /** Fills in what absent options mean. */
 function settledOptions(options: TrainerOptions) {
-  const rates: Settled<RateOptions & AverageOptions> = {
-    ...settledRates(options, options.steps ?? trainingDefaults.steps),
-    ...settledAverage(options, options.steps ?? trainingDefaults.steps),
-  };
-  const { steps, batch, accumulate, seed, clip, adamBeta1, adamBeta2, adamEpsilon, weightDecay, flips, snrGamma } = {
-    ...trainingDefaults,
-    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
-  } as Required<typeof options> & typeof trainingDefaults;
-  return {
-    steps,
-    batch,
-    accumulate,
-    seed,
-    clip,
-    adamBeta1,
-    adamBeta2,
-    adamEpsilon,
-    weightDecay,
-    flips,
-    snrGamma,
-    ...rates,
-  };
+  const {
+    steps = trainingDefaults.steps,
+    batch = trainingDefaults.batch,
+    accumulate = trainingDefaults.accumulate,
+    seed = trainingDefaults.seed,
+    clip = trainingDefaults.clip,
+    adamBeta1 = trainingDefaults.adamBeta1,
+    adamBeta2 = trainingDefaults.adamBeta2,
+    adamEpsilon = trainingDefaults.adamEpsilon,
+    weightDecay = trainingDefaults.weightDecay,
+    flips = trainingDefaults.flips,
+    snrGamma = trainingDefaults.snrGamma,
+  } = options;
+  const steady = { steps, batch, accumulate, seed, clip, adamBeta1, adamBeta2, adamEpsilon, weightDecay };
+  return { ...steady, flips, snrGamma, ...settledRates(options, steps), ...settledAverage(options, steps) };
 }
 
 function unsupported(source: string, what: string): DpmError {

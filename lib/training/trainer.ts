@@ -1,86 +1,29 @@
-import { abortable, abortError, throwIfAborted } from '../base/abort.js';
+import { abortError, throwIfAborted } from '../base/abort.js';
 import { Closing } from '../base/closing.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
 import { checkOptions, oneOf, requireKind } from '../base/option-kinds.js';
-import { pathOf } from '../files/paths.js';
-import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
-import { graphOfTensors, readWeights, type TrainableNetwork, type WeightTensors } from '../checkpoint/trainable.js';
-import { native } from '../engine/addon.js';
-import { CheckpointTensors } from '../engine/checkpoint-tensors.js';
+import { cancellable } from '../engine/cancellable.js';
+import type { WeightTensors } from '../engine/checkpoint-tensors.js';
 import type { Device } from '../engine/device.js';
-import type { NativeParameterTensor, NativeTrainer } from '../engine/native-trainer.js';
+import type { NativeParameterTensor } from '../engine/native-trainer.js';
+import { pathOf } from '../files/paths.js';
 import { DiffusionModel } from '../model.js';
-import { unetGraph } from '../network/unet.js';
 import { takenData } from './data/given-images.js';
 import { takenNetwork } from './given-network.js';
-import { initialWeights } from './initial-weights.js';
-import { nativeOptions, runSettings } from './learning.js';
-import { memoryOf, requireMemoryFor, type TrainingMemory } from './memory.js';
+import { runSettings } from './learning.js';
+import { loadRun, type LoadedRun } from './load-run.js';
+import { requireMemoryFor, type TrainingMemory } from './memory.js';
 import type { StepMetrics } from './metrics.js';
 import { trainerOptionKinds, trainingDefaults, type SavedCheckpoint, type TrainerOptions } from './options.js';
 import { ratesOfSteps } from './rates.js';
-import type { TrainingCheckpoint, TrainingTensors } from './run-folder/checkpoint-files.js';
+import type { TrainingTensors } from './run-folder/checkpoint-files.js';
 import { RunFolder, type DamagedCheckpoint } from './run-folder/run-folder.js';
-import { readTrainee, type Trainee } from './trainee.js';
+import { readTrainee } from './trainee.js';
 
 /** Seconds of steps that are run at once, so that their numbers come in time and a signal is heard. */
 const SECONDS_AT_ONCE = 0.25;
 
 const MOST_AT_ONCE = 1000;
-
-const deviceOptionNames = ['dtype', 'exact', 'tf32', 'autotune', 'threads', 'device'] as const;
-
-type Tensors = Map<string, { shape: readonly number[]; data: Float32Array }>;
-
-/** What a trainer is made of. */
-interface Parts {
-  trainee: Trainee;
-  opened: OpenedDevice;
-  folder: RunFolder | null;
-  trainer: NativeTrainer;
-  places: CheckpointTensors;
-  /** Tensors that do not learn, as frequencies of time embeddings. */
-  fixed: WeightTensors;
-  begun: { step: number; seconds: number };
-  memory: TrainingMemory;
-}
-
-function secondsOf({ progress }: TrainingCheckpoint): number {
-  const { seconds } = progress;
-  return typeof seconds === 'number' && seconds >= 0 ? seconds : 0;
-}
-
-/** Loads the network onto the device, with the numbers of a checkpoint where there is one. */
-async function loadTrainer(
-  trainee: Trainee,
-  device: Device,
-  tensors: WeightTensors,
-  newest: TrainingCheckpoint | null,
-  { recompute, signal }: TrainerOptions,
-): Promise<Pick<Parts, 'trainer' | 'places' | 'memory'>> {
-  const { network } = trainee.trainable;
-  const graph = graphOfTensors(network, unetGraph(network.unet), tensors);
-  const places = new CheckpointTensors(graph.constants);
-  const { CancelToken } = native();
-  const cancel = new CancelToken();
-  const stop = (): void => {
-    cancel.cancel();
-  };
-  const trainer = await abortable(signal, stop, () =>
-    nativeWork(() => device.engine.loadTrainer(graph, nativeOptions(trainee, recompute), cancel)),
-  );
-  try {
-    for (const which of ['firstMoments', 'secondMoments', 'average'] as const) {
-      if (newest === null) break;
-      const values = places.scattered(newest.tensors[which], trainer.places());
-      await nativeWork(() => trainer.write(which, values));
-    }
-    return { trainer, places, memory: memoryOf(trainee, trainer.info) };
-  } catch (error) {
-    await trainer.close();
-    throw error;
-  }
-}
 
 /**
  * Training of a network on images: the regression of the noise, of the image or of the velocity, by Adam, with an average of
@@ -117,8 +60,9 @@ export class Trainer implements AsyncDisposable {
   readonly classes: number;
   /** Checkpoints that were passed over as they are damaged. */
   readonly damaged: readonly DamagedCheckpoint[];
-  readonly #parts: Parts;
+  readonly #parts: LoadedRun;
   readonly #options: TrainerOptions;
+  readonly #checkpointEvery: number;
   readonly #closing = new Closing('trainer');
   #done: number;
   /** Step of the newest checkpoint; null: there is none. */
@@ -131,11 +75,12 @@ export class Trainer implements AsyncDisposable {
   /** Why no further step is possible. */
   #failure: DpmError | null = null;
 
-  private constructor(parts: Parts, options: TrainerOptions) {
+  private constructor(parts: LoadedRun, options: TrainerOptions) {
     const { trainee, opened, folder, trainer, begun, memory } = parts;
     const [count, ...shape] = trainee.data.shape;
     this.#parts = parts;
     this.#options = options;
+    this.#checkpointEvery = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
     this.device = opened.device;
     this.steps = trainee.settings.steps;
     this.begun = begun.step;
@@ -179,7 +124,7 @@ export class Trainer implements AsyncDisposable {
           });
     try {
       throwIfAborted(signal);
-      return new Trainer(await partsOf(trainee, folder, own), own);
+      return new Trainer(await loadRun(trainee, folder, own), own);
     } catch (error) {
       await folder?.close();
       throw error;
@@ -202,10 +147,11 @@ export class Trainer implements AsyncDisposable {
     if (this.#done >= this.steps) {
       throw new DpmError('ERR_DPM_ARGUMENT', `all ${this.steps} steps are done`);
     }
-    const [metrics] = await this.#advance(1);
-    if (metrics !== undefined) return metrics;
-    await this.#saveUnsaved();
-    throw this.#aborted();
+    for (;;) {
+      const [metrics] = await this.#advance(1);
+      // A signal that has aborted before the step is told by the next attempt.
+      if (metrics !== undefined) return metrics;
+    }
   }
 
   /**
@@ -219,9 +165,6 @@ export class Trainer implements AsyncDisposable {
     while (this.#done < this.steps) {
       const taken = await this.#advance(this.#atOnce());
       last = taken.at(-1) ?? last;
-      if (this.#options.signal?.aborted !== true || this.#done >= this.steps) continue;
-      await this.#saveUnsaved();
-      throw this.#aborted();
     }
     return last;
   }
@@ -297,11 +240,6 @@ export class Trainer implements AsyncDisposable {
     await this.close();
   }
 
-  #aborted(): DpmError {
-    const { signal } = this.#options;
-    return signal === undefined ? new DpmError('ERR_DPM_ABORTED', 'the run was stopped') : abortError(signal);
-  }
-
   /** Writes a checkpoint of steps that none has. */
   async #saveUnsaved(): Promise<void> {
     if (this.#parts.folder !== null && this.#done > (this.#saved ?? 0)) await this.save();
@@ -311,8 +249,7 @@ export class Trainer implements AsyncDisposable {
   #atOnce(): number {
     if (this.#options.onStep !== undefined) return 1;
     const wanted = Math.min(MOST_AT_ONCE, Math.max(1, Math.floor(SECONDS_AT_ONCE / this.#secondsOfStep)));
-    const { checkpointEvery = trainingDefaults.checkpointEvery } = this.#options;
-    const toCheckpoint = checkpointEvery - (this.#done % checkpointEvery);
+    const toCheckpoint = this.#checkpointEvery - (this.#done % this.#checkpointEvery);
     return Math.min(wanted, toCheckpoint, this.steps - this.#done);
   }
 
@@ -340,18 +277,18 @@ export class Trainer implements AsyncDisposable {
 
   /** Takes steps, fewer if the signal aborts, and writes what they gave; then a checkpoint if it is due. */
   async #advance(count: number): Promise<StepMetrics[]> {
-    const { signal, onStep, checkpointEvery = trainingDefaults.checkpointEvery } = this.#options;
+    const { signal, onStep } = this.#options;
     if (this.#failure !== null) throw this.#failure;
     if (signal?.aborted === true) {
       await this.#saveUnsaved();
-      throw this.#aborted();
+      throw abortError(signal);
     }
     const taken = await this.#alone(async () => {
       const metrics = await this.#steps(count);
       for (const each of metrics) await this.#hook(onStep, each);
       return metrics;
     });
-    const isDue = this.#done % checkpointEvery === 0 || this.#done === this.steps;
+    const isDue = this.#done % this.#checkpointEvery === 0 || this.#done === this.steps;
     if (taken.length > 0 && isDue) await this.#saveUnsaved();
     return taken;
   }
@@ -361,15 +298,10 @@ export class Trainer implements AsyncDisposable {
     const { batch, accumulate, steps } = trainee.settings;
     const first = this.#done;
     const { rates, averageDecays } = ratesOfSteps(first, count, steps, trainee.settings);
-    const { CancelToken } = native();
-    const cancel = new CancelToken();
-    const stop = (): void => {
-      cancel.cancel();
-    };
-    const request = { firstStep: first, rates, averageDecays, samples: null, cancel, onProgress: null };
+    const steady = { samples: null, onProgress: null, progressMilliseconds: 0 };
     try {
-      const result = await abortable(this.#options.signal, stop, () =>
-        nativeWork(() => trainer.run({ ...request, progressMilliseconds: 0 })),
+      const result = await cancellable(this.#options.signal, (cancel) =>
+        nativeWork(() => trainer.run({ ...steady, firstStep: first, rates, averageDecays, cancel })),
       );
       const seconds = result.seconds / Math.max(1, result.losses.length);
       const metrics = Array.from(result.losses, (loss, i): StepMetrics => ({
@@ -402,11 +334,11 @@ export class Trainer implements AsyncDisposable {
       : `; the last checkpoint is ${folder.checkpointPath(this.#saved)}`;
   }
 
-  async #read(which: NativeParameterTensor, fixed?: WeightTensors): Promise<Tensors> {
+  async #read(which: NativeParameterTensor, fixed?: WeightTensors): Promise<WeightTensors> {
     const { trainer, places } = this.#parts;
     const numbers = await nativeWork(() => trainer.read(which));
     const learned = places.gathered(numbers, trainer.places().places);
-    const tensors: Tensors = new Map(fixed);
+    const tensors = new Map(fixed);
     for (const [name, data] of learned) tensors.set(name, { shape: places.shapes.get(name) ?? [data.length], data });
     return tensors;
   }
@@ -419,34 +351,5 @@ export class Trainer implements AsyncDisposable {
       secondMoments: await this.#read('secondMoments'),
       average: await this.#read('average', fixed),
     };
-  }
-}
-
-/** Gives the weights that a run begins with: those of its model, or random ones. */
-function firstWeights(
-  trainable: TrainableNetwork,
-  seed: number | bigint,
-  signal: AbortSignal | undefined,
-): Promise<WeightTensors> {
-  const { weights, network } = trainable;
-  return weights === null ? initialWeights(network, seed) : readWeights(trainable, weights, signal);
-}
-
-async function partsOf(trainee: Trainee, folder: RunFolder | null, options: TrainerOptions): Promise<Parts> {
-  const { trainable, settings } = trainee;
-  const newest = folder?.newest ?? null;
-  const initial = newest?.tensors.parameters ?? (await firstWeights(trainable, settings.seed, options.signal));
-  const device = Object.fromEntries(deviceOptionNames.map((name) => [name, options[name]]));
-  const opened = openedDevice(device, 'trainer');
-  try {
-    const { trainer, places, memory } = await loadTrainer(trainee, opened.device, initial, newest, options);
-    const at = newest === null ? { step: 0, seconds: 0 } : { step: newest.step, seconds: secondsOf(newest) };
-    const learned = places.namesOf(trainer.places().places);
-    // Those that learn are in the engine, whose memory is enough.
-    const fixed = new Map([...initial].filter(([name]) => !learned.has(name)));
-    return { trainee, opened, folder, trainer, places, fixed, begun: at, memory };
-  } catch (error) {
-    if (opened.isOwn) await opened.device.close();
-    throw error;
   }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import type { WeightTensors } from '../../checkpoint/trainable.js';
+import type { WeightTensors } from '../../engine/checkpoint-tensors.js';
 import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
 import { fileError, readJson } from '../../files/files.js';
 import { readSafetensorsHeader } from '../../files/safetensors.js';

@@ -6,7 +6,7 @@ import { DpmError, toDpmError } from '../../base/errors.js';
 import { standardsOf, type OptionFact } from '../../base/option-facts.js';
 import { kinds, requireKind } from '../../base/option-kinds.js';
 import type { FolderLayout } from '../../checkpoint/family.js';
-import type { WeightTensors } from '../../checkpoint/trainable.js';
+import type { WeightTensors } from '../../engine/checkpoint-tensors.js';
 import { isThere, makeFolder } from '../../files/files.js';
 import { MetricsFile, metricsName } from '../metrics.js';
 import {

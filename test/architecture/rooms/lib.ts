@@ -43,7 +43,7 @@ export const libRooms: readonly Room[] = [
     path: 'lib/engine',
     holds: 'the addon: devices, tensors, networks on them, fused updates',
     uses: ['lib/base', 'lib/network', 'lib/program'],
-    lines: 2100,
+    lines: 2110,
   },
   {
     path: 'lib/samplers',

@@ -26,7 +26,7 @@ import { readSafetensorsHeader } from '../../../../lib/files/safetensors.js';
 import { readFloats } from '../../../../lib/files/tensor-data.js';
 import { initialWeights } from '../../../../lib/training/initial-weights.js';
 import { readLosses, type StepMetrics } from '../../../../lib/training/metrics.js';
-import type { WeightTensors } from '../../../../lib/checkpoint/trainable.js';
+import type { WeightTensors } from '../../../../lib/engine/checkpoint-tensors.js';
 import type { TrainingCheckpoint } from '../../../../lib/training/run-folder/checkpoint-files.js';
 import { systemDisk, type Disk } from '../../../../lib/training/run-folder/disk.js';
 import { RunLock } from '../../../../lib/training/run-folder/lock.js';
