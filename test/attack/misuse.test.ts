@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import * as dpm from '../../lib/index.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
-import { tinyImages, tinyRun } from '../support/training-data.js';
+import { tinyRun, writeTinyImages } from '../support/training-data.js';
 import { answerOf, misuses, withOptionNames, type PublicCall } from './attack.js';
 import { classifierCalls } from './calls/classifiers.js';
 import { fileCalls } from './calls/files.js';
@@ -106,10 +106,7 @@ describe('hostile values', { timeout: 600_000 }, () => {
 
   it('of training', async () => {
     const share = process.env.DPM_ATTACK === 'all' ? 1 : 9;
-    const { images, labels, shape } = tinyImages();
-    const data = join(folder, 'training.safetensors');
-    const tensors = { images: { shape: [...shape], data: images }, labels: { shape: [shape[0]], data: labels! } };
-    await dpm.writeSafetensors(data, tensors);
+    const data = await writeTinyImages(join(folder, 'training.safetensors'));
     await using trainer = await dpm.Trainer.open(tinyRun({ steps: 40, checkpointEvery: 40, out: join(folder, 'run') }));
     const { tried, problems } = await problemsOf(trainingCalls(trainer, data, device), share);
     expect(tried).toBeGreaterThan(1000 / share);

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as dpm from '../../lib/index.js';
 import { Random } from '../support/random.js';
 import { packagePath } from '../support/temporary.js';
-import { tinyImages, tinyNetwork, tinyRun } from '../support/training-data.js';
+import { tinyNetwork, tinyRun, writeTinyImages } from '../support/training-data.js';
 
 const pixels = 28 * 28;
 const folder = mkdtempSync(join(tmpdir(), 'spoiled-'));
@@ -297,9 +297,7 @@ const cases: Record<string, Case> = {
   openImages: of(
     (path, options) => dpm.openImages(path, options),
     async () => {
-      const { images: levels, shape } = tinyImages();
-      const path = join(folder, 'training.safetensors');
-      await dpm.writeSafetensors(path, { images: { shape: [...shape], data: levels } });
+      const path = await writeTinyImages(join(folder, 'training.safetensors'));
       return [path, { shape: [3, 8, 8], labels: false }];
     },
   ),

@@ -7,11 +7,10 @@ import { setTimeout } from 'node:timers/promises';
 
 import { expect, it } from 'vitest';
 
-import { writeSafetensors } from '../../lib/index.js';
 import { dpmMain, dpmProcess } from '../support/dpm.js';
 import { Random } from '../support/random.js';
 import { temporaryFolder } from '../support/temporary.js';
-import { tinyImages, tinyNetwork } from '../support/training-data.js';
+import { tinyNetwork, writeTinyImages } from '../support/training-data.js';
 
 const folder = temporaryFolder();
 const kills = Number(process.env.DPM_KILLS ?? 4);
@@ -35,12 +34,7 @@ async function killed(args: readonly string[], milliseconds: number): Promise<bo
 }
 
 it('a run that is killed anywhere ends as if it had never been', { timeout: 60_000 * Math.max(4, kills) }, async () => {
-  const { images, labels, shape } = tinyImages();
-  const data = join(folder, 'data.safetensors');
-  await writeSafetensors(data, {
-    images: { shape: [...shape], data: images },
-    labels: { shape: [shape[0]], data: labels! },
-  });
+  const data = await writeTinyImages(join(folder, 'data.safetensors'));
   const options = ['--data', data, '--network', tinyNetwork, '--device', 'cpu', '--threads', '1', '--batch', '1'];
   const command = ['train', ...options, '--steps', String(steps), '--checkpoint-every', '3', '--samples', '0'];
   const random = new Random(Number(process.env.DPM_SEED ?? 1));

@@ -1,4 +1,5 @@
 // Images to train with, and options of small runs.
+import { writeSafetensors } from '../../lib/files/tensor-data.js';
 import type { OpenedImages } from '../../lib/training/data/open-images.js';
 import type { TrainerOptions } from '../../lib/training/options.js';
 import { Random } from './random.js';
@@ -35,4 +36,14 @@ export function tinyRun(changed: Partial<TrainerOptions> = {}): TrainerOptions {
     checkpointEvery: 3,
     ...changed,
   };
+}
+
+/** Writes images and their labels as a file of safetensors. */
+export async function writeTinyImages(path: string): Promise<string> {
+  const { images, labels, shape } = tinyImages();
+  await writeSafetensors(path, {
+    images: { shape: [...shape], data: images },
+    labels: { shape: [shape[0]], data: labels! },
+  });
+  return path;
 }

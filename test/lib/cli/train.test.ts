@@ -10,11 +10,11 @@ import { withStreams } from '../../../lib/cli/output.js';
 import { runCommandLine } from '../../../lib/cli/run.js';
 import { trainCommand } from '../../../lib/cli/train.js';
 import { helpOf, type OptionFact } from '../../../lib/base/option-facts.js';
-import { DiffusionModel, Trainer, writeSafetensors, type TrainerOptions } from '../../../lib/index.js';
+import { DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
 import { trainingOptionFacts } from '../../../lib/training/options.js';
 import { dpm } from '../../support/dpm.js';
 import { temporaryFolder } from '../../support/temporary.js';
-import { tinyImages, tinyNetwork } from '../../support/training-data.js';
+import { tinyNetwork, writeTinyImages } from '../../support/training-data.js';
 
 const folder = temporaryFolder();
 const data = join(folder, 'data.safetensors');
@@ -25,9 +25,7 @@ const train = (...options: string[]) => dpm('train', ...base, ...options);
 const weightsOf = (out: string): Promise<Buffer> => readFile(join(out, 'unet', 'diffusion_pytorch_model.safetensors'));
 
 beforeAll(async () => {
-  const { images, labels, shape } = tinyImages();
-  const tensors = { images: { shape: [...shape], data: images }, labels: { shape: [shape[0]], data: labels! } };
-  await writeSafetensors(data, tensors);
+  await writeTinyImages(data);
 });
 
 describe('dpm train', () => {

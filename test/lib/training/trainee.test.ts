@@ -4,17 +4,10 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import {
-  DiffusionModel,
-  ImageBatch,
-  readFloats,
-  Trainer,
-  writeSafetensors,
-  type TrainerOptions,
-} from '../../../lib/index.js';
+import { DiffusionModel, ImageBatch, readFloats, Trainer, type TrainerOptions } from '../../../lib/index.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
-import { tinyImages, tinyNetwork, tinyRun } from '../../support/training-data.js';
+import { tinyImages, tinyNetwork, tinyRun, writeTinyImages } from '../../support/training-data.js';
 
 const folder = temporaryFolder();
 let folders = 0;
@@ -251,12 +244,7 @@ describe('what cannot be trained is refused', () => {
 
 describe('data that are read', () => {
   it('are what those in memory are', async () => {
-    const { images, labels, shape } = tinyImages();
-    const path = join(folder, 'data.safetensors');
-    await writeSafetensors(path, {
-      images: { shape: [...shape], data: images },
-      labels: { shape: [shape[0]], data: labels! },
-    });
+    const path = await writeTinyImages(join(folder, 'data.safetensors'));
     const losses = [];
     for (const data of [path, new URL(`file://${path}`), tinyImages()]) {
       await using trainer = await Trainer.open(tinyRun({ data }));
