@@ -51,9 +51,9 @@ __global__ void __launch_bounds__(kThreads) time_embedding_kernel(TimeEmbeddingA
 
 template <typename T, int N>
 __global__ void __launch_bounds__(kThreads) row_embedding_kernel(RowEmbeddingArguments<T> a) {
-  const float row = a.row[blockIdx.x];
-  const bool known = row > -1.0F && row < static_cast<float>(a.rows);
-  const T* source = known ? a.table + static_cast<std::int64_t>(row) * a.channels : nullptr;
+  const std::int64_t row = a.row.row(blockIdx.x, a.rows);
+  const bool known = row >= 0;
+  const T* source = known ? a.table + row * a.channels : nullptr;
   T* y = a.y + static_cast<std::int64_t>(blockIdx.x) * a.y_stride;
   for (int i = static_cast<int>(threadIdx.x); i < a.channels / N; i += static_cast<int>(blockDim.x)) {
     store_vector(y + i * N, known ? load_vector<N>(source + i * N) : Vector<T, N>{});
@@ -66,9 +66,8 @@ __global__ void __launch_bounds__(kThreads) table_gradient_kernel(TableGradientA
   const int c = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
   if (c >= a.channels) return;
   for (int n = 0; n < a.batch; ++n) {
-    const float row = a.row[n];
-    if (!(row > -1.0F && row < static_cast<float>(a.rows))) continue;
-    a.sum[static_cast<std::int64_t>(row) * a.channels + c] += to_float(a.d[n * a.d_stride + c]);
+    const std::int64_t row = a.row.row(n, a.rows);
+    if (row >= 0) a.sum[row * a.channels + c] += to_float(a.d[n * a.d_stride + c]);
   }
 }
 

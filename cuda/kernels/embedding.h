@@ -15,6 +15,11 @@ struct Embedded {
     if (times != nullptr) return times[n];
     return labels == nullptr ? -1.0F : static_cast<float>(labels[n]);
   }
+  /// Returns the row of a table of `rows` rows that sample n has, truncated; -1 where the table has no such row.
+  __host__ __device__ std::int64_t row(std::int64_t n, int rows) const {
+    const float number = (*this)[n];
+    return number > -1.0F && number < static_cast<float>(rows) ? static_cast<std::int64_t>(number) : -1;
+  }
 };
 
 /// Arguments of sinusoids of times (Vaswani et al. 2017): with half = length / 2, y[n] is sin(time[n] * frequencies[i])

@@ -1,7 +1,6 @@
 #include "cuda/kernels/convolution.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <type_traits>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "cuda/kernels/small_convolution.h"
 #include "cuda/layers/convolution_rest.h"
 #include "cuda/layers/layer.h"
+#include "cuda/layers/library_convolution.h"
 #include "cuda/layers/weights.h"
 
 namespace dpm::cuda {
@@ -36,12 +36,8 @@ class ConvolutionLayer : public Layer {
         in_(factory.value(input_of(node, 0))),
         out_(factory.value(output_of(node))),
         residual_(input_of(node, 2) >= 0 ? factory.value(input_of(node, 2)) : ValueInfo{}) {
-    // Padding may extend to the end of the pixel, because no other value has channels there.
-    const auto stored = [](const ValueInfo& value) {
-      return !is_bound(value.shape) ? value.shape.channels : static_cast<int>(value.pixel_stride);
-    };
     const bool plain = input_of(node, 1) < 0 && input_of(node, 2) < 0;
-    shape_ = {plain ? stored(out_) : out_.shape.channels, stored(in_)};
+    shape_ = {plain ? stored_channels(out_) : out_.shape.channels, stored_channels(in_)};
     const bool is_image = is_bound_to(factory.graph, in_.shape, DPM_BINDING_IMAGE);
     weight_ = factory.weights(node, shape_, is_image && device_.settings.dtype != DType::kFloat32);
     if (node.bias_count > 0) {
@@ -97,7 +93,7 @@ class ConvolutionLayer : public Layer {
     }
     const ConvolutionPlan* plan = plan_of(batch);
     if (plan == nullptr) return 0;
-    return workspace_end(*plan) + (plan->result().packed ? packed_bytes(batch) : 0);
+    return workspace_end(plan->workspace_bytes()) + (plan->result().packed ? packed_bytes(batch) : 0);
   }
 
   void run(const RunContext& context) const override {
@@ -138,7 +134,8 @@ class ConvolutionLayer : public Layer {
     buffers.residual = context.map<T>(operands_.input(2)).data;
     buffers.out = context.map<T>(operands_.output()).data;
     buffers.workspace = context.scratch;
-    if (plan.result().packed) buffers.packed = static_cast<unsigned char*>(context.scratch) + workspace_end(plan);
+    if (plan.result().packed)
+      buffers.packed = static_cast<unsigned char*>(context.scratch) + workspace_end(plan.workspace_bytes());
     return buffers;
   }
 
@@ -218,56 +215,19 @@ class ConvolutionLayer : public Layer {
             scale_shift.sample_stride};
   }
 
-  /// Returns the offset of the packed output behind the workspace.
-  static std::size_t workspace_end(const ConvolutionPlan& plan) {
-    constexpr std::size_t kAlignment = 256;
-    return (static_cast<std::size_t>(plan.workspace_bytes()) + kAlignment - 1) / kAlignment * kAlignment;
-  }
-
   [[nodiscard]] std::size_t packed_bytes(int batch) const {
     return static_cast<std::size_t>(batch * out_.pixels() * shape_.out_channels) * sizeof(T);
   }
 
   [[nodiscard]] bool is_librarys(int batch) const {
-    return device_.products != nullptr && is_aligned() && is_small(batch);
-  }
-
-  /// The library requires addresses with the alignment of the pixel stride.
-  [[nodiscard]] bool is_aligned() const {
-    const auto fits = [](const ValueInfo& value) {
-      constexpr std::int64_t kBytes = sizeof(T);
-      const std::int64_t quantum =
-          std::min<std::int64_t>(16, (value.pixel_stride * kBytes) & -(value.pixel_stride * kBytes));
-      return value.first_channel * kBytes % quantum == 0;
-    };
-    return fits(in_) && fits(out_) && (operands_.input(2) < 0 || fits(residual_));
-  }
-
-  /// Libraries may count a map's elements in 32 bits.
-  [[nodiscard]] bool is_small(int batch) const {
-    const auto elements = [&](const ValueInfo& value) { return batch * value.pixels() * value.pixel_stride; };
-    constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
-    return elements(in_) <= kMost && elements(out_) <= kMost && elements(residual_) <= kMost;
+    const auto suits = [&](const ValueInfo& value) { return suits_library(value, device_.settings.dtype, batch); };
+    return device_.products != nullptr && suits(in_) && suits(out_) && (operands_.input(2) < 0 || suits(residual_));
   }
 
   [[nodiscard]] ConvolutionProblem problem(int batch) const {
-    ConvolutionProblem p;
-    p.batch = batch;
-    p.in_channels = shape_.in_channels;
-    p.in_height = in_.shape.height;
-    p.in_width = in_.shape.width;
-    p.in_pixel_stride = in_.pixel_stride;
+    ConvolutionProblem p = convolution_problem(device_, attributes_, in_, out_, batch);
     p.out_channels = shape_.out_channels;
-    p.out_height = out_.shape.height;
-    p.out_width = out_.shape.width;
-    p.out_pixel_stride = out_.pixel_stride;
-    p.kernel = attributes_.kernel;
-    p.stride = attributes_.stride;
-    p.pad_before = attributes_.pad_before;
-    p.pad_after = attributes_.pad_after;
     p.zero_upsample = attributes_.zero_upsample != 0;
-    p.dtype = device_.settings.dtype;
-    p.tf32 = device_.settings.tf32;
     p.bias = bias_ != nullptr;
     if (only_bias_joins(operands_)) return p;
     p.residual = operands_.input(2) >= 0;

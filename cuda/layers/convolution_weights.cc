@@ -1,12 +1,10 @@
 #include "cuda/kernels/convolution_weights.h"
 
-#include <algorithm>
-#include <limits>
 #include <map>
 
-#include "backend/bindings.h"
 #include "cuda/kernels/weight_sums.h"
 #include "cuda/layers/layer.h"
+#include "cuda/layers/library_convolution.h"
 
 namespace dpm::cuda {
 namespace {
@@ -24,7 +22,7 @@ class ConvolutionWeightsLayer : public Layer {
 
   void prepare(int batch) override {
     if (plans_.count(batch) != 0 || !is_librarys(batch)) return;
-    plans_[batch] = device_.products->weight_gradient(problem(batch));
+    plans_[batch] = device_.products->weight_gradient(convolution_problem(device_, attributes_, in_, out_, batch));
   }
 
   bool refuse_plan(int batch) override {
@@ -35,7 +33,7 @@ class ConvolutionWeightsLayer : public Layer {
 
   [[nodiscard]] std::size_t scratch_bytes(int batch) const override {
     const WeightGradientPlan* plan = plan_of(batch);
-    if (plan != nullptr) return workspace_end(*plan) + stored_weights() * sizeof(T);
+    if (plan != nullptr) return workspace_end(plan->workspace_bytes()) + stored_weights() * sizeof(T);
     return static_cast<std::size_t>(convolution_weights_workspace(shape(batch))) * sizeof(float);
   }
 
@@ -58,7 +56,7 @@ class ConvolutionWeightsLayer : public Layer {
     WeightGradientBuffers buffers;
     buffers.x = context.map<T>(operands_.input(0)).data;
     buffers.d = context.map<T>(operands_.input(1)).data;
-    buffers.w = static_cast<unsigned char*>(context.scratch) + workspace_end(plan);
+    buffers.w = static_cast<unsigned char*>(context.scratch) + workspace_end(plan.workspace_bytes());
     buffers.workspace = context.scratch;
     plan.run(buffers, context.stream);
     WeightSumsArguments<T> sums{};
@@ -82,20 +80,9 @@ class ConvolutionWeightsLayer : public Layer {
                "clearing rows that pad a batch");
   }
 
-  /// Padding may extend to the end of the pixel, because no other value has channels there.
-  static int stored_channels(const ValueInfo& value) {
-    return is_bound(value.shape) ? static_cast<int>(value.pixel_stride) : value.shape.channels;
-  }
-
   [[nodiscard]] std::size_t stored_weights() const {
     return static_cast<std::size_t>(stored_channels(out_)) * static_cast<std::size_t>(stored_channels(in_)) *
            static_cast<std::size_t>(attributes_.kernel * attributes_.kernel);
-  }
-
-  /// Returns the offset of the plan's result behind its workspace.
-  static std::size_t workspace_end(const WeightGradientPlan& plan) {
-    constexpr std::size_t kAlignment = 256;
-    return (static_cast<std::size_t>(plan.workspace_bytes()) + kAlignment - 1) / kAlignment * kAlignment;
   }
 
   [[nodiscard]] const WeightGradientPlan* plan_of(int batch) const {
@@ -103,37 +90,10 @@ class ConvolutionWeightsLayer : public Layer {
     return found == plans_.end() ? nullptr : found->second.get();
   }
 
-  /// Products of vectors are our own kernel's, as are those of linear layers. The library requires addresses with the
-  /// alignment of the pixel stride, and may count a map's elements in 32 bits.
+  /// Products of vectors are our own kernel's, as are those of linear layers.
   [[nodiscard]] bool is_librarys(int batch) const {
-    const auto fits = [&](const ValueInfo& value) {
-      constexpr std::int64_t kBytes = sizeof(T);
-      const std::int64_t stride = value.pixel_stride * kBytes;
-      const std::int64_t quantum = std::min<std::int64_t>(16, stride & -stride);
-      return value.first_channel * kBytes % quantum == 0 &&
-             batch * value.pixels() * value.pixel_stride <= std::numeric_limits<std::int32_t>::max();
-    };
-    return device_.products != nullptr && in_.pixels() > 1 && fits(in_) && fits(out_);
-  }
-
-  [[nodiscard]] ConvolutionProblem problem(int batch) const {
-    ConvolutionProblem p;
-    p.batch = batch;
-    p.in_channels = stored_channels(in_);
-    p.in_height = in_.shape.height;
-    p.in_width = in_.shape.width;
-    p.in_pixel_stride = in_.pixel_stride;
-    p.out_channels = stored_channels(out_);
-    p.out_height = out_.shape.height;
-    p.out_width = out_.shape.width;
-    p.out_pixel_stride = out_.pixel_stride;
-    p.kernel = attributes_.kernel;
-    p.stride = attributes_.stride;
-    p.pad_before = attributes_.pad_before;
-    p.pad_after = attributes_.pad_after;
-    p.dtype = device_.settings.dtype;
-    p.tf32 = device_.settings.tf32;
-    return p;
+    const auto suits = [&](const ValueInfo& value) { return suits_library(value, device_.settings.dtype, batch); };
+    return device_.products != nullptr && in_.pixels() > 1 && suits(in_) && suits(out_);
   }
 
   [[nodiscard]] ConvolutionWeightsShape shape(int rows) const {

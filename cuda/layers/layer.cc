@@ -31,6 +31,10 @@ bool is_product_of_vectors(const dpm_graph& graph, const dpm_node& node) {
 
 }  // namespace
 
+int stored_channels(const ValueInfo& value) {
+  return is_bound(value.shape) ? static_cast<int>(value.pixel_stride) : value.shape.channels;
+}
+
 std::vector<ValueInfo> infos_of(const dpm_graph& graph, const DeviceSettings& settings) {
   const DType dtype = settings.dtype;
   std::vector<ValueInfo> infos;

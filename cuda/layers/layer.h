@@ -26,6 +26,10 @@ struct ValueInfo {
   [[nodiscard]] std::int64_t pixels() const { return std::int64_t{shape.height} * shape.width; }
 };
 
+/// Returns the channels that products read of a value. Those of a bound one are padded to the end of its pixels,
+/// because no other value has channels there.
+int stored_channels(const ValueInfo& value);
+
 std::vector<ValueInfo> infos_of(const dpm_graph& graph, const DeviceSettings& settings);
 
 /// The sum that a convolution leaves to the norm right after it. Addresses are null for absent operands.

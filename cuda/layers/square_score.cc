@@ -27,8 +27,7 @@ class SquareScoreLayer : public Layer {
     a.batch = context.batch;
     a.pixels = static_cast<int>(out_.pixels());
     a.channels = out_.shape.channels;
-    // Products read a bound map to the end of its pixels.
-    a.padded_channels = is_bound(out_.shape) ? static_cast<int>(out_.pixel_stride) : a.channels;
+    a.padded_channels = stored_channels(out_);
     square_score(a, context.stream);
   }
 
