@@ -339,6 +339,10 @@ export function kernelsOfNode(node: CudaNode, type: RooflineType): Kernel[] {
       return isLinear(node) ? [linearKernel(node, type)] : convolutionKernels(node, type);
     case 'group_norm':
       return normKernels(node, type);
+    case 'layer_norm':
+      return [
+        moving(node.name, 'element-wise', 2 * mapBytes(node.output, type), 2 * node.output.channels * floatBytes),
+      ];
     case 'attention':
       return [attentionKernel(node, type)];
     case 'time_embedding':
@@ -363,6 +367,7 @@ export function kernelsOfNode(node: CudaNode, type: RooflineType): Kernel[] {
     case 'activation':
     case 'add':
     case 'affine':
+    case 'geglu':
       return [elementwiseKernel(node, type)];
   }
 }

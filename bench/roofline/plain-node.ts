@@ -12,6 +12,7 @@ export const plainNode: Omit<NativeNode, 'name' | 'op' | 'inputs' | 'output'> = 
   padBefore: 0,
   padAfter: 0,
   heads: 1,
+  causal: false,
   groups: 0,
   scale: 1,
   bias: false,

@@ -24,14 +24,16 @@ struct Softmax {
   float weights = 0.0F;
   // A finite number keeps a group without keys free of NaN.
   float largest = -FLT_MAX;
+  /// Number of keys that the query attends to.
+  int keys;
 
-  /// Computes the scores, in bits rather than nats, of the keys first, first + step...; minus infinity from `last` on.
+  /// Computes the scores, in bits rather than nats, of the keys first, first + step...; minus infinity beyond `keys`.
   __device__ void score(const AttentionArguments<T>& a, const HeadToken& query, int first, int step,
                         float* scores) const {
     for (int j = 0; j < Keys; ++j) {
       Token key;
       const int token = first + j * step;
-      if (token < a.key_tokens) key.read(a.k, query, token, a.width);
+      if (token < keys) key.read(a.k, query, token, a.width);
       scores[j] = 0.0F;
       for (int c = 0; c < Chunks * Width; ++c) scores[j] += q[c] * key.value(c);
     }
@@ -39,7 +41,12 @@ struct Softmax {
       for (int j = 0; j < Keys; ++j) scores[j] += __shfl_xor_sync(kWholeWarp, scores[j], static_cast<unsigned>(lanes));
     }
     for (int j = 0; j < Keys; ++j) {
-      if (first + j * step >= a.key_tokens) scores[j] = -INFINITY;
+      const int token = first + j * step;
+      if (token >= keys) {
+        scores[j] = -INFINITY;
+      } else if (a.logits != nullptr) {
+        scores[j] += kLog2E * to_float(a.logits[query.n * a.logits_stride + token]);
+      }
     }
   }
 
@@ -61,7 +68,7 @@ struct Softmax {
       weights += weight;
       Token value;
       const int token = first + j * step;
-      if (token < a.key_tokens) value.read(a.v, query, token, a.width);
+      if (token < keys) value.read(a.v, query, token, a.width);
       for (int c = 0; c < Chunks * Width; ++c) sum[c] += weight * value.value(c);
     }
   }
@@ -96,13 +103,14 @@ __global__ void __launch_bounds__(kWarps* kWarp, 2) attention_kernel(AttentionAr
   const HeadToken query = {row / a.heads, row % a.heads, index % a.query_tokens, lanes, lane % lanes, lane / lanes};
 
   Softmax<T, Width, Chunks, kKeys> softmax;
+  softmax.keys = a.causal ? static_cast<int>(query.token) + 1 : a.key_tokens;
   HeadChannels<T, Width, Chunks> q;
   q.read(a.q, query, query.token, a.width);
   for (int c = 0; c < Chunks * Width; ++c) {
     softmax.q[c] = q.value(c) * (a.scale * kLog2E);
   }
   const int groups = static_cast<int>(kWarp) / lanes;
-  for (int first = 0; first < a.key_tokens; first += groups * kKeys) {
+  for (int first = 0; first < softmax.keys; first += groups * kKeys) {
     softmax.add(a, query, first + query.group, groups);
   }
   softmax.merge(lanes);
@@ -146,7 +154,7 @@ void launch_for_width(const AttentionArguments<T>& arguments, cudaStream_t strea
 template <typename T>
 void attention(const AttentionArguments<T>& arguments, cudaStream_t stream) {
   if constexpr (!std::is_same_v<T, float>) {
-    if (takes_attention_wide(arguments)) {
+    if (!arguments.causal && arguments.logits == nullptr && takes_attention_wide(arguments)) {
       attention_wide(arguments, stream);
       return;
     }

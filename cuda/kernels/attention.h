@@ -10,8 +10,8 @@ namespace dpm::cuda {
 /// Width of the widest head.
 constexpr int kWidestHead = 1024;
 
-/// Computes out = softmax(scale * q k^T) v for every head of `width` adjacent channels; softmax and sums in float32,
-/// one pass over the keys (Milakov & Gimelshein 2018).
+/// Computes out = softmax(scale * q k^T + logits) v for every head of `width` adjacent channels; softmax and sums in
+/// float32, one pass over the keys (Milakov & Gimelshein 2018).
 template <typename T>
 struct AttentionArguments {
   Map<const T> q;
@@ -24,6 +24,9 @@ struct AttentionArguments {
   int key_tokens;
   int width;  ///< width of a head, at most kWidestHead
   float scale;
+  bool causal;      ///< query i attends to keys 0 to i alone
+  const T* logits;  ///< array with those of sample n at logits + n * logits_stride, one a key; null: zeros
+  std::int64_t logits_stride;
 };
 
 /// Computes attention, on tensor cores where `attention_wide` takes the arguments.

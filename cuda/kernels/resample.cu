@@ -56,6 +56,19 @@ __global__ void __launch_bounds__(PixelBlocks::kThreads)
   });
 }
 
+template <typename T, int N>
+__global__ void __launch_bounds__(PixelBlocks::kThreads)
+    resize_kernel(ResampleArguments<T> a, int x_height, int x_width, PixelBlocks blocks) {
+  blocks.for_own_vectors([&](std::int64_t n, std::int64_t pixel, int vector) {
+    const int c = vector * N;
+    const std::int64_t row = pixel / a.width;
+    const std::int64_t from_row = row * x_height / a.height;
+    const std::int64_t from_column = (pixel - row * a.width) * x_width / a.width;
+    const T* from = a.x.data + n * a.x.sample_stride + (from_row * x_width + from_column) * a.x.pixel_stride + c;
+    store_vector(a.y.data + n * a.y.sample_stride + pixel * a.y.pixel_stride + c, load_vector<N>(from));
+  });
+}
+
 template <int N, typename T>
 bool is_wide(const ResampleArguments<T>& a) {
   return takes_vectors<N>(a.x, a.channels) && takes_vectors<N>(a.y, a.channels);
@@ -67,6 +80,13 @@ void launch_upsample(const ResampleArguments<T>& a, cudaStream_t stream) {
   const PixelBlocks blocks(a.batch, a.height / 2 * width, a.channels / N);
   constexpr auto kKernel = upsample_kernel<T, N, Zeros>;
   DPM_LAUNCH(kKernel, blocks.grid(), blocks.block(), stream, a.x, a.y, width, blocks);
+}
+
+template <int N, typename T>
+void launch_resize(const ResampleArguments<T>& a, int x_height, int x_width, cudaStream_t stream) {
+  const PixelBlocks blocks(a.batch, a.height * a.width, a.channels / N);
+  constexpr auto kKernel = resize_kernel<T, N>;
+  DPM_LAUNCH(kKernel, blocks.grid(), blocks.block(), stream, a, x_height, x_width, blocks);
 }
 
 template <int N, typename T>
@@ -93,6 +113,15 @@ void upsample(const ResampleArguments<T>& arguments, cudaStream_t stream) {
 }
 
 template <typename T>
+void resize(const ResampleArguments<T>& arguments, int x_height, int x_width, cudaStream_t stream) {
+  if (is_wide<kVectorWidth<T>>(arguments)) {
+    launch_resize<kVectorWidth<T>>(arguments, x_height, x_width, stream);
+  } else {
+    launch_resize<1>(arguments, x_height, x_width, stream);
+  }
+}
+
+template <typename T>
 void zero_upsample(const ResampleArguments<T>& arguments, cudaStream_t stream) {
   upsample_as<true>(arguments, stream);
 }
@@ -109,6 +138,9 @@ void average_pool(const ResampleArguments<T>& arguments, cudaStream_t stream) {
 template void upsample(const ResampleArguments<float>&, cudaStream_t);
 template void upsample(const ResampleArguments<Half>&, cudaStream_t);
 template void upsample(const ResampleArguments<Bfloat16>&, cudaStream_t);
+template void resize(const ResampleArguments<float>&, int, int, cudaStream_t);
+template void resize(const ResampleArguments<Half>&, int, int, cudaStream_t);
+template void resize(const ResampleArguments<Bfloat16>&, int, int, cudaStream_t);
 template void zero_upsample(const ResampleArguments<float>&, cudaStream_t);
 template void zero_upsample(const ResampleArguments<Half>&, cudaStream_t);
 template void zero_upsample(const ResampleArguments<Bfloat16>&, cudaStream_t);

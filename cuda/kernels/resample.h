@@ -1,4 +1,4 @@
-// Maps of twice or half the size.
+// Maps of twice or half the size, or of any.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -26,6 +26,10 @@ struct ResampleArguments {
 template <typename T>
 void upsample(const ResampleArguments<T>& arguments, cudaStream_t stream);
 
+/// Resizes by the nearest neighbour: element i of y is floor(i * size of x / size of y) of x, whose sizes are given.
+template <typename T>
+void resize(const ResampleArguments<T>& arguments, int x_height, int x_width, cudaStream_t stream);
+
 /// Computes y[2i] = x[i] and zeros between on both axes: x has half the height and width.
 template <typename T>
 void zero_upsample(const ResampleArguments<T>& arguments, cudaStream_t stream);
@@ -37,6 +41,9 @@ void average_pool(const ResampleArguments<T>& arguments, cudaStream_t stream);
 extern template void upsample(const ResampleArguments<float>&, cudaStream_t);
 extern template void upsample(const ResampleArguments<Half>&, cudaStream_t);
 extern template void upsample(const ResampleArguments<Bfloat16>&, cudaStream_t);
+extern template void resize(const ResampleArguments<float>&, int, int, cudaStream_t);
+extern template void resize(const ResampleArguments<Half>&, int, int, cudaStream_t);
+extern template void resize(const ResampleArguments<Bfloat16>&, int, int, cudaStream_t);
 extern template void zero_upsample(const ResampleArguments<float>&, cudaStream_t);
 extern template void zero_upsample(const ResampleArguments<Half>&, cudaStream_t);
 extern template void zero_upsample(const ResampleArguments<Bfloat16>&, cudaStream_t);

@@ -17,6 +17,7 @@ class AttentionLayer : public Layer {
       : device_(factory.device),
         operands_(node),
         heads_(attention_of(node).heads),
+        causal_(attention_of(node).causal != 0),
         q_(factory.value(input_of(node, 0))),
         k_(factory.value(input_of(node, 1))),
         v_(factory.value(input_of(node, 2))),
@@ -31,7 +32,7 @@ class AttentionLayer : public Layer {
 
   void prepare(int batch) override {
     if (device_.products == nullptr || plans_.count(batch) != 0) return;
-    plans_[batch] = is_aligned() ? device_.products->attention(problem(batch)) : nullptr;
+    plans_[batch] = is_plain() && is_aligned() ? device_.products->attention(problem(batch)) : nullptr;
   }
 
   bool refuse_plan(int batch) override {
@@ -62,6 +63,12 @@ class AttentionLayer : public Layer {
     a.key_tokens = static_cast<int>(k_.pixels());
     a.width = width_;
     a.scale = scale();
+    a.causal = causal_;
+    if (operands_.input(3) >= 0) {
+      const Map<const T> logits = context.map<const T>(operands_.input(3));
+      a.logits = logits.data;
+      a.logits_stride = logits.sample_stride;
+    }
     attention(a, context.stream);
   }
 
@@ -72,6 +79,9 @@ class AttentionLayer : public Layer {
     const auto found = plans_.find(batch);
     return found == plans_.end() ? nullptr : found->second.get();
   }
+
+  /// The library is asked for attention without a mask.
+  [[nodiscard]] bool is_plain() const { return !causal_ && operands_.input(3) < 0; }
 
   /// The library requires addresses that are multiples of 16.
   [[nodiscard]] bool is_aligned() const {
@@ -100,6 +110,7 @@ class AttentionLayer : public Layer {
   Device& device_;
   Operands operands_;
   int heads_;
+  bool causal_;
   ValueInfo q_;
   ValueInfo k_;
   ValueInfo v_;

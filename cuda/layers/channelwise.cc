@@ -1,6 +1,7 @@
 #include "cuda/kernels/channelwise.h"
 
 #include "cuda/kernels/activation_backward.h"
+#include "cuda/kernels/geglu.h"
 #include "cuda/layers/layer.h"
 
 namespace dpm::cuda {
@@ -16,6 +17,10 @@ Activation activation_in(const dpm_node& node) {
       return Activation::kGelu;
     case DPM_ACTIVATION_SILU:
       return Activation::kSilu;
+    case DPM_ACTIVATION_QUICK_GELU:
+      return Activation::kQuickGelu;
+    case DPM_ACTIVATION_TANH:
+      return Activation::kTanh;
     default:
       return Activation::kRelu;
   }
@@ -125,6 +130,27 @@ class ViewLayer : public Layer {
 };
 
 template <typename T>
+class GegluLayer : public Layer {
+ public:
+  GegluLayer(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node), shape_(factory.value(output_of(node)).shape) {}
+
+  void run(const RunContext& context) const override {
+    GegluArguments<T> a{};
+    a.x = context.map<const T>(operands_.input(0));
+    a.y = context.map<T>(operands_.output());
+    a.batch = context.batch;
+    a.pixels = shape_.height * shape_.width;
+    a.channels = shape_.channels;
+    geglu(a, context.stream);
+  }
+
+ private:
+  Operands operands_;
+  dpm_value shape_;
+};
+
+template <typename T>
 class ActivationBackwardLayer : public Layer {
  public:
   ActivationBackwardLayer(const LayerFactory& factory, const dpm_node& node)
@@ -160,6 +186,10 @@ std::unique_ptr<Layer> make_concat(const LayerFactory& factory, const dpm_node& 
 
 std::unique_ptr<Layer> make_view(const LayerFactory& factory, const dpm_node& node) {
   return make_stored<ViewLayer>(factory, node);
+}
+
+std::unique_ptr<Layer> make_geglu(const LayerFactory& factory, const dpm_node& node) {
+  return make_stored<GegluLayer>(factory, node);
 }
 
 std::unique_ptr<Layer> make_activation_backward(const LayerFactory& factory, const dpm_node& node) {

@@ -142,6 +142,8 @@ constexpr OperationRow<Layer, LayerFactory, Device> kRows[] = {
     {DPM_OP_EMBEDDING_WEIGHTS, takes_table, make_embedding},
     {DPM_OP_GROUP_NORM_VECTOR, takes_maps, make_norm_vector},
     {DPM_OP_SQUARE_SCORE, takes_maps, make_square_score},
+    {DPM_OP_LAYER_NORM, takes_maps, make_layer_norm},
+    {DPM_OP_GEGLU, takes_maps, make_geglu},
 };
 
 }  // namespace

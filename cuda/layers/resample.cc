@@ -14,6 +14,7 @@ class ResampleLayer : public Layer {
         operands_(node),
         padding_(fir_padding_of(node)),
         extension_(fir_extension_of(node)),
+        source_(factory.value(input_of(node, 0)).shape),
         shape_(factory.value(output_of(node)).shape) {}
 
   void run(const RunContext& context) const override {
@@ -28,6 +29,9 @@ class ResampleLayer : public Layer {
     a.extension = extension_;
     switch (op_) {
       case DPM_OP_UPSAMPLE:
+        if (shape_.height != 2 * source_.height || shape_.width != 2 * source_.width) {
+          return resize(a, source_.height, source_.width, context.stream);
+        }
         return upsample(a, context.stream);
       case DPM_OP_ZERO_UPSAMPLE:
         return zero_upsample(a, context.stream);
@@ -45,6 +49,7 @@ class ResampleLayer : public Layer {
   Operands operands_;
   int padding_;
   int extension_;
+  dpm_value source_;
   dpm_value shape_;
 };
 

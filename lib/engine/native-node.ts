@@ -39,6 +39,7 @@ export interface NativeNode {
   padBefore: number;
   padAfter: number;
   heads: number;
+  causal: boolean;
   groups: number;
   scale: number;
   bias: boolean;

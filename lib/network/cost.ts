@@ -22,8 +22,8 @@ function nodeCost({ values }: Graph, node: GraphNode): number {
     case 'convolution':
       return elements(at(node.outputs, 0)) * at(values, at(node.inputs, 0)).channels * node.kernel ** 2;
     case 'attention': {
-      const { channels, height, width } = at(values, at(node.inputs, 0));
-      return 2 * channels * (height * width) ** 2;
+      const keys = at(values, at(node.inputs, 1));
+      return 2 * elements(at(node.inputs, 0)) * keys.height * keys.width;
     }
     default:
       return 0;

@@ -33,15 +33,24 @@ export type Operation =
       readonly padAfter: number;
     }
   | { readonly op: 'group_norm'; readonly groups: number; readonly epsilon: number }
-  /** Attention: (q, k, v) -> map. */
-  | { readonly op: 'attention'; readonly heads: number }
+  /** Normalisation of each pixel over its channels. */
+  | { readonly op: 'layer_norm'; readonly epsilon: number }
+  /** Gated activation: (map of 2C) -> its first half times the GELU of its second. */
+  | { readonly op: 'geglu' }
+  /**
+   * Attention: (q, k, v and, if given, logits) -> map of q's size; k and v may be of another size, logits [their pixels] are
+   * added to those of every query. With `causal` a query attends to itself and to those before it.
+   */
+  | { readonly op: 'attention'; readonly heads: number; readonly causal?: boolean }
   /** `bias` adds its bias, `channel_add` (map, vector) a vector; `scale_shift` (map, vector of 2C) is map (1 + v) + w. */
   | { readonly op: 'bias' | 'channel_add' | 'scale_shift' | 'silu' | 'add' | 'concat' }
   /** Resampling: twice the size by repetition or the filter [1,3,3,1], half by 2 x 2 means or that filter. */
-  | { readonly op: 'upsample' | 'average_pool' | 'fir_upsample' }
+  | { readonly op: 'average_pool' | 'fir_upsample' }
+  /** Repetition to a size, by default twice the map's: element i is input floor(i * input size / size). */
+  | { readonly op: 'upsample'; readonly height?: number; readonly width?: number }
   | { readonly op: 'fir_downsample'; readonly padding: number }
   /** Function of every element; SiLU is an operation of its own, which devices fuse. */
-  | { readonly op: 'activation'; readonly kind: 'mish' | 'gelu' | 'relu' }
+  | { readonly op: 'activation'; readonly kind: 'mish' | 'gelu' | 'relu' | 'quick_gelu' | 'tanh' }
   /** View of a range of channels as a map of as many pixels. */
   | ({ readonly op: 'view'; readonly first: number } & Extents)
   /** Product A map B^T with the weights A [H', H] and B [W', W]: means, broadcasts, selections, filters. */

@@ -74,6 +74,27 @@ function resampledSide(name: string, matrix: GraphConstant | undefined, side: nu
   throw mismatch(name, `tensor ${matrix?.name ?? ''} is no matrix of ${side} columns`);
 }
 
+function pixels({ height, width }: Extents): number {
+  return height * width;
+}
+
+function attended(
+  name: string,
+  { heads, causal = false }: Operation & { op: 'attention' },
+  inputs: readonly Extents[],
+): Extents {
+  const [q, k, v] = [input(name, inputs, 0), input(name, inputs, 1), input(name, inputs, 2)];
+  requireDivisible(name, q.channels, heads, 'heads');
+  if (!sameExtents(k, v)) throw mismatch(name, 'k and v differ in shape');
+  if (k.channels !== q.channels) throw mismatch(name, 'q and k differ in channels');
+  if (causal && pixels(k) !== pixels(q)) throw mismatch(name, 'causal attention has as many keys as queries');
+  const logits = inputs[3];
+  if (logits !== undefined && !sameExtents(logits, { channels: pixels(k), height: 1, width: 1 })) {
+    throw mismatch(name, 'there is not one logit a key');
+  }
+  return q;
+}
+
 function infer(
   name: string,
   operation: Operation,
@@ -93,8 +114,10 @@ function infer(
       requireDivisible(name, map.channels, operation.groups, 'groups');
       return map;
     case 'attention':
-      requireDivisible(name, map.channels, operation.heads, 'heads');
-      return requireSame(name, inputs, 'q, k and v');
+      return attended(name, operation, inputs);
+    case 'geglu':
+      if (map.channels % 2 !== 0) throw mismatch(name, 'its channels have no halves');
+      return { ...map, channels: map.channels / 2 };
     case 'channel_add':
     case 'scale_shift':
       requireVector(name, input(name, inputs, 1), (operation.op === 'scale_shift' ? 2 : 1) * map.channels);
@@ -106,7 +129,10 @@ function infer(
       if (map.height !== second.height || map.width !== second.width) throw mismatch(name, 'the maps differ in size');
       return { ...map, channels: map.channels + second.channels };
     }
-    case 'upsample':
+    case 'upsample': {
+      const { height = 2 * map.height, width = 2 * map.width } = operation;
+      return { channels: map.channels, height, width };
+    }
     case 'fir_upsample':
       return { channels: map.channels, height: 2 * map.height, width: 2 * map.width };
     case 'average_pool':
@@ -116,7 +142,7 @@ function infer(
     case 'view': {
       const { first, channels, height, width } = operation;
       if (!(first >= 0 && first + channels <= map.channels)) throw mismatch(name, 'its channels leave the map');
-      if (height * width !== map.height * map.width) throw mismatch(name, 'it has another number of pixels');
+      if (height * width !== pixels(map)) throw mismatch(name, 'it has another number of pixels');
       return { channels, height, width };
     }
     case 'separable':
@@ -127,6 +153,7 @@ function infer(
       };
     case 'bias':
     case 'position':
+    case 'layer_norm':
     case 'silu':
     case 'activation':
     case 'affine':

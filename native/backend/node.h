@@ -51,6 +51,11 @@ inline const dpm_group_norm_attributes& group_norm_of(const dpm_node& node) {
   return node.attributes.group_norm;
 }
 
+inline const dpm_layer_norm_attributes& layer_norm_of(const dpm_node& node) {
+  require(node.op == DPM_OP_LAYER_NORM, "a node is no layer norm");
+  return node.attributes.layer_norm;
+}
+
 inline const dpm_attention_attributes& attention_of(const dpm_node& node) {
   require(node.op == DPM_OP_ATTENTION || node.op == DPM_OP_ATTENTION_BACKWARD || node.op == DPM_OP_ATTENTION_TANGENT,
           "a node is no attention");

@@ -23,7 +23,8 @@ DPM_OPEN_ENUM(dpm_op){
     DPM_OP_GROUP_NORM = 3,      ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
                                 ///< vector and biases[1] are added to the map first, as by DPM_OP_CHANNEL_ADD
                                 ///< and DPM_OP_BIAS
-    DPM_OP_ATTENTION = 4,       ///< (q, k, v) -> map
+    DPM_OP_ATTENTION = 4,       ///< (q, k, v[, logits]) -> map of q's size. k and v are of one size, which may be
+                                ///< another than q's; logits [tokens of k, 1, 1] are added to those of every query
     DPM_OP_BIAS = 5,            ///< (map) -> map + biases[0][c]
     DPM_OP_CHANNEL_ADD = 6,     ///< (map, vector) -> map + vector[n, c]
     DPM_OP_SCALE_SHIFT = 7,     ///< (map, vector of 2C) -> map * (1 + vector[n, c]) + vector[n, C + c]
@@ -31,7 +32,8 @@ DPM_OPEN_ENUM(dpm_op){
     DPM_OP_ADD = 9,             ///< (map, map) -> sum
     DPM_OP_AFFINE = 10,         ///< (map) -> scale * map + shift
     DPM_OP_CONCAT = 11,         ///< (map, map) -> channels of the first, then of the second
-    DPM_OP_UPSAMPLE = 12,       ///< (map) -> nearest neighbour, twice the size
+    DPM_OP_UPSAMPLE = 12,       ///< (map) -> nearest neighbour, twice the size or that of its attributes: element i is
+                                ///< input floor(i * input size / size)
     DPM_OP_AVERAGE_POOL = 13,   ///< (map) -> means of 2 x 2
     DPM_OP_FIR_UPSAMPLE = 14,   ///< (map) -> y[2i] = (x[i-1] + 3x[i]) / 4, y[2i+1] = (3x[i] + x[i+1]) / 4 on both axes,
                                 ///< from -e to 2H + e, e the extension; 0 outside
@@ -72,9 +74,14 @@ DPM_OPEN_ENUM(dpm_op){
                                     ///< (gamma S1 + beta S2; S2), weights[0] gamma, biases[0] beta
     DPM_OP_SQUARE_SCORE = 31,  ///< (map, target, weight [1]) -> 2 weight (map - target), the derivative of weight times
                                ///< the sum of squared differences
+
+    // Operations for transformers.
+    DPM_OP_LAYER_NORM = 32,  ///< (map) -> map, normalised over the channels of each pixel; weights[0] gamma, biases[0]
+                             ///< beta
+    DPM_OP_GEGLU = 33,       ///< (map of 2C) -> map of C: its first half times the GELU of its second
 };
 /// Number of operations.
-enum { DPM_OP_COUNT = DPM_OP_SQUARE_SCORE + 1 };
+enum { DPM_OP_COUNT = DPM_OP_GEGLU + 1 };
 
 typedef struct dpm_time_embedding_attributes {
   int32_t length;         ///< length of the vector
@@ -105,14 +112,24 @@ typedef struct dpm_group_norm_attributes {
   int32_t silu;  ///< the result passes through SiLU
 } dpm_group_norm_attributes;
 
+typedef struct dpm_layer_norm_attributes {
+  float epsilon;
+} dpm_layer_norm_attributes;
+
 typedef struct dpm_attention_attributes {
   int32_t heads;
+  int32_t causal;  ///< query i attends to keys 0 to i alone; as many keys as queries
 } dpm_attention_attributes;
 
 typedef struct dpm_affine_attributes {
   float scale;
   float shift;
 } dpm_affine_attributes;
+
+typedef struct dpm_upsample_attributes {
+  int32_t height;  ///< height of the result; 0: twice the map's
+  int32_t width;   ///< width of the result; 0: twice the map's
+} dpm_upsample_attributes;
 
 typedef struct dpm_fir_upsample_attributes {
   int32_t extension;  ///< extra elements on either side: 0 or 1
@@ -123,11 +140,15 @@ typedef struct dpm_fir_downsample_attributes {
 } dpm_fir_downsample_attributes;
 
 DPM_OPEN_ENUM(dpm_activation){
-    DPM_ACTIVATION_MISH = 0,  ///< x tanh(ln(1 + e^x))
-    DPM_ACTIVATION_GELU = 1,  ///< x (1 + erf(x / sqrt(2))) / 2
-    DPM_ACTIVATION_RELU = 2,  ///< max(x, 0)
-    DPM_ACTIVATION_SILU = 3,  ///< x sigmoid(x); for DPM_OP_ACTIVATION_BACKWARD only
+    DPM_ACTIVATION_MISH = 0,        ///< x tanh(ln(1 + e^x))
+    DPM_ACTIVATION_GELU = 1,        ///< x (1 + erf(x / sqrt(2))) / 2
+    DPM_ACTIVATION_RELU = 2,        ///< max(x, 0)
+    DPM_ACTIVATION_SILU = 3,        ///< x sigmoid(x); for DPM_OP_ACTIVATION_BACKWARD only
+    DPM_ACTIVATION_QUICK_GELU = 4,  ///< x sigmoid(1.702 x); not for DPM_OP_ACTIVATION_BACKWARD
+    DPM_ACTIVATION_TANH = 5,        ///< tanh(x); not for DPM_OP_ACTIVATION_BACKWARD
 };
+/// Number of activations.
+enum { DPM_ACTIVATION_COUNT = DPM_ACTIVATION_TANH + 1 };
 
 typedef struct dpm_activation_attributes {
   uint32_t kind;  ///< function, a dpm_activation
@@ -149,8 +170,10 @@ typedef union dpm_attributes {
   dpm_time_embedding_attributes time_embedding;
   dpm_convolution_attributes convolution;
   dpm_group_norm_attributes group_norm;
+  dpm_layer_norm_attributes layer_norm;
   dpm_attention_attributes attention;
   dpm_affine_attributes affine;
+  dpm_upsample_attributes upsample;
   dpm_fir_upsample_attributes fir_upsample;
   dpm_fir_downsample_attributes fir_downsample;
   dpm_activation_attributes activation;

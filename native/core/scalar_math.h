@@ -44,6 +44,16 @@ DPM_HOST_DEVICE float exp(float x) {
 /// x * sigmoid(x).
 DPM_HOST_DEVICE float silu(float x) { return x / (1.0F + exp(-x)); }
 
+/// x * sigmoid(1.702 x), an approximation of gelu.
+DPM_HOST_DEVICE float quick_gelu(float x) { return x / (1.0F + exp(-1.702F * x)); }
+
+/// tanh(x) with an absolute error below 2e-7, from e^(-2|x|), which cannot overflow.
+DPM_HOST_DEVICE float tanh(float x) {
+  const float power = exp(-2.0F * (x < 0.0F ? -x : x));
+  const float magnitude = (1.0F - power) / (1.0F + power);
+  return x < 0.0F ? -magnitude : magnitude;
+}
+
 /// x tanh(ln(1 + e^x)), which is x n / (n + 2) with n = e^x (e^x + 2).
 DPM_HOST_DEVICE float mish(float x) {
   // The quotient is 1 from x = 20 on; the limit keeps e^x squared from overflowing for much larger x.

@@ -112,8 +112,8 @@ void Network::derive() {
 
 void Network::require_gradients() const {
   for (const graph::Node& node : graph_.nodes) {
-    const bool is_of_gradients = node.op >= DPM_OP_CONVOLUTION_WEIGHTS || node.outputs.size() > 1;
-    if (!is_of_gradients || device_supports(*device_, graph_, node)) continue;
+    const bool is_needed = graph::is_of_gradients(node.op) || node.outputs.size() > 1;
+    if (!is_needed || device_supports(*device_, graph_, node)) continue;
     throw Error(ErrorCode::kUnsupported, node.name + ": the " + device_->name() + " device does not compute " +
                                              graph::operation_of(node.op).name +
                                              (node.outputs.size() > 1 ? " with its sums" : "") +

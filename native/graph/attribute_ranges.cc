@@ -43,11 +43,23 @@ class Ranges {
     expect(std::isfinite(norm.epsilon) && norm.epsilon >= 0.0F, "epsilon");
   }
 
-  void operator()(const Attention& attention) const { expect(attention.heads >= 1, "heads"); }
+  void operator()(const LayerNorm& norm) const {
+    expect(std::isfinite(norm.epsilon) && norm.epsilon >= 0.0F, "epsilon");
+  }
+
+  void operator()(const Attention& attention) const {
+    expect(attention.heads >= 1, "heads");
+    expect(!attention.causal || node_.op == DPM_OP_ATTENTION, "causal");
+  }
 
   void operator()(const Affine& affine) const {
     expect(std::isfinite(affine.scale), "scale");
     expect(std::isfinite(affine.shift), "shift");
+  }
+
+  void operator()(const Upsample& upsample) const {
+    expect(upsample.height >= 0, "height");
+    expect(upsample.width >= 0, "width");
   }
 
   void operator()(const FirUpsample& filter) const {
@@ -57,8 +69,10 @@ class Ranges {
   void operator()(const FirDownsample& filter) const { expect(filter.padding == 0 || filter.padding == 1, "padding"); }
 
   void operator()(const Activation& activation) const {
-    const bool has_silu = node_.op == DPM_OP_ACTIVATION_BACKWARD;
-    expect(activation.kind <= (has_silu ? DPM_ACTIVATION_SILU : DPM_ACTIVATION_RELU), "kind");
+    const bool is_derivative = node_.op == DPM_OP_ACTIVATION_BACKWARD;
+    const std::uint32_t kind = activation.kind;
+    expect(is_derivative ? kind <= DPM_ACTIVATION_SILU : kind < DPM_ACTIVATION_COUNT && kind != DPM_ACTIVATION_SILU,
+           "kind");
   }
 
   void operator()(const View& view) const {

@@ -21,8 +21,10 @@ struct Lowering {
                        from.scale,     from.beside ? 1 : 0,   from.zero_upsample ? 1 : 0};
   }
   void operator()(const GroupNorm& from) const { out.group_norm = {from.groups, from.epsilon, from.silu ? 1 : 0}; }
-  void operator()(const Attention& from) const { out.attention = {from.heads}; }
+  void operator()(const LayerNorm& from) const { out.layer_norm = {from.epsilon}; }
+  void operator()(const Attention& from) const { out.attention = {from.heads, from.causal ? 1 : 0}; }
   void operator()(const Affine& from) const { out.affine = {from.scale, from.shift}; }
+  void operator()(const Upsample& from) const { out.upsample = {from.height, from.width}; }
   void operator()(const FirUpsample& from) const { out.fir_upsample = {from.extension}; }
   void operator()(const FirDownsample& from) const { out.fir_downsample = {from.padding}; }
   void operator()(const Activation& from) const { out.activation = {from.kind}; }

@@ -38,13 +38,23 @@ struct GroupNorm {
   bool sums = false;
 };
 
+struct LayerNorm {
+  float epsilon = 0;
+};
+
 struct Attention {
   int heads = 1;
+  bool causal = false;
 };
 
 struct Affine {
   float scale = 1;
   float shift = 0;
+};
+
+struct Upsample {
+  int height = 0;
+  int width = 0;
 };
 
 struct FirUpsample {
@@ -71,8 +81,8 @@ struct EmbeddingWeights {
 };
 
 /// Attributes of an operation; std::monostate for operations that have none.
-using Attributes = std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, Attention, Affine, FirUpsample,
-                                FirDownsample, Activation, View, EmbeddingWeights>;
+using Attributes = std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, LayerNorm, Attention, Affine, Upsample,
+                                FirUpsample, FirDownsample, Activation, View, EmbeddingWeights>;
 
 struct Node {
   dpm_op op = DPM_OP_ADD;

@@ -18,7 +18,7 @@ const Operation kOperations[] = {
     {DPM_OP_EMBEDDING, "embedding", 1, 1, kOne, kOne, kNone, {}},
     {DPM_OP_CONVOLUTION, "convolution", 1, 3, kOne, {1, kAny}, {0, kAny}, Convolution{}},
     {DPM_OP_GROUP_NORM, "group_norm", 1, 3, kOne, kOne, {1, 2}, GroupNorm{}},
-    {DPM_OP_ATTENTION, "attention", 3, 3, kOne, kNone, kNone, Attention{}},
+    {DPM_OP_ATTENTION, "attention", 3, 4, kOne, kNone, kNone, Attention{}},
     {DPM_OP_BIAS, "bias", 1, 1, kOne, kNone, kOne, {}},
     {DPM_OP_CHANNEL_ADD, "channel_add", 2, 2, kOne, kNone, kNone, {}},
     {DPM_OP_SCALE_SHIFT, "scale_shift", 2, 2, kOne, kNone, kNone, {}},
@@ -26,7 +26,7 @@ const Operation kOperations[] = {
     {DPM_OP_ADD, "add", 2, 2, kOne, kNone, kNone, {}},
     {DPM_OP_AFFINE, "affine", 1, 1, kOne, kNone, kNone, Affine{}},
     {DPM_OP_CONCAT, "concat", 2, 2, kOne, kNone, kNone, {}},
-    {DPM_OP_UPSAMPLE, "upsample", 1, 1, kOne, kNone, kNone, {}},
+    {DPM_OP_UPSAMPLE, "upsample", 1, 1, kOne, kNone, kNone, Upsample{}},
     {DPM_OP_AVERAGE_POOL, "average_pool", 1, 1, kOne, kNone, kNone, {}},
     {DPM_OP_FIR_UPSAMPLE, "fir_upsample", 1, 1, kOne, kNone, kNone, FirUpsample{}},
     {DPM_OP_FIR_DOWNSAMPLE, "fir_downsample", 1, 1, kOne, kNone, kNone, FirDownsample{}},
@@ -46,6 +46,8 @@ const Operation kOperations[] = {
     {DPM_OP_EMBEDDING_WEIGHTS, "embedding_weights", 2, 2, kOne, kNone, kNone, EmbeddingWeights{}},
     {DPM_OP_GROUP_NORM_VECTOR, "group_norm_vector", 1, 1, kOne, kOne, kOne, {}},
     {DPM_OP_SQUARE_SCORE, "square_score", 3, 3, kOne, kNone, kNone, {}},
+    {DPM_OP_LAYER_NORM, "layer_norm", 1, 1, kOne, kOne, kOne, LayerNorm{}},
+    {DPM_OP_GEGLU, "geglu", 1, 1, kOne, kNone, kNone, {}},
 };
 static_assert(std::size(kOperations) == DPM_OP_COUNT, "one row an operation, in their order");
 

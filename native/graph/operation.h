@@ -30,6 +30,9 @@ constexpr bool sums_rows(dpm_op op) {
   return op == DPM_OP_CONVOLUTION_WEIGHTS || op == DPM_OP_ROW_SUM || op == DPM_OP_EMBEDDING_WEIGHTS;
 }
 
+/// Returns whether only gradients of weights need `op`.
+constexpr bool is_of_gradients(dpm_op op) { return op >= DPM_OP_CONVOLUTION_WEIGHTS && op <= DPM_OP_SQUARE_SCORE; }
+
 /// The row of `op`. Throws Error(kArgument) for a number that is no operation.
 const Operation& operation_of(dpm_op op);
 

@@ -129,11 +129,32 @@ Value infer_separable(const Graph& graph, const Node& node) {
           resampled_side(node, graph.constants[node.weights[1]], in.width)};
 }
 
+/// Checks that keys and values are alike, of the queries' channels, and the logits one number a key.
+void expect_keys(const Graph& graph, const Node& node) {
+  const Value& q = input(graph, node, 0);
+  const Value& k = input(graph, node, 1);
+  if (!k.same_shape(input(graph, node, 2))) mismatch(node, "k and v differ in shape");
+  if (k.channels != q.channels) mismatch(node, "q and k differ in channels");
+  const std::int64_t keys = std::int64_t{k.height} * k.width;
+  if (attributes<Attention>(node).causal && keys != std::int64_t{q.height} * q.width) {
+    mismatch(node, "causal attention has as many keys as queries");
+  }
+  if (node.input(3) < 0) return;
+  const Value& logits = input(graph, node, 3);
+  if (logits.channels != keys || logits.height != 1 || logits.width != 1) {
+    mismatch(node, "there is not one logit a key");
+  }
+}
+
 Value infer_attention(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
   const int heads = attributes<Attention>(node).heads;
-  for (std::size_t k = 1; k < node.inputs.size(); ++k) {
-    if (!out.same_shape(input(graph, node, k))) mismatch(node, "q, k, v and what belongs to them differ in shape");
+  if (node.op == DPM_OP_ATTENTION) {
+    expect_keys(graph, node);
+  } else {
+    for (std::size_t k = 1; k < node.inputs.size(); ++k) {
+      if (!out.same_shape(input(graph, node, k))) mismatch(node, "q, k, v and what belongs to them differ in shape");
+    }
   }
   if (heads < 1 || out.channels % heads != 0) {
     mismatch(node, std::to_string(out.channels) + " channels do not divide into " + std::to_string(heads) + " heads");
@@ -155,6 +176,28 @@ Value infer_concat(const Graph& graph, const Node& node) {
   const Value& second = input(graph, node, 1);
   if (out.height != second.height || out.width != second.width) mismatch(node, "the maps differ in size");
   out.channels += second.channels;
+  return out;
+}
+
+Value infer_upsample(const Graph& graph, const Node& node) {
+  Value out = input(graph, node, 0);
+  const Upsample& to = attributes<Upsample>(node);
+  out.height = to.height > 0 ? to.height : 2 * out.height;
+  out.width = to.width > 0 ? to.width : 2 * out.width;
+  return out;
+}
+
+Value infer_layer_norm(const Graph& graph, const Node& node) {
+  const Value& in = input(graph, node, 0);
+  expect_dims(node, graph.constants[node.weights[0]], {in.channels});
+  expect_dims(node, graph.constants[node.biases[0]], {in.channels});
+  return in;
+}
+
+Value infer_geglu(const Graph& graph, const Node& node) {
+  Value out = input(graph, node, 0);
+  if (out.channels % 2 != 0) mismatch(node, "its channels have no halves");
+  out.channels /= 2;
   return out;
 }
 
@@ -269,6 +312,11 @@ Value infer(const Graph& graph, const Node& node) {
     case DPM_OP_CONCAT:
       return infer_concat(graph, node);
     case DPM_OP_UPSAMPLE:
+      return infer_upsample(graph, node);
+    case DPM_OP_LAYER_NORM:
+      return infer_layer_norm(graph, node);
+    case DPM_OP_GEGLU:
+      return infer_geglu(graph, node);
     case DPM_OP_ZERO_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
     case DPM_OP_FIR_UPSAMPLE:
@@ -307,9 +355,11 @@ std::vector<Value> infer_shapes(const Graph& graph, const Node& node) {
 
 std::uint64_t multiply_adds(const Graph& graph, const Node& node) {
   if (const std::uint64_t products = attention_products(node.op); products > 0) {
+    const auto tokens = [](const Value& map) {
+      return static_cast<std::uint64_t>(map.height) * static_cast<std::uint64_t>(map.width);
+    };
     const Value& q = graph.values[node.input(0)];
-    const std::uint64_t tokens = static_cast<std::uint64_t>(q.height) * static_cast<std::uint64_t>(q.width);
-    return products * tokens * tokens * static_cast<std::uint64_t>(q.channels);
+    return products * tokens(q) * tokens(graph.values[node.input(1)]) * static_cast<std::uint64_t>(q.channels);
   }
   if (node.op != DPM_OP_CONVOLUTION && node.op != DPM_OP_CONVOLUTION_WEIGHTS) return 0;
   const int kernel = attributes<Convolution>(node).kernel;

@@ -37,7 +37,8 @@ double tolerance_of(DType dtype) {
 
 RandomGraph graph_of(std::uint32_t seed) {
   const auto generator = std::make_shared<std::mt19937>(seed);
-  return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, false};
+  return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); },
+          RandomGraph::kDifferentiable};
 }
 
 /// Returns whether a rounding can change a slope between 0 and 1.

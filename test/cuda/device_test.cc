@@ -41,7 +41,8 @@ std::uint32_t compare_graphs(std::uint32_t seeds) {
   for (std::uint32_t seed = 0; seed < seeds; ++seed) {
     if (seed > 0 && std::chrono::steady_clock::now() - start > seconds_for_graphs()) return seed;
     std::mt19937 generator(seed);
-    const RandomGraph made([&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); }, false);
+    const RandomGraph made([&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); },
+                           RandomGraph::kAnyOperation);
     const std::vector<float> expected = made.run(reference);
     for (const DType dtype : kTypes) {
       DeviceOptions options;

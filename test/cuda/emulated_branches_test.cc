@@ -124,7 +124,8 @@ TEST_F(EmulatedBranches, OfRandomGraphsChangeNothing) {
     for (const simt::BranchOrder when : kOrders) {
       const BranchOrder order(when);
       std::mt19937 generator(seed);
-      const RandomGraph made([&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); }, false);
+      const RandomGraph made([&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); },
+                             RandomGraph::kAnyOperation);
       const std::vector<float> actual = made.run(device_);
       if (late.empty()) late = actual;
       EXPECT_EQ(actual, late) << seed;

@@ -196,7 +196,8 @@ TEST_F(EmulatedCompletions, OfRandomGraphsChangeNothing) {
   int completed = 0;
   for (std::uint32_t seed = 0; seed < 240; ++seed) {
     std::mt19937 generator(seed);
-    const RandomGraph made([&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); }, false);
+    const RandomGraph made([&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); },
+                           RandomGraph::kAnyOperation);
     const auto run = [&](std::uint64_t* kernels) {
       emulation().reset_counters();
       std::vector<float> output = made.run(open(DType::kFloat32));

@@ -162,6 +162,26 @@ void check_shapes(double tolerance) {
   }
 }
 
+/// Resizes the smaller map to any size that the larger one has room for.
+template <typename T>
+void check_resize() {
+  for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
+    Case<T> test(seed);
+    const Shape from = test.shape;
+    auto to = test.up();
+    to.height = test.random.between(1, 2 * from.height);
+    to.width = test.random.between(1, 2 * from.width);
+    const auto source = [&](int n, int row, int column, int c) {
+      const int y = row * from.height / to.height;
+      return value_of(to.x, n, y * from.width + column * from.width / to.width, c);
+    };
+    const auto kernel = [&](const auto& arguments, auto stream) {
+      cuda::resize(arguments, from.height, from.width, stream);
+    };
+    ASSERT_EQ(error_of(kernel, to, test.large, expected_of(test.large, to, source)), 0) << "shape " << seed;
+  }
+}
+
 template <typename T>
 void check_fir(double tolerance) {
   for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
@@ -189,6 +209,12 @@ TEST(CudaResample, Bfloat16AgreesWithAPlainLoop) { check_shapes<cuda::Bfloat16>(
 TEST(CudaFir, Float32AgreesWithAPlainLoop) { check_fir<float>(1e-6); }
 TEST(CudaFir, HalfAgreesWithAPlainLoop) { check_fir<cuda::Half>(1e-3); }
 TEST(CudaFir, Bfloat16AgreesWithAPlainLoop) { check_fir<cuda::Bfloat16>(8e-3); }
+
+TEST(CudaResample, ResizesToAnySize) {
+  check_resize<float>();
+  check_resize<cuda::Half>();
+  check_resize<cuda::Bfloat16>();
+}
 
 }  // namespace
 }  // namespace dpm::test

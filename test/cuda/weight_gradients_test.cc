@@ -68,7 +68,8 @@ double difference_of(const GradientsResult& result, const GradientsResult& expec
 
 RandomGraph graph_of(std::uint32_t seed) {
   const auto generator = std::make_shared<std::mt19937>(seed);
-  return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, false};
+  return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); },
+          RandomGraph::kDifferentiable};
 }
 
 TEST_F(CudaDevice, GradientsOfRandomGraphsAgree) {

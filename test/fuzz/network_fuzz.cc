@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   dpm::test::Input input(data, size);
   const auto choose = [&](int n) { return input.take<std::uint8_t>() % n; };
   try {
-    const dpm::test::RandomGraph graph(choose, true);
+    const dpm::test::RandomGraph graph(choose, dpm::test::RandomGraph::kHostile);
     if (graph.run(device).empty()) __builtin_trap();
   } catch (const dpm::Error&) {
     return 0;

@@ -99,6 +99,12 @@ class GraphMaker {
   int attention(int query, int key, int value, int heads) {
     return add(DPM_OP_ATTENTION, {query, key, value}, graph::Attention{heads});
   }
+  int layer_norm(int input, float epsilon = 1e-5F) {
+    graph::Node node = graph::make_node(DPM_OP_LAYER_NORM, next_name(), {input}, graph::LayerNorm{epsilon});
+    node.weights = {constant({channels(input)}, 0.3F, 1)};
+    node.biases = {constant({channels(input)}, 0.3F)};
+    return add(std::move(node));
+  }
 
   /// Copies a value, so that the following nodes read and write a map of the network's own. The shift keeps the copy
   /// from being fused away.

@@ -18,7 +18,7 @@ constexpr int kMostTokens = 48 * 48;
 
 }  // namespace
 
-RandomGraph::RandomGraph(std::function<int(int)> choose, bool hostile) : choose_(std::move(choose)) {
+RandomGraph::RandomGraph(std::function<int(int)> choose, Kind kind) : choose_(std::move(choose)) {
   batch_ = 1 + choose_(4);
   const auto side = [this] { return kSides[static_cast<std::size_t>(choose_(kSides.size()))]; };
   const int height = side();
@@ -28,9 +28,12 @@ RandomGraph::RandomGraph(std::function<int(int)> choose, bool hostile) : choose_
                  : maker_.bias(maker_.convolution(image, kChannels[static_cast<std::size_t>(choose_(kChannels.size()))],
                                                   same_size(3))));
   const int nodes = 3 + choose_(14);
-  for (int i = 0; i < nodes; ++i) grow();
+  for (int i = 0; i < nodes; ++i) {
+    if (kind != kDifferentiable && one_in(5)) grow_underivable(pick());
+    grow();
+  }
   finish();
-  if (hostile) spoil();
+  if (kind == kHostile) spoil();
 }
 
 void RandomGraph::add_conditions() {
@@ -101,6 +104,40 @@ int RandomGraph::attention(int x) {
   const int value = operand();
   const int heads = channels > kWidestHead || (channels % 4 == 0 && one_in(2)) ? 4 : 1;
   return maker_.attention(query, key, value, heads);
+}
+
+int RandomGraph::crossed_attention(int x) {
+  const int channels = shape(x).channels;
+  const bool causal = one_in(3);
+  const int queries = shape(x).height * shape(x).width;
+  const int keys = causal ? queries : kSides[static_cast<std::size_t>(choose_(kSides.size()))];
+  const int tokens = causal ? x : maker_.separable(x, keys, 1);
+  const auto operand = [&] { return maker_.bias(maker_.convolution(tokens, channels, {})); };
+  std::vector<int> inputs = {maker_.convolution(x, channels, {}), operand(), operand()};
+  if (one_in(2)) inputs.push_back(vector_for(keys));
+  const int heads = channels > kWidestHead || (channels % 4 == 0 && one_in(2)) ? 4 : 1;
+  return maker_.add(DPM_OP_ATTENTION, inputs, graph::Attention{heads, causal});
+}
+
+void RandomGraph::grow_underivable(int x) {
+  const auto side = [this] { return kSides[static_cast<std::size_t>(choose_(kSides.size()))]; };
+  switch (choose_(5)) {
+    case 0:
+      // Epsilon limits the amplification of nearly constant pixels.
+      return keep(maker_.layer_norm(x, 1e-1F));
+    case 1:
+      if (shape(x).channels % 2 != 0) return;
+      return keep(maker_.add(DPM_OP_GEGLU, {x}));
+    case 2: {
+      const int height = side();
+      return keep(maker_.add(DPM_OP_UPSAMPLE, {x}, graph::Upsample{height, side()}));
+    }
+    case 3:
+      return keep(maker_.activation(x, one_in(2) ? DPM_ACTIVATION_QUICK_GELU : DPM_ACTIVATION_TANH));
+    default:
+      if (shape(x).height * shape(x).width > kMostTokens / 4) return;
+      return keep(crossed_attention(x));
+  }
 }
 
 void RandomGraph::grow() {

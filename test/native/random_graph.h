@@ -14,8 +14,14 @@ namespace dpm::test {
 
 class RandomGraph {
  public:
-  /// Makes a graph; `choose(n)` is one of 0 .. n - 1. With `hostile`, some indices, attributes and shapes are wrong.
-  RandomGraph(std::function<int(int)> choose, bool hostile);
+  enum Kind : std::uint8_t {
+    kDifferentiable,  ///< every operation has a derivative
+    kAnyOperation,
+    kHostile,  ///< any operation; some indices, attributes and shapes are wrong
+  };
+
+  /// Makes a graph; `choose(n)` is one of 0 .. n - 1.
+  RandomGraph(std::function<int(int)> choose, Kind kind);
 
   [[nodiscard]] const graph::Graph& graph() const { return maker_.graph(); }
   [[nodiscard]] const NetworkOptions& options() const { return options_; }
@@ -50,6 +56,9 @@ class RandomGraph {
   int convolution(int x);
   int resampled(int x);
   int attention(int x);
+  /// Adds an operation, or a form of one, that has no derivative.
+  void grow_underivable(int x);
+  int crossed_attention(int x);
 
   std::function<int(int)> choose_;
   RandomValues random_{5};

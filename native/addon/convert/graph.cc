@@ -36,6 +36,12 @@ void add_value(graph::Graph& graph, const Napi::Object& object) {
   graph.values.push_back(value);
 }
 
+dpm_activation to_activation(const Napi::Object& node) {
+  constexpr dpm_activation kKinds[] = {DPM_ACTIVATION_MISH, DPM_ACTIVATION_GELU, DPM_ACTIVATION_RELU,
+                                       DPM_ACTIVATION_QUICK_GELU, DPM_ACTIVATION_TANH};
+  return kKinds[to_choice(node, "kind", {"mish", "gelu", "relu", "quick_gelu", "tanh"})];
+}
+
 graph::Attributes to_attributes(const Napi::Object& node, dpm_op op) {
   switch (op) {
     case DPM_OP_TIME_EMBEDDING:
@@ -47,7 +53,12 @@ graph::Attributes to_attributes(const Napi::Object& node, dpm_op op) {
     case DPM_OP_GROUP_NORM:
       return graph::GroupNorm{to_int(node, "groups"), to_float(node, "epsilon")};
     case DPM_OP_ATTENTION:
-      return graph::Attention{to_int(node, "heads")};
+      return graph::Attention{to_int(node, "heads"), has_value(node, "causal") && to_bool(node, "causal")};
+    case DPM_OP_LAYER_NORM:
+      return graph::LayerNorm{to_float(node, "epsilon")};
+    case DPM_OP_UPSAMPLE:
+      return graph::Upsample{has_value(node, "height") ? to_int(node, "height") : 0,
+                             has_value(node, "width") ? to_int(node, "width") : 0};
     case DPM_OP_AFFINE:
       return graph::Affine{to_float(node, "scale"), to_float(node, "shift")};
     case DPM_OP_FIR_DOWNSAMPLE:
@@ -56,7 +67,7 @@ graph::Attributes to_attributes(const Napi::Object& node, dpm_op op) {
       return graph::View{to_int(node, "first"), to_int(node, "channels"), to_int(node, "height"),
                          to_int(node, "width")};
     case DPM_OP_ACTIVATION:
-      return graph::Activation{static_cast<dpm_activation>(to_choice(node, "kind", {"mish", "gelu", "relu"}))};
+      return graph::Activation{to_activation(node)};
     default:
       return graph::operation_of(op).attributes;
   }

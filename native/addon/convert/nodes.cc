@@ -60,10 +60,18 @@ struct AttributeWriter {
     number("epsilon", own.epsilon);
     flag("silu", own.silu);
   }
-  void operator()(const graph::Attention& own) const { number("heads", own.heads); }
+  void operator()(const graph::LayerNorm& own) const { number("epsilon", own.epsilon); }
+  void operator()(const graph::Attention& own) const {
+    number("heads", own.heads);
+    flag("causal", own.causal);
+  }
   void operator()(const graph::Affine& own) const {
     number("scale", own.scale);
     number("shift", own.shift);
+  }
+  void operator()(const graph::Upsample& own) const {
+    number("height", own.height);
+    number("width", own.width);
   }
   void operator()(const graph::FirUpsample& own) const { number("extension", own.extension); }
   void operator()(const graph::FirDownsample& own) const {
@@ -71,7 +79,7 @@ struct AttributeWriter {
     number("padAfter", own.padding);
   }
   void operator()(const graph::Activation& own) const {
-    constexpr const char* kKinds[] = {"mish", "gelu", "relu", "silu"};
+    constexpr const char* kKinds[] = {"mish", "gelu", "relu", "silu", "quick_gelu", "tanh"};
     text("kind", kKinds[own.kind]);
   }
   void operator()(const graph::View& own) const {

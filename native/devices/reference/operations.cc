@@ -66,30 +66,62 @@ void group_norm(const Network::Node& layer, const Map* inputs, const Map& out) {
   }
 }
 
-void attention(const dpm_attention_attributes& node, const Map* inputs, const Map& out) {
-  const int tokens = out.height * out.width;
+void attention(const Network::Node& layer, const Map* inputs, const Map& out) {
+  const dpm_attention_attributes& node = layer.attributes.attention;
+  const double* logits = layer.operands.input(3) >= 0 ? inputs[3].data : nullptr;
+  const int queries = out.height * out.width;
+  const int keys = inputs[1].height * inputs[1].width;
   const int width = out.channels / node.heads;
   const auto element = [&](const Map& map, int head, int token, int c) -> double& {
-    return map.data[static_cast<std::ptrdiff_t>(head * width + c) * tokens + token];
+    return map.data[static_cast<std::ptrdiff_t>(head * width + c) * map.height * map.width + token];
   };
-  std::vector<double> weight(static_cast<std::size_t>(tokens));
   for (int head = 0; head < node.heads; ++head) {
-    for (int i = 0; i < tokens; ++i) {
-      for (int j = 0; j < tokens; ++j) {
+    for (int i = 0; i < queries; ++i) {
+      std::vector<double> weight(static_cast<std::size_t>(node.causal != 0 ? i + 1 : keys));
+      for (std::size_t j = 0; j < weight.size(); ++j) {
+        const int key = static_cast<int>(j);
         double dot = 0;
-        for (int c = 0; c < width; ++c) dot += element(inputs[0], head, i, c) * element(inputs[1], head, j, c);
-        weight[static_cast<std::size_t>(j)] = dot / std::sqrt(static_cast<double>(width));
+        for (int c = 0; c < width; ++c) dot += element(inputs[0], head, i, c) * element(inputs[1], head, key, c);
+        weight[j] = dot / std::sqrt(static_cast<double>(width)) + (logits == nullptr ? 0.0 : logits[j]);
       }
       const double maximum = *std::max_element(weight.begin(), weight.end());
       double sum = 0;
       for (double& w : weight) sum += w = std::exp(w - maximum);
       for (int c = 0; c < width; ++c) {
         double value = 0;
-        for (int j = 0; j < tokens; ++j) value += weight[static_cast<std::size_t>(j)] * element(inputs[2], head, j, c);
+        for (std::size_t j = 0; j < weight.size(); ++j) {
+          value += weight[j] * element(inputs[2], head, static_cast<int>(j), c);
+        }
         element(out, head, i, c) = value / sum;
       }
     }
   }
+}
+
+void layer_norm(const Network::Node& layer, const Map& in, const Map& out) {
+  const int pixels = in.height * in.width;
+  const auto channels = static_cast<double>(in.channels);
+  for (int p = 0; p < pixels; ++p) {
+    const auto element = [&](const Map& map, int c) -> double& {
+      return map.data[static_cast<std::ptrdiff_t>(c) * pixels + p];
+    };
+    double mean = 0;
+    for (int c = 0; c < in.channels; ++c) mean += element(in, c);
+    mean /= channels;
+    double variance = 0;
+    for (int c = 0; c < in.channels; ++c) variance += (element(in, c) - mean) * (element(in, c) - mean);
+    const auto epsilon = static_cast<double>(layer.attributes.layer_norm.epsilon);
+    const double inverse = 1.0 / std::sqrt(variance / channels + epsilon);
+    for (int c = 0; c < in.channels; ++c) {
+      const auto index = static_cast<std::size_t>(c);
+      element(out, c) = (element(in, c) - mean) * inverse * layer.weight[index] + layer.bias[index];
+    }
+  }
+}
+
+void geglu(const Map& in, const Map& out) {
+  const double* gate = in.data + out.elements();
+  for (int i = 0; i < out.elements(); ++i) out.data[i] = in.data[i] * activated(DPM_ACTIVATION_GELU, gate[i]);
 }
 
 void time_embedding(const Network::Node& layer, const Map& in, const Map& out) {
@@ -128,17 +160,26 @@ void label_score(const Map& logits, double label, const Map& out) {
   }
 }
 
-void resample(dpm_op op, const Map& in, const Map& out) {
+void upsample(const Map& in, const Map& out) {
+  const auto source = [](int i, int from, int to) {
+    return static_cast<int>(static_cast<std::int64_t>(i) * from / to);
+  };
   for (int c = 0; c < out.channels; ++c) {
     for (int y = 0; y < out.height; ++y) {
       for (int x = 0; x < out.width; ++x) {
-        if (op == DPM_OP_UPSAMPLE) {
-          out.at(c, y, x) = in.at(c, y / 2, x / 2);
-        } else {
-          out.at(c, y, x) = (in.at(c, 2 * y, 2 * x) + in.at(c, 2 * y, 2 * x + 1) + in.at(c, 2 * y + 1, 2 * x) +
-                             in.at(c, 2 * y + 1, 2 * x + 1)) /
-                            4.0;
-        }
+        out.at(c, y, x) = in.at(c, source(y, in.height, out.height), source(x, in.width, out.width));
+      }
+    }
+  }
+}
+
+void average_pool(const Map& in, const Map& out) {
+  for (int c = 0; c < out.channels; ++c) {
+    for (int y = 0; y < out.height; ++y) {
+      for (int x = 0; x < out.width; ++x) {
+        out.at(c, y, x) = (in.at(c, 2 * y, 2 * x) + in.at(c, 2 * y, 2 * x + 1) + in.at(c, 2 * y + 1, 2 * x) +
+                           in.at(c, 2 * y + 1, 2 * x + 1)) /
+                          4.0;
       }
     }
   }
@@ -238,6 +279,10 @@ double activated(dpm_activation kind, double x) {
       return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
     case DPM_ACTIVATION_SILU:
       return x / (1.0 + std::exp(-x));
+    case DPM_ACTIVATION_QUICK_GELU:
+      return x / (1.0 + std::exp(-1.702 * x));
+    case DPM_ACTIVATION_TANH:
+      return std::tanh(x);
     default:
       return std::max(x, 0.0);
   }
@@ -295,7 +340,11 @@ void run_node(const Network::Node& layer, const Map* inputs, const Map* outputs)
     case DPM_OP_GROUP_NORM:
       return group_norm(layer, inputs, out);
     case DPM_OP_ATTENTION:
-      return attention(layer.attributes.attention, inputs, out);
+      return attention(layer, inputs, out);
+    case DPM_OP_LAYER_NORM:
+      return layer_norm(layer, inputs[0], out);
+    case DPM_OP_GEGLU:
+      return geglu(inputs[0], out);
     case DPM_OP_TIME_EMBEDDING:
       return time_embedding(layer, inputs[0], out);
     case DPM_OP_EMBEDDING:
@@ -305,8 +354,9 @@ void run_node(const Network::Node& layer, const Map* inputs, const Map* outputs)
       std::copy_n(inputs[1].data, inputs[1].elements(), out.data + inputs[0].elements());
       return;
     case DPM_OP_UPSAMPLE:
+      return upsample(inputs[0], out);
     case DPM_OP_AVERAGE_POOL:
-      return resample(layer.op, inputs[0], out);
+      return average_pool(inputs[0], out);
     case DPM_OP_FIR_UPSAMPLE:
     case DPM_OP_FIR_DOWNSAMPLE:
       return fir(layer, inputs[0], out);

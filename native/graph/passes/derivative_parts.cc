@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/error.h"
 #include "graph/passes/fusion.h"
 
 namespace dpm::graph {
@@ -18,7 +19,26 @@ int row_of_ones(Graph& graph, int count) {
   return graph.add_constant(std::move(ones));
 }
 
+bool has_derivative(const Graph& graph, const Node& node) {
+  const auto shape = [&](std::size_t input) { return graph.values[static_cast<std::size_t>(node.input(input))]; };
+  switch (node.op) {
+    case DPM_OP_ATTENTION:
+      return !attributes<Attention>(node).causal && node.input(3) < 0 && shape(0).same_shape(shape(1));
+    case DPM_OP_UPSAMPLE:
+      return attributes<Upsample>(node).height == 0 && attributes<Upsample>(node).width == 0;
+    case DPM_OP_ACTIVATION:
+      return attributes<Activation>(node).kind <= DPM_ACTIVATION_SILU;
+    default:
+      return true;
+  }
+}
+
 }  // namespace
+
+void refuse_form(const Graph& graph, const Node& node) {
+  if (has_derivative(graph, node)) return;
+  throw Error(ErrorCode::kUnsupported, node.name + ": this form of the operation has no derivative");
+}
 
 void fold_norms(Graph& graph) {
   fuse_chains(graph, [](const Graph& /*graph*/, const Node& node) { return node.op == DPM_OP_GROUP_NORM; });

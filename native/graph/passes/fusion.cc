@@ -72,8 +72,15 @@ std::optional<Node> fold_into_norm(const Node& producer, const Node& consumer) {
 
 bool is_enlarged(const Convolution& convolution) { return convolution.upsample || convolution.zero_upsample; }
 
+/// Returns whether an upsampling states its size, even if that is twice the map's.
+bool is_resized(const Node& node) {
+  if (node.op != DPM_OP_UPSAMPLE) return false;
+  const Upsample& to = attributes<Upsample>(node);
+  return to.height > 0 || to.width > 0;
+}
+
 std::optional<Node> fold_enlargement(const Node& producer, const Node& consumer) {
-  if (is_enlarged(attributes<Convolution>(consumer))) return std::nullopt;
+  if (is_enlarged(attributes<Convolution>(consumer)) || is_resized(producer)) return std::nullopt;
   Node fused = consumer;
   fused.set_input(0, producer.input(0));
   Convolution& how = attributes<Convolution>(fused);

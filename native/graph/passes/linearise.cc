@@ -56,7 +56,8 @@ class Forward {
   void push_forward(const Node& node) {
     const int t = tangent(node.input(0));
     const int other = tangent(node.input(1));
-    if (t < 0 && other < 0) return;
+    if (std::ranges::none_of(node.inputs, [this](int input) { return tangent(input) >= 0; })) return;
+    refuse_form(graph_, node);
     name_ = node.name + ".tangent.";
     tangents_[index(node.output())] = tangent_of(node, t, other);
   }

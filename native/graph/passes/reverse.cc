@@ -111,6 +111,7 @@ int Reverse::range(int value, int first, const Value& part) {
 }
 
 void Reverse::pull_back(const Node& node, int d) {
+  refuse_form(graph_, node);
   name_ = node.name + ".cotangent.";
   const int x = node.input(0);
   switch (node.op) {

@@ -24,7 +24,8 @@ namespace {
 
 RandomGraph graph_of(std::uint32_t seed) {
   const auto generator = std::make_shared<std::mt19937>(seed);
-  return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, false};
+  return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); },
+          RandomGraph::kDifferentiable};
 }
 
 /// Calls `body(seed, graph)` for graphs that have derivatives both ways; those with vectors that depend on the image

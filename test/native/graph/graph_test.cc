@@ -272,6 +272,8 @@ TEST(Planner, ElementwiseResultsTakeThePlaceOfTheirInput) {
   EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.norm(map, 2); }));
   EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.affine(map, 2); }));
   EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.activation(map, DPM_ACTIVATION_RELU); }));
+  EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.layer_norm(map); }));
+  EXPECT_FALSE(in_place([](GraphMaker& maker, int map, int) { return maker.add(DPM_OP_GEGLU, {map}); }));
   EXPECT_TRUE(
       in_place([](GraphMaker& maker, int map, int vector) { return maker.add(DPM_OP_SCALE_SHIFT, {map, vector}); }));
   // A sum of a map with itself, and a reader of neighbours, must not be in place.
@@ -314,6 +316,40 @@ TEST(Shapes, MismatchesAreRefused) {
   const int large = maker.graph().add_input("large", 1, 32768, 32768);
   expect_shape_error([&] { maker.add(DPM_OP_UPSAMPLE, {large}); });
   expect_shape_error([&] { maker.add(DPM_OP_FIR_UPSAMPLE, {large}); });
+}
+
+TEST(Shapes, OfTransformers) {
+  RandomValues random(6);
+  GraphMaker maker(random);
+  const int map = maker.image(4, 5, 5);
+  const int tokens = maker.graph().add_input("tokens", 4, 7, 1);
+  const int narrow = maker.graph().add_input("narrow", 3, 7, 1);
+  const int logits = maker.graph().add_input("logits", 7, 1, 1);
+  const auto shape = [&](int value) {
+    const graph::Value& made = maker.graph().values[static_cast<std::size_t>(value)];
+    return std::tuple(made.channels, made.height, made.width);
+  };
+  const auto attend = [&](std::vector<int> inputs, bool causal = false) {
+    return maker.add(DPM_OP_ATTENTION, std::move(inputs), graph::Attention{2, causal});
+  };
+  const auto resize = [&](int height, int width) {
+    return maker.add(DPM_OP_UPSAMPLE, {map}, graph::Upsample{height, width});
+  };
+  EXPECT_EQ(shape(attend({map, tokens, tokens})), std::tuple(4, 5, 5));
+  EXPECT_EQ(shape(attend({map, tokens, tokens, logits})), std::tuple(4, 5, 5));
+  EXPECT_EQ(shape(attend({map, map, map}, true)), std::tuple(4, 5, 5));
+  expect_shape_error([&] { attend({map, tokens, map}); });
+  expect_shape_error([&] { attend({map, narrow, narrow}); });
+  expect_shape_error([&] { attend({map, tokens, tokens, tokens}); });
+  expect_shape_error([&] { attend({map, map, map, logits}); });
+  expect_shape_error([&] { attend({map, tokens, tokens}, true); });
+  EXPECT_EQ(graph::multiply_adds(maker.graph(), maker.graph().nodes.front()), 2U * 25 * 7 * 4);
+  EXPECT_EQ(shape(maker.layer_norm(map)), std::tuple(4, 5, 5));
+  EXPECT_EQ(shape(maker.add(DPM_OP_GEGLU, {map})), std::tuple(2, 5, 5));
+  expect_shape_error([&] { maker.add(DPM_OP_GEGLU, {narrow}); });
+  EXPECT_EQ(shape(resize(9, 0)), std::tuple(4, 9, 10));
+  EXPECT_EQ(shape(resize(0, 3)), std::tuple(4, 10, 3));
+  expect_shape_error([&] { resize(65537, 1); });
 }
 
 TEST(Shapes, MapsSmallerThanTheKernelAreRefused) {

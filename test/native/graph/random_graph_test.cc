@@ -14,16 +14,16 @@
 namespace dpm::test {
 namespace {
 
-RandomGraph graph_of(std::uint32_t seed, bool hostile) {
+RandomGraph graph_of(std::uint32_t seed, RandomGraph::Kind kind) {
   const auto generator = std::make_shared<std::mt19937>(seed);
-  return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, hostile};
+  return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, kind};
 }
 
 TEST(RandomGraphs, AgreeWithTheReference) {
   const auto reference = Device::open("reference", {});
   std::set<dpm_op> covered;
   for (std::uint32_t seed = 0; seed < 300; ++seed) {
-    const RandomGraph made = graph_of(seed, false);
+    const RandomGraph made = graph_of(seed, RandomGraph::kAnyOperation);
     for (const graph::Node& node : made.graph().nodes) covered.insert(node.op);
     const std::vector<float> expected = made.run(reference);
     for (const std::string& isa : usable_isas()) {
@@ -38,8 +38,8 @@ TEST(RandomGraphs, AgreeWithTheReference) {
       }
     }
   }
-  // DPM_OP_LABEL_SCORE and the operations behind it are of derivatives, too.
-  const int derivatives = DPM_OP_ATTENTION_TANGENT - DPM_OP_ZERO_UPSAMPLE + 1 + DPM_OP_COUNT - DPM_OP_LABEL_SCORE;
+  const int derivatives =
+      DPM_OP_ATTENTION_TANGENT - DPM_OP_ZERO_UPSAMPLE + 1 + DPM_OP_SQUARE_SCORE - DPM_OP_LABEL_SCORE + 1;
   EXPECT_EQ(covered.size(), static_cast<std::size_t>(DPM_OP_COUNT - derivatives))
       << "every operation but those of derivatives is reached";
 }
@@ -48,7 +48,7 @@ TEST(RandomGraphs, SpoiltOnesAreRefusedOrRun) {
   const auto device = Device::open("cpu", {1, false});
   int refused = 0;
   for (std::uint32_t seed = 0; seed < 2000; ++seed) {
-    const RandomGraph made = graph_of(seed, true);
+    const RandomGraph made = graph_of(seed, RandomGraph::kHostile);
     const ErrorCode code = code_of([&] { EXPECT_FALSE(made.run(device).empty()); });
     EXPECT_TRUE(code == ErrorCode::kOk || code == ErrorCode::kArgument || code == ErrorCode::kTensorShape ||
                 code == ErrorCode::kUnsupported)

@@ -125,6 +125,22 @@ TEST_F(Validate, AttributesAreFiniteAndSane) {
         silu.attributes = graph::Activation{static_cast<dpm_activation>(3)};
       },
       "kind is out of range");
+  const auto changed = [&](dpm_op op, const graph::Attributes& attributes, const char* what) {
+    refuses(
+        [&](Graph& g) {
+          Node& silu = first(g, DPM_OP_SILU);
+          silu.op = op;
+          silu.attributes = attributes;
+          if (op == DPM_OP_LAYER_NORM) silu.weights = silu.biases = first(g, DPM_OP_GROUP_NORM).biases;
+        },
+        std::string(what) + " is out of range");
+  };
+  for (const float epsilon : {kNan, kInfinity, -1.0F}) {
+    changed(DPM_OP_LAYER_NORM, graph::LayerNorm{epsilon}, "epsilon");
+  }
+  changed(DPM_OP_UPSAMPLE, graph::Upsample{-1, 0}, "height");
+  changed(DPM_OP_UPSAMPLE, graph::Upsample{0, -1}, "width");
+  changed(DPM_OP_ACTIVATION, graph::Activation{static_cast<dpm_activation>(DPM_ACTIVATION_COUNT)}, "kind");
   const auto embedding = [&](const std::function<void(graph::TimeEmbedding&)>& set, const char* what) {
     refuses([&](Graph& g) { set(graph::attributes<graph::TimeEmbedding>(first(g, DPM_OP_TIME_EMBEDDING))); },
             std::string(what) + " is out of range");

@@ -30,7 +30,8 @@ std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
 RandomGraph graph_of(std::uint32_t seed) {
   const auto generator = std::make_shared<std::mt19937>(seed);
-  return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, false};
+  return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); },
+          RandomGraph::kDifferentiable};
 }
 
 NetworkOptions with_gradients(NetworkOptions options, std::vector<int> constants = {}) {

@@ -1,10 +1,20 @@
-// Cases of SiLU, Mish, GELU and ReLU.
+// Cases of every activation, SiLU by its own operation.
+#include <utility>
+
 #include "operations/operations.h"
 
 namespace dpm::test {
 namespace {
 
-constexpr int kFunctions = 4;
+constexpr const char* kNoDerivative = "this form of the operation has no derivative";
+
+Case activation(GraphMaker& maker, RandomValues& random, int x, dpm_activation kind, int batch) {
+  maker.leave(kind == DPM_ACTIVATION_SILU ? maker.silu(x) : maker.activation(x, kind));
+  Case made = image_case(maker, random, batch);
+  if (kind <= DPM_ACTIVATION_SILU) return made;
+  made = without_pullback(std::move(made), DPM_OP_ACTIVATION, kNoDerivative);
+  return without_pushforward(std::move(made), DPM_OP_ACTIVATION, kNoDerivative);
+}
 
 /// Makes numbers large enough for every function to reach its limits. There is no shift, because its rounding would
 /// change slopes of ReLU.
@@ -15,22 +25,18 @@ Case random_activation(RandomValues& random, int index) {
   const int batch = random.between(1, 3);
   GraphMaker maker(random);
   const int x = maker.affine(maker.image(channels, height, width), index % 5 == 4 ? 30.0F : 3.0F);
-  const int kind = index % kFunctions;
-  maker.leave(kind == DPM_ACTIVATION_SILU ? maker.silu(x) : maker.activation(x, static_cast<dpm_activation>(kind)));
-  return image_case(maker, random, batch);
+  return activation(maker, random, x, static_cast<dpm_activation>(index % DPM_ACTIVATION_COUNT), batch);
 }
 
 Case large_activation(RandomValues& random, int index) {
   GraphMaker maker(random);
-  const int x = maker.enter(maker.image(128, 32, 32));
-  maker.leave(index == DPM_ACTIVATION_SILU ? maker.silu(x) : maker.activation(x, static_cast<dpm_activation>(index)));
-  return image_case(maker, random, 4);
+  return activation(maker, random, maker.enter(maker.image(128, 32, 32)), static_cast<dpm_activation>(index), 4);
 }
 
 }  // namespace
 
 std::vector<CaseFamily> activation_cases() {
-  return {{"Random", random_activation, 24}, {"128x32x32", large_activation, kFunctions, true}};
+  return {{"Random", random_activation, 36}, {"128x32x32", large_activation, DPM_ACTIVATION_COUNT, true}};
 }
 
 }  // namespace dpm::test

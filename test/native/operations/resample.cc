@@ -15,6 +15,19 @@ Case resample(RandomValues& random, dpm_op op, int channels, int height, int wid
   return op == DPM_OP_ZERO_UPSAMPLE ? without_derivatives(std::move(made), op) : made;
 }
 
+/// An upsampling to any size, smaller ones too; every fourth case states twice the map's.
+Case random_resize(RandomValues& random, int index) {
+  const int height = random.between(1, 9);
+  const int width = random.between(1, 9);
+  const bool doubles = index % 4 == 3;
+  const graph::Upsample to{doubles ? 2 * height : random.between(1, 20), doubles ? 2 * width : random.between(1, 20)};
+  constexpr const char* kReason = "this form of the operation has no derivative";
+  GraphMaker maker(random);
+  maker.leave(maker.add(DPM_OP_UPSAMPLE, {maker.enter(maker.image(random.between(1, 20), height, width))}, to));
+  Case made = without_pullback(image_case(maker, random, random.between(1, 3)), DPM_OP_UPSAMPLE, kReason);
+  return without_pushforward(std::move(made), DPM_OP_UPSAMPLE, kReason);
+}
+
 Case random_resample(RandomValues& random, int index) {
   const int channels = random.between(1, 20);
   const dpm_op op = kWays[index % 3];
@@ -29,7 +42,7 @@ Case large_resample(RandomValues& random, int index) { return resample(random, k
 }  // namespace
 
 std::vector<CaseFamily> resample_cases() {
-  return {{"Random", random_resample, 24}, {"128x32x32", large_resample, 3, true}};
+  return {{"Random", random_resample, 24}, {"Resize", random_resize, 16}, {"128x32x32", large_resample, 3, true}};
 }
 
 }  // namespace dpm::test

@@ -28,6 +28,11 @@ void norm_derivative(const NormDerivative& arguments, const float* p, const floa
                      std::ptrdiff_t y_stride);
 void add(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t b_stride, float* y,
          std::ptrdiff_t y_stride, int pixels, int channels);
+void layer_norm(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels, int channels,
+                const float* gamma, const float* beta, float epsilon);
+void geglu(const float* values, const float* gates, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride,
+           int pixels, int channels);
+void softmax_part(float* row, int columns, float scale, const float* addend, RunningSoftmax& state);
 void softmax(float* row, int columns, float scale);
 void update(const UpdateRange& range);
 void absolute_prediction(const dpm_record& record, const float* in, const float* out, float* result, int count);

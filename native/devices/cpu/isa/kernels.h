@@ -89,6 +89,13 @@ struct OuterProduct {
   bool adds;  ///< the product is added to the sums, in place of replacing them
 };
 
+/// The softmax of a row of logits that is given in parts.
+struct RunningSoftmax {
+  float maximum;  ///< maximum of the logits so far
+  float sum;      ///< sum of e^(logit - maximum)
+  float factor;   ///< what the last part's maximum makes of numbers that were weighted before it
+};
+
 /// Rows of a group norm's derivative, and the per-channel numbers that its passes need. With z = a x + b the norm's
 /// result before its SiLU: where asked, `given` is first multiplied by silu'(z) (backward), or the result is (tangent).
 struct NormDerivative {
@@ -152,6 +159,14 @@ struct IsaKernels {
                           std::ptrdiff_t y_stride);
   void (*add)(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t b_stride, float* y,
               std::ptrdiff_t y_stride, int pixels, int channels);
+  /// Normalises the channels of each pixel: y = (x - mean) / sqrt(variance + epsilon) * gamma[c] + beta[c].
+  void (*layer_norm)(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels,
+                     int channels, const float* gamma, const float* beta, float epsilon);
+  /// Computes y = value * gelu(gate), element by element.
+  void (*geglu)(const float* values, const float* gates, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride,
+                int pixels, int channels);
+  /// Turns one more part of a row of logits, scale * row + addend (null: 0), into e^(logit - state.maximum), in place.
+  void (*softmax_part)(float* row, int columns, float scale, const float* addend, RunningSoftmax& state);
   /// Computes the softmax of scale * row, in place.
   void (*softmax)(float* row, int columns, float scale);
 

@@ -1,4 +1,4 @@
-// Passes over maps: statistics, per-channel affine with SiLU, activations, sums, softmax.
+// Passes over maps: statistics, norms of pixels, per-channel affine with SiLU, activations, sums, softmax.
 #include "core/scalar_math.h"
 #include "devices/cpu/isa/functions.h"
 
@@ -47,6 +47,32 @@ void accumulate_channel(const float* x, std::ptrdiff_t stride, int pixels, float
   *deviation = spread > 0.0F ? spread : 0.0F;
 }
 
+/// Sums f(x) in lanes, of which the same element always takes the same.
+template <typename Function>
+float sum_of(const float* x, int count, const Function& f) {
+  Vector lanes{};
+  int i = 0;
+  for (; i + kWidth <= count; i += kWidth) lanes += f(load(x + i));
+  float sum = 0.0F;
+  for (int lane = 0; lane < kWidth; ++lane) sum += lanes[lane];
+  for (; i < count; ++i) sum += f(x[i]);
+  return sum;
+}
+
+/// Returns the largest of `least` and all x; a NaN is passed over.
+float maximum_of(const float* x, int count, float least) {
+  Vector lanes = Vector{} + least;
+  int i = 0;
+  for (; i + kWidth <= count; i += kWidth) {
+    const Vector value = load(x + i);
+    lanes = value > lanes ? value : lanes;
+  }
+  float maximum = least;
+  for (int lane = 0; lane < kWidth; ++lane) maximum = lanes[lane] > maximum ? lanes[lane] : maximum;
+  for (; i < count; ++i) maximum = x[i] > maximum ? x[i] : maximum;
+  return maximum;
+}
+
 }  // namespace
 
 void channel_statistics(const float* x, std::ptrdiff_t stride, int pixels, int channels, float* mean,
@@ -86,6 +112,8 @@ void activation(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, fl
   };
   if (kind == DPM_ACTIVATION_MISH) return apply([](float value) { return math::mish(value); });
   if (kind == DPM_ACTIVATION_GELU) return apply([](float value) { return math::gelu(value); });
+  if (kind == DPM_ACTIVATION_QUICK_GELU) return apply([](float value) { return math::quick_gelu(value); });
+  if (kind == DPM_ACTIVATION_TANH) return apply([](float value) { return math::tanh(value); });
   apply([](float value) { return math::relu(value); });
 }
 
@@ -97,21 +125,47 @@ void add(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t
   }
 }
 
-void softmax(float* row, int columns, float scale) {
-  float maximum = row[0];
-  for (int i = 1; i < columns; ++i) maximum = row[i] > maximum ? row[i] : maximum;
-  const float shift = maximum * scale;
-  for (int i = 0; i < columns; ++i) row[i] = math::exp(row[i] * scale - shift);
-  float lanes[kWidth] = {};
-  int i = 0;
-  for (; i + kWidth <= columns; i += kWidth) {
-    for (int lane = 0; lane < kWidth; ++lane) lanes[lane] += row[i + lane];
+void layer_norm(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels, int channels,
+                const float* gamma, const float* beta, float epsilon) {
+  const float share = 1.0F / static_cast<float>(channels);
+  for (int p = 0; p < pixels; ++p) {
+    const float* in = x + p * x_stride;
+    float* out = y + p * y_stride;
+    const float mean = sum_of(in, channels, [](auto value) { return value; }) * share;
+    const float variance = sum_of(in, channels, [=](auto value) { return (value - mean) * (value - mean); }) * share;
+    const float inverse = 1.0F / __builtin_sqrtf(variance + epsilon);
+    DPM_ELEMENTWISE
+    for (int c = 0; c < channels; ++c) out[c] = (in[c] - mean) * inverse * gamma[c] + beta[c];
   }
-  float sum = 0.0F;
-  for (const float lane : lanes) sum += lane;
-  for (; i < columns; ++i) sum += row[i];
-  const float inverse = 1.0F / sum;
-  for (i = 0; i < columns; ++i) row[i] *= inverse;
+}
+
+void geglu(const float* values, const float* gates, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride,
+           int pixels, int channels) {
+  for (int p = 0; p < pixels; ++p) {
+    const float* value = values + p * x_stride;
+    const float* gate = gates + p * x_stride;
+    float* out = y + p * y_stride;
+    DPM_ELEMENTWISE
+    for (int c = 0; c < channels; ++c) out[c] = value[c] * math::gelu(gate[c]);
+  }
+}
+
+void softmax_part(float* row, int columns, float scale, const float* addend, RunningSoftmax& state) {
+  DPM_ELEMENTWISE
+  for (int i = 0; i < columns; ++i) row[i] = row[i] * scale + (addend == nullptr ? 0.0F : addend[i]);
+  const float maximum = maximum_of(row, columns, state.maximum);
+  DPM_ELEMENTWISE
+  for (int i = 0; i < columns; ++i) row[i] = math::exp(row[i] - maximum);
+  state.factor = math::exp(state.maximum - maximum);
+  state.sum = state.sum * state.factor + sum_of(row, columns, [](auto value) { return value; });
+  state.maximum = maximum;
+}
+
+void softmax(float* row, int columns, float scale) {
+  RunningSoftmax state{row[0] * scale, 0, 1};
+  softmax_part(row, columns, scale, nullptr, state);
+  const float inverse = 1.0F / state.sum;
+  for (int i = 0; i < columns; ++i) row[i] *= inverse;
 }
 
 void scaled_copy(const float* source, float scale, float* destination, std::uint64_t count) {

@@ -1,21 +1,9 @@
 // Operations that multiply and add per channel, activations, and sums of maps, where no pass could fuse them.
 #include "backend/constant.h"
-#include "devices/cpu/layers/layer.h"
+#include "devices/cpu/layers/pixel_blocks.h"
 
 namespace dpm::cpu {
 namespace {
-
-constexpr int kBlockFloats = 16 * 1024;
-
-/// Calls `body(n, pixels)` for blocks of pixels of every sample.
-template <typename Body>
-void for_blocks(const RunContext& context, const MapView& map, const Body& body) {
-  const int pixels = std::max(1, kBlockFloats / map.channels);
-  const int blocks = divide_up(map.pixels(), pixels);
-  context.pool.parallel_for(static_cast<std::int64_t>(context.batch) * blocks, [&](std::int64_t task, int /*thread*/) {
-    body(static_cast<int>(task / blocks), part_of(map.pixels(), blocks, static_cast<int>(task % blocks)));
-  });
-}
 
 /// Computes y = x * a[c] + b[c]: bias, channel vector, scale and shift, affine, SiLU.
 class ChannelAffine : public Layer {
@@ -35,7 +23,7 @@ class ChannelAffine : public Layer {
     const MapView in = context.map(operands_.input(0));
     const MapView out = context.map(operands_.output());
     for (int n = 0; n < context.batch; ++n) fill_coefficients(context, n);
-    for_blocks(context, in, [&](int n, Range range) {
+    for_pixel_blocks(context, in, [&](int n, Range range) {
       const float* a = coefficients(context, n);
       if (in.channel_stride != 1 || out.channel_stride != 1) {
         apply_strided(in, out, n, range, a);
@@ -93,7 +81,7 @@ class Activation : public Layer {
   void run(const RunContext& context) const override {
     const MapView in = context.map(operands_.input(0));
     const MapView out = context.map(operands_.output());
-    for_blocks(context, in, [&](int n, Range range) {
+    for_pixel_blocks(context, in, [&](int n, Range range) {
       context.device.isa.activation(kind_, in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
                                     out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,
                                     range.last - range.first, in.channels);
@@ -102,6 +90,26 @@ class Activation : public Layer {
 
  private:
   dpm_activation kind_;
+  Operands operands_;
+};
+
+/// Computes the first half of the channels times the GELU of the second.
+class Geglu : public Layer {
+ public:
+  explicit Geglu(const dpm_node& node) : operands_(node) {}
+
+  void run(const RunContext& context) const override {
+    const MapView in = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
+    for_pixel_blocks(context, in, [&](int n, Range range) {
+      const float* values = in.sample(n) + range.first * in.pixel_stride;
+      context.device.isa.geglu(values, values + out.channels, in.pixel_stride,
+                               out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,
+                               range.last - range.first, out.channels);
+    });
+  }
+
+ private:
   Operands operands_;
 };
 
@@ -114,7 +122,7 @@ class ActivationBackward : public Layer {
     const MapView in = context.map(operands_.input(0));
     const MapView given = context.map(operands_.input(1));
     const MapView out = context.map(operands_.output());
-    for_blocks(context, in, [&](int n, Range range) {
+    for_pixel_blocks(context, in, [&](int n, Range range) {
       context.device.isa.activation_backward(kind_, in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
                                              given.sample(n) + range.first * given.pixel_stride, given.pixel_stride,
                                              out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,
@@ -148,7 +156,7 @@ class Position : public Layer {
   void run(const RunContext& context) const override {
     const MapView in = context.map(operands_.input(0));
     const MapView out = context.map(operands_.output());
-    for_blocks(context, in, [&](int n, Range range) {
+    for_pixel_blocks(context, in, [&](int n, Range range) {
       context.device.isa.add(in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
                              table_->floats() + static_cast<std::ptrdiff_t>(range.first) * in.channels, in.channels,
                              out.sample(n) + range.first * out.pixel_stride, out.pixel_stride, range.last - range.first,
@@ -169,7 +177,7 @@ class Add : public Layer {
     const MapView a = context.map(operands_.input(0));
     const MapView b = context.map(operands_.input(1));
     const MapView out = context.map(operands_.output());
-    for_blocks(context, a, [&](int n, Range range) {
+    for_pixel_blocks(context, a, [&](int n, Range range) {
       context.device.isa.add(a.sample(n) + range.first * a.pixel_stride, a.pixel_stride,
                              b.sample(n) + range.first * b.pixel_stride, b.pixel_stride,
                              out.sample(n) + range.first * out.pixel_stride, out.pixel_stride, range.last - range.first,
@@ -185,6 +193,10 @@ class Add : public Layer {
 
 std::unique_ptr<Layer> make_activation_backward(const LayerFactory& /*factory*/, const dpm_node& node) {
   return std::make_unique<ActivationBackward>(node);
+}
+
+std::unique_ptr<Layer> make_geglu(const LayerFactory& /*factory*/, const dpm_node& node) {
+  return std::make_unique<Geglu>(node);
 }
 
 std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node) {

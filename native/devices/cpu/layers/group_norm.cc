@@ -2,11 +2,10 @@
 #include <optional>
 
 #include "devices/cpu/layers/group_statistics.h"
+#include "devices/cpu/layers/pixel_blocks.h"
 
 namespace dpm::cpu {
 namespace {
-
-constexpr int kApplyFloats = 16 * 1024;
 
 class GroupNorm : public Layer {
  public:
@@ -27,7 +26,6 @@ class GroupNorm : public Layer {
   void run(const RunContext& context) const override {
     const MapView in = context.map(operands_.input(0));
     const MapView out = context.map(operands_.output());
-    ThreadPool& pool = context.pool;
     statistics_.compute(context, in, sample_scratch(context, 0), sample_floats());
     if (deferred_ && context.defers(*deferred_)) {
       for (int n = 0; n < context.batch; ++n) {
@@ -36,11 +34,7 @@ class GroupNorm : public Layer {
       return;
     }
     for (int n = 0; n < context.batch; ++n) fold(context, n, coefficients(context, n));
-    const int apply_pixels = std::max(1, kApplyFloats / channels_);
-    const int blocks = divide_up(in.pixels(), apply_pixels);
-    pool.parallel_for(static_cast<std::int64_t>(context.batch) * blocks, [&](std::int64_t task, int /*thread*/) {
-      const auto n = static_cast<int>(task / blocks);
-      const Range range = part_of(in.pixels(), blocks, static_cast<int>(task % blocks));
+    for_pixel_blocks(context, in, [&](int n, Range range) {
       const float* a = coefficients(context, n);
       context.device.isa.channel_affine(in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
                                         out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,

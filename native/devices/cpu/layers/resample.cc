@@ -47,7 +47,11 @@ class Resample : public Layer {
   }
 
   static void upsample_row(const MapView& in, const MapView& out, int n, int y) {
-    for (int x = 0; x < out.width; ++x) std::copy_n(pixel(in, n, y / 2, x / 2), in.channels, target(out, n, y, x));
+    const auto source = [](std::int64_t i, int from, int to) { return static_cast<int>(i * from / to); };
+    const int row = source(y, in.height, out.height);
+    for (int x = 0; x < out.width; ++x) {
+      std::copy_n(pixel(in, n, row, source(x, in.width, out.width)), in.channels, target(out, n, y, x));
+    }
   }
 
   static void zero_upsample_row(const MapView& in, const MapView& out, int n, int y) {
