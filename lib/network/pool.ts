@@ -1,5 +1,6 @@
 import type { UNetDescription } from './description.js';
-import { linear, type GraphBuilder } from './graph.js';
+import type { GraphBuilder } from './graph.js';
+import { linear } from './layers.js';
 
 /** Makes a matrix of rows of `columns` elements. */
 function matrix(rows: number, columns: number, element: (row: number, column: number) => number): Float32Array {

@@ -1,6 +1,7 @@
 import { DpmError } from '../base/errors.js';
 import type { Activation, Block, Resampling, UNetDescription } from './description.js';
-import { biased, GraphBuilder, linear, type Graph } from './graph.js';
+import { GraphBuilder, type Graph } from './graph.js';
+import { biased, convolution, copied, groupNorm, linear, silu, sum } from './layers.js';
 import type { Operation } from './operation.js';
 import { pooled } from './pool.js';
 
@@ -49,40 +50,26 @@ class UNetCompiler {
     return this.#graph.value(value).channels;
   }
 
-  #biased(name: string, product: number): number {
-    return biased(this.#graph, name, product);
+  #convolution(name: string, input: number, to: number): number {
+    return convolution(this.#graph, name, input, to);
   }
 
-  #convolution(name: string, input: number, to: number, kernel = 3, stride = 1, padBefore = 1, padAfter = 1): number {
-    const weights = [this.#graph.constant(`${name}.weight`, [to, this.#channels(input), kernel, kernel])];
-    const operation = { op: 'convolution', kernel, stride, padBefore, padAfter } as const;
-    return this.#biased(name, this.#graph.add(operation, name, [input], { weights }));
-  }
-
-  /** Adds a 1x1 convolution, or a linear layer, whose weight has no sides. */
-  #product(name: string, input: number, to: number, isLinear = true): number {
-    if (!isLinear) return this.#convolution(name, input, to, 1, 1, 0, 0);
+  #linear(name: string, input: number, to: number): number {
     return linear(this.#graph, name, input, to);
   }
 
-  #silu(name: string, input: number): number {
-    return this.#graph.add({ op: 'silu' }, name, [input]);
-  }
-
   #activation(name: string, input: number, kind: Activation): number {
-    return kind === 'silu' ? this.#silu(name, input) : this.#graph.add({ op: 'activation', kind }, name, [input]);
+    return kind === 'silu'
+      ? silu(this.#graph, name, input)
+      : this.#graph.add({ op: 'activation', kind }, name, [input]);
   }
 
   #groupNorm(name: string, input: number, groups: number, epsilon: number): number {
-    const channels = this.#channels(input);
-    return this.#graph.add({ op: 'group_norm', groups, epsilon }, name, [input], {
-      weights: [this.#graph.constant(`${name}.weight`, [channels])],
-      biases: [this.#graph.constant(`${name}.bias`, [channels])],
-    });
+    return groupNorm(this.#graph, name, input, groups, epsilon);
   }
 
   #sum(name: string, left: number, right: number): number {
-    return this.#graph.add({ op: 'add' }, name, [left, right]);
+    return sum(this.#graph, name, left, right);
   }
 
   #scaled(name: string, input: number, scale: number): number {
@@ -90,7 +77,7 @@ class UNetCompiler {
   }
 
   #copy(name: string, input: number): number {
-    return this.#graph.add({ op: 'affine', scale: 1, shift: 0 }, `${name}.copy`, [input]);
+    return copied(this.#graph, name, input);
   }
 
   #embedTime(): number {
@@ -124,8 +111,8 @@ class UNetCompiler {
 
   #embeddingMlp(name: string, input: number): number {
     const { embedding } = this.#description.time;
-    const inner = this.#silu(`${name}.act`, this.#product(`${name}.linear_1`, input, embedding));
-    return this.#product(`${name}.linear_2`, inner, embedding);
+    const inner = silu(this.#graph, `${name}.act`, this.#linear(`${name}.linear_1`, input, embedding));
+    return this.#linear(`${name}.linear_2`, inner, embedding);
   }
 
   /** Adds features of the time, or of a label that is embedded like one. */
@@ -160,7 +147,8 @@ class UNetCompiler {
     const { classes, time } = this.#description;
     const row = this.#classRow(this.#scalar('label'), time.channels);
     const scale = Math.fround(Math.sqrt(Math.fround(classes)));
-    return this.#biased(
+    return biased(
+      this.#graph,
       'class_embedding',
       this.#graph.add({ op: 'affine', scale, shift: 0 }, 'class_embedding.scale', [row]),
     );
@@ -182,7 +170,10 @@ class UNetCompiler {
         return;
       case 'downsample': {
         const before = block.padding === 'asymmetric' ? 0 : 1;
-        this.#current = this.#convolution(block.name, this.#current, block.channels, 3, 2, before, 1);
+        this.#current = convolution(this.#graph, block.name, this.#current, block.channels, {
+          stride: 2,
+          padBefore: before,
+        });
         return;
       }
       case 'upsample': {
@@ -236,7 +227,7 @@ class UNetCompiler {
   }
 
   #combineImage({ name, channels, method }: Extract<Block, { kind: 'image-combine' }>): void {
-    const projected = this.#product(name, this.#imageMap(), channels, false);
+    const projected = convolution(this.#graph, name, this.#imageMap(), channels, { kernel: 1 });
     this.#current =
       method === 'concat'
         ? this.#graph.add({ op: 'concat' }, `${name}.concat`, [projected, this.#current])
@@ -249,8 +240,8 @@ class UNetCompiler {
    */
   #imageDown({ name, channels, fir }: Extract<Block, { kind: 'image-residual' }>): number {
     const image = this.#imageMap();
-    if (!fir) return this.#convolution(name, image, channels, 3, 2, 0, 1);
-    const whole = this.#convolution(name, image, channels, 3, 1, 2, 2);
+    if (!fir) return convolution(this.#graph, name, image, channels, { stride: 2, padBefore: 0 });
+    const whole = convolution(this.#graph, name, image, channels, { padBefore: 2, padAfter: 2 });
     return this.#graph.add({ op: 'fir_downsample', padding: 0 }, `${name}.fir`, [whole]);
   }
 
@@ -262,13 +253,13 @@ class UNetCompiler {
     let h = this.#activation(`${name}.act1`, this.#groupNorm(`${name}.norm1`, x, groups1, epsilon), activation);
     h = this.#convolution(`${name}.conv1`, resampled('resample', h), outChannels);
     const projected = (isScaled ? 2 : 1) * outChannels;
-    const projection = this.#product(`${name}.time_emb_proj`, this.#embeddingFor(activation), projected);
+    const projection = this.#linear(`${name}.time_emb_proj`, this.#embeddingFor(activation), projected);
     if (!isScaled) h = this.#graph.add({ op: 'channel_add' }, `${name}.time_add`, [h, projection]);
     h = this.#groupNorm(`${name}.norm2`, h, groups2, epsilon);
     if (isScaled) h = this.#graph.add({ op: 'scale_shift' }, `${name}.scale_shift`, [h, projection]);
     let shortcut = resampled('resample_shortcut', x);
     if (block.shortcut === 'convolution') {
-      shortcut = this.#product(`${name}.conv_shortcut`, shortcut, outChannels, false);
+      shortcut = convolution(this.#graph, `${name}.conv_shortcut`, shortcut, outChannels, { kernel: 1 });
     }
     h = this.#convolution(`${name}.conv2`, this.#activation(`${name}.act2`, h, activation), outChannels);
     return this.#scaled(`${name}.scale`, this.#sum(`${name}.add`, h, shortcut), block.scale);
@@ -278,9 +269,9 @@ class UNetCompiler {
     const channels = this.#channels(x);
     const { name, groups, epsilon, heads, scale, inner = channels } = block;
     const normed = groups > 0 ? this.#groupNorm(`${name}.group_norm`, x, groups, epsilon) : x;
-    const parts = ['to_q', 'to_k', 'to_v'].map((part) => this.#product(`${name}.${part}`, normed, inner));
+    const parts = ['to_q', 'to_k', 'to_v'].map((part) => this.#linear(`${name}.${part}`, normed, inner));
     const attended = this.#graph.add({ op: 'attention', heads }, name, parts);
-    const projected = this.#product(`${name}.to_out.0`, attended, channels);
+    const projected = this.#linear(`${name}.to_out.0`, attended, channels);
     return this.#scaled(`${name}.scale`, this.#sum(`${name}.add`, projected, x), scale);
   }
 
@@ -289,7 +280,7 @@ class UNetCompiler {
   }
 
   #normed(norm: string, input: number, { groups, epsilon }: { groups: number; epsilon: number }): number {
-    return this.#silu(`${norm}.silu`, this.#groupNorm(norm, input, groups, epsilon));
+    return silu(this.#graph, `${norm}.silu`, this.#groupNorm(norm, input, groups, epsilon));
   }
 
   #output(): number {
