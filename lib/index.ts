@@ -64,6 +64,18 @@ export { linear, stepProgram, stepRecord, type StepProgramOptions } from './prog
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
+export {
+  Autoencoder,
+  type AutoencoderCallOptions,
+  type AutoencoderLoadOptions,
+  type EncodedImages,
+} from './latents/autoencoder.js';
+export {
+  ClipTextEncoder,
+  type ClipTextEncoderLoadOptions,
+  type EncodedText,
+  type EncodeTextOptions,
+} from './latents/text-encoder.js';
 export { ClipTokenizer, type TokenizedText } from './text/tokenizer.js';
 export { Trainer } from './training/trainer.js';
 export {

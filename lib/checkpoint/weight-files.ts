@@ -64,19 +64,23 @@ async function openSharded(path: string): Promise<Checkpoint> {
 /**
  * Finds the weights `stem.safetensors` or `stem.bin` in a folder, or the shards of an index of either.
  *
+ * @param stems - Names without ending, the preferred one first.
+ *
  * @throws {@link DpmError} `ERR_DPM_FILE` naming all if none exists.
  */
-export async function findWeights(folder: string, stem: string): Promise<string> {
+export async function findWeights(folder: string, ...stems: readonly [string, ...string[]]): Promise<string> {
   const forms = ['.safetensors', '.safetensors.index.json', '.bin', '.bin.index.json'];
   // Variants of diffusers: weights in half precision may be all that was downloaded.
   const endings = [...forms, ...forms.map((form) => `.fp16${form}`), '.safetensors.index.fp16.json'];
-  for (const ending of endings) {
-    const path = join(folder, `${stem}${ending}`);
-    if (await isThere(path)) return path;
+  for (const stem of stems) {
+    for (const ending of endings) {
+      const path = join(folder, `${stem}${ending}`);
+      if (await isThere(path)) return path;
+    }
   }
   throw new DpmError(
     'ERR_DPM_FILE',
-    `cannot open the weights: ${join(folder, stem)} exists with none of ${endings.join(', ')}`,
+    `cannot open the weights: ${join(folder, stems[0])} exists with none of ${endings.join(', ')}`,
   );
 }
 

@@ -12,6 +12,7 @@ import { answerOf, misuses, withOptionNames, type PublicCall } from './attack.js
 import { classifierCalls } from './calls/classifiers.js';
 import { fileCalls } from './calls/files.js';
 import { gradientCalls } from './calls/gradients.js';
+import { latentCalls } from './calls/latents.js';
 import { plainCalls } from './calls/plain.js';
 import { runningCalls } from './calls/running.js';
 import { servingCalls } from './calls/serving.js';
@@ -101,6 +102,16 @@ describe('hostile values', { timeout: 600_000 }, () => {
     await using small = await dpm.DiffusionModel.load(place, { device: 'reference' });
     const { tried, problems } = await problemsOf(gradientCalls(small.unet));
     expect(tried).toBeGreaterThan(200);
+    expect(problems).toEqual([]);
+  });
+
+  it('of networks of latent diffusion', async () => {
+    const place = (name: string): string => packagePath(`test/fixtures/latent/sd1/${name}`);
+    const folders = { vae: place('vae'), encoder: place('text_encoder') };
+    await using vae = await dpm.Autoencoder.load(folders.vae, { device });
+    await using encoder = await dpm.ClipTextEncoder.load(folders.encoder, { device });
+    const { tried, problems } = await problemsOf(latentCalls(vae, encoder, folders));
+    expect(tried).toBeGreaterThan(300);
     expect(problems).toEqual([]);
   });
 

@@ -16,6 +16,8 @@ const schedule = dpm.NoiseSchedule.linear({ steps: 100 });
 let model: dpm.DiffusionModel;
 let small: dpm.DiffusionModel;
 let classifier: dpm.Classifier;
+let vae: dpm.Autoencoder;
+let encoder: dpm.ClipTextEncoder;
 let batcher: dpm.Batcher;
 let scripted: dpm.Batcher;
 
@@ -24,12 +26,16 @@ beforeAll(async () => {
   classifier = await dpm.Classifier.load(packagePath('models/mnist-classifier'), { device: model.device });
   const place = packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny');
   small = await dpm.DiffusionModel.load(place, { device: 'reference' });
+  vae = await dpm.Autoencoder.load(packagePath('test/fixtures/latent/sd1/vae'), { device: model.device });
+  encoder = await dpm.ClipTextEncoder.load(packagePath('test/fixtures/latent/sd1/text_encoder'), {
+    device: model.device,
+  });
   batcher = await model.batcher({ rows: 2 });
   const evaluate = (x: Float32Array): Float32Array => x.map((value) => 0.5 * value);
   scripted = await dpm.createBatcher({ shape: [1, 2, 2], evaluate, schedule });
 });
 afterAll(async () => {
-  for (const each of [batcher, scripted, classifier, small, model]) await each.close();
+  for (const each of [batcher, scripted, classifier, vae, encoder, small, model]) await each.close();
 });
 
 function normals(count: number, seed = 1): Float32Array {
@@ -132,6 +138,18 @@ const cases: Record<string, Case> = {
       [5, 6],
       { cotangent: normals(2 * 3 * 8 * 8, 2), classLabels: [1, 4], tensors: ['conv_in.weight'], image: true },
     ],
+  ),
+  'Autoencoder.decode': of(
+    (latents, options) => vae.decode(latents, options),
+    () => [normals(2 * 4 * 8 * 8), { height: 32, width: 32, tile: 4 }],
+  ),
+  'Autoencoder.encode': of(
+    (given, options) => vae.encode(given, options),
+    () => [normals(3 * 16 * 16), { height: 16, width: 16 }],
+  ),
+  'ClipTextEncoder.encode': of(
+    (ids, options) => encoder.encode(ids, options),
+    () => [Int32Array.from({ length: 77 }, (_, i) => i), { skippedLayers: 1, normed: false }],
   ),
   'Classifier.logits': of(
     (x, t) => classifier.logits(x, t),

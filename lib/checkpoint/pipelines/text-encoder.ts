@@ -1,0 +1,78 @@
+import { join } from 'node:path';
+
+import { ConfigReader, widthRange } from '../../files/config-reader.js';
+import { requiredTensors } from '../../network/cost.js';
+import { textEncoderGraph, type TextEncoderDescription } from '../../network/text-encoder.js';
+import { renameTensors, type Checkpoint } from '../checkpoint.js';
+import { readObject } from '../read-model.js';
+import { findWeights, openWeights } from '../weight-files.js';
+import { compareWeights, requireMatchingWeights } from '../weight-report.js';
+
+/** A text encoder's configuration, its weights by the names of its graph's constants, and its table of tokens. */
+export interface ReadTextEncoder {
+  readonly description: TextEncoderDescription;
+  /** Id of the token whose state stands for a text; null: the first of the largest id. */
+  readonly endToken: number | null;
+  readonly checkpoint: Checkpoint;
+}
+
+/** Name of the table [vocabulary, width] of the tokens' embeddings. */
+export const tokenTable = 'embeddings.token_embedding.weight';
+const positions = 'embeddings.position_embedding.weight';
+
+function parseConfig(config: ConfigReader): Omit<TextEncoderDescription, 'projection'> & { end: number | null } {
+  const width = config.integer('hidden_size', 512, widthRange);
+  const heads = config.integer('num_attention_heads', 8, widthRange);
+  if (width % heads !== 0) throw config.error('num_attention_heads', `a divisor of hidden_size, ${width}`);
+  const vocabulary = config.integer('vocab_size', 49_408, { least: 1, most: 2 ** 24 });
+  const end = config.integer('eos_token_id', 49_407, { least: 0, most: vocabulary - 1 });
+  return {
+    width,
+    heads,
+    layers: config.integer('num_hidden_layers', 12, { least: 1, most: 256 }),
+    inner: config.integer('intermediate_size', 2048, widthRange),
+    activation: config.choice('hidden_act', 'quick_gelu', ['quick_gelu', 'gelu']),
+    epsilon: config.positive('layer_norm_eps', 1e-5),
+    tokens: config.integer('max_position_embeddings', 77, { least: 3, most: 4096 }),
+    vocabulary,
+    // Old configurations give 2, from a time when the library took the largest id.
+    end: end === 2 ? null : end,
+  };
+}
+
+/** Gives weights their names without what some releases of the library put before them, and leaves out what is none. */
+function renamed(checkpoint: Checkpoint): Checkpoint {
+  const named = renameTensors(checkpoint, (name) => name.replace(/^text_model\./, ''));
+  named.tensors.delete('embeddings.position_ids');
+  return named;
+}
+
+/** Turns the table of positions, [tokens, width], into the constant of the graph, [width, tokens]. */
+function withPositions(checkpoint: Checkpoint, { tokens, width }: TextEncoderDescription): Checkpoint {
+  const tensors = new Map(checkpoint.tensors);
+  const table = tensors.get(positions);
+  if (table === undefined) return checkpoint;
+  const view = { dims: [width, tokens], strides: [1, width] };
+  const source = { name: positions, shape: table.shape, view: { offset: 0, ...view } };
+  tensors.set(positions, { ...table, shape: [width, tokens], view, source });
+  return { ...checkpoint, tensors };
+}
+
+/**
+ * Reads the folder of CLIP's text encoder in the layout of transformers: `config.json` and its weights.
+ *
+ * @throws {@link DpmError} naming the file and the wrong field or tensor.
+ */
+export async function readTextEncoder(folder: string): Promise<ReadTextEncoder> {
+  const path = join(folder, 'config.json');
+  const { end, ...config } = parseConfig(new ConfigReader(await readObject(path), path));
+  const named = renamed((await openWeights(await findWeights(folder, 'model', 'pytorch_model'))).checkpoint);
+  const projection = named.tensors.get('text_projection.weight')?.shape[0] ?? null;
+  const description = { ...config, projection };
+  const graph = textEncoderGraph(description, { layers: config.layers, normed: true, pooled: true });
+  const { width, tokens, vocabulary } = description;
+  // The tables are compared as they are in the file.
+  const required = requiredTensors(graph).set(positions, [tokens, width]).set(tokenTable, [vocabulary, width]);
+  requireMatchingWeights(compareWeights(required, named), named);
+  return { description, endToken: end, checkpoint: withPositions(named, description) };
+}

@@ -1,0 +1,244 @@
+import { throwIfAborted } from '../base/abort.js';
+import { wrongValue } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
+import { checkOptions, either, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
+import { nativeGraph } from '../checkpoint/checkpoint.js';
+import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
+import { modelPath } from '../checkpoint/model-path.js';
+import { readAutoencoder, type ReadAutoencoder } from '../checkpoint/pipelines/autoencoder.js';
+import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
+import { MapNetwork } from '../engine/map-network.js';
+import { type AutoencoderHalf, autoencoderGraph, latentFactor } from '../network/autoencoder.js';
+import { SizedNetworks } from './sized-networks.js';
+import { emptyMaps, inTiles, type Maps } from './tiles.js';
+
+/** Options of {@link Autoencoder.load}. */
+export interface AutoencoderLoadOptions extends Omit<DeviceOptions, 'device'> {
+  /** Device by name, which the autoencoder opens and closes, or an open one. */
+  device?: string | Device | undefined;
+  /** Signal that aborts loading. */
+  signal?: AbortSignal | undefined;
+}
+
+const loadKinds: OptionKinds<AutoencoderLoadOptions> = {
+  ...deviceOptionKinds,
+  device: either(kinds.string, instanceOf('a Device', Device)),
+  signal: kinds.signal,
+};
+
+/** Options of {@link Autoencoder.decode} and {@link Autoencoder.encode}. */
+export interface AutoencoderCallOptions {
+  /** Height of the images in pixels, a multiple of {@link Autoencoder.factor}. */
+  height: number;
+  /** Width of the images in pixels, a multiple of {@link Autoencoder.factor}. */
+  width: number;
+  /**
+   * Side of tiles in latents, a multiple of 4: larger latents are computed tile by tile, with the memory of one, and
+   * blended where these overlap. The result then differs from that of the whole, whose norms see all of it. Default:
+   * the whole.
+   */
+  tile?: number | undefined;
+  /** Signal that aborts before the next image or tile. */
+  signal?: AbortSignal | undefined;
+}
+
+const callKinds: OptionKinds<AutoencoderCallOptions> = {
+  height: kinds.positiveInteger,
+  width: kinds.positiveInteger,
+  tile: kinds.positiveInteger,
+  signal: kinds.signal,
+};
+
+/** Latents of images: normal variables of these means and variances. */
+export interface EncodedImages {
+  /** Means [N, latent channels, h, w]. */
+  readonly mean: Float32Array;
+  /** Logarithms of the variances, from -30 to 20, of the same shape; null for an autoencoder without. */
+  readonly logVariance: Float32Array | null;
+}
+
+/** Bytes of maps that the images of one evaluation may have: larger images are computed one by one. */
+const MOST_MAP_BYTES = 2 ** 28;
+const LARGEST_SIDE = 16_384;
+
+/**
+ * Autoencoder of latent diffusion models: images to latents and back. Its graphs are made for each size of images when it is
+ * first needed, and share the weights. Close it when done.
+ */
+export class Autoencoder {
+  /** Device of the autoencoder, which closes the device if it has opened it. */
+  readonly device: Device;
+  /** Number of times that an image is larger than its latents, on either axis. */
+  readonly factor: number;
+  /** Number of channels of the latents. */
+  readonly latentChannels: number;
+  /** Number of channels of the images. */
+  readonly imageChannels: number;
+  readonly #read: ReadAutoencoder;
+  readonly #ownsDevice: boolean;
+  readonly #networks: SizedNetworks;
+
+  private constructor(opened: OpenedDevice, read: ReadAutoencoder) {
+    this.device = opened.device;
+    this.#ownsDevice = opened.isOwn;
+    this.#read = read;
+    this.factor = latentFactor(read.description);
+    this.latentChannels = read.description.latentChannels;
+    this.imageChannels = read.description.outChannels;
+    this.#networks = new SizedNetworks('autoencoder', ({ part, ...sides }, weightsOf) => {
+      const graph = autoencoderGraph(read.description, part === 'encoder' ? 'encoder' : 'decoder', sides);
+      return MapNetwork.load(opened.device, nativeGraph(graph, read.checkpoint), { weightsOf });
+    });
+  }
+
+  /**
+   * Loads an autoencoder.
+   *
+   * @param path - Path or file URL of a folder in diffusers' layout with the `config.json` and weights of an
+   * `AutoencoderKL` or `AutoencoderTiny`: `vae/` of a pipeline.
+   * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ABORTED` if aborted.
+   *
+   * @example
+   * ```ts
+   * await using vae = await Autoencoder.load('stable-diffusion-v1-5/vae', { device: 'cpu' });
+   * const { mean } = await vae.encode(images, { height: 512, width: 512 });
+   * ```
+   */
+  static async load(path: string | URL, options: AutoencoderLoadOptions = {}): Promise<Autoencoder> {
+    checkOptions('Autoencoder.load', options, loadKinds);
+    const { signal, ...device } = options;
+    throwIfAborted(signal);
+    const read = await readAutoencoder(await modelPath(path));
+    throwIfAborted(signal);
+    return new Autoencoder(openedDevice(device, 'autoencoder'), read);
+  }
+
+  /**
+   * Computes images from latents.
+   *
+   * @param latents - [N, latent channels, height / factor, width / factor], row-major, as the decoder takes them
+   * ({@link Autoencoder.fromDiffusion}).
+   * @returns Images [N, image channels, height, width], in about [-1, 1].
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` if an argument does not fit;
+   * `ERR_DPM_ABORTED` if aborted.
+   */
+  async decode(latents: Float32Array, options: AutoencoderCallOptions): Promise<Float32Array> {
+    const { sides, ...call } = this.#checked('decode', options);
+    const input = this.#given('latents', latents, this.latentChannels, {
+      height: sides.height / this.factor,
+      width: sides.width / this.factor,
+    });
+    return (await this.#compute('decoder', input, call)).data;
+  }
+
+  /**
+   * Computes the latents of images.
+   *
+   * @param images - [N, channels, height, width], row-major, in [-1, 1].
+   * @returns Means and variances as the decoder takes latents ({@link Autoencoder.toDiffusion}).
+   * @throws {@link DpmError} as {@link Autoencoder.decode}.
+   */
+  async encode(images: Float32Array, options: AutoencoderCallOptions): Promise<EncodedImages> {
+    const { sides, ...call } = this.#checked('encode', options);
+    const input = this.#given('images', images, this.#read.description.inChannels, sides);
+    const maps = await this.#compute('encoder', input, call);
+    if (this.#read.description.kind === 'tiny') return { mean: maps.data, logVariance: null };
+    return splitMoments(maps);
+  }
+
+  /** Gives the latents that a diffusion model knows: scaled to a variance of about 1. */
+  toDiffusion(latents: Float32Array): Float32Array {
+    requireKind('latents', latents, kinds.floats);
+    const { scale, shift } = this.#read.latents;
+    return latents.map((z) => (z - shift) * scale);
+  }
+
+  /** Gives the latents that the decoder takes, from those of a diffusion model. */
+  fromDiffusion(latents: Float32Array): Float32Array {
+    requireKind('latents', latents, kinds.floats);
+    const { scale, shift } = this.#read.latents;
+    return latents.map((z) => z / scale + shift);
+  }
+
+  /** Waits for running work and releases everything. Can be called again. */
+  async close(): Promise<void> {
+    await this.#networks.close();
+    if (this.#ownsDevice) await this.device.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #checked(
+    what: string,
+    options: AutoencoderCallOptions,
+  ): { sides: { height: number; width: number }; tile: number | undefined; signal: AbortSignal | undefined } {
+    checkOptions(what, options, callKinds);
+    const { height, width, tile, signal } = options;
+    for (const [name, side] of Object.entries({ height, width })) {
+      if (side % this.factor === 0 && side <= LARGEST_SIDE) continue;
+      throw wrongValue(name, side, `a multiple of ${this.factor}, at most ${LARGEST_SIDE}`);
+    }
+    if (tile !== undefined && tile % 4 !== 0) throw wrongValue('tile', tile, 'a multiple of 4');
+    throwIfAborted(signal);
+    return { sides: { height, width }, tile, signal };
+  }
+
+  /** Copies the maps of a call, which may last longer than the caller leaves them as they are. */
+  #given(name: string, data: Float32Array, channels: number, sides: { height: number; width: number }): Maps {
+    requireKind(name, data, kinds.floats);
+    const elements = channels * sides.height * sides.width;
+    const batch = data.length / elements;
+    if (!Number.isInteger(batch) || batch < 1) {
+      throw new DpmError('ERR_DPM_TENSOR_SHAPE', `${name} have ${data.length} elements, one has ${elements}`);
+    }
+    return { batch, channels, ...sides, data: data.slice() };
+  }
+
+  async #compute(
+    half: AutoencoderHalf,
+    input: Maps,
+    { tile, signal }: { tile: number | undefined; signal: AbortSignal | undefined },
+  ): Promise<Maps> {
+    const factor = half === 'decoder' ? this.factor : 1 / this.factor;
+    const side = (tile ?? Infinity) * (half === 'decoder' ? 1 : this.factor);
+    const whole = (maps: Maps): Promise<Maps> => this.#evaluate(half, maps, factor, signal);
+    if (input.height <= side && input.width <= side) return whole(input);
+    return inTiles(input, { side, factor }, whole);
+  }
+
+  async #evaluate(half: AutoencoderHalf, input: Maps, factor: number, signal: AbortSignal | undefined): Promise<Maps> {
+    const { batch, height, width } = input;
+    throwIfAborted(signal);
+    return this.#networks.using({ part: half, height, width }, async (network) => {
+      const result = emptyMaps(batch, this.#outputChannels(half), height * factor, width * factor);
+      const [from, to] = [input.data.length / batch, result.data.length / batch];
+      const rows = Math.max(1, Math.min(batch, Math.floor(MOST_MAP_BYTES / network.info.rowBytes)));
+      for (let first = 0; first < batch; first += rows) {
+        throwIfAborted(signal);
+        const last = Math.min(batch, first + rows);
+        const output = result.data.subarray(first * to, last * to);
+        await network.forward(last - first, input.data.subarray(first * from, last * from), output);
+      }
+      return result;
+    });
+  }
+
+  #outputChannels(half: AutoencoderHalf): number {
+    if (half === 'decoder') return this.imageChannels;
+    return this.#read.description.kind === 'kl' ? 2 * this.latentChannels : this.latentChannels;
+  }
+}
+
+function splitMoments(maps: Maps): EncodedImages {
+  const { batch, channels, height, width, data } = maps;
+  const half = (channels / 2) * height * width;
+  const mean = new Float32Array(batch * half);
+  const logVariance = new Float32Array(batch * half);
+  for (let n = 0; n < batch; ++n) {
+    mean.set(data.subarray(2 * n * half, (2 * n + 1) * half), n * half);
+    logVariance.set(data.subarray((2 * n + 1) * half, (2 * n + 2) * half), n * half);
+  }
+  return { mean, logVariance: logVariance.map((value) => Math.min(20, Math.max(-30, value))) };
+}

@@ -1,0 +1,85 @@
+import { Closing } from '../base/closing.js';
+import type { MapNetwork } from '../engine/map-network.js';
+
+/** Most networks that are kept while nobody uses them. */
+const MOST_IDLE = 4;
+
+/** What a network is for: a part of a model and the sides of its input. */
+export interface NetworkSize {
+  readonly part: string;
+  readonly height: number;
+  readonly width: number;
+}
+
+interface Entry {
+  readonly network: Promise<MapNetwork>;
+  users: number;
+}
+
+/**
+ * Networks of the same weights for maps of any size, each loaded when it is first used. The last used ones are kept.
+ */
+export class SizedNetworks {
+  readonly #load: (size: NetworkSize, weightsOf: MapNetwork | undefined) => Promise<MapNetwork>;
+  /** Entries by their size, the one that was used last at the end. */
+  readonly #entries = new Map<string, Entry>();
+  readonly #closing: Closing;
+
+  /**
+   * @param what - Name of what is closed, for messages.
+   * @param load - Loads a network; the second argument is one of the same weights, if there is any.
+   */
+  constructor(what: string, load: (size: NetworkSize, weightsOf: MapNetwork | undefined) => Promise<MapNetwork>) {
+    this.#closing = new Closing(what);
+    this.#load = load;
+  }
+
+  /**
+   * Calls `work` with the network of a size, which stays open until it is done.
+   *
+   * @throws {@link DpmError} `ERR_DPM_CLOSED` once it is closed, and the errors of loading.
+   */
+  async using<T>(size: NetworkSize, work: (network: MapNetwork) => Promise<T>): Promise<T> {
+    this.#closing.requireOpen();
+    const key = `${size.part} ${size.height} ${size.width}`;
+    const entry = this.#entries.get(key) ?? { network: this.#loaded(size), users: 0 };
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    ++entry.users;
+    try {
+      return await work(await entry.network);
+    } catch (error) {
+      // A network that could not be loaded is tried anew; one that could is there for others.
+      await entry.network.catch(() => this.#entries.get(key) === entry && this.#entries.delete(key));
+      throw error;
+    } finally {
+      --entry.users;
+      await this.#closeIdle();
+    }
+  }
+
+  /** Closes all networks once their work is done. */
+  async close(): Promise<void> {
+    this.#closing.close();
+    const entries = [...this.#entries.values()];
+    this.#entries.clear();
+    await Promise.all(entries.map(closed));
+  }
+
+  async #loaded(size: NetworkSize): Promise<MapNetwork> {
+    const [other] = this.#entries.values();
+    return this.#load(size, await other?.network.catch(() => undefined));
+  }
+
+  async #closeIdle(): Promise<void> {
+    const idle = [...this.#entries].filter(([, { users }]) => users === 0);
+    const superfluous = idle.slice(0, Math.max(0, idle.length - MOST_IDLE));
+    for (const [key] of superfluous) this.#entries.delete(key);
+    await Promise.all(superfluous.map(([, entry]) => closed(entry)));
+  }
+}
+
+async function closed({ network }: Entry): Promise<void> {
+  const loaded = await network.catch(() => null);
+  await loaded?.close();
+}

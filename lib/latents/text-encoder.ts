@@ -1,0 +1,192 @@
+import { throwIfAborted } from '../base/abort.js';
+import { wrongValue } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
+import { checkOptions, either, instanceOf, kinds, type OptionKinds } from '../base/option-kinds.js';
+import { nativeGraph } from '../checkpoint/checkpoint.js';
+import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
+import { modelPath } from '../checkpoint/model-path.js';
+import { readTextEncoder, tokenTable, type ReadTextEncoder } from '../checkpoint/pipelines/text-encoder.js';
+import { openTable, type Table } from '../checkpoint/table-rows.js';
+import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
+import { MapNetwork } from '../engine/map-network.js';
+import { textEncoderGraph } from '../network/text-encoder.js';
+import { SizedNetworks } from './sized-networks.js';
+
+/** Options of {@link ClipTextEncoder.load}. */
+export interface ClipTextEncoderLoadOptions extends Omit<DeviceOptions, 'device'> {
+  /** Device by name, which the encoder opens and closes, or an open one. */
+  device?: string | Device | undefined;
+  /** Signal that aborts loading. */
+  signal?: AbortSignal | undefined;
+}
+
+const loadKinds: OptionKinds<ClipTextEncoderLoadOptions> = {
+  ...deviceOptionKinds,
+  device: either(kinds.string, instanceOf('a Device', Device)),
+  signal: kinds.signal,
+};
+
+/** Options of {@link ClipTextEncoder.encode}. */
+export interface EncodeTextOptions {
+  /** Number of last layers whose states are not used. Default 0. */
+  skippedLayers?: number | undefined;
+  /** True if the final norm is applied to the states. Default true. */
+  normed?: boolean | undefined;
+}
+
+const encodeKinds: OptionKinds<EncodeTextOptions> = { skippedLayers: kinds.number, normed: kinds.boolean };
+
+/** What a text encoder makes of texts. */
+export interface EncodedText {
+  /** States of the tokens, [N, tokens, width]. */
+  readonly hidden: Float32Array;
+  /** State of each text's end behind all layers, normed and, where the encoder has a projection, projected: [N, width]. */
+  readonly pooled: Float32Array;
+}
+
+/** Kind of ids of tokens. */
+const idsKind = { expected: 'an Int32Array', holds: (value: unknown) => value instanceof Int32Array };
+
+/** CLIP's text encoder, as Stable Diffusion's pipelines have it, on a device. Close it when done. */
+export class ClipTextEncoder {
+  /** Device of the encoder, which closes the device if it has opened it. */
+  readonly device: Device;
+  /** Number of tokens of a text, padding included. */
+  readonly tokens: number;
+  /** Width of the states. */
+  readonly width: number;
+  /** Width of the pooled state. */
+  readonly pooledWidth: number;
+  /** Number of layers. */
+  readonly layers: number;
+  readonly #read: ReadTextEncoder;
+  readonly #table: Table;
+  readonly #ownsDevice: boolean;
+  readonly #networks: SizedNetworks;
+
+  private constructor(opened: OpenedDevice, read: ReadTextEncoder) {
+    const { description, checkpoint } = read;
+    this.device = opened.device;
+    this.#ownsDevice = opened.isOwn;
+    this.#read = read;
+    this.#table = openTable(checkpoint, tokenTable);
+    this.tokens = description.tokens;
+    this.width = description.width;
+    this.pooledWidth = description.projection ?? description.width;
+    this.layers = description.layers;
+    this.#networks = new SizedNetworks('text encoder', ({ part }, weightsOf) => {
+      const normed = part.startsWith('normed');
+      const graph = textEncoderGraph(description, { layers: Number(part.slice(6)), normed, pooled: true });
+      return MapNetwork.load(opened.device, nativeGraph(graph, checkpoint), { weightsOf });
+    });
+  }
+
+  /**
+   * Loads a text encoder.
+   *
+   * @param path - Path or file URL of a folder in the layout of transformers with the `config.json` and weights of a
+   * `CLIPTextModel` or `CLIPTextModelWithProjection`: `text_encoder/` of a pipeline.
+   * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ABORTED` if aborted.
+   *
+   * @example
+   * ```ts
+   * const tokenizer = await ClipTokenizer.load('stable-diffusion-v1-5/tokenizer');
+   * await using encoder = await ClipTextEncoder.load('stable-diffusion-v1-5/text_encoder', { device: 'cpu' });
+   * const { hidden } = await encoder.encode(tokenizer.tokenize('a photo of a cat').padded);
+   * ```
+   */
+  static async load(path: string | URL, options: ClipTextEncoderLoadOptions = {}): Promise<ClipTextEncoder> {
+    checkOptions('ClipTextEncoder.load', options, loadKinds);
+    const { signal, ...device } = options;
+    throwIfAborted(signal);
+    const read = await readTextEncoder(await modelPath(path));
+    throwIfAborted(signal);
+    return new ClipTextEncoder(openedDevice(device, 'text encoder'), read);
+  }
+
+  /**
+   * Computes the states of texts.
+   *
+   * @param ids - Ids of the tokens of N texts, [N, tokens]: start, the text, end and padding.
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for ids that are no whole texts; `ERR_DPM_ARGUMENT` naming an id that
+   * is not in the vocabulary, or more skipped layers than there are.
+   */
+  async encode(ids: Int32Array, options: EncodeTextOptions = {}): Promise<EncodedText> {
+    checkOptions('encode', options, encodeKinds);
+    const given = this.#checkedIds(ids);
+    const { skippedLayers = 0, normed = true } = options;
+    if (!Number.isInteger(skippedLayers) || skippedLayers < 0 || skippedLayers > this.layers) {
+      throw wrongValue('skippedLayers', skippedLayers, `an integer from 0 to ${this.layers}`);
+    }
+    const batch = given.length / this.tokens;
+    const part = `${normed ? 'normed' : 'states'}${this.layers - skippedLayers}`;
+    return this.#networks.using({ part, height: this.tokens, width: 1 }, async (network) => {
+      const embeddings = asMaps(await this.#table.rows(given), batch, this.tokens);
+      const states = new Float32Array(batch * this.tokens * this.width);
+      const projected = new Float32Array(batch * this.tokens * this.pooledWidth);
+      await network.forward(batch, embeddings, states, projected);
+      return { hidden: asRows(states, batch, this.tokens), pooled: this.#pooled(projected, given) };
+    });
+  }
+
+  /** Waits for running work and releases everything. Can be called again. */
+  async close(): Promise<void> {
+    await this.#networks.close();
+    if (this.#ownsDevice) await this.device.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #checkedIds(ids: Int32Array): Int32Array {
+    if (!idsKind.holds(ids)) throw wrongValue('ids', ids, idsKind.expected);
+    if (ids.length === 0 || ids.length % this.tokens !== 0) {
+      throw new DpmError('ERR_DPM_TENSOR_SHAPE', `there are ${ids.length} ids, a text has ${this.tokens}`);
+    }
+    const { vocabulary } = this.#read.description;
+    const wrong = ids.findIndex((id) => id < 0 || id >= vocabulary);
+    if (wrong >= 0) throw wrongValue(`ids[${wrong}]`, ids[wrong], `an integer from 0 to ${vocabulary - 1}`);
+    return ids.slice();
+  }
+
+  /** Picks each text's state at its end. */
+  #pooled(projected: Float32Array, ids: Int32Array): Float32Array {
+    const { tokens, pooledWidth } = this;
+    const { endToken } = this.#read;
+    const pooled = new Float32Array((ids.length / tokens) * pooledWidth);
+    for (let n = 0; n < ids.length / tokens; ++n) {
+      const text = ids.subarray(n * tokens, (n + 1) * tokens);
+      const end = text.indexOf(endToken ?? text.reduce((most, id) => Math.max(most, id), 0));
+      // A text without an end is pooled at its first token, as by the library.
+      const at = n * pooledWidth * tokens + Math.max(0, end);
+      for (let c = 0; c < pooledWidth; ++c) pooled[n * pooledWidth + c] = projected[at + c * tokens] ?? 0;
+    }
+    return pooled;
+  }
+}
+
+/** Transposes each of a batch's matrices, of `rows` rows. */
+function transposed(data: Float32Array, batch: number, rows: number): Float32Array {
+  const columns = data.length / batch / rows;
+  const result = new Float32Array(data.length);
+  for (let n = 0; n < batch; ++n) {
+    const first = n * rows * columns;
+    for (let row = 0; row < rows; ++row) {
+      for (let column = 0; column < columns; ++column) {
+        result[first + column * rows + row] = data[first + row * columns + column] ?? 0;
+      }
+    }
+  }
+  return result;
+}
+
+/** Turns tokens' rows, [N, tokens, width], into maps, [N, width, tokens]. */
+function asMaps(rows: Float32Array, batch: number, tokens: number): Float32Array {
+  return transposed(rows, batch, tokens);
+}
+
+/** Turns maps, [N, width, tokens], into tokens' rows. */
+function asRows(maps: Float32Array, batch: number, tokens: number): Float32Array {
+  return transposed(maps, batch, maps.length / batch / tokens);
+}

@@ -1,0 +1,37 @@
+// Calls of the networks of latent diffusion, whose folders are given, too.
+import * as dpm from '../../../lib/index.js';
+import type { PublicCall } from '../attack.js';
+import { of } from './of.js';
+
+export function latentCalls(
+  vae: dpm.Autoencoder,
+  encoder: dpm.ClipTextEncoder,
+  folders: { vae: string; encoder: string },
+): PublicCall[] {
+  const size = { height: 8, width: 4 };
+  return [
+    of('Autoencoder.load', async (path: never, options: never) => (await dpm.Autoencoder.load(path, options)).close(), [
+      folders.vae,
+      { device: 'cpu', threads: 1 },
+    ]),
+    of('Autoencoder.decode', (latents: never, options: never) => vae.decode(latents, options), [
+      new Float32Array(8),
+      size,
+    ]),
+    of('Autoencoder.encode', (images: never, options: never) => vae.encode(images, options), [
+      new Float32Array(96),
+      size,
+    ]),
+    of('Autoencoder.toDiffusion', (latents: never) => vae.toDiffusion(latents), [new Float32Array(8)]),
+    of('Autoencoder.fromDiffusion', (latents: never) => vae.fromDiffusion(latents), [new Float32Array(8)]),
+    of(
+      'ClipTextEncoder.load',
+      async (path: never, options: never) => (await dpm.ClipTextEncoder.load(path, options)).close(),
+      [folders.encoder, { device: 'cpu', threads: 1 }],
+    ),
+    of('ClipTextEncoder.encode', (ids: never, options: never) => encoder.encode(ids, options), [
+      new Int32Array(77),
+      {},
+    ]),
+  ];
+}

@@ -1,0 +1,35 @@
+// Networks of latent diffusion on the emulated CUDA device.
+import '../support/emulated-cuda.js';
+
+import { describe, it } from 'vitest';
+
+import {
+  autoencoderGoldens,
+  expectAutoencoder,
+  expectTextEncoder,
+  expectTinyAutoencoder,
+  textEncoderGoldens,
+} from '../support/latent-goldens.js';
+
+// The emulated card is slow in 16 bits, where some of the networks are enough.
+const types = [
+  { dtype: 'f32', limit: 2e-5, autoencoders: autoencoderGoldens, encoders: textEncoderGoldens },
+  { dtype: 'bf16', limit: 3e-2, autoencoders: [autoencoderGoldens[1]!], encoders: [textEncoderGoldens[0]!] },
+  { dtype: 'f16', limit: 5e-3, autoencoders: [autoencoderGoldens[1]!], encoders: [textEncoderGoldens[3]!] },
+] as const;
+
+describe.each(types)('on the emulated CUDA device in $dtype', ({ dtype, limit, autoencoders, encoders }) => {
+  const options = { device: 'cuda', dtype } as const;
+
+  it.each(autoencoders)('an autoencoder has the values of $golden', async (golden) => {
+    await expectAutoencoder(golden, options, limit);
+  });
+
+  it('an autoencoder without norms has those of the library', async () => {
+    await expectTinyAutoencoder(options, limit);
+  });
+
+  it.each(encoders)('a text encoder has those of $model/$encoder', async (golden) => {
+    await expectTextEncoder(golden, options, limit);
+  });
+});

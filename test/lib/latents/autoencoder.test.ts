@@ -1,0 +1,141 @@
+// Autoencoders of latent diffusion against the public library's, in double (test/fixtures/latent), and what they refuse.
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { Autoencoder, Device } from '../../../lib/index.js';
+import {
+  autoencoderGoldens,
+  difference,
+  expectAutoencoder,
+  expectTinyAutoencoder,
+  latentFixtures,
+} from '../../support/latent-goldens.js';
+import { Random } from '../../support/random.js';
+import { temporaryFolder } from '../../support/temporary.js';
+
+const devices = [
+  { device: 'reference', limit: 1e-6 },
+  { device: 'cpu', exact: true, limit: 2e-5 },
+  { device: 'cpu', limit: 5e-5 },
+] as const;
+
+describe.each(devices)('an autoencoder on $device', ({ limit, ...options }) => {
+  it.each(autoencoderGoldens)('of $golden has the values of the library', async (golden) => {
+    await expectAutoencoder(golden, options, limit);
+  });
+
+  it('without norms has the values of the library', async () => {
+    await expectTinyAutoencoder(options, limit);
+  });
+});
+
+function latentsOf(count: number): Float32Array {
+  const random = new Random(3);
+  return Float32Array.from({ length: count }, () => random.normal());
+}
+
+const sd1 = join(latentFixtures, 'sd1/vae');
+const size = { height: 24, width: 20 };
+const one = 4 * 6 * 5;
+
+describe('an autoencoder', () => {
+  it('computes an image alone as among others', async () => {
+    await using vae = await Autoencoder.load(sd1, { device: 'cpu' });
+    const latents = latentsOf(3 * one);
+    const all = await vae.decode(latents, size);
+    const second = await vae.decode(latents.subarray(one, 2 * one), size);
+    expect(second).toEqual(all.subarray(second.length, 2 * second.length));
+  });
+
+  it('shares its weights between sizes and closes what is superfluous', async () => {
+    const device = Device.open({ device: 'cpu' });
+    const vae = await Autoencoder.load(sd1, { device });
+    await vae.decode(latentsOf(one), size);
+    const first = device.memory().host;
+    // The maps of a size take little; its weights, packed again, would take as much as the first's.
+    for (let side = 1; side <= 12; ++side) {
+      await vae.decode(latentsOf(4 * side), { height: 4, width: 4 * side });
+      expect(device.memory().host).toBeLessThan(1.5 * first);
+    }
+    await vae.close();
+    expect(device.memory().host).toBe(0);
+    await expect(vae.decode(latentsOf(one), size)).rejects.toThrow('the autoencoder is closed');
+    await device.close();
+  });
+
+  it('loads a size once for calls that come together', async () => {
+    await using vae = await Autoencoder.load(sd1, { device: 'cpu' });
+    const sizes = [20, 24, 28, 32, 36, 40, 20, 24];
+    const calls = sizes.map((width) => vae.decode(latentsOf(6 * width), { height: 24, width }));
+    const results = await Promise.all(calls);
+    expect(results.map(({ length }) => length)).toEqual(sizes.map((width) => 3 * 24 * width));
+    expect(results[6]).toEqual(results[0]);
+  });
+
+  it('keeps what a diffusion knows and what its decoder takes apart', async () => {
+    await using vae = await Autoencoder.load(sd1, { device: 'cpu' });
+    const latents = Float32Array.of(1, -2, 0.5);
+    expect(Array.from(vae.toDiffusion(latents))).toEqual([1, -2, 0.5].map((z) => Math.fround(z * 0.18215)));
+    expect(difference(vae.fromDiffusion(vae.toDiffusion(latents)), latents)).toBeLessThan(1e-6);
+  });
+
+  it('ends between tiles when it is aborted', async () => {
+    await using vae = await Autoencoder.load(sd1, { device: 'cpu' });
+    const stop = new AbortController();
+    const call = vae.decode(latentsOf(4 * 32 * 32), { height: 128, width: 128, tile: 4, signal: stop.signal });
+    stop.abort();
+    await expect(call).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+  });
+
+  it.each([
+    [{ height: 26, width: 20 }, 'height is 26, it has to be a multiple of 4'],
+    [{ height: 24, width: 0 }, 'width is 0'],
+    [{ height: 4 * 8192, width: 4 }, 'at most 16384'],
+    [{ height: 24, width: 20, tile: 6 }, 'tile is 6, it has to be a multiple of 4'],
+    [{ height: 24, width: 24 }, 'latents have 120 elements, one has 144'],
+  ])('refuses the size %j', async (options, message) => {
+    await using vae = await Autoencoder.load(sd1, { device: 'reference' });
+    await expect(vae.decode(latentsOf(one), options)).rejects.toThrow(message);
+  });
+});
+
+describe('the folder of an autoencoder', () => {
+  const folder = temporaryFolder();
+
+  it.each([
+    [{ scaling_factor: 0 }, 'scaling_factor is 0'],
+    [{ norm_num_groups: 5 }, 'norm_num_groups is 5'],
+    [{ block_out_channels: [] }, 'block_out_channels is []'],
+    [{ down_block_types: ['AttnDownEncoderBlock2D'] }, 'down_block_types'],
+    [{ up_block_types: ['UpDecoderBlock2D'] }, 'one block for each of the 3 levels'],
+    [{ latents_mean: [1, 2, 3, 4] }, 'latents_mean'],
+    [{ act_fn: 'mish' }, 'act_fn'],
+    [{ _class_name: 'VQModel' }, 'VQModel'],
+    [{ unheard_of: 1 }, 'unheard_of'],
+    [{ layers_per_block: 2 }, 'are missing'],
+    [{ latent_channels: 8 }, "tensor 'encoder.conv_out.weight'"],
+    [{ use_quant_conv: false }, 'quant_conv'],
+  ])('is refused with %j', async (edit, message) => {
+    const place = join(folder, 'edited');
+    await cp(sd1, place, { recursive: true });
+    const path = join(place, 'config.json');
+    const config: unknown = JSON.parse(await readFile(path, 'utf8'));
+    await writeFile(path, JSON.stringify({ ...(config as object), ...edit }));
+    const load = Autoencoder.load(place, { device: 'reference' });
+    await expect(load).rejects.toThrow(message);
+    await expect(load).rejects.toThrow(place);
+  });
+
+  it('of a small one is refused where a stage has another width', async () => {
+    const place = join(folder, 'tiny');
+    await cp(join(latentFixtures, 'taesd'), place, { recursive: true });
+    const path = join(place, 'config.json');
+    const config = JSON.parse(await readFile(path, 'utf8')) as object;
+    await writeFile(path, JSON.stringify({ ...config, encoder_block_out_channels: [16, 16, 32, 16] }));
+    await expect(Autoencoder.load(place)).rejects.toThrow('encoder_block_out_channels');
+    await writeFile(path, JSON.stringify({ ...config, num_decoder_blocks: [2, 1, 1] }));
+    await expect(Autoencoder.load(place)).rejects.toThrow('num_decoder_blocks');
+  });
+});

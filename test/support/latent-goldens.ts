@@ -1,0 +1,86 @@
+// Golden networks of latent diffusion (test/fixtures/latent), whatever the device.
+import { join } from 'node:path';
+
+import { expect } from 'vitest';
+
+import { Autoencoder, ClipTextEncoder, type AutoencoderLoadOptions } from '../../lib/index.js';
+import { packagePath } from './temporary.js';
+import { largest, readTensors, tensorReader } from './tensors.js';
+
+export const latentFixtures = packagePath('test/fixtures/latent');
+
+/** Largest difference over the largest value. */
+export function difference(own: Float32Array, golden: Float32Array): number {
+  expect(own.length).toBe(golden.length);
+  return largest(own.map((value, i) => value - golden[i]!)) / largest(golden);
+}
+
+/** Autoencoders, with the tensors of a golden file, the sides of its images and of its tiles. */
+export const autoencoderGoldens = [
+  { model: 'sd1', golden: 'sd1/golden/vae', height: 24, width: 20 },
+  { model: 'sd2', golden: 'sd2/golden/vae', height: 24, width: 20 },
+  { model: 'sd1', golden: 'sizes/vae-sd1-40x56', height: 40, width: 56 },
+  { model: 'sd2', golden: 'sizes/vae-sd2-36x52', height: 36, width: 52 },
+  { model: 'sdxl', golden: 'sizes/vae-sdxl-26x18', height: 26, width: 18 },
+];
+
+/** Compares means, variances and images, whole and in tiles, with those of a golden file. */
+export async function expectAutoencoder(
+  { model, golden, ...size }: (typeof autoencoderGoldens)[number],
+  options: AutoencoderLoadOptions,
+  limit: number,
+): Promise<void> {
+  const expected = await readTensors(join(latentFixtures, `${golden}.safetensors`));
+  await using vae = await Autoencoder.load(join(latentFixtures, model, 'vae'), options);
+  const { mean, logVariance } = await vae.encode(expected.image!, size);
+  expect(difference(mean, expected.mean!)).toBeLessThan(limit);
+  expect(difference(logVariance!, expected.logvar!)).toBeLessThan(limit);
+  expect(difference(await vae.decode(expected.latents!, size), expected.decoded!)).toBeLessThan(limit);
+  if (expected.tile === undefined) return;
+  const tiled = { ...size, tile: expected.tile[0]! };
+  expect(difference((await vae.encode(expected.image!, tiled)).mean, expected.mean_tiled!)).toBeLessThan(limit);
+  expect(difference(await vae.decode(expected.latents!, tiled), expected.decoded_tiled!)).toBeLessThan(limit);
+}
+
+/** Compares latents and images of the small autoencoder. */
+export async function expectTinyAutoencoder(options: AutoencoderLoadOptions, limit: number): Promise<void> {
+  const expected = await readTensors(join(latentFixtures, 'taesd/golden.safetensors'));
+  await using vae = await Autoencoder.load(join(latentFixtures, 'taesd'), options);
+  const size = { height: 32, width: 48 };
+  const { mean, logVariance } = await vae.encode(expected.image!, size);
+  expect(logVariance).toBeNull();
+  expect(difference(mean, expected.encoded!)).toBeLessThan(limit);
+  expect(difference(await vae.decode(expected.latents!, size), expected.decoded!)).toBeLessThan(limit);
+}
+
+/** Text encoders, and what the names of their golden tensors end with. */
+export const textEncoderGoldens = [
+  { model: 'sd1', encoder: 'text_encoder', suffix: '' },
+  { model: 'sd2', encoder: 'text_encoder', suffix: '' },
+  { model: 'sdxl', encoder: 'text_encoder', suffix: '' },
+  { model: 'sdxl', encoder: 'text_encoder_2', suffix: '_2' },
+];
+
+/** Reads the ids of the golden texts. */
+export async function goldenIds({ model, suffix }: { model: string; suffix: string }): Promise<Int32Array> {
+  const tensor = tensorReader(join(latentFixtures, model, 'golden/text.safetensors'));
+  return Int32Array.from(await tensor(`input_ids${suffix}`, ['I64']));
+}
+
+/** Compares the states of a text encoder, behind the last layer and before it, and the pooled ones. */
+export async function expectTextEncoder(
+  golden: (typeof textEncoderGoldens)[number],
+  options: AutoencoderLoadOptions,
+  limit: number,
+): Promise<void> {
+  const { model, encoder, suffix } = golden;
+  const tensor = tensorReader(join(latentFixtures, model, 'golden/text.safetensors'));
+  const ids = await goldenIds(golden);
+  await using text = await ClipTextEncoder.load(join(latentFixtures, model, encoder), options);
+  const last = await text.encode(ids);
+  expect(difference(last.hidden, await tensor(`last_hidden_state${suffix}`))).toBeLessThan(limit);
+  expect(difference(last.pooled, await tensor(`pooled${suffix}`))).toBeLessThan(limit);
+  const before = await text.encode(ids, { skippedLayers: 1, normed: false });
+  expect(difference(before.hidden, await tensor(`penultimate${suffix}`))).toBeLessThan(limit);
+  expect(before.pooled).toEqual(last.pooled);
+}
