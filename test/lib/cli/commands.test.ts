@@ -190,6 +190,53 @@ describe('dpm forward', () => {
   });
 });
 
+describe('dpm forward --component', () => {
+  const latent = packagePath('test/fixtures/latent');
+  const golden = (model: string, name: string): string => join(latent, model, 'golden', `${name}.safetensors`);
+
+  it.each([
+    ['vae-decoder', 'sd2', 'vae', { decoded: 'decoded' }],
+    ['vae-encoder', 'sd2', 'vae', { mean: 'mean', logvar: 'logvar' }],
+    ['text', 'sdxl', 'text', { last_hidden_state: 'last_hidden_state', pooled: 'pooled' }],
+  ] as const)('evaluates %s of a pipeline', async (component, model, file, names) => {
+    const output = temporary(`${component}.safetensors`);
+    const input = golden(model, file);
+    const files = ['--input', input, '--output', output, '--device', 'cpu', '--component', component];
+    const { code, stderr } = await dpm('forward', join(latent, model), ...files);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    for (const [own, theirs] of Object.entries(names)) {
+      const { data, shape } = await readFloats(await readSafetensorsHeader(output), own);
+      const expected = await readFloats(await readSafetensorsHeader(input), theirs);
+      expect(shape).toEqual(expected.shape);
+      expect(maxDifference(data, expected.data)).toBeLessThan(5e-5 * Math.max(...expected.data.map(Math.abs)));
+    }
+  });
+
+  it('takes the second encoder, and a folder of the network alone', async () => {
+    const ids = BigInt64Array.from({ length: 77 }, (_, i) => BigInt(i));
+    const input = temporary('ids.safetensors');
+    const { writeSafetensors } = await import('../../../lib/files/tensor-data.js');
+    await writeSafetensors(input, { input_ids: { shape: [1, 77], data: ids } });
+    const evaluated = async (place: string, component: string): Promise<Buffer> => {
+      const output = temporary('states.safetensors');
+      const files = ['--input', input, '--output', output, '--device', 'cpu', '--component', component];
+      expect((await dpm('forward', join(latent, place), ...files)).stderr).toBe('');
+      return readFileSync(output);
+    };
+    const second = await evaluated('sdxl', 'text-2');
+    expect(await evaluated('sdxl/text_encoder_2', 'text')).toEqual(second);
+    expect(await evaluated('sdxl', 'text')).not.toEqual(second);
+  });
+
+  it('refuses what is no component, and tensors that are none', async () => {
+    const files = ['--input', golden('sd1', 'text'), '--output', temporary('x.safetensors'), '--device', 'cpu'];
+    const answer = (component: string): Promise<{ stderr: string }> =>
+      dpm('forward', join(latent, 'sd1'), ...files, '--component', component);
+    expect((await answer('prior')).stderr).toContain('--component');
+    expect((await answer('vae-decoder')).stderr).toContain("'latents'");
+  });
+});
+
 describe('dpm convert', () => {
   it('changes no bit of what PyTorch wrote', async () => {
     const fixture = packagePath('test/fixtures/unet/ho-ddpm');
