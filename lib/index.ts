@@ -71,11 +71,19 @@ export {
   type EncodedImages,
 } from './latents/autoencoder.js';
 export {
+  ConditionalUNet,
+  PreparedContext,
+  type ConditionalForwardOptions,
+  type ConditionalUNetLoadOptions,
+} from './latents/conditional-unet.js';
+export {
   ClipTextEncoder,
   type ClipTextEncoderLoadOptions,
   type EncodedText,
   type EncodeTextOptions,
 } from './latents/text-encoder.js';
+export { TextToImage, type Generated, type GenerateOptions, type TextToImageLoadOptions } from './text-to-image.js';
+export type { EncodedPrompt } from './latents/prompts.js';
 export { ClipTokenizer, type TokenizedText } from './text/tokenizer.js';
 export { Trainer } from './training/trainer.js';
 export {

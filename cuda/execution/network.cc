@@ -27,9 +27,14 @@ Network::Bound written_as(const dpm_graph& graph, const char* name) {
 }
 
 std::array<Network::Bound, kMostGiven> given_to(const dpm_graph& graph) {
-  return {read_as(graph, DPM_BINDING_OUTPUT_COTANGENT), read_as(graph, DPM_BINDING_HEAD_COTANGENT),
-          read_as(graph, DPM_BINDING_IMAGE_TANGENT), read_as(graph, DPM_BINDING_TARGET),
-          read_as(graph, DPM_BINDING_LOSS_WEIGHT)};
+  return {read_as(graph, DPM_BINDING_OUTPUT_COTANGENT),
+          read_as(graph, DPM_BINDING_HEAD_COTANGENT),
+          read_as(graph, DPM_BINDING_IMAGE_TANGENT),
+          read_as(graph, DPM_BINDING_TARGET),
+          read_as(graph, DPM_BINDING_LOSS_WEIGHT),
+          read_as(graph, DPM_BINDING_CONTEXT),
+          read_as(graph, DPM_BINDING_ADDED),
+          read_as(graph, DPM_BINDING_GUIDANCE)};
 }
 
 std::array<Network::Bound, kMostDerived> derived_by(const dpm_graph& graph) {

@@ -14,7 +14,7 @@
 namespace dpm::cuda {
 
 /// Numbers of tensors of derivatives that a network may be given, and that it may return.
-constexpr std::size_t kMostGiven = 5;
+constexpr std::size_t kMostGiven = 8;
 constexpr std::size_t kMostDerived = 4;
 
 struct Network : Buried {

@@ -24,10 +24,6 @@ __device__ float activated(Activation activation, float x) {
       return math::gelu(x);
     case Activation::kRelu:
       return math::relu(x);
-    case Activation::kQuickGelu:
-      return math::quick_gelu(x);
-    case Activation::kTanh:
-      return math::tanh(x);
     default:
       return x;
   }

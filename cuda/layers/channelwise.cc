@@ -1,5 +1,6 @@
 #include "cuda/kernels/channelwise.h"
 
+#include "cuda/kernels/activation.h"
 #include "cuda/kernels/activation_backward.h"
 #include "cuda/kernels/geglu.h"
 #include "cuda/layers/layer.h"
@@ -17,10 +18,6 @@ Activation activation_in(const dpm_node& node) {
       return Activation::kGelu;
     case DPM_ACTIVATION_SILU:
       return Activation::kSilu;
-    case DPM_ACTIVATION_QUICK_GELU:
-      return Activation::kQuickGelu;
-    case DPM_ACTIVATION_TANH:
-      return Activation::kTanh;
     default:
       return Activation::kRelu;
   }
@@ -129,6 +126,29 @@ class ViewLayer : public Layer {
   dpm_view_attributes attributes_;
 };
 
+/// Activations that are kernels of their own.
+template <typename T>
+class RareActivationLayer : public Layer {
+ public:
+  RareActivationLayer(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node), kind_(activation_of(node)), shape_(factory.value(output_of(node)).shape) {}
+
+  void run(const RunContext& context) const override {
+    ActivationArguments<T> a{};
+    a.x = context.map<const T>(operands_.input(0));
+    a.y = context.map<T>(operands_.output());
+    a.batch = context.batch;
+    a.pixels = shape_.height * shape_.width;
+    a.channels = shape_.channels;
+    kind_ == DPM_ACTIVATION_TANH ? tanh_of(a, context.stream) : quick_gelu(a, context.stream);
+  }
+
+ private:
+  Operands operands_;
+  dpm_activation kind_;
+  dpm_value shape_;
+};
+
 template <typename T>
 class GegluLayer : public Layer {
  public:
@@ -177,6 +197,8 @@ class ActivationBackwardLayer : public Layer {
 }  // namespace
 
 std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node) {
+  const bool is_rare = node.op == DPM_OP_ACTIVATION && activation_of(node) > DPM_ACTIVATION_SILU;
+  if (is_rare) return make_stored<RareActivationLayer>(factory, node);
   return make_stored<ChannelwiseLayer>(factory, node);
 }
 

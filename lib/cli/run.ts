@@ -25,6 +25,7 @@ const ownCommands: Readonly<Record<string, () => Promise<Command | CommandGroup>
   convert: async () => (await import('./convert.js')).convertCommand,
   sample: async () => (await import('./sample.js')).sampleCommand,
   train: async () => (await import('./train.js')).trainCommand,
+  generate: async () => (await import('./generate.js')).generateCommand,
   tokens: async () => (await import('./tokens.js')).tokensCommand,
   gamma: async () => (await import('./gamma.js')).gammaCommand,
   costs: async () => (await import('./costs.js')).costsCommand,

@@ -75,6 +75,13 @@ export type NativeDerivativeTensors =
       gradients: NativeTensorLike;
     };
 
+/** What a network without a derivative sees beside its image: each of the tensors that it has. */
+export interface NativeGivenTensors {
+  context?: NativeTensorLike | undefined;
+  added?: NativeTensorLike | undefined;
+  guidance?: NativeTensorLike | undefined;
+}
+
 /** Array that is copied in and out, or tensor that is used in place. */
 export type NativeTensorLike = Float32Array | NativeTensor;
 
@@ -280,8 +287,8 @@ export type NativeRequestBatch = Omit<NativeBatch, 'answer' | 'abandon'>;
 export interface NativeNetwork {
   readonly info: NativeNetworkInfo;
   /**
-   * Evaluates once. `x` is [batch, C, H, W]; `out` receives all output channels; `head` the second output; `derivative`
-   * is for a network that has one. Typed arrays are copied in and out; device tensors are used in place. Work on one
+   * Evaluates once. `x` is [batch, C, H, W]; `out` receives all output channels; `head` the second output; `tensors`
+   * are for a network that has a derivative, or sees more than its image. Typed arrays are copied in and out; device tensors are used in place. Work on one
    * engine runs in call order.
    */
   forward(
@@ -291,7 +298,7 @@ export interface NativeNetwork {
     labels: Int32Array | null,
     out: NativeTensorLike,
     head: NativeTensorLike | null,
-    derivative?: NativeDerivativeTensors,
+    tensors?: NativeDerivativeTensors | NativeGivenTensors,
   ): Promise<void>;
   /**
    * Predicts once on device tensors of [batch, C, H, W], with classifier-free guidance if weights are given; `head`

@@ -11,6 +11,7 @@ import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.
 import { MapNetwork } from '../engine/map-network.js';
 import { textEncoderGraph } from '../network/text-encoder.js';
 import { SizedNetworks } from './sized-networks.js';
+import { asMaps, asRows } from './tokens.js';
 
 /** Options of {@link ClipTextEncoder.load}. */
 export interface ClipTextEncoderLoadOptions extends Omit<DeviceOptions, 'device'> {
@@ -124,7 +125,7 @@ export class ClipTextEncoder {
       const embeddings = asMaps(await this.#table.rows(given), batch, this.tokens);
       const states = new Float32Array(batch * this.tokens * this.width);
       const projected = new Float32Array(batch * this.tokens * this.pooledWidth);
-      await network.forward(batch, embeddings, states, projected);
+      await network.forward(batch, embeddings, states, { head: projected });
       return { hidden: asRows(states, batch, this.tokens), pooled: this.#pooled(projected, given) };
     });
   }
@@ -164,29 +165,4 @@ export class ClipTextEncoder {
     }
     return pooled;
   }
-}
-
-/** Transposes each of a batch's matrices, of `rows` rows. */
-function transposed(data: Float32Array, batch: number, rows: number): Float32Array {
-  const columns = data.length / batch / rows;
-  const result = new Float32Array(data.length);
-  for (let n = 0; n < batch; ++n) {
-    const first = n * rows * columns;
-    for (let row = 0; row < rows; ++row) {
-      for (let column = 0; column < columns; ++column) {
-        result[first + column * rows + row] = data[first + row * columns + column] ?? 0;
-      }
-    }
-  }
-  return result;
-}
-
-/** Turns tokens' rows, [N, tokens, width], into maps, [N, width, tokens]. */
-function asMaps(rows: Float32Array, batch: number, tokens: number): Float32Array {
-  return transposed(rows, batch, tokens);
-}
-
-/** Turns maps, [N, width, tokens], into tokens' rows. */
-function asRows(maps: Float32Array, batch: number, tokens: number): Float32Array {
-  return transposed(maps, batch, maps.length / batch / tokens);
 }

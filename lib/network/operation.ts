@@ -24,7 +24,8 @@ export type Operation =
     }
   /** Row: (label or truncated time) -> row of the table in the weight; zero if it has none. */
   | { readonly op: 'embedding' }
-  /** Convolution: (map) -> product with the weight, a cross-correlation; `padBefore` above and to the left. */
+  /** Convolution: (map) -> product with the weight, a cross-correlation; `padBefore` above and to the left. Several weights
+   * are stacked along the output channels. */
   | {
       readonly op: 'convolution';
       readonly kernel: number;

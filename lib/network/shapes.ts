@@ -52,12 +52,16 @@ function convolved(
   name: string,
   { kernel, stride, padBefore, padAfter }: Operation & { op: 'convolution' },
   map: Extents,
-  weight: GraphConstant | undefined,
+  weights: readonly GraphConstant[],
 ): Extents {
-  const [to = 0, from] = weight?.shape ?? [];
-  if (from !== map.channels) {
-    throw mismatch(name, `tensor ${weight?.name ?? ''} is of ${from ?? 0} channels, the map has ${map.channels}`);
+  const wrong = weights.find(({ shape }) => shape[1] !== map.channels);
+  if (wrong !== undefined || weights.length === 0) {
+    throw mismatch(
+      name,
+      `tensor ${wrong?.name ?? ''} is of ${wrong?.shape[1] ?? 0} channels, the map has ${map.channels}`,
+    );
   }
+  const to = weights.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
   const size = (side: number): number => Math.floor((side + padBefore + padAfter - kernel) / stride) + 1;
   return { channels: to, height: size(map.height), width: size(map.width) };
 }
@@ -109,7 +113,7 @@ function infer(
     case 'embedding':
       return vector(constants[0]?.shape[1] ?? 0);
     case 'convolution':
-      return convolved(name, operation, map, constants[0]);
+      return convolved(name, operation, map, constants);
     case 'group_norm':
       requireDivisible(name, map.channels, operation.groups, 'groups');
       return map;

@@ -38,7 +38,10 @@ Forward::Forward(const Napi::CallbackInfo& info, std::shared_ptr<Network> networ
   read_result(1, info[4], "out", &Evaluation::out, shape.out);
   require(is_absent(info[5]) || shape.head > 0, "the network has no second output");
   if (!is_absent(info[5])) read_result(2, info[5], "head", &Evaluation::head, shape.head);
-  if (network_->derivative() == Derivative::kNone) return;
+  if (network_->derivative() == Derivative::kNone) {
+    read_given(info[6]);
+    return;
+  }
   require(info[6].IsObject(), "a network with a derivative takes its tensors");
   read_derivative(info[6].As<Napi::Object>());
 }
@@ -65,6 +68,23 @@ void Forward::read_derivative(const Napi::Object& tensors) {
   read_result(4, tensors.Get("outTangent"), "outTangent", &Evaluation::out_tangent, shape.out);
   if (shape.head > 0) {
     read_result(5, tensors.Get("headTangent"), "headTangent", &Evaluation::head_tangent, shape.head);
+  }
+}
+
+void Forward::read_given(const Napi::Value& tensors) {
+  struct Given {
+    const char* what;
+    dpm_view Evaluation::* place;
+    std::uint64_t stride;
+  };
+  const NetworkShape& shape = network_->shape();
+  std::size_t slot = 7;
+  for (const Given& given :
+       {Given{"context", &Evaluation::context, shape.context}, Given{"added", &Evaluation::added, shape.added},
+        Given{"guidance", &Evaluation::guidance, shape.guidance}}) {
+    if (given.stride == 0) continue;
+    require(tensors.IsObject(), "a network that sees more than x takes its tensors");
+    read_argument(slot++, tensors.As<Napi::Object>().Get(given.what), given.what, given.place, given.stride);
   }
 }
 

@@ -11,8 +11,9 @@
 
 namespace dpm::addon {
 
-/// Number of tensors of an evaluation, without times and labels: x, out, head, and four of a derivative.
-constexpr std::size_t kForwardTensors = 7;
+/// Number of tensors of an evaluation, without times and labels: x, out, head, four of a derivative, and three that a
+/// network sees beside x.
+constexpr std::size_t kForwardTensors = 10;
 
 /// Host copies of one call's arguments and results.
 struct ForwardStaging {
@@ -38,8 +39,8 @@ class ForwardMemory {
 
 class Forward {
  public:
-  /// Reads the arguments of `forward`: batch, x, t, labels, out, head, and the tensors of the derivative where the
-  /// network has one. Throws Error(kArgument).
+  /// Reads the arguments of `forward`: batch, x, t, labels, out, head, and the tensors of the derivative, or of what
+  /// the network sees beside x, where it has such. Throws Error(kArgument).
   Forward(const Napi::CallbackInfo& info, std::shared_ptr<Network> network, std::shared_ptr<ForwardMemory> memory);
   ~Forward();
   Forward(const Forward&) = delete;
@@ -65,6 +66,7 @@ class Forward {
 
   void read_conditions(const Napi::CallbackInfo& info);
   void read_derivative(const Napi::Object& tensors);
+  void read_given(const Napi::Value& tensors);
   void read_cotangents(const Napi::Object& tensors);
   /// Reads the tensor of all gradients of weights.
   void read_gradients(const Napi::Value& value);

@@ -7,6 +7,13 @@
 #define DPM_BINDING_OUTPUT "output" /* network output, NCHW float32 */
 #define DPM_BINDING_HEAD "head"     /* second output, NCHW float32 */
 
+/* What a network sees beside its image, NCHW float32, read: keys and values of a text's attention, [C, tokens, 1]; a
+ * vector that is embedded and added to the time's embedding; features of a guidance weight, added to those of the time.
+ */
+#define DPM_BINDING_CONTEXT "context"
+#define DPM_BINDING_ADDED "added"
+#define DPM_BINDING_GUIDANCE "guidance"
+
 /* Bindings of derivatives, NCHW float32: a pullback ends at the image, a pushforward begins there. */
 #define DPM_BINDING_OUTPUT_COTANGENT "output_cotangent" /* read */
 #define DPM_BINDING_HEAD_COTANGENT "head_cotangent"     /* read */

@@ -36,6 +36,9 @@ NetworkShape shape_of(const graph::Graph& graph, int classes) {
     if (binding.name == DPM_BINDING_IMAGE) shape.image = elements;
     if (binding.name == DPM_BINDING_OUTPUT) shape.out = elements;
     if (binding.name == DPM_BINDING_HEAD) shape.head = elements;
+    if (binding.name == DPM_BINDING_CONTEXT) shape.context = elements;
+    if (binding.name == DPM_BINDING_ADDED) shape.added = elements;
+    if (binding.name == DPM_BINDING_GUIDANCE) shape.guidance = elements;
   }
   return shape;
 }
@@ -173,6 +176,9 @@ void Network::find_bindings() {
       {DPM_BINDING_LABEL, &Evaluation::labels},
       {DPM_BINDING_OUTPUT, &Evaluation::out},
       {DPM_BINDING_HEAD, &Evaluation::head},
+      {DPM_BINDING_CONTEXT, &Evaluation::context},
+      {DPM_BINDING_ADDED, &Evaluation::added},
+      {DPM_BINDING_GUIDANCE, &Evaluation::guidance},
       {DPM_BINDING_OUTPUT_COTANGENT, &Evaluation::out_cotangent},
       {DPM_BINDING_HEAD_COTANGENT, &Evaluation::head_cotangent},
       {DPM_BINDING_IMAGE_COTANGENT, &Evaluation::image_cotangent},
@@ -211,6 +217,7 @@ void Network::run(const Evaluation& evaluation, double* node_seconds) {
 void Network::evaluate(const Evaluation& evaluation, const float* times) {
   const bool has_gradients = gradients_.elements() > 0;
   if (has_gradients) require_tensors_of_gradients(evaluation);
+  require_what_is_seen(evaluation);
   if (!divides()) return run(evaluation, nullptr);
   run(has_gradients ? with_divided_cotangents(evaluation, times) : evaluation, nullptr);
   for (std::size_t i = 0; i < views_.size(); ++i) {
@@ -219,6 +226,16 @@ void Network::evaluate(const Evaluation& evaluation, const float* times) {
     const bool is_output = binding.name == DPM_BINDING_OUTPUT || binding.name == DPM_BINDING_HEAD;
     const bool is_divided = binding.direction == DPM_DIRECTION_OUTPUT && (is_output || !has_gradients);
     if (is_divided) divide(views_[i], elements(i), evaluation.batch, times);
+  }
+}
+
+void Network::require_what_is_seen(const Evaluation& evaluation) const {
+  const auto lacks = [](std::uint64_t elements, const dpm_view& view) {
+    return elements > 0 && view.buffer == nullptr;
+  };
+  if (lacks(shape_.context, evaluation.context) || lacks(shape_.added, evaluation.added) ||
+      lacks(shape_.guidance, evaluation.guidance)) {
+    throw Error(ErrorCode::kArgument, "the network sees more than its image, which this evaluation does not give");
   }
 }
 
@@ -293,7 +310,9 @@ std::uint32_t Network::padded(std::uint32_t rows) const {
 }
 
 /// A device's own trajectory cannot divide outputs: it updates with the network's outputs as they are.
-bool Network::runs_trajectories() const { return device_->api().network.begin != nullptr && !divides(); }
+bool Network::runs_trajectories() const {
+  return device_->api().network.begin != nullptr && !divides() && !sees_more();
+}
 
 void Network::begin(const dpm_trajectory& trajectory) {
   dpm_update update = trajectory.update;
@@ -309,7 +328,7 @@ void Network::advance(std::uint32_t steps, bool wait) {
 
 bool Network::takes_steps() const {
   const dpm_backend& api = device_->api();
-  return api.network.step != nullptr && api.transfers.begin != nullptr && !divides();
+  return api.network.step != nullptr && api.transfers.begin != nullptr && !divides() && !sees_more();
 }
 
 double Network::step(const dpm_step& step) {

@@ -36,7 +36,11 @@ struct NetworkShape {
   std::uint64_t image = 0;
   std::uint64_t out = 0;
   std::uint64_t head = 0;  ///< elements of the second output; 0: none
-  int classes = 0;         ///< number of classes; 0: takes no labels
+  // Elements of what the network sees beside its image; 0: nothing.
+  std::uint64_t context = 0;
+  std::uint64_t added = 0;
+  std::uint64_t guidance = 0;
+  int classes = 0;  ///< number of classes; 0: takes no labels
 };
 
 struct NodeTime {
@@ -53,6 +57,11 @@ struct Evaluation {
   dpm_view labels{};  ///< labels of the samples; absent: no sample has one
   dpm_view out{};
   dpm_view head{};
+
+  // What the network sees beside its image (binding_names.h).
+  dpm_view context{};
+  dpm_view added{};
+  dpm_view guidance{};
 
   // Tensors of derivatives: the cotangent or tangent given, and the result.
   dpm_view out_cotangent{};
@@ -159,6 +168,10 @@ class Network {
   [[nodiscard]] std::uint64_t elements(std::size_t index) const;
   /// Calls `work` with an evaluation of `batch` samples of zeros.
   void with_zeros(int batch, const std::function<void(const Evaluation&)>& work);
+  /// Returns whether evaluations take more than an image, times and labels.
+  [[nodiscard]] bool sees_more() const { return shape_.context + shape_.added + shape_.guidance > 0; }
+  /// Throws Error(kArgument) where an evaluation lacks what the network sees beside its image.
+  void require_what_is_seen(const Evaluation& evaluation) const;
   [[nodiscard]] bool divides() const { return options_.divides_by_time || !options_.divisors.empty(); }
   [[nodiscard]] float divisor(float time) const;
   /// Fills the records that divide each sample by the divisor of its time.

@@ -107,10 +107,11 @@ describe('hostile values', { timeout: 600_000 }, () => {
 
   it('of networks of latent diffusion', async () => {
     const place = (name: string): string => packagePath(`test/fixtures/latent/sd1/${name}`);
-    const folders = { vae: place('vae'), encoder: place('text_encoder') };
+    const folders = { vae: place('vae'), encoder: place('text_encoder'), unet: place('unet') };
     await using vae = await dpm.Autoencoder.load(folders.vae, { device });
     await using encoder = await dpm.ClipTextEncoder.load(folders.encoder, { device });
-    const { tried, problems } = await problemsOf(latentCalls(vae, encoder, folders));
+    await using unet = await dpm.ConditionalUNet.load(folders.unet, { device });
+    const { tried, problems } = await problemsOf(latentCalls(vae, encoder, unet, folders));
     expect(tried).toBeGreaterThan(300);
     expect(problems).toEqual([]);
   });

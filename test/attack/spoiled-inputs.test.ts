@@ -18,6 +18,7 @@ let small: dpm.DiffusionModel;
 let classifier: dpm.Classifier;
 let vae: dpm.Autoencoder;
 let encoder: dpm.ClipTextEncoder;
+let conditional: dpm.ConditionalUNet;
 let batcher: dpm.Batcher;
 let scripted: dpm.Batcher;
 
@@ -30,12 +31,15 @@ beforeAll(async () => {
   encoder = await dpm.ClipTextEncoder.load(packagePath('test/fixtures/latent/sd1/text_encoder'), {
     device: model.device,
   });
+  conditional = await dpm.ConditionalUNet.load(packagePath('test/fixtures/latent/sdxl/unet'), {
+    device: model.device,
+  });
   batcher = await model.batcher({ rows: 2 });
   const evaluate = (x: Float32Array): Float32Array => x.map((value) => 0.5 * value);
   scripted = await dpm.createBatcher({ shape: [1, 2, 2], evaluate, schedule });
 });
 afterAll(async () => {
-  for (const each of [batcher, scripted, classifier, vae, encoder, small, model]) await each.close();
+  for (const each of [batcher, scripted, classifier, vae, encoder, conditional, small, model]) await each.close();
 });
 
 function normals(count: number, seed = 1): Float32Array {
@@ -146,6 +150,24 @@ const cases: Record<string, Case> = {
   'Autoencoder.encode': of(
     (given, options) => vae.encode(given, options),
     () => [normals(3 * 16 * 16), { height: 16, width: 16 }],
+  ),
+  'ConditionalUNet.forward': of(
+    (x, t, options) => conditional.forward(x, t, options),
+    () => [
+      normals(2 * 4 * 6 * 4),
+      [981, 20],
+      {
+        height: 6,
+        width: 4,
+        context: normals(2 * 7 * 80, 2),
+        pooled: normals(2 * 48, 3),
+        sizes: [6, 4, 0, 0, 6, 4, 6, 4, 1, 2, 6, 4],
+      },
+    ],
+  ),
+  'ConditionalUNet.prepare': of(
+    async (context, count) => (await conditional.prepare(context, count)).data,
+    () => [normals(2 * 7 * 80), 2],
   ),
   'ClipTextEncoder.encode': of(
     (ids, options) => encoder.encode(ids, options),

@@ -5,7 +5,9 @@ import { describe, it } from 'vitest';
 
 import {
   autoencoderGoldens,
+  conditionalGoldens,
   expectAutoencoder,
+  expectConditional,
   expectTextEncoder,
   expectTinyAutoencoder,
   textEncoderGoldens,
@@ -13,12 +15,12 @@ import {
 
 // The emulated card is slow in 16 bits, where some of the networks are enough.
 const types = [
-  { dtype: 'f32', limit: 2e-5, autoencoders: autoencoderGoldens, encoders: textEncoderGoldens },
-  { dtype: 'bf16', limit: 3e-2, autoencoders: [autoencoderGoldens[1]!], encoders: [textEncoderGoldens[0]!] },
-  { dtype: 'f16', limit: 5e-3, autoencoders: [autoencoderGoldens[1]!], encoders: [textEncoderGoldens[3]!] },
+  { dtype: 'f32', limit: 2e-5, autoencoders: autoencoderGoldens, encoders: textEncoderGoldens, unets: conditionalGoldens },
+  { dtype: 'bf16', limit: 3e-2, autoencoders: [autoencoderGoldens[1]!], encoders: [textEncoderGoldens[0]!], unets: conditionalGoldens.slice(1, 3) },
+  { dtype: 'f16', limit: 5e-3, autoencoders: [autoencoderGoldens[1]!], encoders: [textEncoderGoldens[3]!], unets: conditionalGoldens.slice(1, 2) },
 ] as const;
 
-describe.each(types)('on the emulated CUDA device in $dtype', ({ dtype, limit, autoencoders, encoders }) => {
+describe.each(types)('on the emulated CUDA device in $dtype', ({ dtype, limit, autoencoders, encoders, unets }) => {
   const options = { device: 'cuda', dtype } as const;
 
   it.each(autoencoders)('an autoencoder has the values of $golden', async (golden) => {
@@ -27,6 +29,10 @@ describe.each(types)('on the emulated CUDA device in $dtype', ({ dtype, limit, a
 
   it('an autoencoder without norms has those of the library', async () => {
     await expectTinyAutoencoder(options, limit);
+  });
+
+  it.each(unets)('a conditional U-Net has the prediction of $golden', async (golden) => {
+    await expectConditional(golden, options, limit);
   });
 
   it.each(encoders)('a text encoder has those of $model/$encoder', async (golden) => {

@@ -19,6 +19,7 @@ export const commandNames = [
   'translate',
   'sample',
   'train',
+  'generate',
   'tokens',
   'gamma',
   'costs',

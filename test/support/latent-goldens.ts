@@ -3,7 +3,15 @@ import { join } from 'node:path';
 
 import { expect } from 'vitest';
 
-import { Autoencoder, ClipTextEncoder, type AutoencoderLoadOptions } from '../../lib/index.js';
+import { readSafetensorsHeader } from '../../lib/files/safetensors.js';
+import { readFloats } from '../../lib/files/tensor-data.js';
+import {
+  Autoencoder,
+  ClipTextEncoder,
+  ConditionalUNet,
+  type AutoencoderLoadOptions,
+  type ConditionalForwardOptions,
+} from '../../lib/index.js';
 import { packagePath } from './temporary.js';
 import { largest, readTensors, tensorReader } from './tensors.js';
 
@@ -83,4 +91,60 @@ export async function expectTextEncoder(
   const before = await text.encode(ids, { skippedLayers: 1, normed: false });
   expect(difference(before.hidden, await tensor(`penultimate${suffix}`))).toBeLessThan(limit);
   expect(before.pooled).toEqual(last.pooled);
+}
+
+/** Conditional U-Nets: the folder of the network, and a golden file of it. */
+export const conditionalGoldens = [
+  ...['sd1', 'sd2', 'sdxl', 'lcm', 'sd1-inpaint', 'sdxl-refiner'].map((model) => ({
+    unet: `${model}/unet`,
+    golden: `${model}/golden/unet`,
+  })),
+  ...['no-middle', 'odd-size', 'only-cross', 'scale-shift', 'unclip'].map((name) => ({
+    unet: `switches/${name}/unet`,
+    golden: `switches/${name}/unet`,
+  })),
+  { unet: 'sd1/unet', golden: 'sizes/unet-sd1-5x9' },
+  { unet: 'sd1/unet', golden: 'sizes/unet-sd1-20x6' },
+  { unet: 'sdxl/unet', golden: 'sizes/unet-sdxl-7x13' },
+];
+
+/** An evaluation of a conditional U-Net, and what the library makes of it. */
+export interface ConditionalCase {
+  x: Float32Array;
+  t: Float32Array;
+  options: ConditionalForwardOptions;
+  out: Float32Array;
+}
+
+/** Reads the evaluation of a golden file. */
+export async function conditionalCase(golden: string): Promise<ConditionalCase> {
+  const header = await readSafetensorsHeader(join(latentFixtures, `${golden}.safetensors`));
+  const read = async (name: string): Promise<Float32Array> => (await readFloats(header, name)).data;
+  const optional = async (name: string): Promise<Float32Array | undefined> =>
+    header.tensors.has(name) ? read(name) : undefined;
+  const [, , height = 0, width = 0] = header.tensors.get('x')!.shape;
+  // Labels are integers, vectors of classes are not.
+  const classes = await optional('class_labels');
+  const areLabels = header.tensors.get('class_labels')?.dtype === 'I64';
+  const options = {
+    height,
+    width,
+    context: await read('encoder_hidden_states'),
+    pooled: await optional('text_embeds'),
+    sizes: await optional('time_ids'),
+    guidanceFeatures: await optional('timestep_cond'),
+    ...(areLabels ? { classLabels: classes } : { classVectors: classes }),
+  };
+  return { x: await read('x'), t: await read('t'), options, out: await read('out') };
+}
+
+/** Compares the prediction of a conditional U-Net with that of a golden file. */
+export async function expectConditional(
+  { unet, golden }: (typeof conditionalGoldens)[number],
+  options: AutoencoderLoadOptions,
+  limit: number,
+): Promise<void> {
+  const { x, t, options: given, out } = await conditionalCase(golden);
+  await using network = await ConditionalUNet.load(join(latentFixtures, unet), options);
+  expect(difference(await network.forward(x, t, given), out)).toBeLessThan(limit);
 }

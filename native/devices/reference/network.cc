@@ -71,7 +71,12 @@ Network::Network(Device& owner, const dpm_graph& graph)
       node.weight = doubles(node.weight_constant);
       node.weight_rows = graph.constants[from.weights[0]].dims[0];
     }
-    if (from.weight_count > 1) {
+    // Weights of a convolution are stacked along its output channels.
+    for (std::uint32_t k = 1; from.op == DPM_OP_CONVOLUTION && k < from.weight_count; ++k) {
+      const std::vector<double> more = doubles(graph.constants[from.weights[k]]);
+      node.weight.insert(node.weight.end(), more.begin(), more.end());
+    }
+    if (from.op == DPM_OP_SEPARABLE) {
       node.second_weight_constant = graph.constants[from.weights[1]];
       node.second_weight = doubles(node.second_weight_constant);
     }

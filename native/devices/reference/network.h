@@ -68,8 +68,8 @@ using Handle = Handles<Device, Buffer, Network, Executable>;
 /// Returns whether a pass may make `node`: never, so that a graph runs as it was built.
 bool supports(const dpm_graph& graph, const dpm_node& node);
 
-/// Returns whether the device runs `node`: primitive operations, and group norms with the operations that derivatives
-/// fold into them.
+/// Returns whether the device runs `node`: primitive operations, convolutions of several weights, and group norms with
+/// the operations that derivatives fold into them.
 bool runs(const dpm_graph& graph, const dpm_node& node);
 
 /// One value of one sample, NCHW; external ones are copied in and out by the executable.

@@ -311,17 +311,18 @@ ChannelCoefficients channel_coefficients(const Network::Node& layer, const Map& 
 bool supports(const dpm_graph& graph, const dpm_node& node) {
   const bool is_folded =
       node.op == DPM_OP_GROUP_NORM && (node.attributes.group_norm.silu != 0 || input_of(node, 1) >= 0);
-  return !is_folded && runs(graph, node);
+  const bool is_merged = node.op == DPM_OP_CONVOLUTION && node.weight_count > 1;
+  return !is_folded && !is_merged && runs(graph, node);
 }
 
 bool runs(const dpm_graph& graph, const dpm_node& node) {
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
     if (graph.values[i].parent >= 0) return false;
   }
-  const std::uint32_t weights = node.op == DPM_OP_SEPARABLE ? 2 : 1;
+  const bool takes_more = node.op == DPM_OP_CONVOLUTION || (node.op == DPM_OP_SEPARABLE && node.weight_count == 2);
   const std::uint32_t outputs = node.op == DPM_OP_GROUP_NORM_BACKWARD ? 2 : 1;
   if (node.output_count < 1 || node.output_count > outputs) return false;
-  if (node.weight_count > weights || node.op >= DPM_OP_COUNT) return false;
+  if ((node.weight_count > 1 && !takes_more) || node.op >= DPM_OP_COUNT) return false;
   if (node.op == DPM_OP_CONVOLUTION) {
     const dpm_convolution_attributes& how = node.attributes.convolution;
     const bool enlarges = how.upsample != 0 || how.zero_upsample != 0;

@@ -6,7 +6,8 @@ import { of } from './of.js';
 export function latentCalls(
   vae: dpm.Autoencoder,
   encoder: dpm.ClipTextEncoder,
-  folders: { vae: string; encoder: string },
+  unet: dpm.ConditionalUNet,
+  folders: { vae: string; encoder: string; unet: string },
 ): PublicCall[] {
   const size = { height: 8, width: 4 };
   return [
@@ -32,6 +33,20 @@ export function latentCalls(
     of('ClipTextEncoder.encode', (ids: never, options: never) => encoder.encode(ids, options), [
       new Int32Array(77),
       {},
+    ]),
+    of(
+      'ConditionalUNet.load',
+      async (path: never, options: never) => (await dpm.ConditionalUNet.load(path, options)).close(),
+      [folders.unet, { device: 'cpu', threads: 1 }],
+    ),
+    of('ConditionalUNet.prepare', (context: never, count: never) => unet.prepare(context, count), [
+      new Float32Array(64),
+      2,
+    ]),
+    of('ConditionalUNet.forward', (x: never, t: never, options: never) => unet.forward(x, t, options), [
+      new Float32Array(4 * 8),
+      1,
+      { height: 2, width: 4, context: new Float32Array(64) },
     ]),
   ];
 }

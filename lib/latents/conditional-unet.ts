@@ -1,0 +1,298 @@
+import { throwIfAborted } from '../base/abort.js';
+import { DpmError } from '../base/errors.js';
+import {
+  checkOptions,
+  either,
+  instanceOf,
+  kinds,
+  numberOrNumbers,
+  type OptionKinds,
+  requireKind,
+} from '../base/option-kinds.js';
+import { nativeGraph } from '../checkpoint/checkpoint.js';
+import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
+import { modelPath } from '../checkpoint/model-path.js';
+import { readConditional, type ReadConditional } from '../checkpoint/pipelines/conditional.js';
+import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
+import { checkedLabels, checkedTimes, networkTimes } from '../engine/inputs.js';
+import { MapNetwork } from '../engine/map-network.js';
+import { conditionalGraph, contextChannels, promptGraph } from '../network/conditional.js';
+import { guidanceFeatures, numberFeatures } from './features.js';
+import { SizedNetworks } from './sized-networks.js';
+import { asMaps } from './tokens.js';
+
+/** Options of {@link ConditionalUNet.load}. */
+export interface ConditionalUNetLoadOptions extends Omit<DeviceOptions, 'device'> {
+  /** Device by name, which the network opens and closes, or an open one. */
+  device?: string | Device | undefined;
+  /** Signal that aborts loading. */
+  signal?: AbortSignal | undefined;
+}
+
+const loadKinds: OptionKinds<ConditionalUNetLoadOptions> = {
+  ...deviceOptionKinds,
+  device: either(kinds.string, instanceOf('a Device', Device)),
+  signal: kinds.signal,
+};
+
+/** Keys and values of contexts, which all evaluations with these contexts share. */
+export class PreparedContext {
+  /** Number of contexts. */
+  readonly count: number;
+  /** Number of tokens of a context. */
+  readonly tokens: number;
+  /** Network that made it. @internal */
+  readonly network: object;
+  /** Keys and values, [count, channels, tokens]. @internal */
+  readonly data: Float32Array;
+
+  /** @internal */
+  constructor(network: object, count: number, tokens: number, data: Float32Array) {
+    this.network = network;
+    this.count = count;
+    this.tokens = tokens;
+    this.data = data;
+  }
+}
+
+/** Options of {@link ConditionalUNet.forward}. */
+export interface ConditionalForwardOptions {
+  /** Height of the states. */
+  height: number;
+  /** Width of the states. */
+  width: number;
+  /** States of the text's tokens, [N, tokens, context width], or what {@link ConditionalUNet.prepare} has made of them. */
+  context: Float32Array | PreparedContext;
+  /** Pooled states of the text, [N, width], for a network that sees them (SDXL). */
+  pooled?: Float32Array | undefined;
+  /** Numbers beside the pooled states, [N, count], such as sizes: (height, width, top, left, height, width). */
+  sizes?: ArrayLike<number> | undefined;
+  /** Vectors of the classes, [N, length], for a network that projects them. */
+  classVectors?: Float32Array | undefined;
+  /** Class labels, one per sample, for a network with classes. */
+  classLabels?: ArrayLike<number> | undefined;
+  /** Guidance weight that the network sees (LCM), one for all samples or one each. */
+  guidance?: number | ArrayLike<number> | undefined;
+  /** Features of the guidance weight, [N, features], in place of `guidance`. */
+  guidanceFeatures?: Float32Array | undefined;
+}
+
+const forwardKinds: OptionKinds<ConditionalForwardOptions> = {
+  height: kinds.positiveInteger,
+  width: kinds.positiveInteger,
+  context: either(kinds.floats, instanceOf('a PreparedContext', PreparedContext)),
+  pooled: kinds.floats,
+  sizes: kinds.numbers,
+  classVectors: kinds.floats,
+  classLabels: kinds.numbers,
+  guidance: numberOrNumbers,
+  guidanceFeatures: kinds.floats,
+};
+
+const LARGEST_SIDE = 4096;
+
+/** U-Net of latent diffusion that sees a text (`UNet2DConditionModel`), on a device, for states of any size. Close it when done. */
+export class ConditionalUNet {
+  /** Device of the network, which closes the device if it has opened it. */
+  readonly device: Device;
+  /** Number of channels of the states. */
+  readonly inChannels: number;
+  /** Number of channels of the prediction. */
+  readonly outChannels: number;
+  /** Width of the states of a text's tokens. */
+  readonly contextWidth: number;
+  /** Side of the states where nothing else is said. */
+  readonly sampleSize: number;
+  /** True if the network sees pooled states of the text (SDXL). */
+  readonly seesPooled: boolean;
+  /** True if the network sees the weight of guidance (LCM). */
+  readonly seesGuidance: boolean;
+  readonly #read: ReadConditional;
+  readonly #ownsDevice: boolean;
+  readonly #contextChannels: number;
+  readonly #networks: SizedNetworks;
+
+  private constructor(opened: OpenedDevice, read: ReadConditional) {
+    const { description, checkpoint } = read;
+    this.device = opened.device;
+    this.#ownsDevice = opened.isOwn;
+    this.#read = read;
+    this.inChannels = description.inChannels;
+    this.outChannels = description.outChannels;
+    this.contextWidth = description.contextWidth;
+    this.sampleSize = read.sampleSize;
+    this.seesPooled = read.textTime !== null;
+    this.seesGuidance = description.guidanceFeatures !== null;
+    this.#contextChannels = contextChannels(description);
+    this.#networks = new SizedNetworks('network', ({ part, height, width }, weightsOf) => {
+      const graph =
+        part === 'prompt'
+          ? promptGraph(description, height)
+          : conditionalGraph(description, { height, width, tokens: Number(part) });
+      const classes = part === 'prompt' ? 0 : description.classes;
+      return MapNetwork.load(opened.device, nativeGraph(graph, checkpoint), { weightsOf, classes });
+    });
+  }
+
+  /**
+   * Loads a conditional U-Net.
+   *
+   * @param path - Path or file URL of a folder in diffusers' layout with the `config.json` and weights of a
+   * `UNet2DConditionModel`: `unet/` of a pipeline.
+   * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ABORTED` if aborted.
+   */
+  static async load(path: string | URL, options: ConditionalUNetLoadOptions = {}): Promise<ConditionalUNet> {
+    checkOptions('ConditionalUNet.load', options, loadKinds);
+    const { signal, ...device } = options;
+    throwIfAborted(signal);
+    const read = await readConditional(await modelPath(path));
+    throwIfAborted(signal);
+    return new ConditionalUNet(openedDevice(device, 'network'), read);
+  }
+
+  /**
+   * Computes the keys and values of contexts once, for any number of evaluations.
+   *
+   * @param context - States of the texts' tokens, [count, tokens, context width].
+   * @param count - Number of contexts.
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if they are not as many states.
+   */
+  async prepare(context: Float32Array, count: number): Promise<PreparedContext> {
+    requireKind('context', context, kinds.floats);
+    requireKind('count', count, kinds.positiveInteger);
+    const tokens = context.length / count / this.contextWidth;
+    if (!Number.isInteger(tokens) || tokens < 1) {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_SHAPE',
+        `the context has ${context.length} numbers, ${count} contexts of tokens of ${this.contextWidth} have others`,
+      );
+    }
+    const maps = asMaps(context, count, tokens);
+    return this.#networks.using({ part: 'prompt', height: tokens, width: 1 }, async (network) => {
+      const data = new Float32Array(count * this.#contextChannels * tokens);
+      await network.forward(count, maps, data);
+      return new PreparedContext(this, count, tokens, data);
+    });
+  }
+
+  /**
+   * Evaluates the network once.
+   *
+   * @param x - States [N, channels, height, width], row-major; N follows from the number of elements.
+   * @param t - Number that enters the time embedding, one for all samples or one each.
+   * @returns Prediction [N, output channels, height, width].
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` if an argument does not fit the network.
+   *
+   * @example
+   * ```ts
+   * const { hidden } = await encoder.encode(tokenizer.tokenize('a photo of a cat').padded);
+   * const out = await unet.forward(latents, 981, { height: 64, width: 64, context: hidden });
+   * ```
+   */
+  async forward(
+    x: Float32Array,
+    t: number | ArrayLike<number>,
+    options: ConditionalForwardOptions,
+  ): Promise<Float32Array> {
+    checkOptions('forward', options, forwardKinds);
+    requireKind('x', x, kinds.floats);
+    requireKind('t', t, networkTimes);
+    const { height, width, context } = options;
+    const batch = this.#batchOf(x, height, width);
+    const { classes } = this.#read.description;
+    const tensors = {
+      times: checkedTimes(t, batch),
+      labels: checkedLabels(classes, options.classLabels, batch),
+      given: { added: this.#added(options, batch), guidance: this.#guidance(options, batch) },
+    };
+    const states = x.slice();
+    const prepared = context instanceof PreparedContext ? context : await this.prepare(context, batch);
+    if (prepared.network !== this || prepared.count !== batch) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `the context is not one that this network made for ${batch} samples`);
+    }
+    const part = String(prepared.tokens);
+    return this.#networks.using({ part, height, width }, async (network) => {
+      const out = new Float32Array(batch * this.outChannels * height * width);
+      const given = { ...tensors.given, ...(this.#contextChannels > 0 && { context: prepared.data }) };
+      await network.forward(batch, states, out, { ...tensors, given });
+      return out;
+    });
+  }
+
+  /** Waits for running work and releases everything. Can be called again. */
+  async close(): Promise<void> {
+    await this.#networks.close();
+    if (this.#ownsDevice) await this.device.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #batchOf(x: Float32Array, height: number, width: number): number {
+    if (height > LARGEST_SIDE || width > LARGEST_SIDE) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `height and width are at most ${LARGEST_SIDE}, not ${height} and ${width}`,
+      );
+    }
+    const elements = this.inChannels * height * width;
+    const batch = x.length / elements;
+    if (Number.isInteger(batch) && batch >= 1) return batch;
+    throw new DpmError('ERR_DPM_TENSOR_SHAPE', `x has ${x.length} elements, a sample has ${elements}`);
+  }
+
+  /** Makes the vectors that are embedded beside the time. */
+  #added({ pooled, sizes, classVectors }: ConditionalForwardOptions, batch: number): Float32Array | undefined {
+    const { description, textTime } = this.#read;
+    const { added, time } = description;
+    const seesText = textTime !== null;
+    if (!seesText && (pooled !== undefined || sizes !== undefined)) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'the network sees no pooled states: leave pooled and sizes out');
+    }
+    const seesClass = added !== null && !seesText;
+    if (!seesClass && classVectors !== undefined) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'the network sees no vectors of classes: leave classVectors out');
+    }
+    if (added === null) return undefined;
+    if (!seesText) return requireVectors('classVectors', classVectors, batch, added.length);
+    const style = { length: textTime.features, shift: time.shift, order: time.order };
+    const numbers = (sizes?.length ?? 0) / batch;
+    const width = added.length - numbers * textTime.features;
+    if (sizes === undefined || !Number.isInteger(numbers) || width < 1) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `sizes has ${sizes?.length ?? 0} numbers for ${batch} samples, which do not fit the network`,
+      );
+    }
+    const states = requireVectors('pooled', pooled, batch, width);
+    const features = Array.from(sizes, (size) => numberFeatures(size, style));
+    const vectors = Array.from({ length: batch }, (_, n) => [
+      ...states.subarray(n * width, (n + 1) * width),
+      ...features.slice(n * numbers, (n + 1) * numbers).flat(),
+    ]);
+    return Float32Array.from(vectors.flat());
+  }
+
+  #guidance({ guidance, guidanceFeatures: given }: ConditionalForwardOptions, batch: number): Float32Array | undefined {
+    const length = this.#read.description.guidanceFeatures;
+    if (length === null) {
+      if (guidance === undefined && given === undefined) return undefined;
+      throw new DpmError('ERR_DPM_ARGUMENT', 'the network sees no weight of guidance: leave guidance out');
+    }
+    if (given !== undefined) return requireVectors('guidanceFeatures', given, batch, length);
+    const weights = typeof guidance === 'number' ? new Array<number>(batch).fill(guidance) : Array.from(guidance ?? []);
+    if (weights.length !== batch) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `guidance has ${weights.length} weights for ${batch} samples`);
+    }
+    return Float32Array.from(weights.flatMap((weight) => guidanceFeatures(weight, length)));
+  }
+}
+
+function requireVectors(what: string, given: Float32Array | undefined, batch: number, length: number): Float32Array {
+  if (given?.length === batch * length) return given.slice();
+  throw new DpmError(
+    'ERR_DPM_TENSOR_SHAPE',
+    `${what} has ${given?.length ?? 0} elements, ${batch} samples have ${batch} x ${length}`,
+  );
+}

@@ -1,0 +1,67 @@
+import { join } from 'node:path';
+
+import { DpmError } from '../base/errors.js';
+import { modelPath } from '../checkpoint/model-path.js';
+import { readObject } from '../checkpoint/read-model.js';
+import { ConfigReader, isJsonObject } from '../files/config-reader.js';
+
+/** Kinds of pipelines: what their texts become, and the guidance that their library gives by default. */
+const kindsOfPipelines = {
+  StableDiffusionPipeline: { kind: 'sd', guidance: 7.5, steps: 50 },
+  LatentConsistencyModelPipeline: { kind: 'sd', guidance: 8.5, steps: 4 },
+  StableDiffusionXLPipeline: { kind: 'sdxl', guidance: 5, steps: 50 },
+} as const;
+
+/** A folder of a text-to-image pipeline in diffusers' layout. */
+export interface PipelineFolder {
+  readonly path: string;
+  readonly kind: 'sd' | 'sdxl';
+  /** Guidance weight and number of steps where a call says nothing. */
+  readonly guidance: number;
+  readonly steps: number;
+  /** True if the absent negative prompt of a pipeline with pooled states is zeros, not the empty text. */
+  readonly zerosForNone: boolean;
+  /** Folders of the two encoders and their tokenizers; one where the pipeline has one. */
+  readonly encoders: readonly { readonly encoder: string; readonly tokenizer: string }[];
+}
+
+/** Tells whether the pipeline has a part, which its file lists as [library, class]. */
+function hasPart(index: Readonly<Record<string, unknown>>, name: string): boolean {
+  const part = index[name];
+  return Array.isArray(part) && typeof part[0] === 'string';
+}
+
+/**
+ * Reads `model_index.json` of a pipeline's folder.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE`, `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the file and field.
+ */
+export async function readPipelineFolder(given: string | URL): Promise<PipelineFolder> {
+  const path = await modelPath(given);
+  const file = join(path, 'model_index.json');
+  const index = await readObject(file);
+  const config = new ConfigReader(index, file);
+  const names = Object.keys(kindsOfPipelines) as (keyof typeof kindsOfPipelines)[];
+  const { kind, ...defaults } = kindsOfPipelines[config.choice('_class_name', 'StableDiffusionPipeline', names)];
+  for (const name of ['unet', 'vae', 'scheduler', 'text_encoder', 'tokenizer']) {
+    if (!isJsonObject(index) || !hasPart(index, name))
+      throw config.error(name, 'a part of the pipeline, [library, class]');
+  }
+  const suffixes = kind === 'sdxl' ? ['', '_2'] : [''];
+  if (kind === 'sdxl' && !(hasPart(index, 'text_encoder_2') && hasPart(index, 'tokenizer_2'))) {
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `${file}: a pipeline of this class without text_encoder_2 is not supported`,
+    );
+  }
+  return {
+    path,
+    kind,
+    ...defaults,
+    zerosForNone: kind === 'sdxl' && config.boolean('force_zeros_for_empty_prompt', true),
+    encoders: suffixes.map((suffix) => ({
+      encoder: join(path, `text_encoder${suffix}`),
+      tokenizer: join(path, `tokenizer${suffix}`),
+    })),
+  };
+}

@@ -1,0 +1,96 @@
+import { at } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import type { Device } from '../engine/device.js';
+import { ClipTokenizer, type TokenizedText } from '../text/tokenizer.js';
+import type { PipelineFolder } from './pipeline-folder.js';
+import { ClipTextEncoder } from './text-encoder.js';
+
+/** What a pipeline's network sees of texts. */
+export interface EncodedPrompt {
+  /** States of the tokens, [N, tokens, width]. */
+  readonly hidden: Float32Array;
+  /** Pooled states, [N, width], where the network sees them; null: it does not. */
+  readonly pooled: Float32Array | null;
+  /** True for each text of which tokens were left out. */
+  readonly truncated: readonly boolean[];
+}
+
+interface Part {
+  readonly tokenizer: ClipTokenizer;
+  readonly encoder: ClipTextEncoder;
+}
+
+/** Joins rows of two matrices side by side. */
+function beside(first: Float32Array, second: Float32Array, rows: number): Float32Array {
+  const [a, b] = [first.length / rows, second.length / rows];
+  const joined = new Float32Array(first.length + second.length);
+  for (let row = 0; row < rows; ++row) {
+    joined.set(first.subarray(row * a, (row + 1) * a), row * (a + b));
+    joined.set(second.subarray(row * b, (row + 1) * b), row * (a + b) + a);
+  }
+  return joined;
+}
+
+/** The text encoders of a pipeline with their tokenizers. */
+export class PromptEncoders {
+  readonly #parts: readonly Part[];
+
+  private constructor(parts: readonly Part[]) {
+    this.#parts = parts;
+  }
+
+  static async load(
+    { encoders }: PipelineFolder,
+    device: Device,
+    signal: AbortSignal | undefined,
+  ): Promise<PromptEncoders> {
+    const parts: Part[] = [];
+    for (const { encoder, tokenizer } of encoders) {
+      parts.push({
+        tokenizer: await ClipTokenizer.load(tokenizer),
+        encoder: await ClipTextEncoder.load(encoder, { device, signal }),
+      });
+    }
+    return new PromptEncoders(parts);
+  }
+
+  tokenize(text: string): TokenizedText {
+    return at(this.#parts, 0).tokenizer.tokenize(text);
+  }
+
+  /**
+   * Encodes texts: by one encoder its normed states behind the last layer, by two the states before their last layers side
+   * by side, and the second one's pooled states.
+   */
+  async encode(texts: readonly string[], skippedLayers: number): Promise<EncodedPrompt> {
+    const [first, second] = this.#parts;
+    if (first === undefined) throw new DpmError('ERR_DPM_INTERNAL', 'a pipeline has no text encoder');
+    if (second === undefined) {
+      const { states, truncated } = await encodedBy(first, texts, { skippedLayers, normed: true });
+      return { hidden: states.hidden, pooled: null, truncated };
+    }
+    const options = { skippedLayers: skippedLayers + 1, normed: false };
+    const [one, two] = [await encodedBy(first, texts, options), await encodedBy(second, texts, options)];
+    const rows = texts.length * first.encoder.tokens;
+    return {
+      hidden: beside(one.states.hidden, two.states.hidden, rows),
+      pooled: two.states.pooled,
+      truncated: one.truncated.map((each, i) => each || at(two.truncated, i)),
+    };
+  }
+
+  async close(): Promise<void> {
+    for (const { encoder } of this.#parts) await encoder.close();
+  }
+}
+
+async function encodedBy(
+  { tokenizer, encoder }: Part,
+  texts: readonly string[],
+  options: { skippedLayers: number; normed: boolean },
+): Promise<{ states: Awaited<ReturnType<ClipTextEncoder['encode']>>; truncated: boolean[] }> {
+  const tokenized = texts.map((text) => tokenizer.tokenize(text));
+  const ids = new Int32Array(texts.length * encoder.tokens);
+  for (const [i, { padded }] of tokenized.entries()) ids.set(padded, i * encoder.tokens);
+  return { states: await encoder.encode(ids, options), truncated: tokenized.map(({ truncated }) => truncated) };
+}

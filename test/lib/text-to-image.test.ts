@@ -1,0 +1,197 @@
+// Text to image against whole runs of the public library (test/fixtures/latent), and what pipelines refuse.
+import { readdirSync } from 'node:fs';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { readJson } from '../../lib/files/files.js';
+import { NoiseSchedule, samplers, TextToImage, type GenerateOptions } from '../../lib/index.js';
+import { difference, latentFixtures } from '../support/latent-goldens.js';
+import { temporaryFolder } from '../support/temporary.js';
+import { readTensors } from '../support/tensors.js';
+
+interface GoldenRun {
+  options: {
+    prompt: string[];
+    negative_prompt?: string[] | null;
+    guidance_scale: number;
+    num_inference_steps: number;
+    height: number;
+    width: number;
+    original_size?: number[];
+    crops_coords_top_left?: number[];
+    target_size?: number[];
+  };
+  scheduler: Record<string, unknown>;
+  sensitivity: { images: number };
+}
+
+const goldens = ['sd1', 'sd2', 'sdxl', 'lcm'].flatMap((model) =>
+  readdirSync(join(latentFixtures, model, 'golden'))
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => ({ model, name: file.replace(/\.json$/, '') })),
+);
+
+async function goldenRun(model: string, name: string): Promise<GoldenRun> {
+  return (await readJson(join(latentFixtures, model, 'golden', `${name}.json`))) as GoldenRun;
+}
+
+/** Options of a call that the golden run's are. */
+function optionsOf({ options }: GoldenRun): GenerateOptions {
+  const { height, width, original_size, crops_coords_top_left, target_size } = options;
+  return {
+    prompt: options.prompt,
+    negativePrompt: options.negative_prompt ?? undefined,
+    guidance: options.guidance_scale,
+    steps: options.num_inference_steps,
+    height,
+    width,
+    ...(original_size && { sizes: [original_size, crops_coords_top_left!, target_size!].flat() }),
+  };
+}
+
+describe.each(['cpu', 'reference'])('a run on %s', (device) => {
+  it.each(goldens)('of $model by $name has the images of the library', async ({ model, name }) => {
+    const run = await goldenRun(model, name);
+    const expected = await readTensors(join(latentFixtures, model, 'golden', `${name}.safetensors`));
+    const schedule = NoiseSchedule.fromSchedulerConfig(run.scheduler);
+    await using pipeline = await TextToImage.load(join(latentFixtures, model), { device, schedule });
+    const options = { ...optionsOf(run), init: expected.latents! };
+    const program = samplers.scheduler(schedule, { steps: options.steps! });
+    if (program.kind !== 'step') throw new Error('a scheduler is a program of steps');
+    // The library also draws where it then multiplies by 0.
+    const draws = program.records.filter(({ variance }) => variance.kind !== 'none').length;
+    const noise = expected.noise?.subarray(0, draws * options.init.length);
+    const { images, latents, truncated } = await pipeline.generate({ ...options, ...(draws > 0 && { noise: noise! }) });
+    expect(truncated).toEqual([false, false]);
+    expect(difference(pipeline.vae.fromDiffusion(latents), expected.decoder_input!)).toBeLessThan(2e-4);
+    const limit = Math.max(2e-4, 50 * run.sensitivity.images);
+    expect(difference(images!.data, expected.images!)).toBeLessThan(limit);
+  });
+});
+
+describe('a pipeline', () => {
+  let pipeline: TextToImage;
+  beforeAll(async () => {
+    pipeline = await TextToImage.load(join(latentFixtures, 'sd1'), { device: 'cpu' });
+  });
+  afterAll(() => pipeline.close());
+  const small = { prompt: 'a cat', steps: 3, height: 16, width: 16, output: 'latents' } as const;
+
+  it('draws the images of a seed, and of another seed others', async () => {
+    const first = await pipeline.generate({ ...small, seed: 1 });
+    expect((await pipeline.generate({ ...small, seed: 1 })).latents).toEqual(first.latents);
+    expect((await pipeline.generate({ ...small, seed: 2 })).latents).not.toEqual(first.latents);
+    expect(first.images).toBeNull();
+  });
+
+  it('draws an image of several as it draws it alone', async () => {
+    const prompts = ['a cat', 'an oil painting of 3 ships', 'a photo'];
+    const all = await pipeline.generate({ ...small, prompt: prompts });
+    const one = all.latents.length / 3;
+    const first = await pipeline.generate({ ...small, prompt: prompts[0]! });
+    expect(first.latents).toEqual(all.latents.subarray(0, one));
+  });
+
+  it('takes the prompt alone for a guidance of 1 and less', async () => {
+    const negativePrompt = 'blurry';
+    const off = await pipeline.generate({ ...small, guidance: 1, negativePrompt });
+    expect((await pipeline.generate({ ...small, guidance: 0 })).latents).toEqual(off.latents);
+    const on = await pipeline.generate({ ...small, guidance: 1.0001, negativePrompt });
+    expect(on.latents).not.toEqual(off.latents);
+    expect(difference(on.latents, off.latents)).toBeLessThan(1e-3);
+  });
+
+  it('tells which prompts are longer than the encoder reads, negative ones too', async () => {
+    const long = 'ship '.repeat(200);
+    const { truncated } = await pipeline.generate({ ...small, prompt: ['a cat', long] });
+    expect(truncated).toEqual([false, true]);
+    const negative = await pipeline.generate({ ...small, prompt: ['a cat', 'a dog'], negativePrompt: [long, ''] });
+    expect(negative.truncated).toEqual([true, false]);
+  });
+
+  it('has the defaults of its class', async () => {
+    let total = 0;
+    const onProgress = (_: number, all: number): void => {
+      total = all;
+    };
+    const { images } = await pipeline.generate({ prompt: 'a cat', onProgress, seed: 3 });
+    expect(images!.shape).toEqual([1, 3, 32, 32]);
+    const given = { prompt: 'a cat', steps: 50, guidance: 7.5, height: 32, width: 32, seed: 3, negativePrompt: '' };
+    expect(images!.data).toEqual((await pipeline.generate(given)).images!.data);
+    // PNDM evaluates once more than it has steps.
+    expect(total).toBe(51);
+  });
+
+  it('has public pieces that make the same prediction', async () => {
+    const { hidden, pooled } = await pipeline.encodePrompt('a cat');
+    expect(pooled).toBeNull();
+    expect(pipeline.tokenize('a cat').padded.length).toBe(77);
+    const out = await pipeline.unet.forward(new Float32Array(4 * 16), 500, { height: 4, width: 4, context: hidden });
+    expect(out.length).toBe(4 * 16);
+  });
+
+  it('ends when it is aborted', async () => {
+    const stop = new AbortController();
+    const run = pipeline.generate({
+      ...small,
+      steps: 50,
+      signal: stop.signal,
+      onProgress: () => {
+        stop.abort();
+      },
+    });
+    await expect(run).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+  });
+
+  it.each([
+    [{ prompt: [] }, 'prompt'],
+    [{ prompt: 'a', count: 0 }, 'count'],
+    [{ prompt: ['a', 'b'], count: 3 }, 'prompt has 2 texts for 3 images'],
+    [{ prompt: 'a', count: 2, negativePrompt: ['b'] }, 'negativePrompt has 1 texts for 2 images'],
+    [{ prompt: 'a', height: 30 }, 'height is 30, it has to be a multiple of 4'],
+    [{ prompt: 'a', output: 'png' }, 'output'],
+    [{ prompt: 'a', steps: 2000 }, 'steps'],
+    [{ prompt: 'a', sampler: 'best' }, 'best'],
+    [{ prompt: 'a', init: new Float32Array(3) }, 'init has 3 elements'],
+    [{ prompt: 'a', skippedLayers: 9 }, 'skippedLayers is 9'],
+    [{ prompt: 'a', unheard: 1 }, 'unheard'],
+    [{ prompt: '\u0000'.repeat(70_000) }, '65536'],
+  ])('refuses %j', async (options, message) => {
+    await expect(pipeline.generate(options as GenerateOptions)).rejects.toThrow(message);
+  });
+
+  it('that is closed refuses more', async () => {
+    const closed = await TextToImage.load(join(latentFixtures, 'sd1'), { device: 'cpu' });
+    await closed.close();
+    await closed.close();
+    await expect(closed.generate(small)).rejects.toThrow('closed');
+  });
+});
+
+describe('the folder of a pipeline', () => {
+  const folder = temporaryFolder();
+  const place = join(folder, 'pipeline');
+
+  it.each([
+    [{ _class_name: 'FluxPipeline' }, 'FluxPipeline'],
+    [{ vae: [null, null] }, 'vae'],
+    [{ unet: 1 }, 'unet'],
+    [{ text_encoder: undefined }, 'text_encoder'],
+  ])('is refused with %j', async (edit, message) => {
+    await cp(join(latentFixtures, 'sd1'), place, { recursive: true });
+    const path = join(place, 'model_index.json');
+    await writeFile(path, JSON.stringify({ ...(JSON.parse(await readFile(path, 'utf8')) as object), ...edit }));
+    await expect(TextToImage.load(place)).rejects.toThrow(message);
+  });
+
+  it.each(['unet/config.json', 'vae/config.json', 'scheduler/scheduler_config.json', 'tokenizer/vocab.json'])(
+    'is refused without %s',
+    async (file) => {
+      await cp(join(latentFixtures, 'sd1'), place, { recursive: true });
+      await rm(join(place, file));
+      await expect(TextToImage.load(place)).rejects.toThrow(file.split('/')[0]!);
+    },
+  );
+});
