@@ -1,20 +1,32 @@
 import { join } from 'node:path';
 
 import { throwIfAborted } from './base/abort.js';
+import { requireMemory } from './base/memory-budget.js';
+import { MOST_AT_ONCE } from './engine/binding.js';
 import { at } from './base/arrays.js';
 import { unknownName, wrongValue } from './base/checks.js';
 import { DpmError } from './base/errors.js';
-import { checkOptions, either, instanceOf, isList, kinds, type OptionKinds, seedKind } from './base/option-kinds.js';
+import {
+  checkOptions,
+  either,
+  instanceOf,
+  isList,
+  kinds,
+  type OptionKinds,
+  requireKind,
+  seedKind,
+} from './base/option-kinds.js';
 import { openedDevice, type OpenedDevice } from './checkpoint/load-network.js';
 import { readObject, requireSchedulerFile } from './checkpoint/read-model.js';
 import { Device, deviceOptionKinds, type DeviceOptions } from './engine/device.js';
 import { ImageBatch } from './images/image-batch.js';
-import { Autoencoder } from './latents/autoencoder.js';
+import { Autoencoder, LARGEST_SIDE } from './latents/autoencoder.js';
 import { ConditionalUNet, type ConditionalForwardOptions } from './latents/conditional-unet.js';
 import { readPipelineFolder, type PipelineFolder } from './latents/pipeline-folder.js';
 import { PromptEncoders, type EncodedPrompt } from './latents/prompts.js';
 import type { Program } from './program/program.js';
-import type { NoiseOption } from './run/noise-source.js';
+import { flattenNoise, type NoiseOption } from './run/noise-source.js';
+import { runOptionKinds } from './run/options.js';
 import { runProgram } from './run/run-program.js';
 import { samplerByName, type SamplerName } from './samplers/index.js';
 import { NoiseSchedule, scheduleKind } from './schedule/noise-schedule.js';
@@ -96,7 +108,7 @@ const generateKinds: OptionKinds<GenerateOptions> = {
   skippedLayers: kinds.number,
   sizes: kinds.numbers,
   init: kinds.floats,
-  noise: kinds.any,
+  noise: runOptionKinds.noise,
   output: kinds.string,
   tile: kinds.positiveInteger,
   signal: kinds.signal,
@@ -201,6 +213,7 @@ export class TextToImage {
    */
   async generate(options: GenerateOptions): Promise<Generated> {
     checkOptions('generate', options, generateKinds);
+    requireKind('prompt', options.prompt, texts);
     const run = this.#resolve(options);
     const program = this.#program(run);
     const { count, guided, size, signal } = run;
@@ -238,13 +251,17 @@ export class TextToImage {
   #resolve(options: GenerateOptions) {
     const { prompt, negativePrompt, guidance = this.#folder.guidance, output = 'images' } = options;
     const { count = typeof prompt === 'string' ? 1 : prompt.length } = options;
+    if (count > MOST_AT_ONCE) throw wrongValue('count', count, `at most ${MOST_AT_ONCE}`);
     if (!outputs.includes(output)) throw unknownName('output', output, outputs);
     const seesGuidance = this.unet.seesGuidance;
     const side = this.unet.sampleSize * this.vae.factor;
     const { height = side, width = side } = options;
     for (const [name, value] of Object.entries({ height, width })) {
-      if (value % this.vae.factor !== 0) throw wrongValue(name, value, `a multiple of ${this.vae.factor}`);
+      if (value % this.vae.factor === 0 && value <= LARGEST_SIDE) continue;
+      throw wrongValue(name, value, `a multiple of ${this.vae.factor}, at most ${LARGEST_SIDE}`);
     }
+    const values = count * this.vae.imageChannels * height * width;
+    requireMemory(`count is ${count}, images of ${height} x ${width}`, values, Float32Array.BYTES_PER_ELEMENT);
     const { init, noise } = options;
     return {
       prompts: perImage('prompt', prompt, count),
@@ -259,12 +276,16 @@ export class TextToImage {
       seed: options.seed ?? 0,
       skippedLayers: options.skippedLayers ?? 0,
       init: init === undefined ? null : init.slice(),
-      noise: noise instanceof Float32Array ? noise.slice() : noise?.map((each) => each.slice()),
+      noise: noise === undefined ? undefined : flattenNoise(noise, count * this.#latentElements(height, width)),
       output,
       tile: options.tile,
       signal: options.signal,
       onProgress: options.onProgress,
     };
+  }
+
+  #latentElements(height: number, width: number): number {
+    return (this.vae.latentChannels * height * width) / this.vae.factor ** 2;
   }
 
   #program({ sampler, steps }: { sampler: SamplerName; steps: number }): Program {

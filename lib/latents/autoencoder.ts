@@ -59,7 +59,9 @@ export interface EncodedImages {
 
 /** Bytes of maps that the images of one evaluation may have: larger images are computed one by one. */
 const MOST_MAP_BYTES = 2 ** 28;
-const LARGEST_SIDE = 16_384;
+
+/** Largest side of an image in pixels. @internal */
+export const LARGEST_SIDE = 16_384;
 
 /**
  * Autoencoder of latent diffusion models: images to latents and back. Its graphs are made for each size of images when it is

@@ -12,7 +12,7 @@ import { answerOf, misuses, withOptionNames, type PublicCall } from './attack.js
 import { classifierCalls } from './calls/classifiers.js';
 import { fileCalls } from './calls/files.js';
 import { gradientCalls } from './calls/gradients.js';
-import { latentCalls } from './calls/latents.js';
+import { latentCalls, pipelineCalls } from './calls/latents.js';
 import { plainCalls } from './calls/plain.js';
 import { runningCalls } from './calls/running.js';
 import { servingCalls } from './calls/serving.js';
@@ -113,6 +113,15 @@ describe('hostile values', { timeout: 600_000 }, () => {
     await using unet = await dpm.ConditionalUNet.load(folders.unet, { device });
     const { tried, problems } = await problemsOf(latentCalls(vae, encoder, unet, folders));
     expect(tried).toBeGreaterThan(300);
+    expect(problems).toEqual([]);
+  });
+
+  it('of pipelines', async () => {
+    const place = packagePath('test/fixtures/latent/sd1');
+    await using pipeline = await dpm.TextToImage.load(place, { device });
+    const share = process.env.DPM_ATTACK === 'all' ? 1 : 9;
+    const { tried, problems } = await problemsOf(pipelineCalls(pipeline, place), share);
+    expect(tried).toBeGreaterThan(1000 / share);
     expect(problems).toEqual([]);
   });
 

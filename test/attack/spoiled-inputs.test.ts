@@ -19,6 +19,7 @@ let classifier: dpm.Classifier;
 let vae: dpm.Autoencoder;
 let encoder: dpm.ClipTextEncoder;
 let conditional: dpm.ConditionalUNet;
+let pipeline: dpm.TextToImage;
 let batcher: dpm.Batcher;
 let scripted: dpm.Batcher;
 
@@ -31,6 +32,7 @@ beforeAll(async () => {
   encoder = await dpm.ClipTextEncoder.load(packagePath('test/fixtures/latent/sd1/text_encoder'), {
     device: model.device,
   });
+  pipeline = await dpm.TextToImage.load(packagePath('test/fixtures/latent/sd1'), { device: model.device });
   conditional = await dpm.ConditionalUNet.load(packagePath('test/fixtures/latent/sdxl/unet'), {
     device: model.device,
   });
@@ -39,7 +41,8 @@ beforeAll(async () => {
   scripted = await dpm.createBatcher({ shape: [1, 2, 2], evaluate, schedule });
 });
 afterAll(async () => {
-  for (const each of [batcher, scripted, classifier, vae, encoder, conditional, small, model]) await each.close();
+  for (const each of [batcher, scripted, classifier, vae, encoder, conditional, pipeline, small, model])
+    await each.close();
 });
 
 function normals(count: number, seed = 1): Float32Array {
@@ -150,6 +153,26 @@ const cases: Record<string, Case> = {
   'Autoencoder.encode': of(
     (given, options) => vae.encode(given, options),
     () => [normals(3 * 16 * 16), { height: 16, width: 16 }],
+  ),
+  'TextToImage.encodePrompt': of(
+    (text) => pipeline.encodePrompt(text),
+    () => ['a cat'],
+  ),
+  'TextToImage.generate': of(
+    (options) => pipeline.generate(options),
+    () => [
+      {
+        prompt: ['a cat', 'a dog'],
+        negativePrompt: ['blurry', ''],
+        steps: 2,
+        sampler: 'ddpm',
+        height: 16,
+        width: 16,
+        init: normals(2 * 4 * 16),
+        noise: [normals(2 * 4 * 16, 2)],
+        sizes: [16, 16, 0, 0, 16, 16],
+      },
+    ],
   ),
   'ConditionalUNet.forward': of(
     (x, t, options) => conditional.forward(x, t, options),

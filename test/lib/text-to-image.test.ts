@@ -146,11 +146,15 @@ describe('a pipeline', () => {
   });
 
   it.each([
+    [{}, 'prompt is'],
     [{ prompt: [] }, 'prompt'],
     [{ prompt: 'a', count: 0 }, 'count'],
     [{ prompt: ['a', 'b'], count: 3 }, 'prompt has 2 texts for 3 images'],
     [{ prompt: 'a', count: 2, negativePrompt: ['b'] }, 'negativePrompt has 1 texts for 2 images'],
     [{ prompt: 'a', height: 30 }, 'height is 30, it has to be a multiple of 4'],
+    [{ prompt: 'a', height: 16_388 }, 'height is 16388'],
+    [{ prompt: 'a', count: 65_537 }, 'count is 65537'],
+    [{ prompt: 'a', count: 60_000, height: 16_384, width: 16_384 }, 'memory'],
     [{ prompt: 'a', output: 'png' }, 'output'],
     [{ prompt: 'a', steps: 2000 }, 'steps'],
     [{ prompt: 'a', sampler: 'best' }, 'best'],

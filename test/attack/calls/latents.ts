@@ -3,6 +3,19 @@ import * as dpm from '../../../lib/index.js';
 import type { PublicCall } from '../attack.js';
 import { of } from './of.js';
 
+export function pipelineCalls(pipeline: dpm.TextToImage, place: string): PublicCall[] {
+  const run = { prompt: 'a', steps: 1, height: 8, width: 8, output: 'latents' };
+  return [
+    of('TextToImage.load', async (path: never, options: never) => (await dpm.TextToImage.load(path, options)).close(), [
+      place,
+      { device: 'cpu', threads: 1 },
+    ]),
+    of('TextToImage.tokenize', (text: never) => pipeline.tokenize(text), ['a cat']),
+    of('TextToImage.encodePrompt', (text: never) => pipeline.encodePrompt(text), ['a cat']),
+    of('TextToImage.generate', (options: never) => pipeline.generate(options), [run]),
+  ];
+}
+
 export function latentCalls(
   vae: dpm.Autoencoder,
   encoder: dpm.ClipTextEncoder,
