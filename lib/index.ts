@@ -64,26 +64,12 @@ export { linear, stepProgram, stepRecord, type StepProgramOptions } from './prog
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
-export {
-  Autoencoder,
-  type AutoencoderCallOptions,
-  type AutoencoderLoadOptions,
-  type EncodedImages,
-} from './latents/autoencoder.js';
-export {
-  ConditionalUNet,
-  PreparedContext,
-  type ConditionalForwardOptions,
-  type ConditionalUNetLoadOptions,
-} from './latents/conditional-unet.js';
-export {
-  ClipTextEncoder,
-  type ClipTextEncoderLoadOptions,
-  type EncodedText,
-  type EncodeTextOptions,
-} from './latents/text-encoder.js';
+export { Autoencoder, type AutoencoderCallOptions, type EncodedImages } from './latents/autoencoder.js';
+export { ConditionalUNet, PreparedContext, type ConditionalForwardOptions } from './latents/conditional-unet.js';
+export { ClipTextEncoder, type EncodedText, type EncodeTextOptions } from './latents/text-encoder.js';
 export { TextToImage, type Generated, type GenerateOptions, type TextToImageLoadOptions } from './text-to-image.js';
 export type { EncodedPrompt } from './latents/prompts.js';
+export type { LatentNetworkOptions } from './latents/load-options.js';
 export { ClipTokenizer, type TokenizedText } from './text/tokenizer.js';
 export { Trainer } from './training/trainer.js';
 export {

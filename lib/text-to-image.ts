@@ -6,22 +6,14 @@ import { MOST_AT_ONCE } from './engine/binding.js';
 import { at } from './base/arrays.js';
 import { unknownName, wrongValue } from './base/checks.js';
 import { DpmError } from './base/errors.js';
-import {
-  checkOptions,
-  either,
-  instanceOf,
-  isList,
-  kinds,
-  type OptionKinds,
-  requireKind,
-  seedKind,
-} from './base/option-kinds.js';
+import { checkOptions, either, isList, kinds, type OptionKinds, requireKind, seedKind } from './base/option-kinds.js';
 import { openedDevice, type OpenedDevice } from './checkpoint/load-network.js';
 import { readObject, requireSchedulerFile } from './checkpoint/read-model.js';
-import { Device, deviceOptionKinds, type DeviceOptions } from './engine/device.js';
+import type { Device } from './engine/device.js';
 import { ImageBatch } from './images/image-batch.js';
 import { Autoencoder, LARGEST_SIDE } from './latents/autoencoder.js';
 import { ConditionalUNet, type ConditionalForwardOptions } from './latents/conditional-unet.js';
+import { latentNetworkKinds, type LatentNetworkOptions } from './latents/load-options.js';
 import { readPipelineFolder, type PipelineFolder } from './latents/pipeline-folder.js';
 import { PromptEncoders, type EncodedPrompt } from './latents/prompts.js';
 import type { Program } from './program/program.js';
@@ -33,20 +25,14 @@ import { NoiseSchedule, scheduleKind } from './schedule/noise-schedule.js';
 import type { TokenizedText } from './text/tokenizer.js';
 
 /** Options of {@link TextToImage.load}. */
-export interface TextToImageLoadOptions extends Omit<DeviceOptions, 'device'> {
-  /** Device by name, which the pipeline opens and closes, or an open one. */
-  device?: string | Device | undefined;
+export interface TextToImageLoadOptions extends LatentNetworkOptions {
   /** Noise schedule in place of the folder's: a schedule, or the path of a `scheduler_config.json` or of its folder. */
   schedule?: NoiseSchedule | string | undefined;
-  /** Signal that aborts loading. */
-  signal?: AbortSignal | undefined;
 }
 
 const loadKinds: OptionKinds<TextToImageLoadOptions> = {
-  ...deviceOptionKinds,
-  device: either(kinds.string, instanceOf('a Device', Device)),
+  ...latentNetworkKinds,
   schedule: either(scheduleKind, kinds.string),
-  signal: kinds.signal,
 };
 
 /** Options of {@link TextToImage.generate}. */

@@ -1,30 +1,17 @@
 import { throwIfAborted } from '../base/abort.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { checkOptions, either, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
+import { checkOptions, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import { nativeGraph } from '../checkpoint/checkpoint.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
 import { modelPath } from '../checkpoint/model-path.js';
 import { readAutoencoder, type ReadAutoencoder } from '../checkpoint/pipelines/autoencoder.js';
-import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
+import type { Device } from '../engine/device.js';
 import { MapNetwork } from '../engine/map-network.js';
 import { type AutoencoderHalf, autoencoderGraph, latentFactor } from '../network/autoencoder.js';
+import { latentNetworkKinds, type LatentNetworkOptions } from './load-options.js';
 import { SizedNetworks } from './sized-networks.js';
 import { emptyMaps, inTiles, type Maps } from './tiles.js';
-
-/** Options of {@link Autoencoder.load}. */
-export interface AutoencoderLoadOptions extends Omit<DeviceOptions, 'device'> {
-  /** Device by name, which the autoencoder opens and closes, or an open one. */
-  device?: string | Device | undefined;
-  /** Signal that aborts loading. */
-  signal?: AbortSignal | undefined;
-}
-
-const loadKinds: OptionKinds<AutoencoderLoadOptions> = {
-  ...deviceOptionKinds,
-  device: either(kinds.string, instanceOf('a Device', Device)),
-  signal: kinds.signal,
-};
 
 /** Options of {@link Autoencoder.decode} and {@link Autoencoder.encode}. */
 export interface AutoencoderCallOptions {
@@ -106,8 +93,8 @@ export class Autoencoder {
    * const { mean } = await vae.encode(images, { height: 512, width: 512 });
    * ```
    */
-  static async load(path: string | URL, options: AutoencoderLoadOptions = {}): Promise<Autoencoder> {
-    checkOptions('Autoencoder.load', options, loadKinds);
+  static async load(path: string | URL, options: LatentNetworkOptions = {}): Promise<Autoencoder> {
+    checkOptions('Autoencoder.load', options, latentNetworkKinds);
     const { signal, ...device } = options;
     throwIfAborted(signal);
     const read = await readAutoencoder(await modelPath(path));

@@ -13,27 +13,14 @@ import { nativeGraph } from '../checkpoint/checkpoint.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
 import { modelPath } from '../checkpoint/model-path.js';
 import { readConditional, type ReadConditional } from '../checkpoint/pipelines/conditional.js';
-import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
+import type { Device } from '../engine/device.js';
 import { checkedLabels, checkedTimes, networkTimes } from '../engine/inputs.js';
 import { MapNetwork } from '../engine/map-network.js';
 import { conditionalGraph, contextChannels, promptGraph } from '../network/conditional.js';
 import { guidanceFeatures, numberFeatures } from './features.js';
+import { latentNetworkKinds, type LatentNetworkOptions } from './load-options.js';
 import { SizedNetworks } from './sized-networks.js';
 import { asMaps } from './tokens.js';
-
-/** Options of {@link ConditionalUNet.load}. */
-export interface ConditionalUNetLoadOptions extends Omit<DeviceOptions, 'device'> {
-  /** Device by name, which the network opens and closes, or an open one. */
-  device?: string | Device | undefined;
-  /** Signal that aborts loading. */
-  signal?: AbortSignal | undefined;
-}
-
-const loadKinds: OptionKinds<ConditionalUNetLoadOptions> = {
-  ...deviceOptionKinds,
-  device: either(kinds.string, instanceOf('a Device', Device)),
-  signal: kinds.signal,
-};
 
 /** Keys and values of contexts, which all evaluations with these contexts share. */
 export class PreparedContext {
@@ -141,8 +128,8 @@ export class ConditionalUNet {
    * `UNet2DConditionModel`: `unet/` of a pipeline.
    * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ABORTED` if aborted.
    */
-  static async load(path: string | URL, options: ConditionalUNetLoadOptions = {}): Promise<ConditionalUNet> {
-    checkOptions('ConditionalUNet.load', options, loadKinds);
+  static async load(path: string | URL, options: LatentNetworkOptions = {}): Promise<ConditionalUNet> {
+    checkOptions('ConditionalUNet.load', options, latentNetworkKinds);
     const { signal, ...device } = options;
     throwIfAborted(signal);
     const read = await readConditional(await modelPath(path));

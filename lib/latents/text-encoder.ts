@@ -1,31 +1,18 @@
 import { throwIfAborted } from '../base/abort.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { checkOptions, either, instanceOf, kinds, type OptionKinds } from '../base/option-kinds.js';
+import { checkOptions, kinds, type OptionKinds } from '../base/option-kinds.js';
 import { nativeGraph } from '../checkpoint/checkpoint.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
 import { modelPath } from '../checkpoint/model-path.js';
 import { readTextEncoder, tokenTable, type ReadTextEncoder } from '../checkpoint/pipelines/text-encoder.js';
 import { openTable, type Table } from '../checkpoint/table-rows.js';
-import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
+import type { Device } from '../engine/device.js';
 import { MapNetwork } from '../engine/map-network.js';
 import { textEncoderGraph } from '../network/text-encoder.js';
+import { latentNetworkKinds, type LatentNetworkOptions } from './load-options.js';
 import { SizedNetworks } from './sized-networks.js';
 import { asMaps, asRows } from './tokens.js';
-
-/** Options of {@link ClipTextEncoder.load}. */
-export interface ClipTextEncoderLoadOptions extends Omit<DeviceOptions, 'device'> {
-  /** Device by name, which the encoder opens and closes, or an open one. */
-  device?: string | Device | undefined;
-  /** Signal that aborts loading. */
-  signal?: AbortSignal | undefined;
-}
-
-const loadKinds: OptionKinds<ClipTextEncoderLoadOptions> = {
-  ...deviceOptionKinds,
-  device: either(kinds.string, instanceOf('a Device', Device)),
-  signal: kinds.signal,
-};
 
 /** Options of {@link ClipTextEncoder.encode}. */
 export interface EncodeTextOptions {
@@ -96,8 +83,8 @@ export class ClipTextEncoder {
    * const { hidden } = await encoder.encode(tokenizer.tokenize('a photo of a cat').padded);
    * ```
    */
-  static async load(path: string | URL, options: ClipTextEncoderLoadOptions = {}): Promise<ClipTextEncoder> {
-    checkOptions('ClipTextEncoder.load', options, loadKinds);
+  static async load(path: string | URL, options: LatentNetworkOptions = {}): Promise<ClipTextEncoder> {
+    checkOptions('ClipTextEncoder.load', options, latentNetworkKinds);
     const { signal, ...device } = options;
     throwIfAborted(signal);
     const read = await readTextEncoder(await modelPath(path));

@@ -9,7 +9,7 @@ import {
   Autoencoder,
   ClipTextEncoder,
   ConditionalUNet,
-  type AutoencoderLoadOptions,
+  type LatentNetworkOptions,
   type ConditionalForwardOptions,
 } from '../../lib/index.js';
 import { packagePath } from './temporary.js';
@@ -35,7 +35,7 @@ export const autoencoderGoldens = [
 /** Compares means, variances and images, whole and in tiles, with those of a golden file. */
 export async function expectAutoencoder(
   { model, golden, ...size }: (typeof autoencoderGoldens)[number],
-  options: AutoencoderLoadOptions,
+  options: LatentNetworkOptions,
   limit: number,
 ): Promise<void> {
   const expected = await readTensors(join(latentFixtures, `${golden}.safetensors`));
@@ -51,7 +51,7 @@ export async function expectAutoencoder(
 }
 
 /** Compares latents and images of the small autoencoder. */
-export async function expectTinyAutoencoder(options: AutoencoderLoadOptions, limit: number): Promise<void> {
+export async function expectTinyAutoencoder(options: LatentNetworkOptions, limit: number): Promise<void> {
   const expected = await readTensors(join(latentFixtures, 'taesd/golden.safetensors'));
   await using vae = await Autoencoder.load(join(latentFixtures, 'taesd'), options);
   const size = { height: 32, width: 48 };
@@ -78,7 +78,7 @@ export async function goldenIds({ model, suffix }: { model: string; suffix: stri
 /** Compares the states of a text encoder, behind the last layer and before it, and the pooled ones. */
 export async function expectTextEncoder(
   golden: (typeof textEncoderGoldens)[number],
-  options: AutoencoderLoadOptions,
+  options: LatentNetworkOptions,
   limit: number,
 ): Promise<void> {
   const { model, encoder, suffix } = golden;
@@ -141,7 +141,7 @@ export async function conditionalCase(golden: string): Promise<ConditionalCase> 
 /** Compares the prediction of a conditional U-Net with that of a golden file. */
 export async function expectConditional(
   { unet, golden }: (typeof conditionalGoldens)[number],
-  options: AutoencoderLoadOptions,
+  options: LatentNetworkOptions,
   limit: number,
 ): Promise<void> {
   const { x, t, options: given, out } = await conditionalCase(golden);
