@@ -81,8 +81,8 @@ struct EmbeddingWeights {
 };
 
 /// Attributes of an operation; std::monostate for operations that have none.
-using Attributes = std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, LayerNorm, Attention, Affine, Upsample,
-                                FirUpsample, FirDownsample, Activation, View, EmbeddingWeights>;
+using Attributes = std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, LayerNorm, Attention, Affine,
+                                Upsample, FirUpsample, FirDownsample, Activation, View, EmbeddingWeights>;
 
 struct Node {
   dpm_op op = DPM_OP_ADD;

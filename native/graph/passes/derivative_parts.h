@@ -13,8 +13,8 @@ namespace dpm::graph {
 /// then differentiated as a whole.
 void fold_norms(Graph& graph);
 
-/// Throws Error(kUnsupported) naming a node that has no derivative though others of its operation have one: attention of
-/// two lengths, masked or with logits of its own; an upsampling to a size; an activation without a known slope.
+/// Throws Error(kUnsupported) naming a node that has no derivative though others of its operation have one: attention
+/// of two lengths, masked or with logits of its own; an upsampling to a size; an activation without a known slope.
 void refuse_form(const Graph& graph, const Node& node);
 
 /// Tells for every value whether it is the image or computed from it.

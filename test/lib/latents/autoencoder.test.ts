@@ -4,7 +4,9 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { Autoencoder, Device } from '../../../lib/index.js';
+import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
+import { readFloats } from '../../../lib/files/tensor-data.js';
+import { Autoencoder, Device, writeSafetensors, type HostTensor } from '../../../lib/index.js';
 import {
   autoencoderGoldens,
   difference,
@@ -55,8 +57,9 @@ describe('an autoencoder', () => {
     await vae.decode(latentsOf(one), size);
     const first = device.memory().host;
     // The maps of a size take little; its weights, packed again, would take as much as the first's.
-    for (let side = 1; side <= 12; ++side) {
-      await vae.decode(latentsOf(4 * side), { height: 4, width: 4 * side });
+    for (let i = 0; i < 30; ++i) {
+      const [rows, columns] = [1 + (i % 5), 1 + Math.floor(i / 5)];
+      await vae.decode(latentsOf(4 * rows * columns), { height: 4 * rows, width: 4 * columns });
       expect(device.memory().host).toBeLessThan(1.5 * first);
     }
     await vae.close();
@@ -103,6 +106,21 @@ describe('an autoencoder', () => {
 
 describe('the folder of an autoencoder', () => {
   const folder = temporaryFolder();
+
+  it('may give variances beyond every number, which are limited', async () => {
+    const place = join(folder, 'wide');
+    await cp(sd1, place, { recursive: true });
+    const path = join(place, 'diffusion_pytorch_model.safetensors');
+    const header = await readSafetensorsHeader(path);
+    const tensors = new Map<string, HostTensor>();
+    for (const name of header.tensors.keys()) tensors.set(name, await readFloats(header, name));
+    // The last four of its channels are the logarithms of the variances.
+    tensors.set('quant_conv.bias', { shape: [8], data: Float32Array.of(0, 0, 0, 0, 1000, -1000, 0, 0) });
+    await writeSafetensors(path, tensors);
+    await using vae = await Autoencoder.load(place, { device: 'cpu' });
+    const { logVariance } = await vae.encode(new Float32Array(3 * 16), { height: 4, width: 4 });
+    expect(Array.from(logVariance!.subarray(0, 2))).toEqual([20, -30]);
+  });
 
   it.each([
     [{ scaling_factor: 0 }, 'scaling_factor is 0'],
