@@ -6,7 +6,6 @@ import { isThere } from '../files/files.js';
 import { readFloats, type HostTensor } from '../files/tensor-data.js';
 import type { SafetensorsHeader } from '../files/safetensors.js';
 import { Autoencoder } from '../latents/autoencoder.js';
-import { ConditionalUNet } from '../latents/conditional-unet.js';
 import { ClipTextEncoder } from '../latents/text-encoder.js';
 import type { Call } from './command.js';
 import { deviceSettings } from './model-options.js';
