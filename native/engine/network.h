@@ -36,11 +36,11 @@ struct NetworkShape {
   std::uint64_t image = 0;
   std::uint64_t out = 0;
   std::uint64_t head = 0;  ///< elements of the second output; 0: none
+  int classes = 0;         ///< number of classes; 0: takes no labels
   // Elements of what the network sees beside its image; 0: nothing.
   std::uint64_t context = 0;
   std::uint64_t added = 0;
   std::uint64_t guidance = 0;
-  int classes = 0;  ///< number of classes; 0: takes no labels
 };
 
 struct NodeTime {
