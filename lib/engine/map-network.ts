@@ -37,7 +37,7 @@ export class MapNetwork {
       signal,
       weightsOf,
       classes = 0,
-    }: { signal?: AbortSignal | undefined; weightsOf?: MapNetwork | undefined; classes?: number } = {},
+    }: { signal?: AbortSignal | undefined; weightsOf?: MapNetwork | undefined; classes?: number | undefined } = {},
   ): Promise<MapNetwork> {
     const options = { classes, divisor: null, ...(weightsOf !== undefined && { weightsOf: weightsOf.#network }) };
     const network = await cancellable(signal, (cancel) =>

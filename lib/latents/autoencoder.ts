@@ -1,15 +1,13 @@
 import { throwIfAborted } from '../base/abort.js';
+import { partOfEach } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { checkOptions, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
-import { nativeGraph } from '../checkpoint/checkpoint.js';
-import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
-import { modelPath } from '../checkpoint/model-path.js';
+import type { OpenedDevice } from '../checkpoint/load-network.js';
 import { readAutoencoder, type ReadAutoencoder } from '../checkpoint/pipelines/autoencoder.js';
 import type { Device } from '../engine/device.js';
-import { MapNetwork } from '../engine/map-network.js';
 import { type AutoencoderHalf, autoencoderGraph, latentFactor } from '../network/autoencoder.js';
-import { latentNetworkKinds, type LatentNetworkOptions } from './load-options.js';
+import { type LatentNetworkOptions, readAndOpen } from './load-options.js';
 import { SizedNetworks } from './sized-networks.js';
 import { emptyMaps, inTiles, type Maps } from './tiles.js';
 
@@ -50,6 +48,8 @@ const MOST_MAP_BYTES = 2 ** 28;
 /** Largest side of an image in pixels. @internal */
 export const LARGEST_SIDE = 16_384;
 
+const named = { who: 'Autoencoder.load', what: 'autoencoder' };
+
 /**
  * Autoencoder of latent diffusion models: images to latents and back. Its graphs are made for each size of images when it is
  * first needed, and share the weights. Close it when done.
@@ -64,19 +64,21 @@ export class Autoencoder {
   /** Number of channels of the images. */
   readonly imageChannels: number;
   readonly #read: ReadAutoencoder;
-  readonly #ownsDevice: boolean;
   readonly #networks: SizedNetworks;
 
   private constructor(opened: OpenedDevice, read: ReadAutoencoder) {
     this.device = opened.device;
-    this.#ownsDevice = opened.isOwn;
     this.#read = read;
     this.factor = latentFactor(read.description);
     this.latentChannels = read.description.latentChannels;
     this.imageChannels = read.description.outChannels;
-    this.#networks = new SizedNetworks('autoencoder', ({ part, ...sides }, weightsOf) => {
-      const graph = autoencoderGraph(read.description, part === 'encoder' ? 'encoder' : 'decoder', sides);
-      return MapNetwork.load(opened.device, nativeGraph(graph, read.checkpoint), { weightsOf });
+    this.#networks = new SizedNetworks({
+      what: named.what,
+      opened,
+      checkpoint: read.checkpoint,
+      network: ({ part, ...sides }) => ({
+        graph: autoencoderGraph(read.description, part === 'encoder' ? 'encoder' : 'decoder', sides),
+      }),
     });
   }
 
@@ -94,12 +96,8 @@ export class Autoencoder {
    * ```
    */
   static async load(path: string | URL, options: LatentNetworkOptions = {}): Promise<Autoencoder> {
-    checkOptions('Autoencoder.load', options, latentNetworkKinds);
-    const { signal, ...device } = options;
-    throwIfAborted(signal);
-    const read = await readAutoencoder(await modelPath(path));
-    throwIfAborted(signal);
-    return new Autoencoder(openedDevice(device, 'autoencoder'), read);
+    const { opened, read } = await readAndOpen(named, path, options, readAutoencoder);
+    return new Autoencoder(opened, read);
   }
 
   /**
@@ -152,7 +150,6 @@ export class Autoencoder {
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
     await this.#networks.close();
-    if (this.#ownsDevice) await this.device.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -220,14 +217,8 @@ export class Autoencoder {
   }
 }
 
-function splitMoments(maps: Maps): EncodedImages {
-  const { batch, channels, height, width, data } = maps;
+function splitMoments({ batch, channels, height, width, data }: Maps): EncodedImages {
   const half = (channels / 2) * height * width;
-  const mean = new Float32Array(batch * half);
-  const logVariance = new Float32Array(batch * half);
-  for (let n = 0; n < batch; ++n) {
-    mean.set(data.subarray(2 * n * half, (2 * n + 1) * half), n * half);
-    logVariance.set(data.subarray((2 * n + 1) * half, (2 * n + 2) * half), n * half);
-  }
-  return { mean, logVariance: logVariance.map((value) => Math.min(20, Math.max(-30, value))) };
+  const logVariance = partOfEach(data, batch, half, half).map((value) => Math.min(20, Math.max(-30, value)));
+  return { mean: partOfEach(data, batch, 0, half), logVariance };
 }

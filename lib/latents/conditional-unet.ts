@@ -1,4 +1,3 @@
-import { throwIfAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
 import {
   checkOptions,
@@ -9,18 +8,15 @@ import {
   type OptionKinds,
   requireKind,
 } from '../base/option-kinds.js';
-import { nativeGraph } from '../checkpoint/checkpoint.js';
-import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
-import { modelPath } from '../checkpoint/model-path.js';
+import type { OpenedDevice } from '../checkpoint/load-network.js';
 import { readConditional, type ReadConditional } from '../checkpoint/pipelines/conditional.js';
 import type { Device } from '../engine/device.js';
-import { checkedLabels, checkedTimes, networkTimes } from '../engine/inputs.js';
-import { MapNetwork } from '../engine/map-network.js';
+import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from '../engine/inputs.js';
 import { conditionalGraph, contextChannels, promptGraph } from '../network/conditional.js';
 import { guidanceFeatures, numberFeatures } from './features.js';
-import { latentNetworkKinds, type LatentNetworkOptions } from './load-options.js';
+import { type LatentNetworkOptions, readAndOpen } from './load-options.js';
 import { SizedNetworks } from './sized-networks.js';
-import { asMaps } from './tokens.js';
+import { transposed } from './tokens.js';
 
 /** Keys and values of contexts, which all evaluations with these contexts share. */
 export class PreparedContext {
@@ -78,6 +74,8 @@ const forwardKinds: OptionKinds<ConditionalForwardOptions> = {
 
 const LARGEST_SIDE = 4096;
 
+const named = { who: 'ConditionalUNet.load', what: 'network' };
+
 /** U-Net of latent diffusion that sees a text (`UNet2DConditionModel`), on a device, for states of any size. Close it when done. */
 export class ConditionalUNet {
   /** Device of the network, which closes the device if it has opened it. */
@@ -95,14 +93,12 @@ export class ConditionalUNet {
   /** True if the network sees the weight of guidance (LCM). */
   readonly seesGuidance: boolean;
   readonly #read: ReadConditional;
-  readonly #ownsDevice: boolean;
   readonly #contextChannels: number;
   readonly #networks: SizedNetworks;
 
   private constructor(opened: OpenedDevice, read: ReadConditional) {
     const { description, checkpoint } = read;
     this.device = opened.device;
-    this.#ownsDevice = opened.isOwn;
     this.#read = read;
     this.inChannels = description.inChannels;
     this.outChannels = description.outChannels;
@@ -111,13 +107,17 @@ export class ConditionalUNet {
     this.seesPooled = read.textTime !== null;
     this.seesGuidance = description.guidanceFeatures !== null;
     this.#contextChannels = contextChannels(description);
-    this.#networks = new SizedNetworks('network', ({ part, height, width }, weightsOf) => {
-      const graph =
+    this.#networks = new SizedNetworks({
+      what: named.what,
+      opened,
+      checkpoint,
+      network: ({ part, height, width }) =>
         part === 'prompt'
-          ? promptGraph(description, height)
-          : conditionalGraph(description, { height, width, tokens: Number(part) });
-      const classes = part === 'prompt' ? 0 : description.classes;
-      return MapNetwork.load(opened.device, nativeGraph(graph, checkpoint), { weightsOf, classes });
+          ? { graph: promptGraph(description, height) }
+          : {
+              graph: conditionalGraph(description, { height, width, tokens: Number(part) }),
+              classes: description.classes,
+            },
     });
   }
 
@@ -129,12 +129,8 @@ export class ConditionalUNet {
    * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ABORTED` if aborted.
    */
   static async load(path: string | URL, options: LatentNetworkOptions = {}): Promise<ConditionalUNet> {
-    checkOptions('ConditionalUNet.load', options, latentNetworkKinds);
-    const { signal, ...device } = options;
-    throwIfAborted(signal);
-    const read = await readConditional(await modelPath(path));
-    throwIfAborted(signal);
-    return new ConditionalUNet(openedDevice(device, 'network'), read);
+    const { opened, read } = await readAndOpen(named, path, options, readConditional);
+    return new ConditionalUNet(opened, read);
   }
 
   /**
@@ -154,7 +150,7 @@ export class ConditionalUNet {
         `the context has ${context.length} numbers, ${count} contexts of tokens of ${this.contextWidth} have others`,
       );
     }
-    const maps = asMaps(context, count, tokens);
+    const maps = transposed(context, count, tokens);
     return this.#networks.using({ part: 'prompt', height: tokens, width: 1 }, async (network) => {
       const data = new Float32Array(count * this.#contextChannels * tokens);
       await network.forward(count, maps, data);
@@ -209,7 +205,6 @@ export class ConditionalUNet {
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
     await this.#networks.close();
-    if (this.#ownsDevice) await this.device.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -223,10 +218,7 @@ export class ConditionalUNet {
         `height and width are at most ${LARGEST_SIDE}, not ${height} and ${width}`,
       );
     }
-    const elements = this.inChannels * height * width;
-    const batch = x.length / elements;
-    if (Number.isInteger(batch) && batch >= 1) return batch;
-    throw new DpmError('ERR_DPM_TENSOR_SHAPE', `x has ${x.length} elements, a sample has ${elements}`);
+    return checkedBatch(x.length, this.inChannels * height * width);
   }
 
   /** Makes the vectors that are embedded beside the time. */

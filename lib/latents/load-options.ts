@@ -1,4 +1,7 @@
-import { either, instanceOf, kinds, type OptionKinds } from '../base/option-kinds.js';
+import { throwIfAborted } from '../base/abort.js';
+import { checkOptions, either, instanceOf, kinds, type OptionKinds } from '../base/option-kinds.js';
+import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
+import { modelPath } from '../checkpoint/model-path.js';
 import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
 
 /** Options of loading a network of latent diffusion. */
@@ -15,3 +18,23 @@ export const latentNetworkKinds: OptionKinds<LatentNetworkOptions> = {
   device: either(kinds.string, instanceOf('a Device', Device)),
   signal: kinds.signal,
 };
+
+/**
+ * Reads a network's folder and opens its device.
+ *
+ * @param who - Name of the call, for messages.
+ * @param what - Name of the network, for messages.
+ */
+export async function readAndOpen<T>(
+  { who, what }: { who: string; what: string },
+  path: string | URL,
+  options: LatentNetworkOptions,
+  read: (folder: string) => Promise<T>,
+): Promise<{ opened: OpenedDevice; read: T }> {
+  checkOptions(who, options, latentNetworkKinds);
+  const { signal, ...device } = options;
+  throwIfAborted(signal);
+  const found = await read(await modelPath(path));
+  throwIfAborted(signal);
+  return { opened: openedDevice(device, what), read: found };
+}

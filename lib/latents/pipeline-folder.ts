@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DpmError } from '../base/errors.js';
 import { modelPath } from '../checkpoint/model-path.js';
 import { readObject } from '../checkpoint/read-model.js';
-import { ConfigReader, isJsonObject } from '../files/config-reader.js';
+import { ConfigReader } from '../files/config-reader.js';
 
 /** Kinds of pipelines: what their texts become, and the guidance that their library gives by default. */
 const kindsOfPipelines = {
@@ -44,8 +44,7 @@ export async function readPipelineFolder(given: string | URL): Promise<PipelineF
   const names = Object.keys(kindsOfPipelines) as (keyof typeof kindsOfPipelines)[];
   const { kind, ...defaults } = kindsOfPipelines[config.choice('_class_name', 'StableDiffusionPipeline', names)];
   for (const name of ['unet', 'vae', 'scheduler', 'text_encoder', 'tokenizer']) {
-    if (!isJsonObject(index) || !hasPart(index, name))
-      throw config.error(name, 'a part of the pipeline, [library, class]');
+    if (!hasPart(index, name)) throw config.error(name, 'a part of the pipeline, [library, class]');
   }
   const suffixes = kind === 'sdxl' ? ['', '_2'] : [''];
   if (kind === 'sdxl' && !(hasPart(index, 'text_encoder_2') && hasPart(index, 'tokenizer_2'))) {

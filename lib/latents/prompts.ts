@@ -3,7 +3,7 @@ import { DpmError } from '../base/errors.js';
 import type { Device } from '../engine/device.js';
 import { ClipTokenizer, type TokenizedText } from '../text/tokenizer.js';
 import type { PipelineFolder } from './pipeline-folder.js';
-import { ClipTextEncoder } from './text-encoder.js';
+import { ClipTextEncoder, type EncodedText } from './text-encoder.js';
 
 /** What a pipeline's network sees of texts. */
 export interface EncodedPrompt {
@@ -84,13 +84,35 @@ export class PromptEncoders {
   }
 }
 
+/** Copies row `rows[k]` of a matrix to row k of the result. */
+function gathered(data: Float32Array, rows: readonly number[], width: number): Float32Array {
+  const result = new Float32Array(rows.length * width);
+  for (const [k, row] of rows.entries()) result.set(data.subarray(row * width, (row + 1) * width), k * width);
+  return result;
+}
+
+/** Encodes texts, of which equal ones are encoded once. */
 async function encodedBy(
   { tokenizer, encoder }: Part,
   texts: readonly string[],
   options: { skippedLayers: number; normed: boolean },
-): Promise<{ states: Awaited<ReturnType<ClipTextEncoder['encode']>>; truncated: boolean[] }> {
-  const tokenized = texts.map((text) => tokenizer.tokenize(text));
-  const ids = new Int32Array(texts.length * encoder.tokens);
+): Promise<{ states: EncodedText; truncated: boolean[] }> {
+  const rowOf = new Map<string, number>();
+  const rows = texts.map((text) => {
+    const row = rowOf.get(text) ?? rowOf.size;
+    rowOf.set(text, row);
+    return row;
+  });
+  const distinct = [...rowOf.keys()];
+  const tokenized = distinct.map((text) => tokenizer.tokenize(text));
+  const ids = new Int32Array(distinct.length * encoder.tokens);
   for (const [i, { padded }] of tokenized.entries()) ids.set(padded, i * encoder.tokens);
-  return { states: await encoder.encode(ids, options), truncated: tokenized.map(({ truncated }) => truncated) };
+  const { hidden, pooled } = await encoder.encode(ids, options);
+  return {
+    states: {
+      hidden: gathered(hidden, rows, encoder.tokens * encoder.width),
+      pooled: gathered(pooled, rows, encoder.pooledWidth),
+    },
+    truncated: rows.map((row) => at(tokenized, row).truncated),
+  };
 }

@@ -1,5 +1,8 @@
 import { Closing } from '../base/closing.js';
-import type { MapNetwork } from '../engine/map-network.js';
+import { type Checkpoint, nativeGraph } from '../checkpoint/checkpoint.js';
+import type { OpenedDevice } from '../checkpoint/load-network.js';
+import { MapNetwork } from '../engine/map-network.js';
+import type { Graph } from '../network/graph.js';
 
 /** Most networks that are kept while nobody uses them. */
 const MOST_IDLE = 4;
@@ -16,22 +19,29 @@ interface Entry {
   users: number;
 }
 
+/** The model whose parts the networks are. */
+export interface SizedModel {
+  /** Name of the model in messages. */
+  readonly what: string;
+  readonly opened: OpenedDevice;
+  /** Weights of all parts. */
+  readonly checkpoint: Checkpoint;
+  /** Makes the graph of a part for a size, and counts the labels that it takes, if any. */
+  readonly network: (size: NetworkSize) => { readonly graph: Graph; readonly classes?: number };
+}
+
 /**
  * Networks of the same weights for maps of any size, each loaded when it is first used. The last used ones are kept.
  */
 export class SizedNetworks {
-  readonly #load: (size: NetworkSize, weightsOf: MapNetwork | undefined) => Promise<MapNetwork>;
+  readonly #model: SizedModel;
   /** Entries by their size, the one that was used last at the end. */
   readonly #entries = new Map<string, Entry>();
   readonly #closing: Closing;
 
-  /**
-   * @param what - Name of what is closed, for messages.
-   * @param load - Loads a network; the second argument is one of the same weights, if there is any.
-   */
-  constructor(what: string, load: (size: NetworkSize, weightsOf: MapNetwork | undefined) => Promise<MapNetwork>) {
-    this.#closing = new Closing(what);
-    this.#load = load;
+  constructor(model: SizedModel) {
+    this.#model = model;
+    this.#closing = new Closing(model.what);
   }
 
   /**
@@ -58,17 +68,22 @@ export class SizedNetworks {
     }
   }
 
-  /** Closes all networks once their work is done. */
+  /** Closes all networks once their work is done, and the device if it was opened for them. Can be called again. */
   async close(): Promise<void> {
+    const { opened } = this.#model;
     this.#closing.close();
     const entries = [...this.#entries.values()];
     this.#entries.clear();
     await Promise.all(entries.map(closed));
+    if (opened.isOwn) await opened.device.close();
   }
 
   async #loaded(size: NetworkSize): Promise<MapNetwork> {
     const [other] = this.#entries.values();
-    return this.#load(size, await other?.network.catch(() => undefined));
+    const { opened, checkpoint, network } = this.#model;
+    const weightsOf = await other?.network.catch(() => undefined);
+    const { graph, classes } = network(size);
+    return MapNetwork.load(opened.device, nativeGraph(graph, checkpoint), { weightsOf, classes });
   }
 
   async #closeIdle(): Promise<void> {

@@ -1,18 +1,14 @@
-import { throwIfAborted } from '../base/abort.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { checkOptions, kinds, type OptionKinds } from '../base/option-kinds.js';
-import { nativeGraph } from '../checkpoint/checkpoint.js';
-import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
-import { modelPath } from '../checkpoint/model-path.js';
+import type { OpenedDevice } from '../checkpoint/load-network.js';
 import { readTextEncoder, tokenTable, type ReadTextEncoder } from '../checkpoint/pipelines/text-encoder.js';
 import { openTable, type Table } from '../checkpoint/table-rows.js';
 import type { Device } from '../engine/device.js';
-import { MapNetwork } from '../engine/map-network.js';
 import { textEncoderGraph } from '../network/text-encoder.js';
-import { latentNetworkKinds, type LatentNetworkOptions } from './load-options.js';
+import { type LatentNetworkOptions, readAndOpen } from './load-options.js';
 import { SizedNetworks } from './sized-networks.js';
-import { asMaps, asRows } from './tokens.js';
+import { transposed } from './tokens.js';
 
 /** Options of {@link ClipTextEncoder.encode}. */
 export interface EncodeTextOptions {
@@ -35,6 +31,8 @@ export interface EncodedText {
 /** Kind of ids of tokens. */
 const idsKind = { expected: 'an Int32Array', holds: (value: unknown) => value instanceof Int32Array };
 
+const named = { who: 'ClipTextEncoder.load', what: 'text encoder' };
+
 /** CLIP's text encoder, as Stable Diffusion's pipelines have it, on a device. Close it when done. */
 export class ClipTextEncoder {
   /** Device of the encoder, which closes the device if it has opened it. */
@@ -49,23 +47,25 @@ export class ClipTextEncoder {
   readonly layers: number;
   readonly #read: ReadTextEncoder;
   readonly #table: Table;
-  readonly #ownsDevice: boolean;
   readonly #networks: SizedNetworks;
 
   private constructor(opened: OpenedDevice, read: ReadTextEncoder) {
     const { description, checkpoint } = read;
     this.device = opened.device;
-    this.#ownsDevice = opened.isOwn;
     this.#read = read;
     this.#table = openTable(checkpoint, tokenTable);
     this.tokens = description.tokens;
     this.width = description.width;
     this.pooledWidth = description.projection ?? description.width;
     this.layers = description.layers;
-    this.#networks = new SizedNetworks('text encoder', ({ part }, weightsOf) => {
-      const normed = part.startsWith('normed');
-      const graph = textEncoderGraph(description, { layers: Number(part.slice(6)), normed, pooled: true });
-      return MapNetwork.load(opened.device, nativeGraph(graph, checkpoint), { weightsOf });
+    this.#networks = new SizedNetworks({
+      what: named.what,
+      opened,
+      checkpoint,
+      network: ({ part }) => {
+        const normed = part.startsWith('normed');
+        return { graph: textEncoderGraph(description, { layers: Number(part.slice(6)), normed, pooled: true }) };
+      },
     });
   }
 
@@ -84,12 +84,8 @@ export class ClipTextEncoder {
    * ```
    */
   static async load(path: string | URL, options: LatentNetworkOptions = {}): Promise<ClipTextEncoder> {
-    checkOptions('ClipTextEncoder.load', options, latentNetworkKinds);
-    const { signal, ...device } = options;
-    throwIfAborted(signal);
-    const read = await readTextEncoder(await modelPath(path));
-    throwIfAborted(signal);
-    return new ClipTextEncoder(openedDevice(device, 'text encoder'), read);
+    const { opened, read } = await readAndOpen(named, path, options, readTextEncoder);
+    return new ClipTextEncoder(opened, read);
   }
 
   /**
@@ -109,18 +105,17 @@ export class ClipTextEncoder {
     const batch = given.length / this.tokens;
     const part = `${normed ? 'normed' : 'states'}${this.layers - skippedLayers}`;
     return this.#networks.using({ part, height: this.tokens, width: 1 }, async (network) => {
-      const embeddings = asMaps(await this.#table.rows(given), batch, this.tokens);
+      const embeddings = transposed(await this.#table.rows(given), batch, this.tokens);
       const states = new Float32Array(batch * this.tokens * this.width);
       const projected = new Float32Array(batch * this.tokens * this.pooledWidth);
       await network.forward(batch, embeddings, states, { head: projected });
-      return { hidden: asRows(states, batch, this.tokens), pooled: this.#pooled(projected, given) };
+      return { hidden: transposed(states, batch, this.width), pooled: this.#pooled(projected, given) };
     });
   }
 
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
     await this.#networks.close();
-    if (this.#ownsDevice) await this.device.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

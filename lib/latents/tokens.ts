@@ -1,5 +1,5 @@
-/** Transposes each of a batch's matrices, of `rows` rows. */
-function transposed(data: Float32Array, batch: number, rows: number): Float32Array {
+/** Transposes each of a batch's matrices, of `rows` rows: rows of tokens become maps, [N, width, tokens], and maps rows. */
+export function transposed(data: Float32Array, batch: number, rows: number): Float32Array {
   const columns = data.length / batch / rows;
   const result = new Float32Array(data.length);
   for (let n = 0; n < batch; ++n) {
@@ -11,14 +11,4 @@ function transposed(data: Float32Array, batch: number, rows: number): Float32Arr
     }
   }
   return result;
-}
-
-/** Turns tokens' rows, [N, tokens, width], into maps, [N, width, tokens]. */
-export function asMaps(rows: Float32Array, batch: number, tokens: number): Float32Array {
-  return transposed(rows, batch, tokens);
-}
-
-/** Turns maps, [N, width, tokens], into tokens' rows. */
-export function asRows(maps: Float32Array, batch: number, tokens: number): Float32Array {
-  return transposed(maps, batch, maps.length / batch / tokens);
 }

@@ -1,5 +1,5 @@
 import { GraphBuilder, type Graph } from './graph.js';
-import { convolution, copied, groupNorm, linear, silu, sum } from './layers.js';
+import { convolution, copied, groupNorm, selfAttention, silu, sum } from './layers.js';
 import type { Extents } from './operation.js';
 
 /** Autoencoder of latents that are normal given the image (`AutoencoderKL`). */
@@ -91,7 +91,8 @@ class KlCompiler {
   #middle(half: AutoencoderHalf, x: number): number {
     const { channels } = this.#graph.value(x);
     let h = this.#residual(`${half}.mid_block.resnets.0`, x, channels);
-    if (this.#description.midAttention) h = this.#attention(`${half}.mid_block.attentions.0`, h);
+    const style = { groups: this.#description.groups, epsilon, heads: 1 };
+    if (this.#description.midAttention) h = selfAttention(this.#graph, `${half}.mid_block.attentions.0`, h, style);
     return this.#residual(`${half}.mid_block.resnets.1`, h, channels);
   }
 
@@ -101,14 +102,6 @@ class KlCompiler {
     const isWidened = this.#graph.value(x).channels !== to;
     const shortcut = isWidened ? convolution(this.#graph, `${name}.conv_shortcut`, x, to, { kernel: 1 }) : x;
     return sum(this.#graph, `${name}.add`, h, shortcut);
-  }
-
-  #attention(name: string, x: number): number {
-    const { channels } = this.#graph.value(x);
-    const normed = groupNorm(this.#graph, `${name}.group_norm`, x, this.#description.groups, epsilon);
-    const parts = ['to_q', 'to_k', 'to_v'].map((part) => linear(this.#graph, `${name}.${part}`, normed, channels));
-    const attended = this.#graph.add({ op: 'attention', heads: 1 }, name, parts);
-    return sum(this.#graph, `${name}.add`, linear(this.#graph, `${name}.to_out.0`, attended, channels), x);
   }
 
   #normed(name: string, x: number): number {

@@ -1,7 +1,7 @@
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { GraphBuilder, type Graph } from './graph.js';
-import { convolution, copied, groupNorm, linear, silu, sum } from './layers.js';
+import { convolution, copied, embeddingMlp, groupNorm, linear, silu, sum } from './layers.js';
 import type { Extents } from './operation.js';
 import { transformer, type ContextOf, type KeysAndValues, type TransformerBlock } from './transformer.js';
 
@@ -125,9 +125,7 @@ class Compiler {
   }
 
   #mlp(name: string, input: number): number {
-    const { embedding } = this.#description.time;
-    const inner = silu(this.#graph, `${name}.act`, linear(this.#graph, `${name}.linear_1`, input, embedding));
-    return linear(this.#graph, `${name}.linear_2`, inner, embedding);
+    return embeddingMlp(this.#graph, name, input, this.#description.time.embedding);
   }
 
   #push(h: number): number {

@@ -72,3 +72,27 @@ export function sum(graph: GraphBuilder, name: string, left: number, right: numb
 export function copied(graph: GraphBuilder, name: string, input: number): number {
   return graph.add({ op: 'affine', scale: 1, shift: 0 }, `${name}.copy`, [input]);
 }
+
+/** Adds the two linear layers that embed features of a number, with SiLU between them. */
+export function embeddingMlp(graph: GraphBuilder, name: string, input: number, to: number): number {
+  const inner = silu(graph, `${name}.act`, linear(graph, `${name}.linear_1`, input, to));
+  return linear(graph, `${name}.linear_2`, inner, to);
+}
+
+/** Style of {@link selfAttention}: number of groups of the norm before it, 0 for none; width of queries, keys and values. */
+export interface SelfAttentionStyle {
+  readonly groups: number;
+  readonly epsilon: number;
+  readonly heads: number;
+  readonly inner?: number | undefined;
+}
+
+/** Adds attention of a map to itself after a group norm, and the sum with the map. */
+export function selfAttention(graph: GraphBuilder, name: string, x: number, style: SelfAttentionStyle): number {
+  const { channels } = graph.value(x);
+  const { groups, epsilon, heads, inner = channels } = style;
+  const normed = groups > 0 ? groupNorm(graph, `${name}.group_norm`, x, groups, epsilon) : x;
+  const parts = ['to_q', 'to_k', 'to_v'].map((part) => linear(graph, `${name}.${part}`, normed, inner));
+  const attended = graph.add({ op: 'attention', heads }, name, parts);
+  return sum(graph, `${name}.add`, linear(graph, `${name}.to_out.0`, attended, channels), x);
+}

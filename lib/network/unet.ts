@@ -1,7 +1,7 @@
 import { DpmError } from '../base/errors.js';
 import type { Activation, Block, Resampling, UNetDescription } from './description.js';
 import { GraphBuilder, type Graph } from './graph.js';
-import { biased, convolution, copied, groupNorm, linear, silu, sum } from './layers.js';
+import { biased, convolution, copied, embeddingMlp, groupNorm, linear, selfAttention, silu, sum } from './layers.js';
 import type { Operation } from './operation.js';
 import { pooled } from './pool.js';
 
@@ -110,9 +110,7 @@ class UNetCompiler {
   }
 
   #embeddingMlp(name: string, input: number): number {
-    const { embedding } = this.#description.time;
-    const inner = silu(this.#graph, `${name}.act`, this.#linear(`${name}.linear_1`, input, embedding));
-    return this.#linear(`${name}.linear_2`, inner, embedding);
+    return embeddingMlp(this.#graph, name, input, this.#description.time.embedding);
   }
 
   /** Adds features of the time, or of a label that is embedded like one. */
@@ -166,7 +164,11 @@ class UNetCompiler {
         this.#current = this.#residual(block, this.#current);
         return;
       case 'attention':
-        this.#current = this.#attention(block, this.#current);
+        this.#current = this.#scaled(
+          `${block.name}.scale`,
+          selfAttention(this.#graph, block.name, this.#current, block),
+          block.scale,
+        );
         return;
       case 'downsample': {
         const before = block.padding === 'asymmetric' ? 0 : 1;
@@ -263,16 +265,6 @@ class UNetCompiler {
     }
     h = this.#convolution(`${name}.conv2`, this.#activation(`${name}.act2`, h, activation), outChannels);
     return this.#scaled(`${name}.scale`, this.#sum(`${name}.add`, h, shortcut), block.scale);
-  }
-
-  #attention(block: Extract<Block, { kind: 'attention' }>, x: number): number {
-    const channels = this.#channels(x);
-    const { name, groups, epsilon, heads, scale, inner = channels } = block;
-    const normed = groups > 0 ? this.#groupNorm(`${name}.group_norm`, x, groups, epsilon) : x;
-    const parts = ['to_q', 'to_k', 'to_v'].map((part) => this.#linear(`${name}.${part}`, normed, inner));
-    const attended = this.#graph.add({ op: 'attention', heads }, name, parts);
-    const projected = this.#linear(`${name}.to_out.0`, attended, channels);
-    return this.#scaled(`${name}.scale`, this.#sum(`${name}.add`, projected, x), scale);
   }
 
   #outputOf(norm: string, name: string, input: number, to: number, style: { groups: number; epsilon: number }): number {

@@ -94,6 +94,14 @@ describe('a pipeline', () => {
     expect(first.latents).toEqual(all.latents.subarray(0, one));
   });
 
+  it('gives every image its own prompt, where some are equal', async () => {
+    const one = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i));
+    const init = Float32Array.from([one, one, one].flatMap((each) => [...each]));
+    const { latents } = await pipeline.generate({ ...small, prompt: ['a cat', 'a dog', 'a cat'], init });
+    expect(latents.subarray(128)).toEqual(latents.subarray(0, 64));
+    expect(latents.subarray(64, 128)).not.toEqual(latents.subarray(0, 64));
+  });
+
   it('takes the prompt alone for a guidance of 1 and less', async () => {
     const negativePrompt = 'blurry';
     const off = await pipeline.generate({ ...small, guidance: 1, negativePrompt });

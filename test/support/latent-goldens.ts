@@ -17,6 +17,13 @@ import { largest, readTensors, tensorReader } from './tensors.js';
 
 export const latentFixtures = packagePath('test/fixtures/latent');
 
+/** Devices without a card, and their limits of differences. */
+export const hostDevices = [
+  { device: 'reference', limit: 1e-6 },
+  { device: 'cpu', exact: true, limit: 2e-5 },
+  { device: 'cpu', limit: 5e-5 },
+] as const;
+
 /** Largest difference over the largest value. */
 export function difference(own: Float32Array, golden: Float32Array): number {
   expect(own.length).toBe(golden.length);

@@ -1,5 +1,6 @@
 import { at } from '../../base/arrays.js';
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
+import { requireFields, requireSilu } from './fields.js';
 import type { AutoencoderDescription, KlDescription, TinyDescription, TinyHalf } from '../../network/autoencoder.js';
 
 /** What makes a diffusion's latents z' of an autoencoder's z: z' = (z - shift) scale. */
@@ -74,14 +75,9 @@ const tinyFields = [
   'upsampling_scaling_factor',
 ];
 
-/** Refuses fields that the library does not have either; those that begin with an underline are notes. */
-function requireFields(config: ConfigReader, known: readonly string[]): void {
-  config.onlyFields([...known, ...config.names().filter((name) => name.startsWith('_'))]);
-}
-
 function readKl(config: ConfigReader): KlDescription {
   requireFields(config, klFields);
-  config.choice('act_fn', 'silu', ['silu', 'swish']);
+  requireSilu(config);
   const channels = readChannels(config, 'block_out_channels', [64]);
   requireBlocks(config, 'down_block_types', 'DownEncoderBlock2D', channels.length);
   requireBlocks(config, 'up_block_types', 'UpDecoderBlock2D', channels.length);

@@ -1,6 +1,7 @@
 import { at } from '../../base/arrays.js';
 import { isList } from '../../base/option-kinds.js';
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
+import { requireFields, requireSilu } from './fields.js';
 import type { ConditionalDescription, ConditionalLevel } from '../../network/conditional.js';
 
 /** What a configuration says about a conditional U-Net. */
@@ -71,16 +72,12 @@ const otherFields = [
 ];
 
 function checkFields(config: ConfigReader): void {
-  config.onlyFields([
-    ...otherFields,
-    ...Object.keys(offFields),
-    ...config.names().filter((name) => name.startsWith('_')),
-  ]);
+  requireFields(config, [...otherFields, ...Object.keys(offFields)]);
   for (const [name, off] of Object.entries(offFields)) {
     if (!config.has(name) || off.includes(config.raw(name)) || config.raw(name) === null) continue;
     throw config.unsupported(name, off.map((value) => JSON.stringify(value)).join(' and '));
   }
-  config.choice('act_fn', 'silu', ['silu', 'swish']);
+  requireSilu(config);
 }
 
 /** Reads a number for all levels, or a list with one for each. */

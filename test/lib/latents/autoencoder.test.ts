@@ -12,18 +12,13 @@ import {
   difference,
   expectAutoencoder,
   expectTinyAutoencoder,
+  hostDevices,
   latentFixtures,
 } from '../../support/latent-goldens.js';
 import { Random } from '../../support/random.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
-const devices = [
-  { device: 'reference', limit: 1e-6 },
-  { device: 'cpu', exact: true, limit: 2e-5 },
-  { device: 'cpu', limit: 5e-5 },
-] as const;
-
-describe.each(devices)('an autoencoder on $device', ({ limit, ...options }) => {
+describe.each(hostDevices)('an autoencoder on $device', ({ limit, ...options }) => {
   it.each(autoencoderGoldens)('of $golden has the values of the library', async (golden) => {
     await expectAutoencoder(golden, options, limit);
   });

@@ -11,17 +11,12 @@ import {
   conditionalGoldens,
   difference,
   expectConditional,
+  hostDevices,
   latentFixtures,
 } from '../../support/latent-goldens.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
-const devices = [
-  { device: 'reference', limit: 1e-6 },
-  { device: 'cpu', exact: true, limit: 2e-5 },
-  { device: 'cpu', limit: 5e-5 },
-] as const;
-
-describe.each(devices)('a conditional U-Net on $device', ({ limit, ...options }) => {
+describe.each(hostDevices)('a conditional U-Net on $device', ({ limit, ...options }) => {
   it.each(conditionalGoldens)('has the prediction of $golden', async (golden) => {
     await expectConditional(golden, options, limit);
   });

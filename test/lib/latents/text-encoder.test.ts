@@ -5,18 +5,18 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { ClipTextEncoder, writeSafetensors, type HostTensor } from '../../../lib/index.js';
-import { expectTextEncoder, goldenIds, latentFixtures, textEncoderGoldens } from '../../support/latent-goldens.js';
+import {
+  expectTextEncoder,
+  goldenIds,
+  hostDevices,
+  latentFixtures,
+  textEncoderGoldens,
+} from '../../support/latent-goldens.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
 
-const devices = [
-  { device: 'reference', limit: 1e-6 },
-  { device: 'cpu', exact: true, limit: 2e-5 },
-  { device: 'cpu', limit: 5e-5 },
-] as const;
-
-describe.each(devices)('a text encoder on $device', ({ limit, ...options }) => {
+describe.each(hostDevices)('a text encoder on $device', ({ limit, ...options }) => {
   it.each(textEncoderGoldens)('of $model/$encoder has the values of the library', async (golden) => {
     await expectTextEncoder(golden, options, limit);
   });
