@@ -62,6 +62,26 @@ TEST(NetworkMeasure, LeavesNoMoreMemoryThanBefore) {
   EXPECT_EQ(network->device().memory().host, before);
 }
 
+TEST(NetworkThatSeesMore, LeavesNoSteppingToItsDeviceAndTakesNothingLess) {
+  for (const char* name : {DPM_BINDING_CONTEXT, DPM_BINDING_ADDED, DPM_BINDING_GUIDANCE}) {
+    RandomValues random(4);
+    GraphMaker maker(random);
+    const int map = maker.enter(maker.image(2, 3, 1));
+    maker.leave(maker.sum(map, maker.enter(maker.graph().add_input(name, 2, 3, 1))));
+    Network network(Device::open("cuda:0", {}), maker.graph(), {});
+    EXPECT_FALSE(network.runs_trajectories()) << name;
+    EXPECT_FALSE(network.takes_steps()) << name;
+    network.reserve(1);
+    const auto buffer = network.device().allocate(6 * sizeof(float));
+    Evaluation evaluation;
+    evaluation.batch = 1;
+    evaluation.image = evaluation.out = buffer->view(6);
+    EXPECT_EQ(code_of([&] { network.evaluate(evaluation, nullptr); }), ErrorCode::kArgument) << name;
+    evaluation.context = evaluation.added = evaluation.guidance = buffer->view(6);
+    EXPECT_EQ(code_of([&] { network.evaluate(evaluation, nullptr); }), ErrorCode::kOk) << name;
+  }
+}
+
 TEST(NetworkThatDivides, LeavesNoSteppingToItsDevice) {
   NetworkOptions divides = SmallNetwork::options();
   divides.divides_by_time = true;
