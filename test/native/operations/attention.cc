@@ -78,6 +78,17 @@ Case random_long(RandomValues& random, int /*index*/) {
   return attention(random, heads, heads * random.between(1, 24), random.between(23, 30), random.between(23, 30), 1);
 }
 
+/// Attention whose values alone depend on the image.
+Case random_values(RandomValues& random, int /*index*/) {
+  const int heads = random.between(1, 2);
+  const int channels = heads * random.between(2, 12);
+  GraphMaker maker(random);
+  const int x = maker.enter(maker.image(channels, 1, 1));
+  const int vector = maker.time_vector(channels);
+  maker.leave(maker.attention(vector, vector, project(maker, x), heads));
+  return image_case(maker, random, random.between(1, 3));
+}
+
 Case large_crossed(RandomValues& random, int /*index*/) { return crossed(random, 8, 40, 64, 64, 77, false, 2); }
 
 Case large_long(RandomValues& random, int /*index*/) { return attention(random, 8, 320, 64, 64, 1); }
@@ -85,9 +96,13 @@ Case large_long(RandomValues& random, int /*index*/) { return attention(random, 
 }  // namespace
 
 std::vector<CaseFamily> attention_cases() {
-  return {{"Random", random_attention, 25},        {"Crossed", random_crossed, 24},
-          {"Causal", random_causal, 12},           {"Long", random_long, 3},
-          {"256x16x16", large_attention, 2, true}, {"320x64x64x77", large_crossed, 1, true},
+  return {{"Random", random_attention, 25},
+          {"Crossed", random_crossed, 24},
+          {"Causal", random_causal, 12},
+          {"Long", random_long, 3},
+          {"Values", random_values, 3},
+          {"256x16x16", large_attention, 2, true},
+          {"320x64x64x77", large_crossed, 1, true},
           {"320x64x64", large_long, 1, true}};
 }
 
