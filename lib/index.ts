@@ -67,7 +67,14 @@ export type { HostProgram, Program, ProgramHead, StepProgram } from './program/p
 export { Autoencoder, type AutoencoderCallOptions, type EncodedImages } from './latents/autoencoder.js';
 export { ConditionalUNet, PreparedContext, type ConditionalForwardOptions } from './latents/conditional-unet.js';
 export { ClipTextEncoder, type EncodedText, type EncodeTextOptions } from './latents/text-encoder.js';
-export { TextToImage, type Generated, type GenerateOptions, type TextToImageLoadOptions } from './text-to-image.js';
+export {
+  TextToImage,
+  type Generated,
+  type GeneratedImage,
+  type KeptParts,
+  type TextToImageLoadOptions,
+} from './text-to-image.js';
+export type { GenerateOptions, LongPrompts } from './latents/generate-options.js';
 export type { EncodedPrompt } from './latents/prompts.js';
 export type { LatentNetworkOptions } from './latents/load-options.js';
 export { ClipTokenizer, type TokenizedText } from './text/tokenizer.js';

@@ -1,104 +1,64 @@
 import { join } from 'node:path';
 
-import { throwIfAborted } from './base/abort.js';
-import { requireMemory } from './base/memory-budget.js';
-import { MOST_AT_ONCE } from './engine/binding.js';
+import { eitherSignal, throwIfAborted } from './base/abort.js';
 import { at } from './base/arrays.js';
 import { unknownName, wrongValue } from './base/checks.js';
+import { endingAtReturn } from './base/ending-at-return.js';
 import { DpmError } from './base/errors.js';
-import { checkOptions, either, isList, kinds, type OptionKinds, requireKind, seedKind } from './base/option-kinds.js';
+import { checkOptions, either, kinds, type OptionKinds, requireKind } from './base/option-kinds.js';
+import { centredRange } from './base/pixel-range.js';
 import { openedDevice, type OpenedDevice } from './checkpoint/load-network.js';
 import { readObject, requireSchedulerFile } from './checkpoint/read-model.js';
 import type { Device } from './engine/device.js';
 import { ImageBatch } from './images/image-batch.js';
-import { Autoencoder, LARGEST_SIDE } from './latents/autoencoder.js';
-import { ConditionalUNet, type ConditionalForwardOptions } from './latents/conditional-unet.js';
+import type { ImageShape } from './images/layout.js';
+import { Autoencoder } from './latents/autoencoder.js';
+import { ConditionalUNet } from './latents/conditional-unet.js';
+import {
+  generateKinds,
+  resolveCall,
+  texts,
+  type GenerateCall,
+  type GenerateOptions,
+} from './latents/generate-options.js';
 import { latentNetworkKinds, type LatentNetworkOptions } from './latents/load-options.js';
 import { readPipelineFolder, type PipelineFolder } from './latents/pipeline-folder.js';
+import { PreviewQueue } from './latents/preview-queue.js';
+import { promptedNetwork } from './latents/prompted-network.js';
+import { promptedSamples, type Prompting } from './latents/prompted-samples.js';
 import { PromptEncoders, type EncodedPrompt } from './latents/prompts.js';
 import type { Program } from './program/program.js';
-import { flattenNoise, type NoiseOption } from './run/noise-source.js';
-import { runOptionKinds } from './run/options.js';
-import { runProgram } from './run/run-program.js';
+import { runOnNetwork } from './run/network-run.js';
+import type { RunOptions } from './run/options.js';
+import { resolveRun, type ResolvableOptions, type RunModel } from './run/resolve.js';
+import { streamOnNetwork } from './run/stream.js';
 import { samplerByName, type SamplerName } from './samplers/index.js';
 import { NoiseSchedule, scheduleKind } from './schedule/noise-schedule.js';
 import type { TokenizedText } from './text/tokenizer.js';
+
+/** Parts of a pipeline whose weights stay in memory between calls. */
+export type KeptParts = 'all' | 'unet' | 'none';
+
+const keptParts: readonly string[] = ['all', 'unet', 'none'];
 
 /** Options of {@link TextToImage.load}. */
 export interface TextToImageLoadOptions extends LatentNetworkOptions {
   /** Noise schedule in place of the folder's: a schedule, or the path of a `scheduler_config.json` or of its folder. */
   schedule?: NoiseSchedule | string | undefined;
+  /** Path of the folder of a small autoencoder (TAESD) of the same latents, which makes previews. Default: none. */
+  preview?: string | undefined;
+  /**
+   * Parts whose weights stay in memory: `all`; `unet`: those of text encoders and autoencoder are freed after their work and
+   * loaded anew for the next call; `none`: those of the U-Net, too, before images are decoded. Default `all`.
+   */
+  keep?: KeptParts | undefined;
 }
 
 const loadKinds: OptionKinds<TextToImageLoadOptions> = {
   ...latentNetworkKinds,
   schedule: either(scheduleKind, kinds.string),
-};
-
-/** Options of {@link TextToImage.generate}. */
-export interface GenerateOptions {
-  /** Text of all images, or one each. */
-  prompt: string | readonly string[];
-  /** Text that guidance leads away from, for all images or one each. Default: none. */
-  negativePrompt?: string | readonly string[] | undefined;
-  /** Number of images. Default: one for each prompt. */
-  count?: number | undefined;
-  /** Number of evaluations, `num_inference_steps` of the scheduler's class. Default: that of the pipeline's class. */
-  steps?: number | undefined;
-  /** Sampler in place of the scheduler's, of `steps` evaluations. */
-  sampler?: SamplerName | undefined;
-  /** Weight of the prompt against the negative prompt, as in diffusers: 1 and less is the prompt alone. Default: that of the pipeline's class. */
-  guidance?: number | undefined;
-  /** Height of the images in pixels. Default: that of the network. */
-  height?: number | undefined;
-  /** Width of the images in pixels. Default: that of the network. */
-  width?: number | undefined;
-  /** Seed of the random stream; image k is sample k of it. Default 0. */
-  seed?: number | bigint | undefined;
-  /** Number of last layers of the text encoder that are not used. Default 0. */
-  skippedLayers?: number | undefined;
-  /** Numbers that a network with pooled states sees, (height, width, top, left, height, width). Default: those of the images. */
-  sizes?: readonly number[] | undefined;
-  /** Unit noise that the run begins with, [N, C, h, w]. Default: of the seed. */
-  init?: Float32Array | undefined;
-  /** Explicit noise of the steps. Default: of the seed. */
-  noise?: NoiseOption | undefined;
-  /** `latents`: no image is decoded. Default `images`. */
-  output?: 'images' | 'latents' | undefined;
-  /** Side of the decoder's tiles in latents, see {@link Autoencoder.decode}. Default: the whole. */
-  tile?: number | undefined;
-  /** Signal that aborts before the next evaluation. */
-  signal?: AbortSignal | undefined;
-  /** Function that receives the number of finished steps and of all. */
-  onProgress?: ((done: number, total: number) => void) | undefined;
-}
-
-const outputs: readonly string[] = ['images', 'latents'];
-
-const texts = {
-  expected: 'a text, or a list of texts',
-  holds: (value: unknown) =>
-    typeof value === 'string' || (isList(value) && value.length > 0 && value.every((each) => typeof each === 'string')),
-};
-
-const generateKinds: OptionKinds<GenerateOptions> = {
-  prompt: texts,
-  negativePrompt: texts,
-  count: kinds.positiveInteger,
-  steps: kinds.positiveInteger,
-  sampler: kinds.string,
-  guidance: kinds.finite,
-  height: kinds.positiveInteger,
-  width: kinds.positiveInteger,
-  seed: seedKind,
-  skippedLayers: kinds.number,
-  sizes: kinds.numbers,
-  init: kinds.floats,
-  noise: runOptionKinds.noise,
-  output: kinds.string,
-  tile: kinds.positiveInteger,
-  signal: kinds.signal,
-  onProgress: kinds.function,
+  preview: kinds.string,
+  keep: kinds.string,
 };
 
 /** Images of texts. */
@@ -107,8 +67,31 @@ export interface Generated {
   readonly images: ImageBatch | null;
   /** Latents as the diffusion knows them, [N, C, h, w]. */
   readonly latents: Float32Array;
-  /** True for each image whose prompt, or negative prompt, was longer than the encoder reads. */
+  /** True for each image of whose prompt, or negative prompt, tokens were left out. */
   readonly truncated: readonly boolean[];
+  /** Side of the decoder's tiles in latents; null: the images were decoded as a whole, or not at all. */
+  readonly tile: number | null;
+}
+
+/** One image of {@link TextToImage.stream}. */
+export interface GeneratedImage {
+  /** Index of the image in its call. */
+  readonly sample: number;
+  /** The image, [1, C, H, W]; null for `output: 'latents'`. */
+  readonly image: ImageBatch | null;
+  /** Latents as the diffusion knows them, [1, C, h, w]. */
+  readonly latents: Float32Array;
+  /** True if tokens of its prompt, or negative prompt, were left out. */
+  readonly truncated: boolean;
+}
+
+interface PipelineParts {
+  readonly unet: ConditionalUNet;
+  readonly vae: Autoencoder;
+  readonly encoders: PromptEncoders;
+  readonly schedule: NoiseSchedule;
+  readonly preview: Autoencoder | null;
+  readonly keep: KeptParts;
 }
 
 /** A text-to-image pipeline: text encoders, a U-Net of latents and an autoencoder, on one device. Close it when done. */
@@ -123,13 +106,11 @@ export class TextToImage {
   readonly schedule: NoiseSchedule;
   readonly #folder: PipelineFolder;
   readonly #encoders: PromptEncoders;
+  readonly #preview: Autoencoder | null;
+  readonly #keep: KeptParts;
   readonly #ownsDevice: boolean;
 
-  private constructor(
-    opened: OpenedDevice,
-    folder: PipelineFolder,
-    parts: { unet: ConditionalUNet; vae: Autoencoder; encoders: PromptEncoders; schedule: NoiseSchedule },
-  ) {
+  private constructor(opened: OpenedDevice, folder: PipelineFolder, parts: PipelineParts) {
     this.device = opened.device;
     this.#ownsDevice = opened.isOwn;
     this.#folder = folder;
@@ -137,6 +118,8 @@ export class TextToImage {
     this.vae = parts.vae;
     this.schedule = parts.schedule;
     this.#encoders = parts.encoders;
+    this.#preview = parts.preview;
+    this.#keep = parts.keep;
   }
 
   /**
@@ -155,7 +138,8 @@ export class TextToImage {
    */
   static async load(path: string | URL, options: TextToImageLoadOptions = {}): Promise<TextToImage> {
     checkOptions('TextToImage.load', options, loadKinds);
-    const { signal, schedule: given, ...deviceOptions } = options;
+    const { signal, schedule: given, preview: small, keep = 'all', ...deviceOptions } = options;
+    if (!keptParts.includes(keep)) throw unknownName('keep', keep, keptParts);
     throwIfAborted(signal);
     const folder = await readPipelineFolder(path);
     const schedule = await scheduleOf(folder, given);
@@ -165,7 +149,11 @@ export class TextToImage {
       const unet = await ConditionalUNet.load(join(folder.path, 'unet'), { device, signal });
       const vae = await Autoencoder.load(join(folder.path, 'vae'), { device, signal });
       const encoders = await PromptEncoders.load(folder, device, signal);
-      return new TextToImage(opened, folder, { unet, vae, encoders, schedule });
+      const preview = small === undefined ? null : await Autoencoder.load(small, { device, signal });
+      if (preview !== null && preview.latentChannels !== vae.latentChannels) {
+        throw wrongValue('preview', small, `an autoencoder of ${vae.latentChannels} latent channels`);
+      }
+      return new TextToImage(opened, folder, { unet, vae, encoders, schedule, preview, keep });
     } catch (error) {
       if (opened.isOwn) await device.close();
       throw error;
@@ -180,17 +168,18 @@ export class TextToImage {
   /**
    * Encodes a text as the U-Net sees it.
    *
-   * @returns States of its tokens, [1, tokens, width], and, where the U-Net sees them, its pooled states, [1, width].
+   * @returns States of its tokens, [tokens, width], and, where the U-Net sees them, its pooled states, [width].
    */
   async encodePrompt(text: string): Promise<EncodedPrompt> {
     if (typeof text !== 'string') throw wrongValue('the text', text, 'a text');
-    return this.#encoders.encode([text], 0);
+    return at(await this.#encoders.encode([{ text, chunks: null }], 0), 0);
   }
 
   /**
    * Draws images of texts.
    *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_ABORTED` if aborted.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_ABORTED` if aborted,
+   * `ERR_DPM_OUT_OF_MEMORY` with the figure for images that do not fit into the memory there is.
    *
    * @example
    * ```ts
@@ -198,34 +187,41 @@ export class TextToImage {
    * ```
    */
   async generate(options: GenerateOptions): Promise<Generated> {
-    checkOptions('generate', options, generateKinds);
-    requireKind('prompt', options.prompt, texts);
-    const run = this.#resolve(options);
-    const program = this.#program(run);
-    const { count, guided, size, signal } = run;
-    const positive = await this.#encoders.encode(run.prompts, run.skippedLayers);
-    const negative = guided ? await this.#negative(run, positive) : null;
-    throwIfAborted(signal);
-    const { given, truncated } = await this.#given(run, positive, negative);
-    const latents = await runProgram(program, {
-      shape: [count, this.vae.latentChannels, size.height, size.width],
-      seed: run.seed,
-      signal,
-      device: this.device,
-      ...(run.init !== null && { init: run.init.map((value) => value * program.initialScale) }),
-      ...(run.noise !== undefined && { noise: run.noise }),
-      ...(run.onProgress !== undefined && { onProgress: run.onProgress }),
-      model: (x, t) => this.#predict(x, t, given, guided ? run.guidance : null),
+    const call = this.#call('generate', options, true);
+    const run = await this.#begin(call);
+    const { images } = await runOnNetwork(await resolveRun(run.model, run.program, run.options));
+    await run.previews.shown();
+    const latents = images.data as Float32Array;
+    const { truncated } = run;
+    if (call.output === 'latents') return { images: null, latents, truncated, tile: null };
+    const { data, tile } = await this.#decode(latents, call);
+    return { images: new ImageBatch(data, this.#shapeOf(call, call.count)), latents, truncated, tile };
+  }
+
+  /**
+   * Draws images as {@link TextToImage.generate} does and yields each when its batch is done: a large `count` needs no
+   * large memory. Leaving the loop ends the work.
+   *
+   * @throws {@link DpmError} The errors of {@link TextToImage.generate}; those of wrong options at the call.
+   *
+   * @example
+   * ```ts
+   * for await (const { sample, image } of pipeline.stream({ prompt: 'a red fox', count: 100, batch: 1 })) {
+   *   await image?.save(`fox-${sample}.png`);
+   * }
+   * ```
+   */
+  stream(options: GenerateOptions): AsyncGenerator<GeneratedImage, void, void> {
+    const left = new AbortController();
+    const call = this.#call('stream', options, false);
+    return endingAtReturn(this.#stream({ ...call, signal: eitherSignal(left.signal, call.signal) }), () => {
+      left.abort();
     });
-    if (run.output === 'latents') return { images: null, latents, truncated };
-    const [height, width] = [size.height * this.vae.factor, size.width * this.vae.factor];
-    const decoded = await this.vae.decode(this.vae.fromDiffusion(latents), { height, width, tile: run.tile, signal });
-    return { images: new ImageBatch(decoded, [count, this.vae.imageChannels, height, width]), latents, truncated };
   }
 
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
-    await Promise.all([this.unet.close(), this.vae.close(), this.#encoders.close()]);
+    await Promise.all([this.unet.close(), this.vae.close(), this.#preview?.close(), this.#encoders.close()]);
     if (this.#ownsDevice) await this.device.close();
   }
 
@@ -233,45 +229,45 @@ export class TextToImage {
     await this.close();
   }
 
-  /** Copies what a call says, which the caller may change afterwards, and completes it. */
-  #resolve(options: GenerateOptions) {
-    const { prompt, negativePrompt, guidance = this.#folder.guidance, output = 'images' } = options;
-    const { count = typeof prompt === 'string' ? 1 : prompt.length } = options;
-    if (count > MOST_AT_ONCE) throw wrongValue('count', count, `at most ${MOST_AT_ONCE}`);
-    if (!outputs.includes(output)) throw unknownName('output', output, outputs);
-    const seesGuidance = this.unet.seesGuidance;
-    const side = this.unet.sampleSize * this.vae.factor;
-    const { height = side, width = side } = options;
-    for (const [name, value] of Object.entries({ height, width })) {
-      if (value % this.vae.factor === 0 && value <= LARGEST_SIDE) continue;
-      throw wrongValue(name, value, `a multiple of ${this.vae.factor}, at most ${LARGEST_SIDE}`);
+  async *#stream(call: GenerateCall): AsyncGenerator<GeneratedImage, void, void> {
+    const run = await this.#begin(call);
+    for await (const { sample, image } of streamOnNetwork(run.model, run.program, run.options)) {
+      await run.previews.shown();
+      const latents = image.data as Float32Array;
+      const truncated = at(run.truncated, sample);
+      if (call.output === 'latents') {
+        yield { sample, image: null, latents, truncated };
+        continue;
+      }
+      const { data } = await this.#decode(latents, call);
+      yield { sample, image: new ImageBatch(data, this.#shapeOf(call, 1)), latents, truncated };
     }
-    const values = count * this.vae.imageChannels * height * width;
-    requireMemory(`count is ${count}, images of ${height} x ${width}`, values, Float32Array.BYTES_PER_ELEMENT);
-    const { init, noise } = options;
-    return {
-      prompts: perImage('prompt', prompt, count),
-      negatives: negativePrompt === undefined ? null : perImage('negativePrompt', negativePrompt, count),
-      count,
-      guidance,
-      guided: guidance > 1 && !seesGuidance,
-      size: { height: height / this.vae.factor, width: width / this.vae.factor },
-      sizes: Array.from(options.sizes ?? [height, width, 0, 0, height, width]),
-      steps: options.steps ?? this.#folder.steps,
-      sampler: options.sampler ?? 'scheduler',
-      seed: options.seed ?? 0,
-      skippedLayers: options.skippedLayers ?? 0,
-      init: init === undefined ? null : init.slice(),
-      noise: noise === undefined ? undefined : flattenNoise(noise, count * this.#latentElements(height, width)),
-      output,
-      tile: options.tile,
-      signal: options.signal,
-      onProgress: options.onProgress,
-    };
   }
 
-  #latentElements(height: number, width: number): number {
-    return (this.vae.latentChannels * height * width) / this.vae.factor ** 2;
+  /** Checks and completes the options of a call. */
+  #call(who: string, options: GenerateOptions, isKept: boolean): GenerateCall {
+    checkOptions(who, options, generateKinds);
+    requireKind('prompt', options.prompt, texts);
+    const { factor, latentChannels, imageChannels } = this.vae;
+    if (this.unet.inChannels !== latentChannels || this.unet.outChannels !== latentChannels) {
+      throw new DpmError(
+        'ERR_DPM_UNSUPPORTED',
+        `the network takes ${this.unet.inChannels} channels and the latents have ${latentChannels}: it draws no images of a text alone`,
+      );
+    }
+    const side = this.unet.sampleSize * factor;
+    const { guidance, steps } = this.#folder;
+    const defaults = { guidance, steps, side, factor, latentChannels, imageChannels };
+    const call = resolveCall(options, defaults, isKept);
+    // What is wrong with the sampler's options is told before anything is computed.
+    this.#program(call);
+    throwIfAborted(call.signal);
+    if (call.onPreview !== undefined) this.#previewDecoder();
+    return call;
+  }
+
+  #prompting(): Prompting {
+    return { encoders: this.#encoders, unet: this.unet, zerosForNone: this.#folder.zerosForNone };
   }
 
   #program({ sampler, steps }: { sampler: SamplerName; steps: number }): Program {
@@ -279,75 +275,78 @@ export class TextToImage {
     return samplerByName(sampler)(this.schedule, { steps, clip: 'none' });
   }
 
-  async #negative(
-    { negatives, count, skippedLayers }: { negatives: readonly string[] | null; count: number; skippedLayers: number },
-    positive: EncodedPrompt,
-  ): Promise<EncodedPrompt> {
-    if (negatives === null && this.#folder.zerosForNone) {
-      const pooled = positive.pooled === null ? null : new Float32Array(positive.pooled.length);
-      return {
-        hidden: new Float32Array(positive.hidden.length),
-        pooled,
-        truncated: positive.truncated.map(() => false),
-      };
-    }
-    return this.#encoders.encode(negatives ?? new Array<string>(count).fill(''), skippedLayers);
+  /** Encodes the texts of a call, and makes the network, the program and the options of its run. */
+  async #begin(call: GenerateCall) {
+    const { height, width, sizes, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
+    const { samples, truncated } = await promptedSamples(this.#prompting(), call);
+    if (this.#keep !== 'all') await Promise.all([this.#encoders.release(), this.unet.releasePrompts()]);
+    throwIfAborted(signal);
+    const network = promptedNetwork(this.unet, { samples, height, width, sizes });
+    const program = this.#program(call);
+    const previews = new PreviewQueue();
+    const model: RunModel = {
+      sampleShape: [this.vae.latentChannels, height, width],
+      range: centredRange,
+      labelForNone: undefined,
+      network: () => Promise.resolve(network),
+    };
+    const options: ResolvableOptions = {
+      count,
+      seed,
+      seeds,
+      first,
+      noise,
+      batch: Math.min(batch, count),
+      signal,
+      onProgress,
+      classLabels: Array.from({ length: count }, (_, sample) => sample),
+      ...(call.init !== undefined && { init: call.init.map((value) => value * program.initialScale) }),
+      ...this.#previewing(call, previews),
+    };
+    return { model, program, options, truncated, previews };
   }
 
-  /** Makes what the U-Net sees in every step: the negative rows first, then the prompts'. */
-  async #given(
-    run: { count: number; size: { height: number; width: number }; sizes: number[]; guidance: number },
-    positive: EncodedPrompt,
-    negative: EncodedPrompt | null,
-  ): Promise<{ given: ConditionalForwardOptions; truncated: boolean[] }> {
-    const rows = [...(negative === null ? [] : [negative]), positive];
-    const batch = rows.length * run.count;
-    const joined = (parts: readonly Float32Array[]): Float32Array => {
-      const result = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-      let first = 0;
-      for (const part of parts) {
-        result.set(part, first);
-        first += part.length;
-      }
-      return result;
-    };
-    const pooled = rows.flatMap((row) => (row.pooled === null ? [] : [row.pooled]));
-    const seesText = this.unet.seesPooled;
+  /** Options of a run that shows its states. */
+  #previewing({ onPreview, previewEvery, signal }: GenerateCall, previews: PreviewQueue): RunOptions {
+    if (onPreview === undefined) return {};
+    const decoder = this.#previewDecoder();
     return {
-      given: {
-        ...run.size,
-        context: await this.unet.prepare(joined(rows.map(({ hidden }) => hidden)), batch),
-        ...(seesText && { pooled: joined(pooled), sizes: Array.from({ length: batch }, () => run.sizes).flat() }),
-        ...(this.unet.seesGuidance && { guidance: run.guidance }),
+      previewEvery,
+      onPreview: (states, place) => {
+        const [count, , height, width] = states.shape;
+        const [pixelHeight, pixelWidth] = [height * decoder.factor, width * decoder.factor];
+        previews.add(async () => {
+          const latents = decoder.fromDiffusion(states.data as Float32Array);
+          const data = await decoder.decode(latents, { height: pixelHeight, width: pixelWidth, signal });
+          onPreview(new ImageBatch(data, [count, decoder.imageChannels, pixelHeight, pixelWidth]), place);
+        });
       },
-      truncated: positive.truncated.map((each, i) => each || (negative !== null && at(negative.truncated, i))),
     };
   }
 
-  /** Predicts with both prompts in one evaluation: out = out- + w (out+ - out-). */
-  async #predict(
-    x: Float32Array,
-    t: number,
-    given: ConditionalForwardOptions,
-    guidance: number | null,
-  ): Promise<Float32Array> {
-    if (guidance === null) return this.unet.forward(x, t, given);
-    const both = new Float32Array(2 * x.length);
-    both.set(x);
-    both.set(x, x.length);
-    const out = await this.unet.forward(both, t, given);
-    const half = out.length / 2;
-    return Float32Array.from({ length: half }, (_, i) => {
-      const away = out[i] ?? 0;
-      return away + guidance * ((out[half + i] ?? 0) - away);
-    });
+  /** Gives the small autoencoder. @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there is none. */
+  #previewDecoder(): Autoencoder {
+    if (this.#preview !== null) return this.#preview;
+    if (this.vae.isSmall) return this.vae;
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      'onPreview needs a small autoencoder: load the pipeline with the folder of one (TAESD) as preview',
+    );
   }
-}
 
-function perImage(name: string, given: string | readonly string[], count: number): string[] {
-  if (typeof given === 'string') return new Array<string>(count).fill(given);
-  if (given.length === count) return [...given];
-  throw new DpmError('ERR_DPM_ARGUMENT', `${name} has ${given.length} texts for ${count} images`);
+  async #decode(latents: Float32Array, call: GenerateCall): Promise<{ data: Float32Array; tile: number | null }> {
+    const [, , height, width] = this.#shapeOf(call, 1);
+    if (this.#keep === 'none') await this.unet.release();
+    const tile = call.tile ?? (await this.vae.tileFor({ height, width })) ?? undefined;
+    const data = await this.vae.decode(this.vae.fromDiffusion(latents), { height, width, tile, signal: call.signal });
+    if (this.#keep !== 'all') await this.vae.release();
+    return { data, tile: tile ?? null };
+  }
+
+  #shapeOf({ height, width }: GenerateCall, count: number): ImageShape {
+    const { factor, imageChannels } = this.vae;
+    return [count, imageChannels, height * factor, width * factor];
+  }
 }
 
 async function scheduleOf(folder: PipelineFolder, given: NoiseSchedule | string | undefined): Promise<NoiseSchedule> {

@@ -15,7 +15,7 @@ const machine = totalmem();
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if it is no such number.
  */
-function memoryThereIs(): number {
+export function memoryThereIs(): number {
   const said = process.env.DPM_MEMORY;
   if (said === undefined) return machine;
   const bytes = Number(said) * GIBIBYTE;

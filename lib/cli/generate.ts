@@ -1,5 +1,6 @@
 import { samplerNames, type SamplerName } from '../samplers/index.js';
-import { TextToImage, type GenerateOptions } from '../text-to-image.js';
+import type { GenerateOptions } from '../latents/generate-options.js';
+import { TextToImage } from '../text-to-image.js';
 import { usageError, type Command, type OptionValues } from './command.js';
 import { deviceOptions, deviceSettings } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';

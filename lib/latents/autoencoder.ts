@@ -2,6 +2,7 @@ import { throwIfAborted } from '../base/abort.js';
 import { partOfEach } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { memoryThereIs } from '../base/memory-budget.js';
 import { checkOptions, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import type { OpenedDevice } from '../checkpoint/load-network.js';
 import { readAutoencoder, type ReadAutoencoder } from '../checkpoint/pipelines/autoencoder.js';
@@ -44,6 +45,9 @@ export interface EncodedImages {
 
 /** Bytes of maps that the images of one evaluation may have: larger images are computed one by one. */
 const MOST_MAP_BYTES = 2 ** 28;
+
+/** Side of tiles in latents where memory asks for them. */
+const AUTOMATIC_TILE = 64;
 
 /** Largest side of an image in pixels. @internal */
 export const LARGEST_SIDE = 16_384;
@@ -145,6 +149,30 @@ export class Autoencoder {
     requireKind('latents', latents, kinds.floats);
     const { scale, shift } = this.#read.latents;
     return latents.map((z) => z / scale + shift);
+  }
+
+  /** True for an autoencoder that is small enough for previews (TAESD). */
+  get isSmall(): boolean {
+    return this.#read.description.kind === 'tiny';
+  }
+
+  /**
+   * Tells how images have to be decoded in the memory there is.
+   *
+   * @returns Side of the tiles in latents; null: the whole takes no more than a quarter of the memory.
+   */
+  async tileFor(sides: { height: number; width: number }): Promise<number | null> {
+    const { height, width } = this.#checked('tileFor', sides).sides;
+    const bytes = await this.#networks.using(
+      { part: 'decoder', height: height / this.factor, width: width / this.factor },
+      (network) => Promise.resolve(network.info.rowBytes),
+    );
+    return bytes <= memoryThereIs() / 4 ? null : AUTOMATIC_TILE;
+  }
+
+  /** Frees the weights that no evaluation uses now; the next one loads them anew. */
+  async release(): Promise<void> {
+    await this.#networks.release();
   }
 
   /** Waits for running work and releases everything. Can be called again. */

@@ -1,3 +1,4 @@
+import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import {
   checkOptions,
@@ -35,6 +36,19 @@ export class PreparedContext {
     this.count = count;
     this.tokens = tokens;
     this.data = data;
+  }
+
+  /** Joins contexts that one network made of as many tokens. @internal */
+  static join(contexts: readonly PreparedContext[]): PreparedContext {
+    const { network, tokens } = at(contexts, 0);
+    const data = new Float32Array(contexts.reduce((sum, { data: { length } }) => sum + length, 0));
+    let end = 0;
+    for (const context of contexts) {
+      data.set(context.data, end);
+      end += context.data.length;
+    }
+    const count = contexts.reduce((sum, context) => sum + context.count, 0);
+    return new PreparedContext(network, count, tokens, data);
   }
 }
 
@@ -200,6 +214,16 @@ export class ConditionalUNet {
       await network.forward(batch, states, out, { ...tensors, given });
       return out;
     });
+  }
+
+  /** Frees the weights that no evaluation uses now; the next one loads them anew. */
+  async release(): Promise<void> {
+    await this.#networks.release();
+  }
+
+  /** Frees the weights that contexts are prepared with, unless they are used now. */
+  async releasePrompts(): Promise<void> {
+    await this.#networks.release('prompt');
   }
 
   /** Waits for running work and releases everything. Can be called again. */

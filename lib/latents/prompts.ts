@@ -3,22 +3,32 @@ import { DpmError } from '../base/errors.js';
 import type { Device } from '../engine/device.js';
 import { ClipTokenizer, type TokenizedText } from '../text/tokenizer.js';
 import type { PipelineFolder } from './pipeline-folder.js';
-import { ClipTextEncoder, type EncodedText } from './text-encoder.js';
+import { ClipTextEncoder } from './text-encoder.js';
 
-/** What a pipeline's network sees of texts. */
+/** What a pipeline's network sees of a text. */
 export interface EncodedPrompt {
-  /** States of the tokens, [N, tokens, width]. */
+  /** States of the tokens, [tokens, width]. */
   readonly hidden: Float32Array;
-  /** Pooled states, [N, width], where the network sees them; null: it does not. */
+  /** Pooled states, [width], where the network sees them; null: it does not. */
   readonly pooled: Float32Array | null;
-  /** True for each text of which tokens were left out. */
-  readonly truncated: readonly boolean[];
+  /** True if tokens were left out. */
+  readonly truncated: boolean;
+}
+
+/** A text to be encoded. */
+export interface PromptText {
+  readonly text: string;
+  /** Number of evaluations' worth of tokens, those of the empty text included; null: what does not fit into one is left out. */
+  readonly chunks: number | null;
 }
 
 interface Part {
   readonly tokenizer: ClipTokenizer;
   readonly encoder: ClipTextEncoder;
 }
+
+/** Most evaluations' worth of tokens that are encoded at once. */
+const MOST_AT_ONCE = 16;
 
 /** Joins rows of two matrices side by side. */
 function beside(first: Float32Array, second: Float32Array, rows: number): Float32Array {
@@ -58,25 +68,35 @@ export class PromptEncoders {
     return at(this.#parts, 0).tokenizer.tokenize(text);
   }
 
+  /** Counts the evaluations' worth of tokens that a text has, by the tokenizer that takes most. */
+  chunkCount(text: string): number {
+    return Math.max(...this.#parts.map(({ tokenizer }) => tokenizer.tokenize(text).chunks.length));
+  }
+
   /**
    * Encodes texts: by one encoder its normed states behind the last layer, by two the states before their last layers side
-   * by side, and the second one's pooled states.
+   * by side, and the second one's pooled states, of the first of several evaluations.
    */
-  async encode(texts: readonly string[], skippedLayers: number): Promise<EncodedPrompt> {
+  async encode(texts: readonly PromptText[], skippedLayers: number): Promise<EncodedPrompt[]> {
     const [first, second] = this.#parts;
     if (first === undefined) throw new DpmError('ERR_DPM_INTERNAL', 'a pipeline has no text encoder');
     if (second === undefined) {
-      const { states, truncated } = await encodedBy(first, texts, { skippedLayers, normed: true });
-      return { hidden: states.hidden, pooled: null, truncated };
+      const encoded = await encodedBy(first, texts, { skippedLayers, normed: true });
+      return encoded.map((each) => ({ ...each, pooled: null }));
     }
     const options = { skippedLayers: skippedLayers + 1, normed: false };
-    const [one, two] = [await encodedBy(first, texts, options), await encodedBy(second, texts, options)];
-    const rows = texts.length * first.encoder.tokens;
-    return {
-      hidden: beside(one.states.hidden, two.states.hidden, rows),
-      pooled: two.states.pooled,
-      truncated: one.truncated.map((each, i) => each || at(two.truncated, i)),
-    };
+    const one = await encodedBy(first, texts, options);
+    const two = await encodedBy(second, texts, options);
+    return two.map(({ hidden, pooled, truncated }, i) => {
+      const left = at(one, i);
+      const rows = hidden.length / second.encoder.width;
+      return { hidden: beside(left.hidden, hidden, rows), pooled, truncated: truncated || left.truncated };
+    });
+  }
+
+  /** Frees the weights, which the next text loads anew. */
+  async release(): Promise<void> {
+    for (const { encoder } of this.#parts) await encoder.release();
   }
 
   async close(): Promise<void> {
@@ -84,35 +104,42 @@ export class PromptEncoders {
   }
 }
 
-/** Copies row `rows[k]` of a matrix to row k of the result. */
-function gathered(data: Float32Array, rows: readonly number[], width: number): Float32Array {
-  const result = new Float32Array(rows.length * width);
-  for (const [k, row] of rows.entries()) result.set(data.subarray(row * width, (row + 1) * width), k * width);
-  return result;
+/** Ids of a text's evaluations, one after the other. */
+function idsOf({ tokenizer }: Part, { text, chunks }: PromptText): { ids: Int32Array[]; truncated: boolean } {
+  const tokenized = tokenizer.tokenize(text);
+  if (chunks === null) return { ids: [tokenized.padded], truncated: tokenized.truncated };
+  const missing = Math.max(0, chunks - tokenized.chunks.length);
+  const empty = tokenizer.tokenize('').padded;
+  return { ids: [...tokenized.chunks, ...new Array<Int32Array>(missing).fill(empty)], truncated: false };
 }
 
-/** Encodes texts, of which equal ones are encoded once. */
 async function encodedBy(
-  { tokenizer, encoder }: Part,
-  texts: readonly string[],
+  part: Part,
+  texts: readonly PromptText[],
   options: { skippedLayers: number; normed: boolean },
-): Promise<{ states: EncodedText; truncated: boolean[] }> {
-  const rowOf = new Map<string, number>();
-  const rows = texts.map((text) => {
-    const row = rowOf.get(text) ?? rowOf.size;
-    rowOf.set(text, row);
-    return row;
+): Promise<{ hidden: Float32Array; pooled: Float32Array; truncated: boolean }[]> {
+  const { encoder } = part;
+  const { tokens, width, pooledWidth } = encoder;
+  const all = texts.map((text) => idsOf(part, text));
+  const rows = all.flatMap(({ ids }) => ids);
+  const hidden = new Float32Array(rows.length * tokens * width);
+  const pooled = new Float32Array(rows.length * pooledWidth);
+  for (let first = 0; first < rows.length; first += MOST_AT_ONCE) {
+    const some = rows.slice(first, first + MOST_AT_ONCE);
+    const ids = new Int32Array(some.length * tokens);
+    for (const [i, row] of some.entries()) ids.set(row, i * tokens);
+    const states = await encoder.encode(ids, options);
+    hidden.set(states.hidden, first * tokens * width);
+    pooled.set(states.pooled, first * pooledWidth);
+  }
+  let row = 0;
+  return all.map(({ ids, truncated }) => {
+    const first = row;
+    row += ids.length;
+    return {
+      hidden: hidden.slice(first * tokens * width, row * tokens * width),
+      pooled: pooled.slice(first * pooledWidth, (first + 1) * pooledWidth),
+      truncated,
+    };
   });
-  const distinct = [...rowOf.keys()];
-  const tokenized = distinct.map((text) => tokenizer.tokenize(text));
-  const ids = new Int32Array(distinct.length * encoder.tokens);
-  for (const [i, { padded }] of tokenized.entries()) ids.set(padded, i * encoder.tokens);
-  const { hidden, pooled } = await encoder.encode(ids, options);
-  return {
-    states: {
-      hidden: gathered(hidden, rows, encoder.tokens * encoder.width),
-      pooled: gathered(pooled, rows, encoder.pooledWidth),
-    },
-    truncated: rows.map((row) => at(tokenized, row).truncated),
-  };
 }

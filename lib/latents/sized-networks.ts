@@ -68,6 +68,11 @@ export class SizedNetworks {
     }
   }
 
+  /** Closes the networks that nobody uses now, or those of one part. */
+  release(part?: string): Promise<void> {
+    return this.#closeIdle(0, part);
+  }
+
   /** Closes all networks once their work is done, and the device if it was opened for them. Can be called again. */
   async close(): Promise<void> {
     const { opened } = this.#model;
@@ -86,9 +91,10 @@ export class SizedNetworks {
     return MapNetwork.load(opened.device, nativeGraph(graph, checkpoint), { weightsOf, classes });
   }
 
-  async #closeIdle(): Promise<void> {
-    const idle = [...this.#entries].filter(([, { users }]) => users === 0);
-    const superfluous = idle.slice(0, Math.max(0, idle.length - MOST_IDLE));
+  async #closeIdle(most = MOST_IDLE, part?: string): Promise<void> {
+    const isMeant = (key: string): boolean => part === undefined || key.startsWith(`${part} `);
+    const idle = [...this.#entries].filter(([key, { users }]) => users === 0 && isMeant(key));
+    const superfluous = idle.slice(0, Math.max(0, idle.length - most));
     for (const [key] of superfluous) this.#entries.delete(key);
     await Promise.all(superfluous.map(([, entry]) => closed(entry)));
   }

@@ -113,6 +113,11 @@ export class ClipTextEncoder {
     });
   }
 
+  /** Frees the weights that no evaluation uses now; the next one loads them anew. */
+  async release(): Promise<void> {
+    await this.#networks.release();
+  }
+
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
     await this.#networks.close();

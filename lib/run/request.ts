@@ -1,3 +1,4 @@
+import { at } from '../base/arrays.js';
 import { seedWords } from '../base/random.js';
 import type { NativeRunRequest } from '../engine/binding.js';
 import { packRecords, RECORD_BYTES } from '../program/pack.js';
@@ -42,13 +43,15 @@ function sampleProgram(
   return own;
 }
 
-/** Seed and index of each sample's noise. */
-function streamWords(low: number, high: number, first: number, count: number): Uint32Array {
+/** Seed and index of each sample's noise: consecutive samples of one seed, or the same sample of a seed each. */
+function streamWords({ seed, seeds, firstSample, count }: StepRunOptions): Uint32Array {
   const words = new Uint32Array(3 * count);
+  const common = seedWords(seed);
   for (let sample = 0; sample < count; ++sample) {
+    const [low, high] = seeds === null ? common : seedWords(at(seeds, sample));
     words[3 * sample] = low;
     words[3 * sample + 1] = high;
-    words[3 * sample + 2] = first + sample;
+    words[3 * sample + 2] = seeds === null ? firstSample + sample : firstSample;
   }
   return words;
 }
@@ -61,11 +64,9 @@ export function nativeRequest(
 ): NativeRunRequest {
   const {
     count,
-    seed,
     noise,
     snapshotEvery = runDefaults.snapshotEvery,
     levels = false,
-    firstSample,
     onPreview = null,
   } = options;
   const distinct = [...new Set(programs)];
@@ -80,13 +81,12 @@ export function nativeRequest(
     firstRecord += (packed[index]?.length ?? 0) / RECORD_BYTES;
     return [first, program.records.length, program.history];
   });
-  const [low, high] = seedWords(seed);
   return {
     records: concatenate(packed),
     programs: Uint32Array.from(table),
     initialScale: Float32Array.from(distinct, (program) => program.initialScale),
     sampleProgram: sampleProgram(programs, indexOf, count),
-    sampleStream: streamWords(low, high, firstSample, count),
+    sampleStream: streamWords(options),
     labels: options.labels,
     guidance: options.guidance?.weights ?? null,
     unconditionalLabel: options.guidance?.unconditionalLabel ?? -1,

@@ -54,6 +54,8 @@ export interface RunInputs {
   /** Index of the first sample in the random streams. */
   firstSample: number;
   seed: number | bigint;
+  /** Seed of each sample, of which it is sample `firstSample`, in place of `seed`; null: consecutive samples of `seed`. */
+  seeds: readonly (number | bigint)[] | null;
   labels: Int32Array | null;
   guidance: Guidance | null;
   /** Initial states [count, C, H, W]. */
@@ -61,6 +63,12 @@ export interface RunInputs {
   noise: Float32Array | null;
   /** Maximum number of samples at once. */
   batch: number;
+}
+
+/** Options of a run, of which some are for callers inside this package alone. */
+export interface ResolvableOptions extends RunOptions {
+  /** Seed of each sample in place of `seed`; each is then the sample `first` of its seed. */
+  seeds?: readonly (number | bigint)[] | undefined;
 }
 
 /** Run whose options no longer depend on the caller's arrays. */
@@ -182,7 +190,7 @@ export function requireInit({ init }: RunOptions, count: number, sampleShape: re
 export async function resolveRun(
   model: RunModel,
   program: Program | readonly Program[],
-  options: RunOptions,
+  options: ResolvableOptions,
   place = 0,
 ): Promise<ResolvedRun> {
   const { programs, count } = programsAndCount(program, options.count);
@@ -207,14 +215,19 @@ export async function resolveRun(
   const batch = batchOf(options, count);
   const [classLabels, guidance] = [copyOf(options.classLabels), copyOf(options.guidance)];
   const own = { ...options, guidance, guides: options.guides?.slice() };
+  const { seeds } = options;
+  if (seeds !== undefined && work.kind === 'host') {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'a sampler that chooses its own steps takes one seed for all samples');
+  }
   const network = await untilAborted(options.signal, () => model.network(commonHead(programs)));
   return {
     work,
     model,
     network,
     count,
-    firstSample: (own.first ?? 0) + place,
+    firstSample: (own.first ?? 0) + (seeds === undefined ? place : 0),
     seed,
+    seeds: seeds ?? null,
     labels: labelsOf(network, classLabels, count),
     guidance: checkedGuidance(own, network.info, count, model.labelForNone),
     init,

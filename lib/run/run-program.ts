@@ -94,6 +94,7 @@ async function runStepProgram(
       count,
       firstSample: 0,
       seed,
+      seeds: null,
       labels: null,
       guidance: null,
       // The batch is opened first; the caller's arrays may change meanwhile.

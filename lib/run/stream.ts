@@ -14,6 +14,7 @@ import {
   requireInit,
   requireStreams,
   resolveRun,
+  type ResolvableOptions,
   type RunModel,
 } from './resolve.js';
 import type { RunOptions } from './options.js';
@@ -27,7 +28,7 @@ export interface StreamedImage {
 }
 
 /** Programs and options for a part of a run's samples, from `first` on; the caller's arrays have been copied. */
-type Part = (first: number, count: number) => { programs: readonly Program[]; options: RunOptions };
+type Part = (first: number, count: number) => { programs: readonly Program[]; options: ResolvableOptions };
 
 function partOf<T>(
   values: readonly T[] | T | undefined,
@@ -49,13 +50,14 @@ function ofSamples(count: number, report: (done: number, total: number) => void)
 }
 
 /** Splits a run into runs of consecutive samples. */
-function partsOf(model: RunModel, programs: readonly Program[], count: number, options: RunOptions): Part {
+function partsOf(model: RunModel, programs: readonly Program[], count: number, options: ResolvableOptions): Part {
   const elements = elementCount(model.sampleShape);
   requireInit(options, count, model.sampleShape);
   const init = options.init && Float32Array.from(options.init);
   const noise = options.noise === undefined ? undefined : flattenNoise(options.noise, count * elements);
   const labels = partOf(copyOf(options.classLabels), 'classLabels', count);
   const guidance = partOf(copyOf(options.guidance), 'guidance', count);
+  const seeds = partOf(options.seeds?.slice(), 'seeds', count);
   const progress = options.onProgress && overallProgress(count, options.onProgress);
   return (first, size) => {
     const end = first + size;
@@ -69,6 +71,7 @@ function partsOf(model: RunModel, programs: readonly Program[], count: number, o
         batch: size,
         classLabels: labels(first, end),
         guidance: weights,
+        seeds: seeds(first, end) as (number | bigint)[] | undefined,
         // Samples without guidance, among others with it, have no use for the label.
         ...(Array.isArray(weights) && weights.every((weight) => weight === 1) && { unconditionalLabel: undefined }),
         init: init?.subarray(first * elements, end * elements),
@@ -124,7 +127,7 @@ async function* runsOf(
 export function streamOnNetwork(
   model: RunModel,
   program: Program | readonly Program[],
-  options: RunOptions,
+  options: ResolvableOptions,
 ): AsyncGenerator<StreamedImage, void, void> {
   const { programs, count } = programsAndCount(program, options.count);
   requireStreams(options, count);

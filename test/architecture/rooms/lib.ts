@@ -133,8 +133,18 @@ export const libRooms: readonly Room[] = [
     path: 'lib/latents',
     holds:
       'networks of latent diffusion, for maps of any size: autoencoders, text encoders, U-Nets that see a text; prompts',
-    uses: ['lib/base', 'lib/files', 'lib/network', 'lib/engine', 'lib/checkpoint', 'lib/text'],
-    lines: 1130,
+    uses: [
+      'lib/base',
+      'lib/files',
+      'lib/images',
+      'lib/network',
+      'lib/engine',
+      'lib/samplers',
+      'lib/checkpoint',
+      'lib/run',
+      'lib/text',
+    ],
+    lines: 1700,
   },
   {
     path: 'lib/text-to-image.ts',

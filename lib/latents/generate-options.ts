@@ -1,0 +1,204 @@
+import { unknownName, wrongValue } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
+import { requireMemory } from '../base/memory-budget.js';
+import { arrayOf, either, isList, kinds, numberOrNumbers, type OptionKinds, seedKind } from '../base/option-kinds.js';
+import type { ImageBatch } from '../images/image-batch.js';
+import { flattenNoise, type NoiseOption } from '../run/noise-source.js';
+import { runOptionKinds, type PreviewPlace } from '../run/options.js';
+import type { SamplerName } from '../samplers/index.js';
+import { LARGEST_SIDE } from './autoencoder.js';
+
+/** What becomes of a text of more tokens than the encoder reads at once. */
+export type LongPrompts = 'truncate' | 'chunks';
+
+/** Options of {@link TextToImage.generate} and {@link TextToImage.stream}. */
+export interface GenerateOptions {
+  /** Text of all images, or one each. */
+  prompt: string | readonly string[];
+  /** Text that guidance leads away from, for all images or one each. Default: none. */
+  negativePrompt?: string | readonly string[] | undefined;
+  /**
+   * `truncate`: tokens of a text that the encoder does not read at once are left out, and the result says so. `chunks`: such a
+   * text is encoded in parts, whose states lie side by side; the shorter of prompt and negative prompt is filled up with the
+   * empty text. Default `truncate`, as in diffusers.
+   */
+  longPrompts?: LongPrompts | undefined;
+  /** Number of images. Default: one for each prompt. */
+  count?: number | undefined;
+  /** Number of steps, `num_inference_steps` of the scheduler's class. Default: that of the pipeline's class. */
+  steps?: number | undefined;
+  /** Sampler in place of the scheduler's, of `steps` evaluations. */
+  sampler?: SamplerName | undefined;
+  /**
+   * Weight of the prompt against the negative prompt, as in diffusers: 1 and less is the prompt alone. One for all images or
+   * one each. Default: that of the pipeline's class.
+   */
+  guidance?: number | ArrayLike<number> | undefined;
+  /** Height of the images in pixels. Default: that of the network. */
+  height?: number | undefined;
+  /** Width of the images in pixels. Default: that of the network. */
+  width?: number | undefined;
+  /** Seed of the random streams, of which image k is sample `first` + k; or one each, of which each image is sample `first`. Default 0. */
+  seed?: number | bigint | readonly (number | bigint)[] | undefined;
+  /** Index of the first sample among those of the seed. Default 0. */
+  first?: number | undefined;
+  /** Number of last layers of the text encoder that are not used. Default 0. */
+  skippedLayers?: number | undefined;
+  /** Numbers that a network with pooled states sees, (height, width, top, left, height, width). Default: those of the images. */
+  sizes?: readonly number[] | undefined;
+  /** Unit noise that the run begins with, [N, C, h, w]. Default: of the seed. */
+  init?: Float32Array | undefined;
+  /** Explicit noise of the steps. Default: of the seed. */
+  noise?: NoiseOption | undefined;
+  /** Most images whose states are evaluated at once; results do not depend on it. Default 4. */
+  batch?: number | undefined;
+  /** `latents`: no image is decoded. Default `images`. */
+  output?: 'images' | 'latents' | undefined;
+  /**
+   * Side of the decoder's tiles in latents, see {@link Autoencoder.decode}. Default: the whole, unless that takes more than a
+   * quarter of the memory there is; `tile` of the result says so.
+   */
+  tile?: number | undefined;
+  /**
+   * Function that receives images of unfinished states, decoded by the small autoencoder that the pipeline was loaded with as
+   * `preview`, or by its own if that is small.
+   */
+  onPreview?: ((images: ImageBatch, place: PreviewPlace) => void) | undefined;
+  /** Number of steps between two previews. Default 1. */
+  previewEvery?: number | undefined;
+  /** Signal that aborts before the next evaluation. */
+  signal?: AbortSignal | undefined;
+  /** Function that receives the number of finished steps and of all steps, of all images. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+const outputs: readonly string[] = ['images', 'latents'];
+const longPrompts: readonly string[] = ['truncate', 'chunks'];
+
+/** Kind of `prompt` and `negativePrompt`. @internal */
+export const texts = {
+  expected: 'a text, or a list of texts',
+  holds: (value: unknown) =>
+    typeof value === 'string' || (isList(value) && value.length > 0 && value.every((each) => typeof each === 'string')),
+};
+
+/** Kind of each option of {@link GenerateOptions}. @internal */
+export const generateKinds: OptionKinds<GenerateOptions> = {
+  prompt: texts,
+  negativePrompt: texts,
+  longPrompts: kinds.string,
+  count: kinds.positiveInteger,
+  steps: kinds.positiveInteger,
+  sampler: kinds.string,
+  guidance: numberOrNumbers,
+  height: kinds.positiveInteger,
+  width: kinds.positiveInteger,
+  seed: either(seedKind, arrayOf('a list of such', seedKind)),
+  first: runOptionKinds.first,
+  skippedLayers: kinds.number,
+  sizes: kinds.numbers,
+  init: kinds.floats,
+  noise: runOptionKinds.noise,
+  batch: kinds.positiveInteger,
+  output: kinds.string,
+  tile: kinds.positiveInteger,
+  onPreview: kinds.function,
+  previewEvery: kinds.positiveInteger,
+  signal: kinds.signal,
+  onProgress: kinds.function,
+};
+
+/** What a call leaves to its pipeline. @internal */
+export interface PipelineDefaults {
+  readonly guidance: number;
+  readonly steps: number;
+  /** Side of the images in pixels. */
+  readonly side: number;
+  /** Pixels of a latent's side, and channels of latents and images. */
+  readonly factor: number;
+  readonly latentChannels: number;
+  readonly imageChannels: number;
+}
+
+/** A call, complete, which no longer depends on the caller's arrays. @internal */
+export type GenerateCall = ReturnType<typeof resolveCall>;
+
+/**
+ * Copies what a call says and completes it.
+ *
+ * @param isKept - True if all images are kept until the last is done.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_OUT_OF_MEMORY`.
+ * @internal
+ */
+export function resolveCall(options: GenerateOptions, pipeline: PipelineDefaults, isKept: boolean) {
+  const { prompt, negativePrompt, output = 'images', init, noise } = options;
+  const { count = typeof prompt === 'string' ? 1 : prompt.length } = options;
+  const { longPrompts: long = 'truncate', seed = 0, skippedLayers = 0 } = options;
+  if (!outputs.includes(output)) throw unknownName('output', output, outputs);
+  if (!longPrompts.includes(long)) throw unknownName('longPrompts', long, longPrompts);
+  if (options.previewEvery !== undefined && options.onPreview === undefined) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'previewEvery is for onPreview, which is missing');
+  }
+  const { height, width } = sidesOf(options, pipeline);
+  if (isKept) {
+    const values = count * pipeline.imageChannels * height * width;
+    requireMemory(`count is ${count}, images of ${height} x ${width}`, values, Float32Array.BYTES_PER_ELEMENT);
+  }
+  const latents = { height: height / pipeline.factor, width: width / pipeline.factor };
+  const elements = pipeline.latentChannels * latents.height * latents.width;
+  return {
+    prompts: perImage('prompt', prompt, count),
+    negatives: negativePrompt === undefined ? null : perImage('negativePrompt', negativePrompt, count),
+    isChunked: long === 'chunks',
+    count,
+    guidance: weightsOf(options.guidance ?? pipeline.guidance, count),
+    ...latents,
+    elements,
+    sizes: Array.from(options.sizes ?? [height, width, 0, 0, height, width]),
+    steps: options.steps ?? pipeline.steps,
+    sampler: options.sampler ?? 'scheduler',
+    ...seedsOf(seed, count),
+    first: options.first,
+    skippedLayers,
+    init: init?.slice(),
+    noise: noise === undefined ? undefined : flattenNoise(noise, count * elements),
+    batch: options.batch ?? 4,
+    output,
+    tile: options.tile,
+    onPreview: options.onPreview,
+    previewEvery: options.previewEvery,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  };
+}
+
+function sidesOf({ height, width }: GenerateOptions, { side, factor }: PipelineDefaults) {
+  const sides = { height: height ?? side, width: width ?? side };
+  for (const [name, value] of Object.entries(sides)) {
+    if (value % factor === 0 && value <= LARGEST_SIDE) continue;
+    throw wrongValue(name, value, `a multiple of ${factor}, at most ${LARGEST_SIDE}`);
+  }
+  return sides;
+}
+
+function perImage(name: string, given: string | readonly string[], count: number): string[] {
+  if (typeof given === 'string') return new Array<string>(count).fill(given);
+  if (given.length === count) return [...given];
+  throw new DpmError('ERR_DPM_ARGUMENT', `${name} has ${given.length} texts for ${count} images`);
+}
+
+function weightsOf(guidance: number | ArrayLike<number>, count: number): number[] {
+  const weights = typeof guidance === 'number' ? new Array<number>(count).fill(guidance) : Array.from(guidance);
+  if (weights.length !== count) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `guidance has ${weights.length} weights for ${count} images`);
+  }
+  const wrong = weights.find((weight) => !Number.isFinite(weight));
+  if (wrong !== undefined) throw wrongValue('guidance', wrong, 'a finite number');
+  return weights;
+}
+
+function seedsOf(seed: number | bigint | readonly (number | bigint)[], count: number) {
+  if (typeof seed !== 'object') return { seed, seeds: undefined };
+  if (seed.length === count) return { seed: 0, seeds: [...seed] };
+  throw new DpmError('ERR_DPM_ARGUMENT', `seed has ${seed.length} seeds for ${count} images`);
+}

@@ -1,0 +1,123 @@
+import { at } from '../base/arrays.js';
+import { ScriptNetwork } from '../run/script-network.js';
+import { type ConditionalUNet, PreparedContext } from './conditional-unet.js';
+
+/** A text as the U-Net sees it in every evaluation. */
+export interface PromptSlot {
+  readonly context: PreparedContext;
+  readonly pooled: Float32Array | null;
+}
+
+/** What guides a sample. */
+export interface PromptedSample {
+  readonly positive: PromptSlot;
+  /** What guidance leads away from; null: the sample is evaluated with its prompt alone. */
+  readonly negative: PromptSlot | null;
+  /** Weight of the positive prompt, which networks of one evaluation may see. */
+  readonly guidance: number;
+}
+
+/** Samples of a call, and what all of them have in common. */
+export interface PromptedCall {
+  readonly samples: readonly PromptedSample[];
+  readonly height: number;
+  readonly width: number;
+  /** Numbers beside the pooled states. */
+  readonly sizes: readonly number[];
+}
+
+/** An evaluation of a row of the batch, and where its result goes. */
+interface Asked {
+  readonly row: number;
+  readonly slot: PromptSlot;
+  readonly guidance: number;
+  readonly into: Float32Array;
+}
+
+/** Copies one part of an array for each of `rows`, one after the other. */
+function rowsOf(values: Float32Array, rows: readonly number[], elements: number): Float32Array {
+  const result = new Float32Array(rows.length * elements);
+  for (const [i, row] of rows.entries())
+    result.set(values.subarray(row * elements, (row + 1) * elements), i * elements);
+  return result;
+}
+
+/** Joins the slots' keys and values, and remembers the last ones: a run asks for the same in every step. */
+class JoinedContexts {
+  #slots: readonly PromptSlot[] = [];
+  #joined: PreparedContext | null = null;
+
+  of(slots: readonly PromptSlot[]): PreparedContext {
+    const isSame = slots.length === this.#slots.length && slots.every((slot, i) => slot === this.#slots[i]);
+    if (this.#joined !== null && isSame) return this.#joined;
+    this.#slots = slots;
+    this.#joined = PreparedContext.join(slots.map(({ context }) => context));
+    return this.#joined;
+  }
+}
+
+/** Groups evaluations whose prompts have as many tokens: each number is a network of its own. */
+function byTokens(all: readonly Asked[]): Map<number, Asked[]> {
+  const groups = new Map<number, Asked[]>();
+  for (const asked of all) {
+    const { tokens } = asked.slot.context;
+    groups.set(tokens, [...(groups.get(tokens) ?? []), asked]);
+  }
+  return groups;
+}
+
+/** Mixes two predictions of a sample as the engine does: w out+ + (1 - w) out- (Ho & Salimans 2022). */
+function mix(out: Float32Array, away: Float32Array, weight: number): void {
+  const [w, rest] = [Math.fround(weight), Math.fround(1 - Math.fround(weight))];
+  for (const [i, value] of away.entries()) out[i] = Math.fround(w * (out[i] ?? 0)) + Math.fround(rest * value);
+}
+
+/**
+ * Makes the U-Net with the prompts of a call a network for runs, whose label k is sample k of the call. A sample with a
+ * negative prompt takes two evaluations, in one batch with those of others.
+ */
+export function promptedNetwork(unet: ConditionalUNet, call: PromptedCall): ScriptNetwork {
+  const { height, width, sizes } = call;
+  const elements = unet.inChannels * height * width;
+  const contexts = new Map<number, JoinedContexts>();
+
+  const evaluate = async (x: Float32Array, times: Float32Array, group: readonly Asked[]): Promise<void> => {
+    const { tokens } = at(group, 0).slot.context;
+    const joined = contexts.get(tokens) ?? new JoinedContexts();
+    contexts.set(tokens, joined);
+    const rows = group.map(({ row }) => row);
+    const out = await unet.forward(rowsOf(x, rows, elements), rowsOf(times, rows, 1), {
+      height,
+      width,
+      context: joined.of(group.map(({ slot }) => slot)),
+      ...(unet.seesPooled && {
+        pooled: Float32Array.from(group.flatMap(({ slot }) => Array.from(slot.pooled ?? []))),
+        sizes: group.flatMap(() => sizes),
+      }),
+      ...(unet.seesGuidance && { guidance: group.map(({ guidance }) => guidance) }),
+    });
+    for (const [i, { row, into }] of group.entries()) {
+      into.set(out.subarray(i * elements, (i + 1) * elements), row * elements);
+    }
+  };
+
+  return new ScriptNetwork(
+    unet.device,
+    { elements, classes: call.samples.length, head: false },
+    async (x, times, labels) => {
+      const samples = Array.from(labels ?? [], (label) => at(call.samples, label));
+      const [out, away] = [new Float32Array(x.length), new Float32Array(x.length)];
+      const asked = samples.flatMap(({ positive, negative, guidance }, row): Asked[] => [
+        ...(negative === null ? [] : [{ row, slot: negative, guidance, into: away }]),
+        { row, slot: positive, guidance, into: out },
+      ]);
+      for (const group of byTokens(asked).values()) await evaluate(x, times, group);
+      for (const [row, { negative, guidance }] of samples.entries()) {
+        if (negative === null) continue;
+        const part = (values: Float32Array): Float32Array => values.subarray(row * elements, (row + 1) * elements);
+        mix(part(out), part(away), guidance);
+      }
+      return out;
+    },
+  );
+}

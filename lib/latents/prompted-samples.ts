@@ -1,0 +1,109 @@
+import { throwIfAborted } from '../base/abort.js';
+import { at } from '../base/arrays.js';
+import type { ConditionalUNet } from './conditional-unet.js';
+import type { GenerateCall } from './generate-options.js';
+import type { PromptedSample, PromptSlot } from './prompted-network.js';
+import type { EncodedPrompt, PromptEncoders, PromptText } from './prompts.js';
+
+/** What texts are encoded with. */
+export interface Prompting {
+  readonly encoders: PromptEncoders;
+  readonly unet: ConditionalUNet;
+  /** True if an absent negative prompt is zeros, not the empty text. */
+  readonly zerosForNone: boolean;
+}
+
+/** What a sample is evaluated with: texts, or zeros of as many tokens as its prompt has. */
+interface Wanted {
+  readonly positive: PromptText;
+  readonly negative: PromptText | 'zeros' | null;
+  readonly guidance: number;
+}
+
+interface Encoded {
+  readonly slot: PromptSlot;
+  readonly truncated: boolean;
+}
+
+function wantedOf(
+  sample: number,
+  { encoders, unet, zerosForNone }: Prompting,
+  { prompts, negatives, guidance, isChunked }: GenerateCall,
+): Wanted {
+  const text = at(prompts, sample);
+  const weight = at(guidance, sample);
+  // A network that sees the weight is guided by it, in one evaluation.
+  const isGuided = weight > 1 && !unet.seesGuidance;
+  const hasZeros = isGuided && negatives === null && zerosForNone;
+  const other = isGuided && !hasZeros ? (negatives?.[sample] ?? '') : null;
+  const counted = other === null ? [text] : [text, other];
+  const chunks = isChunked ? Math.max(...counted.map((each) => encoders.chunkCount(each))) : null;
+  const negative = hasZeros ? 'zeros' : other === null ? null : { text: other, chunks };
+  return { positive: { text, chunks }, negative, guidance: weight };
+}
+
+const keyOf = ({ text, chunks }: PromptText): string => `${chunks ?? ''} ${text}`;
+
+/** Encodes the distinct texts, and makes what the U-Net sees of them. */
+async function encodedTexts(
+  { encoders, unet }: Prompting,
+  texts: ReadonlyMap<string, PromptText>,
+  { skippedLayers, signal }: GenerateCall,
+): Promise<Map<string, Encoded & { prompt: EncodedPrompt }>> {
+  const encoded = new Map<string, Encoded & { prompt: EncodedPrompt }>();
+  const prompts = await encoders.encode([...texts.values()], skippedLayers);
+  for (const [i, key] of [...texts.keys()].entries()) {
+    throwIfAborted(signal);
+    const prompt = at(prompts, i);
+    const slot = { context: await unet.prepare(prompt.hidden, 1), pooled: prompt.pooled };
+    encoded.set(key, { slot, truncated: prompt.truncated, prompt });
+  }
+  return encoded;
+}
+
+/** Makes the zeros that stand for no negative prompt, once for each number of tokens. */
+class Zeros {
+  readonly #slots = new Map<number, Promise<PromptSlot>>();
+
+  constructor(private readonly unet: ConditionalUNet) {}
+
+  like({ hidden, pooled }: EncodedPrompt): Promise<PromptSlot> {
+    const known = this.#slots.get(hidden.length);
+    if (known !== undefined) return known;
+    const slot = this.unet.prepare(new Float32Array(hidden.length), 1).then((context) => ({
+      context,
+      pooled: pooled && new Float32Array(pooled.length),
+    }));
+    this.#slots.set(hidden.length, slot);
+    return slot;
+  }
+}
+
+/** Encodes the texts of a call, each distinct one once, and tells which samples' texts were cut. */
+export async function promptedSamples(
+  prompting: Prompting,
+  call: GenerateCall,
+): Promise<{ samples: PromptedSample[]; truncated: boolean[] }> {
+  const wanted = Array.from({ length: call.count }, (_, sample) => wantedOf(sample, prompting, call));
+  const texts = new Map<string, PromptText>();
+  for (const { positive, negative } of wanted) {
+    texts.set(keyOf(positive), positive);
+    if (negative !== null && negative !== 'zeros') texts.set(keyOf(negative), negative);
+  }
+  const encoded = await encodedTexts(prompting, texts, call);
+  const find = (text: PromptText) => {
+    const found = encoded.get(keyOf(text));
+    return found ?? at<never>([], 0);
+  };
+  const zeros = new Zeros(prompting.unet);
+  const samples: PromptedSample[] = [];
+  const truncated: boolean[] = [];
+  for (const { positive, negative, guidance } of wanted) {
+    const text = find(positive);
+    const other = negative === null || negative === 'zeros' ? null : find(negative);
+    const slot = negative === 'zeros' ? await zeros.like(text.prompt) : (other?.slot ?? null);
+    samples.push({ positive: text.slot, negative: slot, guidance });
+    truncated.push(text.truncated || other?.truncated === true);
+  }
+  return { samples, truncated };
+}
