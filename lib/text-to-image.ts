@@ -13,6 +13,7 @@ import type { Device } from './engine/device.js';
 import { ImageBatch } from './images/image-batch.js';
 import { Autoencoder, LARGEST_SIDE } from './latents/autoencoder.js';
 import { ConditionalUNet, type ConditionalForwardOptions } from './latents/conditional-unet.js';
+import { requireFittingParts } from './latents/fitting.js';
 import { latentNetworkKinds, type LatentNetworkOptions } from './latents/load-options.js';
 import { readPipelineFolder, type PipelineFolder } from './latents/pipeline-folder.js';
 import { PromptEncoders, type EncodedPrompt } from './latents/prompts.js';
@@ -165,6 +166,7 @@ export class TextToImage {
       const unet = await ConditionalUNet.load(join(folder.path, 'unet'), { device, signal });
       const vae = await Autoencoder.load(join(folder.path, 'vae'), { device, signal });
       const encoders = await PromptEncoders.load(folder, device, signal);
+      requireFittingParts(folder.path, { unet, vae, encoders });
       return new TextToImage(opened, folder, { unet, vae, encoders, schedule });
     } catch (error) {
       if (opened.isOwn) await device.close();
