@@ -174,6 +174,12 @@ export class TextToImage {
     }
   }
 
+  /** Number of steps and guidance where a call says nothing. */
+  get defaults(): { readonly steps: number; readonly guidance: number } {
+    const { steps, guidance } = this.#folder;
+    return { steps, guidance };
+  }
+
   /** Tokens of a text as the first text encoder takes them. */
   tokenize(text: string): TokenizedText {
     return this.#encoders.tokenize(text);
