@@ -6,6 +6,7 @@ export type { GivenImages } from './images/given-images.js';
 export type { ImagesTaken } from './images/load.js';
 export type { ImageShape } from './images/layout.js';
 export type { GridOptions, PictureOptions } from './images/picture-options.js';
+export type { PngTexts } from './images/png-text.js';
 export { optionFacts } from './option-facts.js';
 export type { PixelRange } from './base/pixel-range.js';
 export type { HeadName } from './checkpoint/heads.js';

@@ -21,6 +21,7 @@ import {
   type GenerateCall,
   type GenerateOptions,
 } from './latents/generate-options.js';
+import { requireFittingParts } from './latents/fitting.js';
 import { latentNetworkKinds, type LatentNetworkOptions } from './latents/load-options.js';
 import { readPipelineFolder, type PipelineFolder } from './latents/pipeline-folder.js';
 import { PreviewQueue } from './latents/preview-queue.js';
@@ -149,6 +150,7 @@ export class TextToImage {
       const unet = await ConditionalUNet.load(join(folder.path, 'unet'), { device, signal });
       const vae = await Autoencoder.load(join(folder.path, 'vae'), { device, signal });
       const encoders = await PromptEncoders.load(folder, device, signal);
+      requireFittingParts(folder.path, { unet, vae, encoders });
       const preview = small === undefined ? null : await Autoencoder.load(small, { device, signal });
       if (preview !== null && preview.latentChannels !== vae.latentChannels) {
         throw wrongValue('preview', small, `an autoencoder of ${vae.latentChannels} latent channels`);
@@ -158,6 +160,12 @@ export class TextToImage {
       if (opened.isOwn) await device.close();
       throw error;
     }
+  }
+
+  /** Number of steps and guidance where a call says nothing. */
+  get defaults(): { readonly steps: number; readonly guidance: number } {
+    const { steps, guidance } = this.#folder;
+    return { steps, guidance };
   }
 
   /** Tokens of a text as the first text encoder takes them. */

@@ -1,7 +1,14 @@
+import { basename, resolve } from 'node:path';
+
+import { DpmError } from '../base/errors.js';
+import type { ImageBatch } from '../images/image-batch.js';
+import { readPngText } from '../images/png-text.js';
+import { imageFileKind, saveFolder } from '../images/save.js';
 import { samplerNames, type SamplerName } from '../samplers/index.js';
 import type { GenerateOptions } from '../latents/generate-options.js';
-import { TextToImage } from '../text-to-image.js';
-import { usageError, type Command, type OptionValues } from './command.js';
+import { TextToImage, type Generated } from '../text-to-image.js';
+import { usageError, type Call, type Command, type OptionValues } from './command.js';
+import { formatParameters, parametersKeyword, parseParameters, type DrawingParameters } from './drawing-parameters.js';
 import { deviceOptions, deviceSettings } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
 import { checkTarget } from './target.js';
@@ -15,8 +22,9 @@ function sizeOf(options: OptionValues): { height?: number; width?: number } {
   return { height: Number(sides[1]), width: Number(sides[2] ?? sides[1]) };
 }
 
-function generateOptions(options: OptionValues, prompt: string): GenerateOptions {
-  return {
+/** Reads what the command line says, without what it does not. */
+function givenParameters(options: OptionValues, prompt: string | undefined): Partial<DrawingParameters> {
+  const given = {
     prompt,
     negativePrompt: options.string('negative'),
     count: options.integer('count'),
@@ -28,14 +36,68 @@ function generateOptions(options: OptionValues, prompt: string): GenerateOptions
     tile: options.integer('tile'),
     ...sizeOf(options),
   };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** Reads the parameters of the picture that is drawn again. */
+async function parametersOf(path: string, options: OptionValues): Promise<DrawingParameters> {
+  const text = await readPngText(path, parametersKeyword);
+  if (text === null) throw new DpmError('ERR_DPM_FILE', `${path}: the PNG has no ${parametersKeyword}`);
+  const { parameters, unread } = parseParameters(text, path, (option) => options.has(option));
+  if (unread.length > 0) printNote(`${path}: these parameters are left out: ${unread.join(', ').slice(0, 500)}`);
+  // Another seed has a first image of its own.
+  if (options.has('seed') && parameters.position !== undefined) return { ...parameters, count: 1, position: undefined };
+  return parameters;
+}
+
+async function askedParameters({ positionals: [, prompt], options }: Call): Promise<DrawingParameters> {
+  const from = options.string('from');
+  const given = givenParameters(options, prompt);
+  if (from !== undefined) return { ...(await parametersOf(from, options)), ...given };
+  if (prompt === undefined) throw usageError('dpm generate takes MODEL PROMPT, or MODEL and --from');
+  return { ...given, prompt };
+}
+
+/** Draws, up to the image of the position if there is one: image k is sample k of its seed. */
+async function draw(
+  pipeline: TextToImage,
+  { position, ...asked }: DrawingParameters,
+  options: Pick<GenerateOptions, 'signal' | 'onProgress'>,
+): Promise<Generated & { images: ImageBatch }> {
+  const count = position === undefined ? asked.count : position + 1;
+  const { images, ...drawn } = await pipeline.generate({ ...asked, ...options, count });
+  if (images === null) throw new DpmError('ERR_DPM_INTERNAL', 'a pipeline has drawn no images');
+  if (position === undefined) return { ...drawn, images };
+  return { ...drawn, images: images.slice(position), truncated: drawn.truncated.slice(position) };
+}
+
+/** Completes what was asked for by what the pipeline takes where nothing is said. */
+function completed(pipeline: TextToImage, asked: DrawingParameters, { shape }: ImageBatch) {
+  const [, , height, width] = shape;
+  return { sampler: 'scheduler', seed: 0n, ...pipeline.defaults, ...asked, height, width } as const;
+}
+
+/** Writes the images, each PNG with the parameters that it can be drawn again of. */
+async function save(
+  out: string,
+  images: ImageBatch,
+  parametersAt: ((position: number | undefined) => string) | null,
+): Promise<void> {
+  const textsAt = (position: number | undefined): { texts?: Record<string, string> } =>
+    parametersAt === null ? {} : { texts: { [parametersKeyword]: parametersAt(position) } };
+  if (imageFileKind(out) !== 'folder') return images.save(out, textsAt(undefined));
+  const pictures = Array.from(images, (image, k) => image.toPng(textsAt(images.count > 1 ? k : undefined)));
+  return saveFolder(out, pictures);
 }
 
 export const generateCommand: Command = {
   name: 'generate',
   summary: 'Draws images of a text with a text-to-image pipeline.',
-  arguments: ['MODEL', 'PROMPT'],
+  arguments: ['MODEL', '[PROMPT]'],
   options: {
     out: { value: 'FILE', help: 'grid in a .png, values in a .safetensors, or a folder with a PNG of each image' },
+    from: { value: 'FILE', help: 'PNG of this command that is drawn again; what is given here replaces what it says' },
+    'no-metadata': { help: 'write no prompt and options into PNGs' },
     negative: { value: 'TEXT', help: 'text that guidance leads away from; default none' },
     count: { value: 'N', help: 'number of images; default 1' },
     steps: { value: 'N', help: "evaluations of the network; default that of the pipeline's class" },
@@ -47,23 +109,26 @@ export const generateCommand: Command = {
     tile: { value: 'N', help: "side of the decoder's tiles in latents, for less memory; default the whole" },
     ...deviceOptions,
   },
-  async run({ positionals: [model = '', prompt = ''], options, json, signal }) {
+  async run(call) {
+    const { options, json, signal } = call;
+    const [model = ''] = call.positionals;
     const out = options.required('out');
     await checkTarget(out, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
-    const asked = generateOptions(options, prompt);
+    const asked = await askedParameters(call);
     await using pipeline = await TextToImage.load(model, { ...deviceSettings(options), signal });
     const progress = progressBar('steps', json);
     const started = performance.now();
-    const { images, truncated } = await pipeline
-      .generate({ ...asked, signal, onProgress: progress.update })
-      .finally(() => {
-        progress.stop();
-      });
+    const { images, truncated } = await draw(pipeline, asked, { signal, onProgress: progress.update }).finally(() => {
+      progress.stop();
+    });
     const seconds = (performance.now() - started) / 1000;
-    await images?.save(out);
+    const whole = completed(pipeline, asked, images);
+    const parametersAt = (position: number | undefined): string =>
+      formatParameters({ ...whole, position: position ?? whole.position }, basename(resolve(model)));
+    await save(out, images, options.flag('no-metadata') ? null : parametersAt);
     const isTruncated = truncated.includes(true);
     if (json) {
-      printJson({ out, shape: images?.shape, seconds, truncated: isTruncated });
+      printJson({ out, shape: images.shape, seconds, truncated: isTruncated });
       return;
     }
     if (isTruncated) printNote('the prompt is longer than the text encoder reads: see dpm tokens');

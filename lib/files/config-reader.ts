@@ -92,10 +92,11 @@ export class ConfigReader {
     return value;
   }
 
-  /** A finite number above 0. */
-  positive(name: string, absent: number): number {
+  /** A finite number above 0, and at most `most`. */
+  positive(name: string, absent: number, most = Infinity): number {
     const value = this.number(name, absent);
     if (!(value > 0)) throw this.error(name, 'a positive number');
+    if (value > most) throw this.error(name, `a positive number of at most ${most}`);
     return value;
   }
 

@@ -20,6 +20,7 @@ import {
   type GridOptions,
   type PictureOptions,
 } from './picture-options.js';
+import { withTexts } from './png-text.js';
 import { encodePng, imageFileKind, requirePngChannels, saveFolder } from './save.js';
 
 function isImageShape(value: unknown): boolean {
@@ -192,7 +193,7 @@ export class ImageBatch {
   toPng(options: PictureOptions = {}): Uint8Array {
     checkOptions('toPng', options, pictureOptionKinds);
     requirePngChannels(this.shape);
-    const { scale = pictureDefaults.scale, labels, ...grid } = options;
+    const { scale = pictureDefaults.scale, labels, texts = {}, ...grid } = options;
     this.#requireRoom(grid, scale);
     const [count, channels, height, width] = this.shape;
     const large = {
@@ -201,7 +202,7 @@ export class ImageBatch {
     };
     const { levels, shape } = labels === undefined ? large : captioned(large.levels, large.shape, labels);
     const whole = new ImageBatch(levels, shape, this.range).grid(grid);
-    return encodePng(whole.toUint8(), whole.shape);
+    return withTexts(encodePng(whole.toUint8(), whole.shape), texts);
   }
 
   /**
@@ -216,7 +217,7 @@ export class ImageBatch {
     checkOptions('save', options, pictureOptionKinds);
     const kind = imageFileKind(path);
     const images = new ImageBatch((this.#levels ?? this.data).slice(), this.shape, this.range);
-    const how = { ...options, labels: options.labels?.slice() };
+    const how = { ...options, labels: options.labels?.slice(), texts: { ...options.texts } };
     if (kind === 'folder') {
       await saveFolder(path, images.#pictures(how));
       return;
@@ -227,11 +228,11 @@ export class ImageBatch {
   }
 
   /** A PNG of each image. */
-  *#pictures({ scale, labels }: PictureOptions): Generator<Uint8Array> {
+  *#pictures({ scale, labels, texts }: PictureOptions): Generator<Uint8Array> {
     let index = 0;
     for (const image of this) {
       const label = labels?.[index++];
-      yield image.toPng({ scale, ...(label !== undefined && { labels: [label] }) });
+      yield image.toPng({ scale, texts, ...(label !== undefined && { labels: [label] }) });
     }
   }
 }

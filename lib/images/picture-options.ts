@@ -1,5 +1,6 @@
 import { kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
 import { integerBetween, integerFrom, kinds, type OptionKinds, withSchema } from '../base/option-kinds.js';
+import { pngTextsKind, type PngTexts } from './png-text.js';
 
 /** Options of images beside each other. */
 export interface GridOptions {
@@ -15,6 +16,8 @@ export interface PictureOptions extends GridOptions {
   scale?: number | undefined;
   /** Texts below the images, of digits, signs and Latin letters; images without a text have none. */
   labels?: readonly (string | number)[] | undefined;
+  /** Texts beside the pixels of each PNG, by their keywords, such as `parameters` or `Author`; other files have none. */
+  texts?: PngTexts | undefined;
 }
 
 const gridOptionFacts = {
@@ -44,6 +47,7 @@ export const pictureOptionFacts = {
     help: 'texts below the images',
     otherwise: 'none',
   },
+  texts: { kind: pngTextsKind, help: 'texts beside the pixels of each PNG, by their keywords', otherwise: 'none' },
 } as const satisfies OptionFacts<PictureOptions>;
 
 /** Kind of each option of {@link GridOptions}. */

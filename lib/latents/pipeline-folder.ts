@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 
-import { DpmError } from '../base/errors.js';
 import { modelPath } from '../checkpoint/model-path.js';
 import { readObject } from '../checkpoint/read-model.js';
 import { ConfigReader } from '../files/config-reader.js';
@@ -25,10 +24,27 @@ export interface PipelineFolder {
   readonly encoders: readonly { readonly encoder: string; readonly tokenizer: string }[];
 }
 
+/** Classes of the parts of a pipeline; any scheduler, as a caller may give another schedule. */
+const classesOfParts: Readonly<Record<string, readonly string[] | null>> = {
+  unet: ['UNet2DConditionModel'],
+  vae: ['AutoencoderKL', 'AutoencoderTiny'],
+  scheduler: null,
+  text_encoder: ['CLIPTextModel', 'CLIPTextModelWithProjection'],
+  tokenizer: ['CLIPTokenizer', 'CLIPTokenizerFast'],
+};
+
 /** Tells whether the pipeline has a part, which its file lists as [library, class]. */
-function hasPart(index: Readonly<Record<string, unknown>>, name: string): boolean {
-  const part = index[name];
+function hasPart(config: ConfigReader, name: string): boolean {
+  const part = config.raw(name);
   return Array.isArray(part) && typeof part[0] === 'string';
+}
+
+/** Requires a part, of a class that is supported. */
+function requirePart(config: ConfigReader, name: string, classes: readonly string[] | null): void {
+  if (!hasPart(config, name)) throw config.error(name, 'a part of the pipeline, [library, class]');
+  const [, itsClass] = config.raw(name) as unknown[];
+  if (classes === null || classes.some((each) => each === itsClass)) return;
+  throw config.unsupported(name, classes.join(', '));
 }
 
 /**
@@ -39,19 +55,13 @@ function hasPart(index: Readonly<Record<string, unknown>>, name: string): boolea
 export async function readPipelineFolder(given: string | URL): Promise<PipelineFolder> {
   const path = await modelPath(given);
   const file = join(path, 'model_index.json');
-  const index = await readObject(file);
-  const config = new ConfigReader(index, file);
+  const config = new ConfigReader(await readObject(file), file);
   const names = Object.keys(kindsOfPipelines) as (keyof typeof kindsOfPipelines)[];
   const { kind, ...defaults } = kindsOfPipelines[config.choice('_class_name', 'StableDiffusionPipeline', names)];
-  for (const name of ['unet', 'vae', 'scheduler', 'text_encoder', 'tokenizer']) {
-    if (!hasPart(index, name)) throw config.error(name, 'a part of the pipeline, [library, class]');
-  }
+  for (const [name, classes] of Object.entries(classesOfParts)) requirePart(config, name, classes);
   const suffixes = kind === 'sdxl' ? ['', '_2'] : [''];
-  if (kind === 'sdxl' && !(hasPart(index, 'text_encoder_2') && hasPart(index, 'tokenizer_2'))) {
-    throw new DpmError(
-      'ERR_DPM_UNSUPPORTED',
-      `${file}: a pipeline of this class without text_encoder_2 is not supported`,
-    );
+  for (const name of kind === 'sdxl' ? (['text_encoder', 'tokenizer'] as const) : []) {
+    requirePart(config, `${name}_2`, classesOfParts[name] ?? null);
   }
   return {
     path,

@@ -2,6 +2,7 @@ import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import type { Device } from '../engine/device.js';
 import { ClipTokenizer, type TokenizedText } from '../text/tokenizer.js';
+import { requireFittingTokens } from './fitting.js';
 import type { PipelineFolder } from './pipeline-folder.js';
 import { ClipTextEncoder } from './text-encoder.js';
 
@@ -56,12 +57,19 @@ export class PromptEncoders {
   ): Promise<PromptEncoders> {
     const parts: Part[] = [];
     for (const { encoder, tokenizer } of encoders) {
-      parts.push({
+      const part = {
         tokenizer: await ClipTokenizer.load(tokenizer),
         encoder: await ClipTextEncoder.load(encoder, { device, signal }),
-      });
+      };
+      requireFittingTokens({ tokenizer, encoder }, part);
+      parts.push(part);
     }
     return new PromptEncoders(parts);
+  }
+
+  /** Width of the states of a token. */
+  get width(): number {
+    return this.#parts.reduce((sum, { encoder }) => sum + encoder.width, 0);
   }
 
   tokenize(text: string): TokenizedText {

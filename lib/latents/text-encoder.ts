@@ -43,6 +43,8 @@ export class ClipTextEncoder {
   readonly width: number;
   /** Width of the pooled state. */
   readonly pooledWidth: number;
+  /** Number of tokens that it knows. */
+  readonly vocabulary: number;
   /** Number of layers. */
   readonly layers: number;
   readonly #read: ReadTextEncoder;
@@ -57,6 +59,7 @@ export class ClipTextEncoder {
     this.tokens = description.tokens;
     this.width = description.width;
     this.pooledWidth = description.projection ?? description.width;
+    this.vocabulary = description.vocabulary;
     this.layers = description.layers;
     this.#networks = new SizedNetworks({
       what: named.what,
@@ -132,7 +135,7 @@ export class ClipTextEncoder {
     if (ids.length === 0 || ids.length % this.tokens !== 0) {
       throw new DpmError('ERR_DPM_TENSOR_SHAPE', `there are ${ids.length} ids, a text has ${this.tokens}`);
     }
-    const { vocabulary } = this.#read.description;
+    const { vocabulary } = this;
     const wrong = ids.findIndex((id) => id < 0 || id >= vocabulary);
     if (wrong >= 0) throw wrongValue(`ids[${wrong}]`, ids[wrong], `an integer from 0 to ${vocabulary - 1}`);
     return ids.slice();

@@ -61,18 +61,27 @@ function readVariance(config: ConfigReader, facts: SchedulerClass): ScheduleDefa
   return variances[config.choice('variance_type', 'fixed_small', varianceTypes)];
 }
 
+const betaRange = 'between 0 and 1';
+
+function isBeta(value: number): boolean {
+  return value > 0 && value < 1;
+}
+
 function readBetas(config: ConfigReader, facts: SchedulerClass): Pick<BetaScheduler, 'name' | 'betas' | 'ends'> {
   const trained = config.numbersOrNull('trained_betas');
   const steps = config.integer('num_train_timesteps', trained?.length ?? 1000, { least: 2, most: 1_000_000 });
   if (trained !== null) {
     if (steps !== trained.length)
       throw config.error('num_train_timesteps', `${trained.length} for as many trained_betas`);
+    if (!trained.every(isBeta)) throw config.error('trained_betas', `numbers ${betaRange}`);
     return { name: 'betas', betas: trained, ends: null };
   }
   const start = config.number('beta_start', facts.betaStart);
   const end = config.number('beta_end', facts.betaEnd);
   const name = config.choice('beta_schedule', facts.betaSchedule, facts.betaSchedules);
-  return { name, betas: betasByName[name](steps, start, end), ends: { start, end } };
+  const betas = betasByName[name](steps, start, end);
+  if (!betas.every(isBeta)) throw config.error(isBeta(start) ? 'beta_end' : 'beta_start', `${betaRange}, as all betas`);
+  return { name, betas, ends: { start, end } };
 }
 
 function readThreshold(config: ConfigReader): Clip {

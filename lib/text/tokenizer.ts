@@ -136,6 +136,8 @@ export class ClipTokenizer {
   readonly #padding: number;
   /** Number of ids of one evaluation of the text encoder, those of start and end included. */
   readonly length: number;
+  /** Number of tokens that it knows. */
+  readonly vocabulary: number;
 
   private constructor(vocabulary: Vocabulary, { padding, length }: Settings, source: string) {
     const { ids } = vocabulary;
@@ -146,6 +148,7 @@ export class ClipTokenizer {
     };
     [this.#start, this.#end, this.#padding] = [idOf(START), idOf(END), idOf(padding)];
     this.length = length;
+    this.vocabulary = ids.size;
     this.#tokenizer = new BytePairTokenizer(tokenizerJson(vocabulary, [...new Set([START, END, padding])]), {});
   }
 

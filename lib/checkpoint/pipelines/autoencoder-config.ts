@@ -33,11 +33,18 @@ function requireBlocks(config: ConfigReader, name: string, type: string, levels:
   if (types.length !== levels) throw config.error(name, `one block for each of the ${levels} levels`);
 }
 
+/** Largest factor between latents; beyond it images would be no numbers. */
+const MOST_SCALE = 1e6;
+
 function readLatentScale(config: ConfigReader, scale: number): LatentScale {
   for (const name of ['latents_mean', 'latents_std']) {
     if ((config.raw(name) ?? null) !== null) throw config.unsupported(name, 'null');
   }
-  return { scale: config.positive('scaling_factor', scale), shift: config.numberOrNull('shift_factor') ?? 0 };
+  const shift = config.numberOrNull('shift_factor') ?? 0;
+  if (Math.abs(shift) > MOST_SCALE) throw config.error('shift_factor', `from -${MOST_SCALE} to ${MOST_SCALE}`);
+  const factor = config.positive('scaling_factor', scale, MOST_SCALE);
+  if (factor < 1 / MOST_SCALE) throw config.error('scaling_factor', `at least ${1 / MOST_SCALE}`);
+  return { scale: factor, shift };
 }
 
 const sharedFields = [

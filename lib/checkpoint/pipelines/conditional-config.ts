@@ -1,7 +1,7 @@
 import { at } from '../../base/arrays.js';
 import { isList } from '../../base/option-kinds.js';
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
-import { requireFields, requireSilu } from './fields.js';
+import { LARGEST_EPSILON, requireFields, requireSilu } from './fields.js';
 import type { ConditionalDescription, ConditionalLevel } from '../../network/conditional.js';
 
 /** What a configuration says about a conditional U-Net. */
@@ -80,10 +80,22 @@ function checkFields(config: ConfigReader): void {
   requireSilu(config);
 }
 
+/** Range of the number of layers or transformer blocks behind each other. */
+const depthRange = { least: 1, most: 64 };
+
+/** Most layers and transformer blocks of a network; SDXL has 90. Graphs of more would take gigabytes before any weight is compared. */
+const MOST_BLOCKS = 1024;
+
 /** Reads a number for all levels, or a list with one for each. */
-function perLevel(config: ConfigReader, name: string, absent: number, levels: number): number[] {
-  if (!isList(config.raw(name))) return new Array<number>(levels).fill(config.integer(name, absent, widthRange));
-  const values = config.integers(name, undefined, widthRange);
+function perLevel(
+  config: ConfigReader,
+  name: string,
+  absent: number,
+  levels: number,
+  range: typeof widthRange = widthRange,
+): number[] {
+  if (!isList(config.raw(name))) return new Array<number>(levels).fill(config.integer(name, absent, range));
+  const values = config.integers(name, undefined, range);
   if (values.length !== levels) throw config.error(name, `one number, or one for each of ${levels} levels`);
   return values;
 }
@@ -117,11 +129,12 @@ function readLevels(config: ConfigReader): ConditionalLevel[] {
   const { down, up } = attending;
   const attendsDown = attends(config, 'down', [down, down, down, plain.down], count);
   const attendsUp = attends(config, 'up', [plain.up, up, up, up], count);
-  const layers = perLevel(config, 'layers_per_block', 2, count);
+  const layers = perLevel(config, 'layers_per_block', 2, count, depthRange);
   const heads = perLevel(config, 'attention_head_dim', 8, count);
-  const depth = perLevel(config, 'transformer_layers_per_block', 1, count);
+  const depth = perLevel(config, 'transformer_layers_per_block', 1, count, depthRange);
   const reversed = 'reverse_transformer_layers_per_block';
-  const depthUp = (config.raw(reversed) ?? null) === null ? depth.toReversed() : perLevel(config, reversed, 1, count);
+  const depthUp =
+    (config.raw(reversed) ?? null) === null ? depth.toReversed() : perLevel(config, reversed, 1, count, depthRange);
   const onlyCross = flags(config, 'only_cross_attention', count);
   return channels.map((width, i) => {
     const above = count - 1 - i;
@@ -139,12 +152,22 @@ function readLevels(config: ConfigReader): ConditionalLevel[] {
   });
 }
 
+function requireFewBlocks(config: ConfigReader, levels: readonly ConditionalLevel[]): void {
+  const blocks = levels.reduce(
+    (sum, { layers, depthDown, depthUp }) => sum + layers * (1 + depthDown) + (layers + 1) * (1 + depthUp),
+    0,
+  );
+  if (blocks > MOST_BLOCKS) throw config.error('layers_per_block', `of a network of at most ${MOST_BLOCKS} blocks`);
+}
+
 function readMiddle(config: ConfigReader, levels: readonly ConditionalLevel[]): ConditionalDescription['middle'] {
   if (config.has('mid_block_type') && config.raw('mid_block_type') === null) return null;
   config.choice('mid_block_type', 'UNetMidBlock2DCrossAttn', ['UNetMidBlock2DCrossAttn']);
   const { channels, heads } = at(levels, levels.length - 1);
   if (channels % heads !== 0) throw config.error('attention_head_dim', `a divisor of ${channels} in the middle`);
-  return { depth: at(perLevel(config, 'transformer_layers_per_block', 1, levels.length), levels.length - 1) };
+  return {
+    depth: at(perLevel(config, 'transformer_layers_per_block', 1, levels.length, depthRange), levels.length - 1),
+  };
 }
 
 function readContextWidth(config: ConfigReader, levels: number): number {
@@ -153,6 +176,13 @@ function readContextWidth(config: ConfigReader, levels: number): number {
   if (widths.some((other) => other !== width))
     throw config.unsupported('cross_attention_dim', 'one width for all levels');
   return width;
+}
+
+/** Reads what the number of frequencies is lessened by before exponents are divided by it. */
+function readFrequencyShift(config: ConfigReader, frequencies: number): number {
+  const shift = config.number('freq_shift', 0);
+  if (Math.abs(shift) < frequencies) return shift;
+  throw config.error('freq_shift', `less than the number of frequencies, ${frequencies}`);
 }
 
 function readKernel(config: ConfigReader, name: string): number {
@@ -192,6 +222,7 @@ export function parseConditionalConfig(raw: Readonly<Record<string, unknown>>, s
   config.choice('_class_name', 'UNet2DConditionModel', ['UNet2DConditionModel']);
   checkFields(config);
   const levels = readLevels(config);
+  requireFewBlocks(config, levels);
   const groups = config.integer('norm_num_groups', 32, widthRange);
   if (levels.some(({ channels }) => channels % groups !== 0))
     throw config.error('norm_num_groups', 'a divisor of all widths');
@@ -211,11 +242,11 @@ export function parseConditionalConfig(raw: Readonly<Record<string, unknown>>, s
       contextWidth: readContextWidth(config, levels.length),
       linearProjection: config.boolean('use_linear_projection', false),
       groups,
-      epsilon: config.positive('norm_eps', 1e-5),
+      epsilon: config.positive('norm_eps', 1e-5, LARGEST_EPSILON),
       timeMode: timeMode === 'default' ? 'add' : 'scale-shift',
       time: {
         embedding: config.integerOrNull('time_embedding_dim', null, widthRange) ?? 4 * base,
-        shift: config.number('freq_shift', 0),
+        shift: readFrequencyShift(config, Math.min(base, textTime?.features ?? base) / 2),
         order: config.boolean('flip_sin_to_cos', true) ? 'cos-sin' : 'sin-cos',
       },
       guidanceFeatures: config.integerOrNull('time_cond_proj_dim', null, widthRange),

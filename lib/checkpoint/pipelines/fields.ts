@@ -1,5 +1,8 @@
 import type { ConfigReader } from '../../files/config-reader.js';
 
+/** Largest number that norms add to a variance; beyond 1 little is left of a map, and float32 ends somewhere. */
+export const LARGEST_EPSILON = 1;
+
 /**
  * Refuses fields that are not listed; those that begin with an underline are notes.
  *

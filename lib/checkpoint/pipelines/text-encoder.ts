@@ -7,6 +7,7 @@ import { renameTensors, type Checkpoint } from '../checkpoint.js';
 import { readObject } from '../read-model.js';
 import { findWeights, openWeights } from '../weight-files.js';
 import { compareWeights, requireMatchingWeights } from '../weight-report.js';
+import { LARGEST_EPSILON } from './fields.js';
 
 /** A text encoder's configuration, its weights by the names of its graph's constants, and its table of tokens. */
 export interface ReadTextEncoder {
@@ -32,7 +33,7 @@ function parseConfig(config: ConfigReader): Omit<TextEncoderDescription, 'projec
     layers: config.integer('num_hidden_layers', 12, { least: 1, most: 256 }),
     inner: config.integer('intermediate_size', 2048, widthRange),
     activation: config.choice('hidden_act', 'quick_gelu', ['quick_gelu', 'gelu']),
-    epsilon: config.positive('layer_norm_eps', 1e-5),
+    epsilon: config.positive('layer_norm_eps', 1e-5, LARGEST_EPSILON),
     tokens: config.integer('max_position_embeddings', 77, { least: 3, most: 4096 }),
     vocabulary,
     // Old configurations give 2, from a time when the library took the largest id.

@@ -151,6 +151,33 @@ describe('a folder of a tokenizer', () => {
     await expect(attempt).rejects.toMatchObject({ code: 'ERR_DPM_CONFIG' });
   });
 
+  it('may merge the same twice, and what it has merged with itself', async () => {
+    const twice = await change('merges.txt', (text) => `${text}${text.replace(/^#.*\n/, '')}`);
+    const once = await tokenizerOf('sd1');
+    const text = 'an interesting painting of ships in the thin mist';
+    expect(twice.tokenize(text).ids).toEqual(once.tokenize(text).ids);
+    const own = { aa: 814, aaaa: 815, aaaaaaaa: 816 };
+    const copy = join(folder, 'copy');
+    await change(
+      'vocab.json',
+      vocabulary((json) => Object.assign(json, own)),
+    );
+    await writeFile(join(copy, 'merges.txt'), 'a a\naa aa\naaaa aaaa\n');
+    const doubling = await ClipTokenizer.load(copy);
+    expect(doubling.tokenize('a'.repeat(17)).pieces).toEqual(['aaaaaaaa', 'aaaaaaaa', 'a</w>']);
+  });
+
+  it('may have tokens that objects have as properties', async () => {
+    const copy = join(folder, 'copy');
+    await change('vocab.json', (text) =>
+      text.replace(/}\s*$/, ',"__":814,"__p":815,"__proto__":816,"constructor":817}'),
+    );
+    await writeFile(join(copy, 'merges.txt'), '_ _\n__ p\n');
+    const odd = await ClipTokenizer.load(copy);
+    expect(odd.tokenize('__proto__ constructor').ids.every(Number.isInteger)).toBe(true);
+    expect(odd.tokenize('__').pieces).toEqual(['_', '_</w>']);
+  });
+
   it('says the padding and the length, or is like CLIP', async () => {
     const short = await change(
       'tokenizer_config.json',
