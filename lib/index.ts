@@ -66,7 +66,7 @@ export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
 export { Autoencoder, type AutoencoderCallOptions, type EncodedImages } from './latents/autoencoder.js';
-export { ConditionalUNet, PreparedContext, type ConditionalForwardOptions } from './latents/conditional-unet.js';
+export { ConditionalUNet, PreparedContext, type ConditionalForwardOptions, type ConditionalSize } from './latents/conditional-unet.js';
 export { ClipTextEncoder, type EncodedText, type EncodeTextOptions } from './latents/text-encoder.js';
 export {
   TextToImage,

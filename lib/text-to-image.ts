@@ -5,6 +5,7 @@ import { at } from './base/arrays.js';
 import { unknownName, wrongValue } from './base/checks.js';
 import { endingAtReturn } from './base/ending-at-return.js';
 import { DpmError } from './base/errors.js';
+import { requireRoom } from './base/memory-budget.js';
 import { checkOptions, either, kinds, type OptionKinds, requireKind } from './base/option-kinds.js';
 import { centredRange } from './base/pixel-range.js';
 import { openedDevice, type OpenedDevice } from './checkpoint/load-network.js';
@@ -40,7 +41,8 @@ import type { TokenizedText } from './text/tokenizer.js';
 /** Parts of a pipeline whose weights stay in memory between calls. */
 export type KeptParts = 'all' | 'unet' | 'none';
 
-const keptParts: readonly string[] = ['all', 'unet', 'none'];
+/** Every {@link KeptParts}. @internal */
+export const keptParts: readonly KeptParts[] = ['all', 'unet', 'none'];
 
 /** Options of {@link TextToImage.load}. */
 export interface TextToImageLoadOptions extends LatentNetworkOptions {
@@ -287,7 +289,11 @@ export class TextToImage {
   async #begin(call: GenerateCall) {
     const { height, width, sizes, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
     const { samples, truncated } = await promptedSamples(this.#prompting(), call);
+    const rows = samples.slice(0, batch).reduce((sum, { negative }) => sum + (negative === null ? 1 : 2), 0);
+    const tokens = Math.max(...samples.map(({ positive }) => positive.context.tokens));
     if (this.#keep !== 'all') await Promise.all([this.#encoders.release(), this.unet.releasePrompts()]);
+    const bytes = await this.unet.bytesFor({ height, width, tokens, batch: rows });
+    requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');
     throwIfAborted(signal);
     const network = promptedNetwork(this.unet, { samples, height, width, sizes });
     const program = this.#program(call);

@@ -2,6 +2,7 @@ import { DpmError } from '../base/errors.js';
 import { integerBetween, kinds, oneOf, seedKind, type Kind } from '../base/option-kinds.js';
 import { shownValue } from '../base/text.js';
 import { MOST_AT_ONCE } from '../engine/binding.js';
+import { longPrompts, type LongPrompts } from '../latents/generate-options.js';
 import { samplerNames, type SamplerName } from '../samplers/index.js';
 
 /** What an image of a text is drawn of, beside the model. */
@@ -17,6 +18,7 @@ export interface DrawingParameters {
   readonly width?: number | undefined;
   readonly skippedLayers?: number | undefined;
   readonly tile?: number | undefined;
+  readonly longPrompts?: LongPrompts | undefined;
   /** Number of images of the call. */
   readonly count?: number | undefined;
   /** Number of the one image of the call that the picture shows, from 0; absent: it shows all. */
@@ -48,6 +50,7 @@ export function formatParameters(
   model: string,
 ): string {
   const { steps, sampler, guidance, seed, height, width, skippedLayers = 0, tile, count = 1, position } = drawing;
+  const { longPrompts: long = 'truncate' } = drawing;
   const fields: readonly (readonly [string, string | number | bigint | undefined])[] = [
     ['Steps', steps],
     ['Sampler', sampler],
@@ -60,6 +63,7 @@ export function formatParameters(
     ['Batch size', count > 1 ? count : undefined],
     ['Batch pos', position],
     ['Tile', tile],
+    ['Long prompts', long === 'truncate' ? undefined : long],
     ['Prompt length', needsLength(prompt) ? prompt.length : undefined],
     ['Version', 'dpm-native'],
   ];
@@ -150,7 +154,18 @@ function promptsOf(
 }
 
 /** Fields that are read, and those that say nothing about how to draw. */
-const known = ['Steps', 'Sampler', 'CFG scale', 'Seed', 'Size', 'Clip skip', 'Batch size', 'Batch pos', 'Tile'];
+const known = [
+  'Steps',
+  'Sampler',
+  'CFG scale',
+  'Seed',
+  'Size',
+  'Clip skip',
+  'Batch size',
+  'Batch pos',
+  'Tile',
+  'Long prompts',
+];
 const idle = ['Model', 'Model hash', 'Prompt length', 'Version'];
 
 /** Fields by the options of the command line that replace them, so that they need not be understood. */
@@ -163,6 +178,7 @@ const fieldsOfOptions: Readonly<Record<string, string>> = {
   size: 'Size',
   'clip-skip': 'Clip skip',
   tile: 'Tile',
+  'long-prompts': 'Long prompts',
 };
 
 /**
@@ -198,6 +214,7 @@ export function parseParameters(
     ...unless('size', (field) => fields.size(field)),
     skippedLayers: clipSkip === undefined ? undefined : clipSkip - 1,
     tile: unless('tile', (field) => fields.number(field, kinds.positiveInteger)),
+    longPrompts: unless('long-prompts', (field) => fields.text(field, oneOf(longPrompts))) as LongPrompts | undefined,
     count,
     // A number of images begins with the first one.
     position: unless('count', () => fields.number('Batch pos', integerBetween(0, (count ?? 1) - 1))),

@@ -5,8 +5,8 @@ import type { ImageBatch } from '../images/image-batch.js';
 import { readPngText } from '../images/png-text.js';
 import { imageFileKind, saveFolder } from '../images/save.js';
 import { samplerNames, type SamplerName } from '../samplers/index.js';
-import type { GenerateOptions } from '../latents/generate-options.js';
-import { TextToImage, type Generated } from '../text-to-image.js';
+import { longPrompts, type GenerateOptions, type LongPrompts } from '../latents/generate-options.js';
+import { keptParts, TextToImage, type Generated, type KeptParts } from '../text-to-image.js';
 import { usageError, type Call, type Command, type OptionValues } from './command.js';
 import { formatParameters, parametersKeyword, parseParameters, type DrawingParameters } from './drawing-parameters.js';
 import { deviceOptions, deviceSettings } from './model-options.js';
@@ -34,6 +34,7 @@ function givenParameters(options: OptionValues, prompt: string | undefined): Par
     seed: options.seed('seed'),
     skippedLayers: options.integer('clip-skip'),
     tile: options.integer('tile'),
+    longPrompts: options.choice<LongPrompts>('long-prompts', longPrompts),
     ...sizeOf(options),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
@@ -58,23 +59,23 @@ async function askedParameters({ positionals: [, prompt], options }: Call): Prom
   return { ...given, prompt };
 }
 
-/** Draws, up to the image of the position if there is one: image k is sample k of its seed. */
+/** Draws the images, or the one of the position: image k is sample k of its seed. */
 async function draw(
   pipeline: TextToImage,
   { position, ...asked }: DrawingParameters,
-  options: Pick<GenerateOptions, 'signal' | 'onProgress'>,
+  options: Pick<GenerateOptions, 'batch' | 'signal' | 'onProgress'>,
 ): Promise<Generated & { images: ImageBatch }> {
-  const count = position === undefined ? asked.count : position + 1;
-  const { images, ...drawn } = await pipeline.generate({ ...asked, ...options, count });
+  const one = position === undefined ? {} : { first: position, count: 1 };
+  const { images, ...drawn } = await pipeline.generate({ ...asked, ...options, ...one });
   if (images === null) throw new DpmError('ERR_DPM_INTERNAL', 'a pipeline has drawn no images');
-  if (position === undefined) return { ...drawn, images };
-  return { ...drawn, images: images.slice(position), truncated: drawn.truncated.slice(position) };
+  return { ...drawn, images };
 }
 
 /** Completes what was asked for by what the pipeline takes where nothing is said. */
-function completed(pipeline: TextToImage, asked: DrawingParameters, { shape }: ImageBatch) {
-  const [, , height, width] = shape;
-  return { sampler: 'scheduler', seed: 0n, ...pipeline.defaults, ...asked, height, width } as const;
+function completed(pipeline: TextToImage, asked: DrawingParameters, drawn: Generated & { images: ImageBatch }) {
+  const [, , height, width] = drawn.images.shape;
+  const tile = drawn.tile ?? undefined;
+  return { sampler: 'scheduler', seed: 0n, ...pipeline.defaults, ...asked, height, width, tile } as const;
 }
 
 /** Writes the images, each PNG with the parameters that it can be drawn again of. */
@@ -107,6 +108,12 @@ export const generateCommand: Command = {
     seed: { value: 'INT', help: 'seed of the random stream; default 0' },
     'clip-skip': { value: 'N', help: 'last layers of the text encoder that are not used; default 0' },
     tile: { value: 'N', help: "side of the decoder's tiles in latents, for less memory; default the whole" },
+    'long-prompts': {
+      value: 'HOW',
+      help: 'truncate, or chunks: texts too long for the encoder in parts; default truncate',
+    },
+    batch: { value: 'N', help: 'most images whose states are evaluated at once; default 4' },
+    keep: { value: 'PARTS', help: 'parts whose weights stay in memory: all, unet or none; default all' },
     ...deviceOptions,
   },
   async run(call) {
@@ -115,22 +122,29 @@ export const generateCommand: Command = {
     const out = options.required('out');
     await checkTarget(out, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
     const asked = await askedParameters(call);
-    await using pipeline = await TextToImage.load(model, { ...deviceSettings(options), signal });
+    await using pipeline = await TextToImage.load(model, {
+      ...deviceSettings(options),
+      keep: options.choice<KeptParts>('keep', keptParts),
+      signal,
+    });
     const progress = progressBar('steps', json);
     const started = performance.now();
-    const { images, truncated } = await draw(pipeline, asked, { signal, onProgress: progress.update }).finally(() => {
+    const batch = options.integer('batch');
+    const drawn = await draw(pipeline, asked, { batch, signal, onProgress: progress.update }).finally(() => {
       progress.stop();
     });
+    const { images, truncated, tile } = drawn;
     const seconds = (performance.now() - started) / 1000;
-    const whole = completed(pipeline, asked, images);
+    const whole = completed(pipeline, asked, drawn);
     const parametersAt = (position: number | undefined): string =>
       formatParameters({ ...whole, position: position ?? whole.position }, basename(resolve(model)));
     await save(out, images, options.flag('no-metadata') ? null : parametersAt);
     const isTruncated = truncated.includes(true);
     if (json) {
-      printJson({ out, shape: images.shape, seconds, truncated: isTruncated });
+      printJson({ out, shape: images.shape, seconds, truncated: isTruncated, tile });
       return;
     }
+    if (tile !== null && asked.tile === undefined) printNote(`for lack of memory decoded in tiles of ${tile} latents`);
     if (isTruncated) printNote('the prompt is longer than the text encoder reads: see dpm tokens');
     printLine(`${truncated.length} images in ${seconds.toFixed(1)} s -> ${out}`);
   },

@@ -1,9 +1,11 @@
-import { at } from '../base/arrays.js';
+import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
+import { requireRoom } from '../base/memory-budget.js';
 import {
   checkOptions,
   either,
   instanceOf,
+  integerBetween,
   kinds,
   numberOrNumbers,
   type OptionKinds,
@@ -37,19 +39,19 @@ export class PreparedContext {
     this.tokens = tokens;
     this.data = data;
   }
+}
 
-  /** Joins contexts that one network made of as many tokens. @internal */
-  static join(contexts: readonly PreparedContext[]): PreparedContext {
-    const { network, tokens } = at(contexts, 0);
-    const data = new Float32Array(contexts.reduce((sum, { data: { length } }) => sum + length, 0));
-    let end = 0;
-    for (const context of contexts) {
-      data.set(context.data, end);
-      end += context.data.length;
-    }
-    const count = contexts.reduce((sum, context) => sum + context.count, 0);
-    return new PreparedContext(network, count, tokens, data);
+/** Joins contexts that one network made of as many tokens. @internal */
+export function joinedContexts(contexts: readonly PreparedContext[]): PreparedContext {
+  const { network, tokens } = at(contexts, 0);
+  const data = new Float32Array(contexts.reduce((sum, { data: { length } }) => sum + length, 0));
+  let end = 0;
+  for (const context of contexts) {
+    data.set(context.data, end);
+    end += context.data.length;
   }
+  const count = contexts.reduce((sum, context) => sum + context.count, 0);
+  return new PreparedContext(network, count, tokens, data);
 }
 
 /** Options of {@link ConditionalUNet.forward}. */
@@ -86,7 +88,29 @@ const forwardKinds: OptionKinds<ConditionalForwardOptions> = {
   guidanceFeatures: kinds.floats,
 };
 
+/** Size of evaluations, for {@link ConditionalUNet.bytesFor}. */
+export interface ConditionalSize {
+  /** Height of the states. */
+  height: number;
+  /** Width of the states. */
+  width: number;
+  /** Number of the text's tokens. Default 77. */
+  tokens?: number | undefined;
+  /** Number of states at once, two for each guided sample. Default 1. */
+  batch?: number | undefined;
+}
+
+const sizeKinds: OptionKinds<ConditionalSize> = {
+  height: kinds.positiveInteger,
+  width: kinds.positiveInteger,
+  tokens: integerBetween(1, 2 ** 20),
+  batch: kinds.positiveInteger,
+};
+
 const LARGEST_SIDE = 4096;
+
+/** Bytes that a weight takes in the smallest of the forms in which networks multiply. */
+const LEAST_WEIGHT_BYTES = 2;
 
 const named = { who: 'ConditionalUNet.load', what: 'network' };
 
@@ -107,6 +131,8 @@ export class ConditionalUNet {
   /** True if the network sees the weight of guidance (LCM). */
   readonly seesGuidance: boolean;
   readonly #read: ReadConditional;
+  /** Number of weights. */
+  readonly parameters: number;
   readonly #contextChannels: number;
   readonly #networks: SizedNetworks;
 
@@ -121,6 +147,7 @@ export class ConditionalUNet {
     this.seesPooled = read.textTime !== null;
     this.seesGuidance = description.guidanceFeatures !== null;
     this.#contextChannels = contextChannels(description);
+    this.parameters = [...checkpoint.tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
     this.#networks = new SizedNetworks({
       what: named.what,
       opened,
@@ -221,6 +248,22 @@ export class ConditionalUNet {
     await this.#networks.release();
   }
 
+  /**
+   * Computes what evaluations take in memory: the packed weights and the maps. Loads the network for that size.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option; `ERR_DPM_OUT_OF_MEMORY` with the figure, before
+   * weights are packed, where these alone do not fit into the memory of this machine.
+   */
+  async bytesFor(options: ConditionalSize): Promise<number> {
+    checkOptions('bytesFor', options, sizeKinds);
+    const { height, width, tokens = 77, batch = 1 } = options;
+    requireSides(height, width);
+    requireRoom('the weights of the U-Net', this.parameters * LEAST_WEIGHT_BYTES, 'take a network of fewer');
+    return this.#networks.using({ part: String(tokens), height, width }, ({ info }) =>
+      Promise.resolve(info.weightBytes + batch * info.rowBytes),
+    );
+  }
+
   /** Frees the weights that contexts are prepared with, unless they are used now. */
   async releasePrompts(): Promise<void> {
     await this.#networks.release('prompt');
@@ -236,12 +279,7 @@ export class ConditionalUNet {
   }
 
   #batchOf(x: Float32Array, height: number, width: number): number {
-    if (height > LARGEST_SIDE || width > LARGEST_SIDE) {
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `height and width are at most ${LARGEST_SIDE}, not ${height} and ${width}`,
-      );
-    }
+    requireSides(height, width);
     return checkedBatch(x.length, this.inChannels * height * width);
   }
 
@@ -290,6 +328,11 @@ export class ConditionalUNet {
     }
     return Float32Array.from(weights.flatMap((weight) => guidanceFeatures(weight, length)));
   }
+}
+
+function requireSides(height: number, width: number): void {
+  if (height <= LARGEST_SIDE && width <= LARGEST_SIDE) return;
+  throw new DpmError('ERR_DPM_ARGUMENT', `height and width are at most ${LARGEST_SIDE}, not ${height} and ${width}`);
 }
 
 function requireVectors(what: string, given: Float32Array | undefined, batch: number, length: number): Float32Array {

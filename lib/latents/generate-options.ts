@@ -73,7 +73,8 @@ export interface GenerateOptions {
 }
 
 const outputs: readonly string[] = ['images', 'latents'];
-const longPrompts: readonly string[] = ['truncate', 'chunks'];
+/** Every {@link LongPrompts}. @internal */
+export const longPrompts: readonly LongPrompts[] = ['truncate', 'chunks'];
 
 /** Kind of `prompt` and `negativePrompt`. @internal */
 export const texts = {

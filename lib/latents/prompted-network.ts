@@ -1,6 +1,6 @@
 import { at } from '../base/arrays.js';
 import { ScriptNetwork } from '../run/script-network.js';
-import { type ConditionalUNet, PreparedContext } from './conditional-unet.js';
+import { joinedContexts, type ConditionalUNet, type PreparedContext } from './conditional-unet.js';
 
 /** A text as the U-Net sees it in every evaluation. */
 export interface PromptSlot {
@@ -51,7 +51,7 @@ class JoinedContexts {
     const isSame = slots.length === this.#slots.length && slots.every((slot, i) => slot === this.#slots[i]);
     if (this.#joined !== null && isSame) return this.#joined;
     this.#slots = slots;
-    this.#joined = PreparedContext.join(slots.map(({ context }) => context));
+    this.#joined = joinedContexts(slots.map(({ context }) => context));
     return this.#joined;
   }
 }

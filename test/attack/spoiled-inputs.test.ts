@@ -154,6 +154,10 @@ const cases: Record<string, Case> = {
     (given, options) => vae.encode(given, options),
     () => [normals(3 * 16 * 16), { height: 16, width: 16 }],
   ),
+  'Autoencoder.tileFor': of(
+    (sides) => vae.tileFor(sides),
+    () => [{ height: 16, width: 16 }],
+  ),
   'TextToImage.encodePrompt': of(
     (text) => pipeline.encodePrompt(text),
     () => ['a cat'],
@@ -171,6 +175,30 @@ const cases: Record<string, Case> = {
         init: normals(2 * 4 * 16),
         noise: [normals(2 * 4 * 16, 2)],
         sizes: [16, 16, 0, 0, 16, 16],
+        guidance: [4, 2],
+        seed: [1, 2n],
+      },
+    ],
+  ),
+  'TextToImage.stream': of(
+    async (options) => {
+      const found = [];
+      for await (const { latents } of pipeline.stream(options)) found.push(latents);
+      return found;
+    },
+    () => [
+      {
+        prompt: ['a cat', 'a dog'],
+        negativePrompt: ['blurry', ''],
+        steps: 2,
+        sampler: 'ddpm',
+        height: 16,
+        width: 16,
+        batch: 1,
+        output: 'latents',
+        noise: normals(2 * 2 * 4 * 16, 2),
+        guidance: [4, 2],
+        seed: [1, 2n],
       },
     ],
   ),
@@ -187,6 +215,10 @@ const cases: Record<string, Case> = {
         sizes: [6, 4, 0, 0, 6, 4, 6, 4, 1, 2, 6, 4],
       },
     ],
+  ),
+  'ConditionalUNet.bytesFor': of(
+    (size) => pipeline.unet.bytesFor(size),
+    () => [{ height: 4, width: 4, tokens: 77, batch: 2 }],
   ),
   'ConditionalUNet.prepare': of(
     async (context, count) => (await conditional.prepare(context, count)).data,
@@ -410,7 +442,7 @@ function exportedAsync(): string[] {
 
 /** Exports that take only paths, numbers and texts, or whose inputs belong to their result. */
 const withoutInputs =
-  /\.(load|open|close|drain|trim|read|derivative|features|network|labelScore)$|^read|^connectBatcher$|^ClipTokenizer\.clip$|^Trainer\.(step|run|save|model|tensors)$/;
+  /\.(load|open|close|drain|trim|release|releasePrompts|read|derivative|features|network|labelScore)$|^read|^connectBatcher$|^ClipTokenizer\.clip$|^Trainer\.(step|run|save|model|tensors)$/;
 
 it('is tried of every export that answers later', () => {
   const tried = new Set(Object.keys(cases).map((name) => name.split(/[ :]/)[0]));

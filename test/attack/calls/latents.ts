@@ -13,6 +13,13 @@ export function pipelineCalls(pipeline: dpm.TextToImage, place: string): PublicC
     of('TextToImage.tokenize', (text: never) => pipeline.tokenize(text), ['a cat']),
     of('TextToImage.encodePrompt', (text: never) => pipeline.encodePrompt(text), ['a cat']),
     of('TextToImage.generate', (options: never) => pipeline.generate(options), [run]),
+    of(
+      'TextToImage.stream',
+      async (options: never) => {
+        for await (const _ of pipeline.stream(options)) break;
+      },
+      [run],
+    ),
   ];
 }
 
@@ -36,6 +43,7 @@ export function latentCalls(
       new Float32Array(96),
       size,
     ]),
+    of('Autoencoder.tileFor', (sides: never) => vae.tileFor(sides), [size]),
     of('Autoencoder.toDiffusion', (latents: never) => vae.toDiffusion(latents), [new Float32Array(8)]),
     of('Autoencoder.fromDiffusion', (latents: never) => vae.fromDiffusion(latents), [new Float32Array(8)]),
     of(
@@ -52,6 +60,9 @@ export function latentCalls(
       async (path: never, options: never) => (await dpm.ConditionalUNet.load(path, options)).close(),
       [folders.unet, { device: 'cpu', threads: 1 }],
     ),
+    of('ConditionalUNet.bytesFor', (size: never) => unet.bytesFor(size), [
+      { height: 2, width: 4, tokens: 2, batch: 1 },
+    ]),
     of('ConditionalUNet.prepare', (context: never, count: never) => unet.prepare(context, count), [
       new Float32Array(64),
       2,

@@ -54,11 +54,37 @@ describe('dpm generate', () => {
     expect(stderr).toContain('longer than the text encoder reads');
   });
 
+  it('reads long prompts whole where it is told to, and so again', async () => {
+    const [cut, whole, again] = ['cut.png', 'whole.png', 'whole-again.png'].map((name) => join(folder, name));
+    const long = ['generate', model, 'ship '.repeat(100), ...small, '--out'];
+    await dpm(...long, cut!);
+    const { stderr } = await dpm(...long, whole!, '--long-prompts', 'chunks', '--batch', '1', '--keep', 'none');
+    expect(stderr).toBe('');
+    expect((await ImageBatch.load(whole!)).data).not.toEqual((await ImageBatch.load(cut!)).data);
+    await dpm('generate', model, '--from', whole!, '--out', again!, '--device', 'cpu');
+    expect(readFileSync(again!)).toEqual(readFileSync(whole!));
+  });
+
+  it('tells of tiles that it takes for lack of memory, and takes them again', async () => {
+    const [out, again] = [join(folder, 'tiled.png'), join(folder, 'tiled-again.png')];
+    process.env.DPM_MEMORY = '0.06';
+    const large = ['--device', 'cpu', '--steps', '1', '--size', '320', '--sampler', 'ddim'];
+    const { stderr } = await dpm('generate', model, 'a cat', '--out', out, ...large).finally(() => {
+      delete process.env.DPM_MEMORY;
+    });
+    expect(stderr).toContain('tiles of 64 latents');
+    await dpm('generate', model, '--from', out, '--out', again, '--device', 'cpu');
+    expect(readFileSync(again)).toEqual(readFileSync(out));
+  });
+
   it.each([
     [['--size', '16y24'], "--size is '16y24'"],
     [['--size', '18'], 'height is 18'],
     [['--sampler', 'best'], '--sampler'],
     [['--steps', '0'], 'steps'],
+    [['--long-prompts', 'split'], '--long-prompts'],
+    [['--keep', 'vae'], '--keep'],
+    [['--batch', '0'], 'batch'],
     [['--from', join(folder, 'nowhere.png')], 'nowhere.png'],
   ])('refuses %j', async (options, message) => {
     const out = join(folder, 'refused.png');
