@@ -1,39 +1,29 @@
-import { join } from 'node:path';
-
 import { throwIfAborted } from './base/abort.js';
 import { requireMemory } from './base/memory-budget.js';
 import { MOST_AT_ONCE } from './engine/binding.js';
 import { at } from './base/arrays.js';
 import { unknownName, wrongValue } from './base/checks.js';
 import { DpmError } from './base/errors.js';
-import { checkOptions, either, isList, kinds, type OptionKinds, requireKind, seedKind } from './base/option-kinds.js';
-import { openedDevice, type OpenedDevice } from './checkpoint/load-network.js';
-import { readObject, requireSchedulerFile } from './checkpoint/read-model.js';
+import { checkOptions, isList, kinds, type OptionKinds, requireKind, seedKind } from './base/option-kinds.js';
 import type { Device } from './engine/device.js';
 import { ImageBatch } from './images/image-batch.js';
-import { Autoencoder, LARGEST_SIDE } from './latents/autoencoder.js';
-import { ConditionalUNet, type ConditionalForwardOptions } from './latents/conditional-unet.js';
-import { latentNetworkKinds, type LatentNetworkOptions } from './latents/load-options.js';
-import { readPipelineFolder, type PipelineFolder } from './latents/pipeline-folder.js';
-import { PromptEncoders, type EncodedPrompt } from './latents/prompts.js';
+import { type Autoencoder, LARGEST_SIDE } from './latents/autoencoder.js';
+import type { ConditionalUNet, ConditionalForwardOptions } from './latents/conditional-unet.js';
+import {
+  type LoadedPipeline,
+  loadPipeline,
+  pipelineLoadKinds,
+  type TextToImageLoadOptions,
+} from './latents/load-pipeline.js';
+import type { PipelineDefaults } from './latents/pipeline-source.js';
+import type { EncodedPrompt, PromptEncoders } from './latents/prompts.js';
 import type { Program } from './program/program.js';
 import { flattenNoise, type NoiseOption } from './run/noise-source.js';
 import { runOptionKinds } from './run/options.js';
 import { runProgram } from './run/run-program.js';
 import { samplerByName, type SamplerName } from './samplers/index.js';
-import { NoiseSchedule, scheduleKind } from './schedule/noise-schedule.js';
+import type { NoiseSchedule } from './schedule/noise-schedule.js';
 import type { TokenizedText } from './text/tokenizer.js';
-
-/** Options of {@link TextToImage.load}. */
-export interface TextToImageLoadOptions extends LatentNetworkOptions {
-  /** Noise schedule in place of the folder's: a schedule, or the path of a `scheduler_config.json` or of its folder. */
-  schedule?: NoiseSchedule | string | undefined;
-}
-
-const loadKinds: OptionKinds<TextToImageLoadOptions> = {
-  ...latentNetworkKinds,
-  schedule: either(scheduleKind, kinds.string),
-};
 
 /** Options of {@link TextToImage.generate}. */
 export interface GenerateOptions {
@@ -121,29 +111,28 @@ export class TextToImage {
   readonly vae: Autoencoder;
   /** Noise schedule of the latents. */
   readonly schedule: NoiseSchedule;
-  readonly #folder: PipelineFolder;
+  /** What the pipeline was recognised by and, of a single file, what it predicts, and what told. */
+  readonly evidence: string;
+  readonly #folder: PipelineDefaults;
   readonly #encoders: PromptEncoders;
   readonly #ownsDevice: boolean;
 
-  private constructor(
-    opened: OpenedDevice,
-    folder: PipelineFolder,
-    parts: { unet: ConditionalUNet; vae: Autoencoder; encoders: PromptEncoders; schedule: NoiseSchedule },
-  ) {
+  private constructor({ opened, defaults, evidence, unet, vae, schedule, encoders }: LoadedPipeline) {
     this.device = opened.device;
     this.#ownsDevice = opened.isOwn;
-    this.#folder = folder;
-    this.unet = parts.unet;
-    this.vae = parts.vae;
-    this.schedule = parts.schedule;
-    this.#encoders = parts.encoders;
+    this.#folder = defaults;
+    this.evidence = evidence;
+    this.unet = unet;
+    this.vae = vae;
+    this.schedule = schedule;
+    this.#encoders = encoders;
   }
 
   /**
    * Loads a pipeline.
    *
    * @param path - Path or file URL of a folder in diffusers' layout, with `model_index.json`: Stable Diffusion 1 and 2, SDXL,
-   * their turbo and LCM forms. Nothing is downloaded.
+   * their turbo and LCM forms; or of a single file (`.safetensors`, `.ckpt`) with the original's names. Nothing is downloaded.
    * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ABORTED` if aborted.
    *
    * @example
@@ -154,22 +143,8 @@ export class TextToImage {
    * ```
    */
   static async load(path: string | URL, options: TextToImageLoadOptions = {}): Promise<TextToImage> {
-    checkOptions('TextToImage.load', options, loadKinds);
-    const { signal, schedule: given, ...deviceOptions } = options;
-    throwIfAborted(signal);
-    const folder = await readPipelineFolder(path);
-    const schedule = await scheduleOf(folder, given);
-    const opened = openedDevice(deviceOptions, 'pipeline');
-    const { device } = opened;
-    try {
-      const unet = await ConditionalUNet.load(join(folder.path, 'unet'), { device, signal });
-      const vae = await Autoencoder.load(join(folder.path, 'vae'), { device, signal });
-      const encoders = await PromptEncoders.load(folder, device, signal);
-      return new TextToImage(opened, folder, { unet, vae, encoders, schedule });
-    } catch (error) {
-      if (opened.isOwn) await device.close();
-      throw error;
-    }
+    checkOptions('TextToImage.load', options, pipelineLoadKinds);
+    return new TextToImage(await loadPipeline(path, options));
   }
 
   /** Tokens of a text as the first text encoder takes them. */
@@ -348,10 +323,4 @@ function perImage(name: string, given: string | readonly string[], count: number
   if (typeof given === 'string') return new Array<string>(count).fill(given);
   if (given.length === count) return [...given];
   throw new DpmError('ERR_DPM_ARGUMENT', `${name} has ${given.length} texts for ${count} images`);
-}
-
-async function scheduleOf(folder: PipelineFolder, given: NoiseSchedule | string | undefined): Promise<NoiseSchedule> {
-  if (given instanceof NoiseSchedule) return given;
-  const file = await requireSchedulerFile(given ?? folder.path);
-  return NoiseSchedule.fromSchedulerConfig(await readObject(file), {}, file);
 }

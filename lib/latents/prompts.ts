@@ -1,8 +1,9 @@
+import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import type { Device } from '../engine/device.js';
-import { ClipTokenizer, type TokenizedText } from '../text/tokenizer.js';
-import type { PipelineFolder } from './pipeline-folder.js';
+import type { ClipTokenizer, TokenizedText } from '../text/tokenizer.js';
+import type { EncoderSource } from './pipeline-source.js';
 import { ClipTextEncoder, type EncodedText } from './text-encoder.js';
 
 /** What a pipeline's network sees of texts. */
@@ -40,15 +41,16 @@ export class PromptEncoders {
   }
 
   static async load(
-    { encoders }: PipelineFolder,
+    encoders: readonly EncoderSource[],
     device: Device,
     signal: AbortSignal | undefined,
   ): Promise<PromptEncoders> {
     const parts: Part[] = [];
-    for (const { encoder, tokenizer } of encoders) {
+    for (const { read, tokenizer } of encoders) {
+      throwIfAborted(signal);
       parts.push({
-        tokenizer: await ClipTokenizer.load(tokenizer),
-        encoder: await ClipTextEncoder.load(encoder, { device, signal }),
+        tokenizer: await tokenizer(),
+        encoder: ClipTextEncoder.on({ device, isOwn: false }, await read()),
       });
     }
     return new PromptEncoders(parts);
