@@ -117,7 +117,9 @@ async function givenSchedule(
 export async function loadPipeline(path: string | URL, options: TextToImageLoadOptions): Promise<LoadedPipeline> {
   const { signal, schedule: asked, prediction, config, ema, unet, vae, textEncoder, tokenizer, ...device } = options;
   throwIfAborted(signal);
-  const source = await readPipelineSource(path, { config, ema, unet, vae, textEncoder, tokenizer });
+  // Lists are read later, when the caller may have changed them.
+  const copied = { textEncoder: [textEncoder ?? []].flat(), tokenizer: [tokenizer ?? []].flat() };
+  const source = await readPipelineSource(path, { config, ema, unet, vae, ...copied });
   const schedule = await givenSchedule(source, { schedule: asked, prediction });
   const networks = { unet: await source.unet(), vae: await source.autoencoder() };
   throwIfAborted(signal);

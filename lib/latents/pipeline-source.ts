@@ -36,8 +36,9 @@ export interface EncoderSource {
 export interface GivenParts extends SingleFileOptions {
   unet?: string | undefined;
   vae?: string | undefined;
-  textEncoder?: string | readonly string[] | undefined;
-  tokenizer?: string | readonly string[] | undefined;
+  /** Paths for each text encoder; none: the pipeline's own. */
+  textEncoder: readonly string[];
+  tokenizer: readonly string[];
 }
 
 /** A configuration of a scheduler, and its name in messages. */
@@ -64,18 +65,13 @@ async function schedulerIn(path: string): Promise<SchedulerSource> {
   return { config: await readObject(source), source };
 }
 
-/** Paths for each of the text encoders. */
-function perEncoder(
-  name: string,
-  given: string | readonly string[] | undefined,
-  count: number,
-): readonly (string | null)[] {
-  if (given === undefined) return new Array<null>(count).fill(null);
-  const all = typeof given === 'string' ? [given] : [...given];
-  if (all.length === count) return all;
+/** Completes paths to one for each of the text encoders. */
+function perEncoder(name: string, given: readonly string[], count: number): readonly (string | null)[] {
+  if (given.length === 0) return new Array<null>(count).fill(null);
+  if (given.length === count) return given;
   // One vocabulary may serve both encoders.
-  if (name === 'tokenizer' && all.length === 1) return new Array<string>(count).fill(at(all, 0));
-  throw new DpmError('ERR_DPM_ARGUMENT', `${name} has ${all.length} paths for ${count} text encoders`);
+  if (name === 'tokenizer' && given.length === 1) return new Array<string>(count).fill(at(given, 0));
+  throw new DpmError('ERR_DPM_ARGUMENT', `${name} has ${given.length} paths for ${count} text encoders`);
 }
 
 /** A pipeline of a folder, in which other parts may be given. */

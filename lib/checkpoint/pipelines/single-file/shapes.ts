@@ -4,6 +4,9 @@ import type { Checkpoint } from '../../checkpoint.js';
 /** Modules are named by fewer parts than these. */
 const MOST_PARTS = 16;
 
+/** Most modules of a kind, ten times those of any model: graphs are made of what a file names. */
+const MOST_MODULES = 512;
+
 /** What the names and shapes of a file's tensors, or of those of one of its networks, tell. */
 export class Shapes {
   readonly #checkpoint: Checkpoint;
@@ -32,11 +35,19 @@ export class Shapes {
     return this.#modules.has(module);
   }
 
-  /** Counts the modules `PREFIX0`, `PREFIX1`, … without a gap. */
+  /**
+   * Counts the modules `PREFIX0`, `PREFIX1`, … without a gap.
+   *
+   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming them if they are more than any model has.
+   */
   count(prefix: string): number {
     let count = 0;
     while (this.#modules.has(`${prefix}${count}`)) ++count;
-    return count;
+    if (count <= MOST_MODULES) return count;
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `${this.path}: there are ${count} modules '${this.#prefix}${prefix}*', at most ${MOST_MODULES} are supported`,
+    );
   }
 
   /** Shape of a tensor; undefined if there is none. */
