@@ -1,4 +1,5 @@
 import { samplerNames, type SamplerName } from '../samplers/index.js';
+import type { TextToImageLoadOptions } from '../latents/load-pipeline.js';
 import { TextToImage, type GenerateOptions } from '../text-to-image.js';
 import { usageError, type Command, type OptionValues } from './command.js';
 import { deviceOptions, deviceSettings } from './model-options.js';
@@ -29,6 +30,19 @@ function generateOptions(options: OptionValues, prompt: string): GenerateOptions
   };
 }
 
+const predictions = ['epsilon', 'v', 'x0'] as const;
+
+function loadOptions(options: OptionValues): TextToImageLoadOptions {
+  return {
+    ...deviceSettings(options),
+    config: options.string('config'),
+    prediction: options.choice<(typeof predictions)[number]>('prediction', predictions),
+    ...(options.flag('ema') && { ema: true }),
+    unet: options.string('unet'),
+    vae: options.string('vae'),
+  };
+}
+
 export const generateCommand: Command = {
   name: 'generate',
   summary: 'Draws images of a text with a text-to-image pipeline.',
@@ -44,13 +58,21 @@ export const generateCommand: Command = {
     seed: { value: 'INT', help: 'seed of the random stream; default 0' },
     'clip-skip': { value: 'N', help: 'last layers of the text encoder that are not used; default 0' },
     tile: { value: 'N', help: "side of the decoder's tiles in latents, for less memory; default the whole" },
+    config: { value: 'NAME', help: 'of a single file: a preset, a folder of configurations, or a .yaml' },
+    prediction: {
+      value: 'NAME',
+      help: `what the U-Net predicts: ${predictions.join(', ')}; default what the model says`,
+    },
+    ema: { help: 'averaged weights of a training checkpoint in one file' },
+    unet: { value: 'PATH', help: "U-Net in place of the pipeline's" },
+    vae: { value: 'PATH', help: "autoencoder in place of the pipeline's" },
     ...deviceOptions,
   },
   async run({ positionals: [model = '', prompt = ''], options, json, signal }) {
     const out = options.required('out');
     await checkTarget(out, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
     const asked = generateOptions(options, prompt);
-    await using pipeline = await TextToImage.load(model, { ...deviceSettings(options), signal });
+    await using pipeline = await TextToImage.load(model, { ...loadOptions(options), signal });
     const progress = progressBar('steps', json);
     const started = performance.now();
     const { images, truncated } = await pipeline
