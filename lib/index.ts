@@ -66,18 +66,19 @@ export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
 export { Autoencoder, type AutoencoderCallOptions, type EncodedImages } from './latents/autoencoder.js';
-export { ConditionalUNet, PreparedContext, type ConditionalForwardOptions, type ConditionalSize } from './latents/conditional-unet.js';
-export { ClipTextEncoder, type EncodedText, type EncodeTextOptions } from './latents/text-encoder.js';
 export {
-  TextToImage,
-  type Generated,
-  type GeneratedImage,
-  type KeptParts,
-  type TextToImageLoadOptions,
-} from './text-to-image.js';
+  ConditionalUNet,
+  PreparedContext,
+  type ConditionalForwardOptions,
+  type ConditionalSize,
+  type ConditionalUNetLoadOptions,
+} from './latents/conditional-unet.js';
+export { ClipTextEncoder, type EncodedText, type EncodeTextOptions } from './latents/text-encoder.js';
+export { TextToImage, type Generated, type GeneratedImage } from './text-to-image.js';
 export type { GenerateOptions, LongPrompts } from './latents/generate-options.js';
 export type { EncodedPrompt } from './latents/prompts.js';
-export type { LatentNetworkOptions } from './latents/load-options.js';
+export type { LatentFileOptions, LatentNetworkOptions } from './latents/load-options.js';
+export type { KeptParts, TextToImageLoadOptions } from './latents/load-pipeline.js';
 export { ClipTokenizer, type TokenizedText } from './text/tokenizer.js';
 export { Trainer } from './training/trainer.js';
 export {

@@ -1,20 +1,16 @@
-import { join } from 'node:path';
-
 import { eitherSignal, throwIfAborted } from './base/abort.js';
 import { at } from './base/arrays.js';
 import { unknownName, wrongValue } from './base/checks.js';
 import { endingAtReturn } from './base/ending-at-return.js';
 import { DpmError } from './base/errors.js';
 import { requireRoom } from './base/memory-budget.js';
-import { checkOptions, either, kinds, type OptionKinds, requireKind } from './base/option-kinds.js';
+import { checkOptions, requireKind } from './base/option-kinds.js';
 import { centredRange } from './base/pixel-range.js';
-import { openedDevice, type OpenedDevice } from './checkpoint/load-network.js';
-import { readObject, requireSchedulerFile } from './checkpoint/read-model.js';
 import type { Device } from './engine/device.js';
 import { ImageBatch } from './images/image-batch.js';
 import type { ImageShape } from './images/layout.js';
-import { Autoencoder } from './latents/autoencoder.js';
-import { ConditionalUNet } from './latents/conditional-unet.js';
+import type { Autoencoder } from './latents/autoencoder.js';
+import type { ConditionalUNet } from './latents/conditional-unet.js';
 import {
   generateKinds,
   resolveCall,
@@ -22,47 +18,26 @@ import {
   type GenerateCall,
   type GenerateOptions,
 } from './latents/generate-options.js';
-import { requireFittingParts } from './latents/fitting.js';
-import { latentNetworkKinds, type LatentNetworkOptions } from './latents/load-options.js';
-import { readPipelineFolder, type PipelineFolder } from './latents/pipeline-folder.js';
+import {
+  type KeptParts,
+  type LoadedPipeline,
+  loadPipeline,
+  pipelineLoadKinds,
+  type TextToImageLoadOptions,
+} from './latents/load-pipeline.js';
+import type { PipelineDefaults } from './latents/pipeline-source.js';
 import { PreviewQueue } from './latents/preview-queue.js';
 import { promptedNetwork } from './latents/prompted-network.js';
 import { promptedSamples, type Prompting } from './latents/prompted-samples.js';
-import { PromptEncoders, type EncodedPrompt } from './latents/prompts.js';
+import type { EncodedPrompt, PromptEncoders } from './latents/prompts.js';
 import type { Program } from './program/program.js';
 import { runOnNetwork } from './run/network-run.js';
 import type { RunOptions } from './run/options.js';
 import { resolveRun, type ResolvableOptions, type RunModel } from './run/resolve.js';
 import { streamOnNetwork } from './run/stream.js';
 import { samplerByName, type SamplerName } from './samplers/index.js';
-import { NoiseSchedule, scheduleKind } from './schedule/noise-schedule.js';
+import type { NoiseSchedule } from './schedule/noise-schedule.js';
 import type { TokenizedText } from './text/tokenizer.js';
-
-/** Parts of a pipeline whose weights stay in memory between calls. */
-export type KeptParts = 'all' | 'unet' | 'none';
-
-/** Every {@link KeptParts}. @internal */
-export const keptParts: readonly KeptParts[] = ['all', 'unet', 'none'];
-
-/** Options of {@link TextToImage.load}. */
-export interface TextToImageLoadOptions extends LatentNetworkOptions {
-  /** Noise schedule in place of the folder's: a schedule, or the path of a `scheduler_config.json` or of its folder. */
-  schedule?: NoiseSchedule | string | undefined;
-  /** Path of the folder of a small autoencoder (TAESD) of the same latents, which makes previews. Default: none. */
-  preview?: string | undefined;
-  /**
-   * Parts whose weights stay in memory: `all`; `unet`: those of text encoders and autoencoder are freed after their work and
-   * loaded anew for the next call; `none`: those of the U-Net, too, before images are decoded. Default `all`.
-   */
-  keep?: KeptParts | undefined;
-}
-
-const loadKinds: OptionKinds<TextToImageLoadOptions> = {
-  ...latentNetworkKinds,
-  schedule: either(scheduleKind, kinds.string),
-  preview: kinds.string,
-  keep: kinds.string,
-};
 
 /** Images of texts. */
 export interface Generated {
@@ -88,15 +63,6 @@ export interface GeneratedImage {
   readonly truncated: boolean;
 }
 
-interface PipelineParts {
-  readonly unet: ConditionalUNet;
-  readonly vae: Autoencoder;
-  readonly encoders: PromptEncoders;
-  readonly schedule: NoiseSchedule;
-  readonly preview: Autoencoder | null;
-  readonly keep: KeptParts;
-}
-
 /** A text-to-image pipeline: text encoders, a U-Net of latents and an autoencoder, on one device. Close it when done. */
 export class TextToImage {
   /** Device of the networks; the pipeline closes it if it has opened it. */
@@ -107,29 +73,33 @@ export class TextToImage {
   readonly vae: Autoencoder;
   /** Noise schedule of the latents. */
   readonly schedule: NoiseSchedule;
-  readonly #folder: PipelineFolder;
+  /** What the pipeline was recognised by and, of a single file, what it predicts, and what told. */
+  readonly evidence: string;
+  readonly #folder: PipelineDefaults;
   readonly #encoders: PromptEncoders;
   readonly #preview: Autoencoder | null;
   readonly #keep: KeptParts;
   readonly #ownsDevice: boolean;
 
-  private constructor(opened: OpenedDevice, folder: PipelineFolder, parts: PipelineParts) {
+  private constructor(parts: LoadedPipeline) {
+    const { opened, defaults, evidence, unet, vae, schedule, encoders, preview, keep } = parts;
     this.device = opened.device;
     this.#ownsDevice = opened.isOwn;
-    this.#folder = folder;
-    this.unet = parts.unet;
-    this.vae = parts.vae;
-    this.schedule = parts.schedule;
-    this.#encoders = parts.encoders;
-    this.#preview = parts.preview;
-    this.#keep = parts.keep;
+    this.#folder = defaults;
+    this.evidence = evidence;
+    this.unet = unet;
+    this.vae = vae;
+    this.schedule = schedule;
+    this.#encoders = encoders;
+    this.#preview = preview;
+    this.#keep = keep;
   }
 
   /**
    * Loads a pipeline.
    *
    * @param path - Path or file URL of a folder in diffusers' layout, with `model_index.json`: Stable Diffusion 1 and 2, SDXL,
-   * their turbo and LCM forms. Nothing is downloaded.
+   * their turbo and LCM forms; or of a single file (`.safetensors`, `.ckpt`) with the original's names. Nothing is downloaded.
    * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ABORTED` if aborted.
    *
    * @example
@@ -140,28 +110,8 @@ export class TextToImage {
    * ```
    */
   static async load(path: string | URL, options: TextToImageLoadOptions = {}): Promise<TextToImage> {
-    checkOptions('TextToImage.load', options, loadKinds);
-    const { signal, schedule: given, preview: small, keep = 'all', ...deviceOptions } = options;
-    if (!keptParts.includes(keep)) throw unknownName('keep', keep, keptParts);
-    throwIfAborted(signal);
-    const folder = await readPipelineFolder(path);
-    const schedule = await scheduleOf(folder, given);
-    const opened = openedDevice(deviceOptions, 'pipeline');
-    const { device } = opened;
-    try {
-      const unet = await ConditionalUNet.load(join(folder.path, 'unet'), { device, signal });
-      const vae = await Autoencoder.load(join(folder.path, 'vae'), { device, signal });
-      const encoders = await PromptEncoders.load(folder, device, signal);
-      requireFittingParts(folder.path, { unet, vae, encoders });
-      const preview = small === undefined ? null : await Autoencoder.load(small, { device, signal });
-      if (preview !== null && preview.latentChannels !== vae.latentChannels) {
-        throw wrongValue('preview', small, `an autoencoder of ${vae.latentChannels} latent channels`);
-      }
-      return new TextToImage(opened, folder, { unet, vae, encoders, schedule, preview, keep });
-    } catch (error) {
-      if (opened.isOwn) await device.close();
-      throw error;
-    }
+    checkOptions('TextToImage.load', options, pipelineLoadKinds);
+    return new TextToImage(await loadPipeline(path, options));
   }
 
   /** Number of steps and guidance where a call says nothing. */
@@ -361,10 +311,4 @@ export class TextToImage {
     const { factor, imageChannels } = this.vae;
     return [count, imageChannels, height * factor, width * factor];
   }
-}
-
-async function scheduleOf(folder: PipelineFolder, given: NoiseSchedule | string | undefined): Promise<NoiseSchedule> {
-  if (given instanceof NoiseSchedule) return given;
-  const file = await requireSchedulerFile(given ?? folder.path);
-  return NoiseSchedule.fromSchedulerConfig(await readObject(file), {}, file);
 }

@@ -1,6 +1,6 @@
 import { at } from '../base/arrays.js';
 import type { UNetDescription } from '../network/description.js';
-import type { TensorSource } from './family.js';
+import type { TensorSource } from './tensor-source.js';
 
 /** Patterns and their replacements, each tried once, in order. */
 export type Renames = readonly (readonly [pattern: RegExp, replacement: string])[];

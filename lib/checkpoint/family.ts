@@ -1,26 +1,16 @@
-import { DpmError } from '../base/errors.js';
 import type { ConfigReader } from '../files/config-reader.js';
-import { dtypeBytes } from '../files/safetensors.js';
 import { requiredTensors } from '../network/cost.js';
 import type { UNetDescription } from '../network/description.js';
 import type { Graph } from '../network/graph.js';
 import { unetGraph } from '../network/unet.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { ScheduleOptions } from '../schedule/schedule-options.js';
-import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
+import type { Checkpoint } from './checkpoint.js';
 import type { HeadName } from './heads.js';
 import { resized, type ImageSize } from './image-size.js';
 import type { InitialRule } from './initial-rule.js';
-import { sameShape, type WeightReport } from './weight-report.js';
-
-/** Tensor of a checkpoint that holds a canonical weight, and the weight's place in it. */
-export interface TensorSource {
-  key: string;
-  /** Shape in the checkpoint, if it is not the canonical one. */
-  shape?: readonly number[];
-  /** Number of elements to skip, and the dimensions and strides, in row-major order, of the weight's elements. */
-  view?: { offset: number; dims: readonly number[]; strides: readonly number[] };
-}
+import { bindSources, type TensorSource } from './tensor-source.js';
+import type { WeightReport } from './weight-report.js';
 
 /** A network of a checkpoint family, as the engine knows it. */
 export interface FamilyNetwork {
@@ -98,26 +88,6 @@ export function networkOf(
   return { ...network, unet: resized(network.unet, imageSize) };
 }
 
-function pick(entry: CheckpointEntry, { key: name, view }: TensorSource, shape: readonly number[]): CheckpointEntry {
-  const source = { name, shape: entry.shape, view };
-  if (view === undefined) return { ...entry, shape: [...shape], source };
-  if (entry.view !== undefined) {
-    throw new DpmError(
-      'ERR_DPM_UNSUPPORTED',
-      `tensor '${name}' is not contiguous in its file: dpm convert makes it so`,
-    );
-  }
-  const skipped = view.offset * dtypeBytes[entry.dtype];
-  return {
-    ...entry,
-    shape: [...shape],
-    source,
-    offset: entry.offset + skipped,
-    bytes: entry.bytes - skipped,
-    view: { dims: [...view.dims], strides: [...view.strides] },
-  };
-}
-
 /**
  * The canonical weights of a network from a checkpoint of its family, and how they fit. Names in the report are the checkpoint's.
  *
@@ -128,22 +98,12 @@ export function bindTensors(
   graph: Graph,
   checkpoint: Checkpoint,
 ): { checkpoint: Checkpoint; report: WeightReport } {
-  const tensors: Checkpoint['tensors'] = new Map();
-  const report: WeightReport = { missing: [], unused: [], misshapen: [] };
-  const used = new Set<string>();
-  for (const [name, shape] of requiredTensors(graph)) {
-    const source = network.source(name, shape);
-    const entry = checkpoint.tensors.get(source.key);
-    used.add(source.key);
-    const expected = source.shape ?? shape;
-    if (entry === undefined) report.missing.push(source.key);
-    else if (!sameShape(entry.shape, expected)) {
-      report.misshapen.push({ name: source.key, shape: entry.shape, expected: [...expected] });
-    } else tensors.set(name, pick(entry, source, shape));
-  }
-  report.missing = [...new Set(report.missing)];
-  report.unused = [...checkpoint.tensors.keys()].filter((key) => !used.has(key) && !network.ignores(key));
-  return { checkpoint: { files: checkpoint.files, tensors }, report };
+  return bindSources(
+    requiredTensors(graph),
+    checkpoint,
+    (name, shape) => network.source(name, shape),
+    (key) => network.ignores(key),
+  );
 }
 
 /** Lists the tensors of a network's head in its checkpoint. */

@@ -6,7 +6,8 @@ import { readPngText } from '../images/png-text.js';
 import { imageFileKind, saveFolder } from '../images/save.js';
 import { samplerNames, type SamplerName } from '../samplers/index.js';
 import { longPrompts, type GenerateOptions, type LongPrompts } from '../latents/generate-options.js';
-import { keptParts, TextToImage, type Generated, type KeptParts } from '../text-to-image.js';
+import { keptParts, type KeptParts, type TextToImageLoadOptions } from '../latents/load-pipeline.js';
+import { TextToImage, type Generated } from '../text-to-image.js';
 import { usageError, type Call, type Command, type OptionValues } from './command.js';
 import { formatParameters, parametersKeyword, parseParameters, type DrawingParameters } from './drawing-parameters.js';
 import { deviceOptions, deviceSettings } from './model-options.js';
@@ -91,6 +92,20 @@ async function save(
   return saveFolder(out, pictures);
 }
 
+const predictions = ['epsilon', 'v', 'x0'] as const;
+
+function loadOptions(options: OptionValues): TextToImageLoadOptions {
+  return {
+    ...deviceSettings(options),
+    config: options.string('config'),
+    prediction: options.choice<(typeof predictions)[number]>('prediction', predictions),
+    ...(options.flag('ema') && { ema: true }),
+    unet: options.string('unet'),
+    vae: options.string('vae'),
+    keep: options.choice<KeptParts>('keep', keptParts),
+  };
+}
+
 export const generateCommand: Command = {
   name: 'generate',
   summary: 'Draws images of a text with a text-to-image pipeline.',
@@ -114,6 +129,14 @@ export const generateCommand: Command = {
     },
     batch: { value: 'N', help: 'most images whose states are evaluated at once; default 4' },
     keep: { value: 'PARTS', help: 'parts whose weights stay in memory: all, unet or none; default all' },
+    config: { value: 'NAME', help: 'of a single file: a preset, a folder of configurations, or a .yaml' },
+    prediction: {
+      value: 'NAME',
+      help: `what the U-Net predicts: ${predictions.join(', ')}; default what the model says`,
+    },
+    ema: { help: 'averaged weights of a training checkpoint in one file' },
+    unet: { value: 'PATH', help: "U-Net in place of the pipeline's" },
+    vae: { value: 'PATH', help: "autoencoder in place of the pipeline's" },
     ...deviceOptions,
   },
   async run(call) {
@@ -122,11 +145,7 @@ export const generateCommand: Command = {
     const out = options.required('out');
     await checkTarget(out, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
     const asked = await askedParameters(call);
-    await using pipeline = await TextToImage.load(model, {
-      ...deviceSettings(options),
-      keep: options.choice<KeptParts>('keep', keptParts),
-      signal,
-    });
+    await using pipeline = await TextToImage.load(model, { ...loadOptions(options), signal });
     const progress = progressBar('steps', json);
     const started = performance.now();
     const batch = options.integer('batch');

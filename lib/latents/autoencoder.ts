@@ -5,10 +5,11 @@ import { DpmError } from '../base/errors.js';
 import { memoryThereIs } from '../base/memory-budget.js';
 import { checkOptions, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import type { OpenedDevice } from '../checkpoint/load-network.js';
-import { readAutoencoder, type ReadAutoencoder } from '../checkpoint/pipelines/autoencoder.js';
+import type { ReadAutoencoder } from '../checkpoint/pipelines/autoencoder.js';
+import { readAutoencoderAt } from '../checkpoint/pipelines/single-file/autoencoder-file.js';
 import type { Device } from '../engine/device.js';
 import { type AutoencoderHalf, autoencoderGraph, latentFactor } from '../network/autoencoder.js';
-import { type LatentNetworkOptions, readAndOpen } from './load-options.js';
+import { latentFileKinds, type LatentFileOptions, readAndOpen } from './load-options.js';
 import { SizedNetworks } from './sized-networks.js';
 import { emptyMaps, inTiles, type Maps } from './tiles.js';
 
@@ -90,7 +91,9 @@ export class Autoencoder {
    * Loads an autoencoder.
    *
    * @param path - Path or file URL of a folder in diffusers' layout with the `config.json` and weights of an
-   * `AutoencoderKL` or `AutoencoderTiny`: `vae/` of a pipeline.
+   * `AutoencoderKL` or `AutoencoderTiny`: `vae/` of a pipeline; of a file with the original's names, alone or of a whole
+   * model; or of TAESD's two files, of which one is named, or their folder. A lone file's latents are scaled as those of
+   * Stable Diffusion 1 and 2, if `config` says nothing else.
    * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ABORTED` if aborted.
    *
    * @example
@@ -99,8 +102,15 @@ export class Autoencoder {
    * const { mean } = await vae.encode(images, { height: 512, width: 512 });
    * ```
    */
-  static async load(path: string | URL, options: LatentNetworkOptions = {}): Promise<Autoencoder> {
-    const { opened, read } = await readAndOpen(named, path, options, readAutoencoder);
+  static async load(path: string | URL, options: LatentFileOptions = {}): Promise<Autoencoder> {
+    checkOptions(named.who, options, latentFileKinds);
+    const { config, ...others } = options;
+    const { opened, read } = await readAndOpen(named, path, others, (found) => readAutoencoderAt(found, config));
+    return new Autoencoder(opened, read);
+  }
+
+  /** Makes an autoencoder that has been read. @internal */
+  static on(opened: OpenedDevice, read: ReadAutoencoder): Autoencoder {
     return new Autoencoder(opened, read);
   }
 

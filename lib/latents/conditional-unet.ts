@@ -12,12 +12,13 @@ import {
   requireKind,
 } from '../base/option-kinds.js';
 import type { OpenedDevice } from '../checkpoint/load-network.js';
-import { readConditional, type ReadConditional } from '../checkpoint/pipelines/conditional.js';
+import type { ReadConditional } from '../checkpoint/pipelines/conditional.js';
+import { readConditionalAt } from '../checkpoint/pipelines/single-file/unet-file.js';
 import type { Device } from '../engine/device.js';
 import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from '../engine/inputs.js';
 import { conditionalGraph, contextChannels, promptGraph } from '../network/conditional.js';
 import { guidanceFeatures, numberFeatures } from './features.js';
-import { type LatentNetworkOptions, readAndOpen } from './load-options.js';
+import { latentFileKinds, type LatentFileOptions, readAndOpen } from './load-options.js';
 import { SizedNetworks } from './sized-networks.js';
 import { transposed } from './tokens.js';
 
@@ -53,6 +54,14 @@ export function joinedContexts(contexts: readonly PreparedContext[]): PreparedCo
   const count = contexts.reduce((sum, context) => sum + context.count, 0);
   return new PreparedContext(network, count, tokens, data);
 }
+
+/** Options of {@link ConditionalUNet.load}. */
+export interface ConditionalUNetLoadOptions extends LatentFileOptions {
+  /** True for the averaged weights of a training checkpoint in one file (`model_ema.*`). Default false. */
+  ema?: boolean | undefined;
+}
+
+const loadKinds: OptionKinds<ConditionalUNetLoadOptions> = { ...latentFileKinds, ema: kinds.boolean };
 
 /** Options of {@link ConditionalUNet.forward}. */
 export interface ConditionalForwardOptions {
@@ -166,11 +175,20 @@ export class ConditionalUNet {
    * Loads a conditional U-Net.
    *
    * @param path - Path or file URL of a folder in diffusers' layout with the `config.json` and weights of a
-   * `UNet2DConditionModel`: `unet/` of a pipeline.
+   * `UNet2DConditionModel`: `unet/` of a pipeline; or of a file with the original's names, alone or of a whole model.
    * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ABORTED` if aborted.
    */
-  static async load(path: string | URL, options: LatentNetworkOptions = {}): Promise<ConditionalUNet> {
-    const { opened, read } = await readAndOpen(named, path, options, readConditional);
+  static async load(path: string | URL, options: ConditionalUNetLoadOptions = {}): Promise<ConditionalUNet> {
+    checkOptions(named.who, options, loadKinds);
+    const { config, ema, ...others } = options;
+    const { opened, read } = await readAndOpen(named, path, others, (found) =>
+      readConditionalAt(found, { config, ema }),
+    );
+    return new ConditionalUNet(opened, read);
+  }
+
+  /** Makes a U-Net that has been read. @internal */
+  static on(opened: OpenedDevice, read: ReadConditional): ConditionalUNet {
     return new ConditionalUNet(opened, read);
   }
 

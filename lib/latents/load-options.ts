@@ -19,8 +19,21 @@ export const latentNetworkKinds: OptionKinds<LatentNetworkOptions> = {
   signal: kinds.signal,
 };
 
+/** Options of loading a network from a folder or from a single file. */
+export interface LatentFileOptions extends LatentNetworkOptions {
+  /**
+   * What the tensors of a single file do not tell: the name of a preset (`sd1`, `sd1-inpaint`, `sd2-base`, `sd2-v`,
+   * `sd-turbo`, `sdxl`, `sdxl-refiner`, `sdxl-turbo`), a folder in diffusers' layout, or the `.yaml` of the original's authors.
+   * Public models need none.
+   */
+  config?: string | undefined;
+}
+
+/** @internal */
+export const latentFileKinds: OptionKinds<LatentFileOptions> = { ...latentNetworkKinds, config: kinds.string };
+
 /**
- * Reads a network's folder and opens its device.
+ * Reads a network's folder or file and opens its device.
  *
  * @param who - Name of the call, for messages.
  * @param what - Name of the network, for messages.
@@ -29,7 +42,7 @@ export async function readAndOpen<T>(
   { who, what }: { who: string; what: string },
   path: string | URL,
   options: LatentNetworkOptions,
-  read: (folder: string) => Promise<T>,
+  read: (found: string) => Promise<T>,
 ): Promise<{ opened: OpenedDevice; read: T }> {
   checkOptions(who, options, latentNetworkKinds);
   const { signal, ...device } = options;

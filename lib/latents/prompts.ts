@@ -1,9 +1,10 @@
+import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import type { Device } from '../engine/device.js';
-import { ClipTokenizer, type TokenizedText } from '../text/tokenizer.js';
+import type { ClipTokenizer, TokenizedText } from '../text/tokenizer.js';
 import { requireFittingTokens } from './fitting.js';
-import type { PipelineFolder } from './pipeline-folder.js';
+import type { EncoderSource } from './pipeline-source.js';
 import { ClipTextEncoder } from './text-encoder.js';
 
 /** What a pipeline's network sees of a text. */
@@ -51,17 +52,18 @@ export class PromptEncoders {
   }
 
   static async load(
-    { encoders }: PipelineFolder,
+    encoders: readonly EncoderSource[],
     device: Device,
     signal: AbortSignal | undefined,
   ): Promise<PromptEncoders> {
     const parts: Part[] = [];
-    for (const { encoder, tokenizer } of encoders) {
+    for (const { read, tokenizer, names } of encoders) {
+      throwIfAborted(signal);
       const part = {
-        tokenizer: await ClipTokenizer.load(tokenizer),
-        encoder: await ClipTextEncoder.load(encoder, { device, signal }),
+        tokenizer: await tokenizer(),
+        encoder: ClipTextEncoder.on({ device, isOwn: false }, await read()),
       };
-      requireFittingTokens({ tokenizer, encoder }, part);
+      requireFittingTokens(names, part);
       parts.push(part);
     }
     return new PromptEncoders(parts);

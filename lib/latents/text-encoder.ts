@@ -91,6 +91,11 @@ export class ClipTextEncoder {
     return new ClipTextEncoder(opened, read);
   }
 
+  /** Makes a text encoder that has been read. @internal */
+  static on(opened: OpenedDevice, read: ReadTextEncoder): ClipTextEncoder {
+    return new ClipTextEncoder(opened, read);
+  }
+
   /**
    * Computes the states of texts.
    *

@@ -162,6 +162,16 @@ export class ClipTokenizer {
     return new ClipTokenizer(await readVocabulary(folder), await readSettings(folder), folder);
   }
 
+  /**
+   * Makes CLIP's tokenizer for an encoder of a file that has none.
+   *
+   * @param padding - Token behind the end.
+   * @internal
+   */
+  static async padded(padding: string): Promise<ClipTokenizer> {
+    return new ClipTokenizer(await clipVocabulary(), { ...clipSettings, padding }, 'CLIP');
+  }
+
   /** Makes CLIP's own tokenizer, whose vocabulary this package brings. */
   static async clip(): Promise<ClipTokenizer> {
     return new ClipTokenizer(await clipVocabulary(), clipSettings, 'CLIP');

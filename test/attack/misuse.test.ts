@@ -107,7 +107,13 @@ describe('hostile values', { timeout: 600_000 }, () => {
 
   it('of networks of latent diffusion', async () => {
     const place = (name: string): string => packagePath(`test/fixtures/latent/sd1/${name}`);
-    const folders = { vae: place('vae'), encoder: place('text_encoder'), unet: place('unet') };
+    const folders = {
+      vae: place('vae'),
+      encoder: place('text_encoder'),
+      unet: place('unet'),
+      file: packagePath('test/fixtures/latent/sd1-single/model.safetensors'),
+      pipeline: place(''),
+    };
     await using vae = await dpm.Autoencoder.load(folders.vae, { device });
     await using encoder = await dpm.ClipTextEncoder.load(folders.encoder, { device });
     await using unet = await dpm.ConditionalUNet.load(folders.unet, { device });

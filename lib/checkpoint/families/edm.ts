@@ -4,8 +4,9 @@ import { BlockList, quarterGroups } from '../../network/block-list.js';
 import type { UNetDescription } from '../../network/description.js';
 import { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { fusedProjections, renamed, type Renames } from '../family-tensors.js';
-import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
+import { flatLayout, type Family, type FamilyNetwork } from '../family.js';
 import { isLastLayer, layerOf, resultLayers, type InitialRule } from '../initial-rule.js';
+import type { TensorSource } from '../tensor-source.js';
 
 /** Patterns from canonical names to those of EDM's networks. */
 const renames: Renames = [

@@ -3,7 +3,7 @@ import { type ConfigReader, widthRange } from '../../files/config-reader.js';
 import { BlockList } from '../../network/block-list.js';
 import type { UNetDescription } from '../../network/description.js';
 import { fusedProjections, renamed, type Renames } from '../family-tensors.js';
-import type { TensorSource } from '../family.js';
+import type { TensorSource } from '../tensor-source.js';
 import { isLastLayer, type InitialRule } from '../initial-rule.js';
 
 /** Patterns from canonical names to those of OpenAI's improved-diffusion and guided-diffusion. */

@@ -1,7 +1,8 @@
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import { linearSchedule } from '../family-schedule.js';
 import { fusedProjections, type Renames } from '../family-tensors.js';
-import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
+import { flatLayout, type Family, type FamilyNetwork } from '../family.js';
+import type { TensorSource } from '../tensor-source.js';
 import {
   encoderFields,
   OpenAiBlocks,

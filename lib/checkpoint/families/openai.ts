@@ -4,7 +4,8 @@ import type { ScheduleOptions } from '../../schedule/schedule-options.js';
 import { familyHead, readEmbeddedHead, type EmbeddedHead } from '../family-config.js';
 import { staticClip, stepRange } from '../family-schedule.js';
 import type { Renames } from '../family-tensors.js';
-import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
+import { flatLayout, type Family, type FamilyNetwork } from '../family.js';
+import type { TensorSource } from '../tensor-source.js';
 import {
   encoderFields,
   headRange,

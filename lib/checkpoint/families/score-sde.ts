@@ -4,8 +4,9 @@ import { BlockList, quarterGroups } from '../../network/block-list.js';
 import type { Resampling, UNetDescription } from '../../network/description.js';
 import { familyHead } from '../family-config.js';
 import { renamed, type Renames } from '../family-tensors.js';
-import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
+import { flatLayout, type Family, type FamilyNetwork } from '../family.js';
 import { isLastLayer, layerOf, resultLayers, type InitialRule } from '../initial-rule.js';
+import type { TensorSource } from '../tensor-source.js';
 import { parseScoreSdeConfig, type ScoreSdeConfig } from './score-sde-config.js';
 import { scoreSdeSchedule } from './score-sde-schedule.js';
 

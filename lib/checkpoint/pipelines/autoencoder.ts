@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 import { requiredTensors } from '../../network/cost.js';
-import { autoencoderGraph, latentFactor } from '../../network/autoencoder.js';
+import { autoencoderGraph, latentFactor, type AutoencoderDescription } from '../../network/autoencoder.js';
 import { renameTensors, type Checkpoint } from '../checkpoint.js';
 import { canonicalDiffusersName } from '../diffusers.js';
 import { readObject } from '../read-model.js';
@@ -15,7 +15,7 @@ export interface ReadAutoencoder extends AutoencoderConfig {
 }
 
 /** Lists the weights of both halves, whose shapes are the same for any size of the images. */
-function weightsOf({ description }: AutoencoderConfig): Map<string, number[]> {
+export function autoencoderWeights(description: AutoencoderDescription): Map<string, number[]> {
   const sides = { height: latentFactor(description), width: latentFactor(description) };
   const decoder = autoencoderGraph(description, 'decoder', { height: 1, width: 1 });
   return new Map([...requiredTensors(autoencoderGraph(description, 'encoder', sides)), ...requiredTensors(decoder)]);
@@ -31,6 +31,6 @@ export async function readAutoencoder(folder: string): Promise<ReadAutoencoder> 
   const config = parseAutoencoderConfig(await readObject(path), path);
   const { checkpoint } = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
   const named = renameTensors(checkpoint, canonicalDiffusersName);
-  requireMatchingWeights(compareWeights(weightsOf(config), named), named);
+  requireMatchingWeights(compareWeights(autoencoderWeights(config.description), named), named);
   return { ...config, checkpoint: named };
 }

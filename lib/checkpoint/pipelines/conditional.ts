@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { conditionalGraph, promptGraph } from '../../network/conditional.js';
+import { conditionalGraph, promptGraph, type ConditionalDescription } from '../../network/conditional.js';
 import { requiredTensors } from '../../network/cost.js';
 import { renameTensors, type Checkpoint } from '../checkpoint.js';
 import { canonicalDiffusersName } from '../diffusers.js';
@@ -14,6 +14,13 @@ export interface ReadConditional extends ConditionalConfig {
   readonly checkpoint: Checkpoint;
 }
 
+/** Lists the weights of both graphs, whose shapes are the same for any size. */
+export function conditionalWeights(description: ConditionalDescription): Map<string, number[]> {
+  const side = 2 ** description.levels.length;
+  const graphs = [conditionalGraph(description, { height: side, width: side, tokens: 1 }), promptGraph(description, 1)];
+  return new Map(graphs.flatMap((graph) => [...requiredTensors(graph)]));
+}
+
 /**
  * Reads the folder of a conditional U-Net in diffusers' layout: `config.json` and its weights.
  *
@@ -24,11 +31,6 @@ export async function readConditional(folder: string): Promise<ReadConditional> 
   const config = parseConditionalConfig(await readObject(path), path);
   const { checkpoint } = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
   const named = renameTensors(checkpoint, canonicalDiffusersName);
-  const { description } = config;
-  // The shapes of weights are the same for any size.
-  const side = 2 ** description.levels.length;
-  const graphs = [conditionalGraph(description, { height: side, width: side, tokens: 1 }), promptGraph(description, 1)];
-  const required = new Map(graphs.flatMap((graph) => [...requiredTensors(graph)]));
-  requireMatchingWeights(compareWeights(required, named), named);
+  requireMatchingWeights(compareWeights(conditionalWeights(config.description), named), named);
   return { ...config, checkpoint: named };
 }

@@ -10,10 +10,8 @@ import { compareWeights, requireMatchingWeights } from '../weight-report.js';
 import { LARGEST_EPSILON } from './fields.js';
 
 /** A text encoder's configuration, its weights by the names of its graph's constants, and its table of tokens. */
-export interface ReadTextEncoder {
+export interface ReadTextEncoder extends TextEncoderConfig {
   readonly description: TextEncoderDescription;
-  /** Id of the token whose state stands for a text; null: the first of the largest id. */
-  readonly endToken: number | null;
   readonly checkpoint: Checkpoint;
 }
 
@@ -21,23 +19,38 @@ export interface ReadTextEncoder {
 export const tokenTable = 'embeddings.token_embedding.weight';
 const positions = 'embeddings.position_embedding.weight';
 
-function parseConfig(config: ConfigReader): Omit<TextEncoderDescription, 'projection'> & { end: number | null } {
+/** What a configuration says about a text encoder; the length of its projection is that of the weights. */
+export interface TextEncoderConfig {
+  readonly description: Omit<TextEncoderDescription, 'projection'>;
+  /** Id of the token whose state stands for a text; null: the first of the largest id. */
+  readonly endToken: number | null;
+}
+
+/**
+ * Reads the configuration of a `CLIPTextModel` of transformers.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field.
+ */
+export function parseTextEncoderConfig(raw: Readonly<Record<string, unknown>>, source: string): TextEncoderConfig {
+  const config = new ConfigReader(raw, source);
   const width = config.integer('hidden_size', 512, widthRange);
   const heads = config.integer('num_attention_heads', 8, widthRange);
   if (width % heads !== 0) throw config.error('num_attention_heads', `a divisor of hidden_size, ${width}`);
   const vocabulary = config.integer('vocab_size', 49_408, { least: 1, most: 2 ** 24 });
   const end = config.integer('eos_token_id', 49_407, { least: 0, most: vocabulary - 1 });
   return {
-    width,
-    heads,
-    layers: config.integer('num_hidden_layers', 12, { least: 1, most: 256 }),
-    inner: config.integer('intermediate_size', 2048, widthRange),
-    activation: config.choice('hidden_act', 'quick_gelu', ['quick_gelu', 'gelu']),
-    epsilon: config.positive('layer_norm_eps', 1e-5, LARGEST_EPSILON),
-    tokens: config.integer('max_position_embeddings', 77, { least: 3, most: 4096 }),
-    vocabulary,
+    description: {
+      width,
+      heads,
+      layers: config.integer('num_hidden_layers', 12, { least: 1, most: 256 }),
+      inner: config.integer('intermediate_size', 2048, widthRange),
+      activation: config.choice('hidden_act', 'quick_gelu', ['quick_gelu', 'gelu']),
+      epsilon: config.positive('layer_norm_eps', 1e-5, LARGEST_EPSILON),
+      tokens: config.integer('max_position_embeddings', 77, { least: 3, most: 4096 }),
+      vocabulary,
+    },
     // Old configurations give 2, from a time when the library took the largest id.
-    end: end === 2 ? null : end,
+    endToken: end === 2 ? null : end,
   };
 }
 
@@ -48,8 +61,15 @@ function renamed(checkpoint: Checkpoint): Checkpoint {
   return named;
 }
 
+/** Lists the weights of a text encoder, its tables as they are in files. */
+export function textEncoderWeights(description: TextEncoderDescription): Map<string, number[]> {
+  const { width, tokens, vocabulary, layers } = description;
+  const graph = textEncoderGraph(description, { layers, normed: true, pooled: true });
+  return requiredTensors(graph).set(positions, [tokens, width]).set(tokenTable, [vocabulary, width]);
+}
+
 /** Turns the table of positions, [tokens, width], into the constant of the graph, [width, tokens]. */
-function withPositions(checkpoint: Checkpoint, { tokens, width }: TextEncoderDescription): Checkpoint {
+export function withPositions(checkpoint: Checkpoint, { tokens, width }: TextEncoderDescription): Checkpoint {
   const tensors = new Map(checkpoint.tensors);
   const table = tensors.get(positions);
   if (table === undefined) return checkpoint;
@@ -66,14 +86,10 @@ function withPositions(checkpoint: Checkpoint, { tokens, width }: TextEncoderDes
  */
 export async function readTextEncoder(folder: string): Promise<ReadTextEncoder> {
   const path = join(folder, 'config.json');
-  const { end, ...config } = parseConfig(new ConfigReader(await readObject(path), path));
+  const { description: config, endToken } = parseTextEncoderConfig(await readObject(path), path);
   const named = renamed((await openWeights(await findWeights(folder, 'model', 'pytorch_model'))).checkpoint);
   const projection = named.tensors.get('text_projection.weight')?.shape[0] ?? null;
   const description = { ...config, projection };
-  const graph = textEncoderGraph(description, { layers: config.layers, normed: true, pooled: true });
-  const { width, tokens, vocabulary } = description;
-  // The tables are compared as they are in the file.
-  const required = requiredTensors(graph).set(positions, [tokens, width]).set(tokenTable, [vocabulary, width]);
-  requireMatchingWeights(compareWeights(required, named), named);
-  return { description, endToken: end, checkpoint: withPositions(named, description) };
+  requireMatchingWeights(compareWeights(textEncoderWeights(description), named), named);
+  return { description, endToken, checkpoint: withPositions(named, description) };
 }

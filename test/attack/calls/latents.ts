@@ -8,8 +8,21 @@ export function pipelineCalls(pipeline: dpm.TextToImage, place: string): PublicC
   return [
     of('TextToImage.load', async (path: never, options: never) => (await dpm.TextToImage.load(path, options)).close(), [
       place,
-      { device: 'cpu', threads: 1 },
+      {
+        device: 'cpu',
+        threads: 1,
+        prediction: 'epsilon',
+        unet: `${place}/unet`,
+        vae: `${place}/vae`,
+        textEncoder: `${place}/text_encoder`,
+        tokenizer: [`${place}/tokenizer`],
+      },
     ]),
+    of(
+      'TextToImage.load: of a file',
+      async (path: never, options: never) => (await dpm.TextToImage.load(path, options)).close(),
+      [`${place}-single/model.safetensors`, { device: 'cpu', threads: 1, config: place, ema: false }],
+    ),
     of('TextToImage.tokenize', (text: never) => pipeline.tokenize(text), ['a cat']),
     of('TextToImage.encodePrompt', (text: never) => pipeline.encodePrompt(text), ['a cat']),
     of('TextToImage.generate', (options: never) => pipeline.generate(options), [run]),
@@ -27,10 +40,20 @@ export function latentCalls(
   vae: dpm.Autoencoder,
   encoder: dpm.ClipTextEncoder,
   unet: dpm.ConditionalUNet,
-  folders: { vae: string; encoder: string; unet: string },
+  folders: Readonly<Record<'vae' | 'encoder' | 'unet' | 'file' | 'pipeline', string>>,
 ): PublicCall[] {
   const size = { height: 8, width: 4 };
   return [
+    of(
+      'Autoencoder.load: of a file',
+      async (path: never, options: never) => (await dpm.Autoencoder.load(path, options)).close(),
+      [folders.file, { device: 'cpu', threads: 1, config: folders.pipeline }],
+    ),
+    of(
+      'ConditionalUNet.load: of a file',
+      async (path: never, options: never) => (await dpm.ConditionalUNet.load(path, options)).close(),
+      [folders.file, { device: 'cpu', threads: 1, config: folders.pipeline, ema: false }],
+    ),
     of('Autoencoder.load', async (path: never, options: never) => (await dpm.Autoencoder.load(path, options)).close(), [
       folders.vae,
       { device: 'cpu', threads: 1 },

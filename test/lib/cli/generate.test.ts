@@ -48,6 +48,23 @@ describe('dpm generate', () => {
     expect((await ImageBatch.load(out)).shape).toEqual([1, 3, 16, 24]);
   });
 
+  it('draws by a single file and by the parts that are named', async () => {
+    const file = join(latentFixtures, 'sd1-ckpt/model.ckpt');
+    const drawn = async (...more: string[]): Promise<Float32Array> => {
+      const out = join(folder, 'file.safetensors');
+      const { code, stderr } = await dpm('generate', file, 'a cat', '--out', out, ...small, '--config', model, ...more);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      return tensorReader(out)('images');
+    };
+    const plain = await drawn();
+    const out = join(folder, 'folder.safetensors');
+    await dpm('generate', model, 'a cat', '--out', out, ...small);
+    expect(plain).toEqual(await tensorReader(out)('images'));
+    const others = [['--ema'], ['--prediction', 'v'], ['--vae', join(latentFixtures, 'sd2/vae')]];
+    for (const more of others) expect(await drawn(...more)).not.toEqual(plain);
+    expect(await drawn('--ema', '--unet', join(model, 'unet'))).toEqual(plain);
+  });
+
   it('says that a prompt is too long', async () => {
     const out = join(folder, 'long.png');
     const { stderr } = await dpm('generate', model, 'ship '.repeat(100), '--out', out, ...small);
@@ -86,6 +103,8 @@ describe('dpm generate', () => {
     [['--keep', 'vae'], '--keep'],
     [['--batch', '0'], 'batch'],
     [['--from', join(folder, 'nowhere.png')], 'nowhere.png'],
+    [['--prediction', 'noise'], '--prediction'],
+    [['--config', 'sd1'], 'config is for single files'],
   ])('refuses %j', async (options, message) => {
     const out = join(folder, 'refused.png');
     const { code, stderr } = await dpm('generate', model, 'a cat', '--out', out, '--device', 'cpu', ...options);

@@ -1,0 +1,172 @@
+import { throwIfAborted } from '../base/abort.js';
+import { at } from '../base/arrays.js';
+import { wrongValue } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
+import { arrayOf, either, kinds, oneOf, type OptionKinds } from '../base/option-kinds.js';
+import { INITIAL_RECORD } from '../base/random.js';
+import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
+import { modelPath } from '../checkpoint/model-path.js';
+import { readAutoencoderAt } from '../checkpoint/pipelines/single-file/autoencoder-file.js';
+import { pipelinePresets } from '../checkpoint/pipelines/single-file/presets.js';
+import { readObject, requireSchedulerFile } from '../checkpoint/read-model.js';
+import { normals, sampleStreams } from '../engine/normals.js';
+import { NoiseSchedule, scheduleKind } from '../schedule/noise-schedule.js';
+import { Autoencoder } from './autoencoder.js';
+import { ConditionalUNet } from './conditional-unet.js';
+import { decidePrediction } from './decide-prediction.js';
+import { requireFittingParts } from './fitting.js';
+import { latentFileKinds, type LatentFileOptions } from './load-options.js';
+import {
+  readPipelineSource,
+  type PipelineDefaults,
+  type PipelineSource,
+  type SchedulerSource,
+} from './pipeline-source.js';
+import { PromptEncoders } from './prompts.js';
+
+/** Parts of a pipeline whose weights stay in memory between calls. */
+export type KeptParts = 'all' | 'unet' | 'none';
+
+/** Every {@link KeptParts}. @internal */
+export const keptParts: readonly KeptParts[] = ['all', 'unet', 'none'];
+
+/** Options of {@link TextToImage.load}. */
+export interface TextToImageLoadOptions extends LatentFileOptions {
+  /** Noise schedule in place of the pipeline's: a schedule, or the path of a `scheduler_config.json` or of its folder. */
+  schedule?: NoiseSchedule | string | undefined;
+  /**
+   * What the U-Net predicts, in place of what the scheduler's file or the single file says. Default for a single file of
+   * Stable Diffusion 2 that does not say: what one evaluation of noise alone shows.
+   */
+  prediction?: 'epsilon' | 'v' | 'x0' | undefined;
+  /** True for the averaged weights of a training checkpoint in one file (`model_ema.*`). Default false. */
+  ema?: boolean | undefined;
+  /** U-Net in place of the pipeline's, as {@link ConditionalUNet.load} takes it. */
+  unet?: string | undefined;
+  /** Autoencoder in place of the pipeline's, as {@link Autoencoder.load} takes it. */
+  vae?: string | undefined;
+  /** Folder of the text encoder in place of the pipeline's, or one for each. */
+  textEncoder?: string | readonly string[] | undefined;
+  /** Folder of the tokenizer in place of the pipeline's, or one for each text encoder. Default for a single file: CLIP's. */
+  tokenizer?: string | readonly string[] | undefined;
+  /** Small autoencoder (TAESD) of the same latents, which makes previews, as {@link Autoencoder.load} takes it. Default: none. */
+  preview?: string | undefined;
+  /**
+   * Parts whose weights stay in memory: `all`; `unet`: those of text encoders and autoencoder are freed after their work and
+   * loaded anew for the next call; `none`: those of the U-Net, too, before images are decoded. Default `all`.
+   */
+  keep?: KeptParts | undefined;
+}
+
+const paths = either(kinds.string, arrayOf('an array of paths', kinds.string));
+
+/** @internal */
+export const pipelineLoadKinds: OptionKinds<TextToImageLoadOptions> = {
+  ...latentFileKinds,
+  schedule: either(scheduleKind, kinds.string),
+  prediction: oneOf(['epsilon', 'v', 'x0']),
+  ema: kinds.boolean,
+  unet: kinds.string,
+  vae: kinds.string,
+  textEncoder: paths,
+  tokenizer: paths,
+  preview: kinds.string,
+  keep: oneOf(keptParts),
+};
+
+/** The parts of a pipeline on its device. */
+export interface LoadedPipeline {
+  readonly opened: OpenedDevice;
+  readonly defaults: PipelineDefaults;
+  readonly evidence: string;
+  readonly unet: ConditionalUNet;
+  readonly vae: Autoencoder;
+  readonly encoders: PromptEncoders;
+  readonly schedule: NoiseSchedule;
+  readonly preview: Autoencoder | null;
+  readonly keep: KeptParts;
+}
+
+const libraryNames = { epsilon: 'epsilon', v: 'v_prediction', x0: 'sample' } as const;
+
+function scheduleBy({ config, source }: SchedulerSource, prediction: string | null): NoiseSchedule {
+  const fields = prediction === null ? config : { ...config, prediction_type: prediction };
+  return NoiseSchedule.fromSchedulerConfig(fields, {}, source);
+}
+
+/** Side of the latents by which a prediction is decided. */
+const TRIED_SIDE = 32;
+
+async function decided(
+  unet: ConditionalUNet,
+  encoders: PromptEncoders,
+  schedule: NoiseSchedule,
+): Promise<{ schedule: NoiseSchedule; evidence: string }> {
+  const side = Math.min(TRIED_SIDE, unet.sampleSize);
+  const streams = sampleStreams(1, { seed: 0, record: INITIAL_RECORD, draw: 0 });
+  const noise = await normals(unet.device, [unet.inChannels, side, side], streams);
+  const { hidden } = at(await encoders.encode([{ text: '', chunks: null }], 0), 0);
+  const { type, part } = await decidePrediction(noise, (x) =>
+    unet.forward(x, schedule.networkTime(schedule.noisiest), { height: side, width: side, context: hidden }),
+  );
+  const evidence = `, prediction ${type} (an evaluation of noise gives ${part.toFixed(2)} of it back)`;
+  if (type === 'epsilon') return { schedule, evidence };
+  return { schedule: NoiseSchedule.fromSchedulerConfig(pipelinePresets['sd2-v'].scheduler), evidence };
+}
+
+/** Makes the schedule that is asked for; null: what the network shows has to decide. */
+async function givenSchedule(
+  pipeline: PipelineSource,
+  { schedule, prediction }: Pick<TextToImageLoadOptions, 'schedule' | 'prediction'>,
+): Promise<NoiseSchedule | null> {
+  const type = prediction === undefined ? null : libraryNames[prediction];
+  if (schedule instanceof NoiseSchedule) {
+    if (type === null) return schedule;
+    throw new DpmError('ERR_DPM_ARGUMENT', 'prediction is for a schedule of a file, the given one has its own');
+  }
+  if (schedule === undefined)
+    return type === null && pipeline.isUndecided ? null : scheduleBy(await pipeline.scheduler(), type);
+  const source = await requireSchedulerFile(schedule);
+  return scheduleBy({ config: await readObject(source), source }, type);
+}
+
+/**
+ * Reads a pipeline and makes its networks on a device, on which their weights come when they are first needed.
+ *
+ * @param options - Options that have been checked.
+ * @throws {@link DpmError} naming the wrong file, tensor, field, option or device; `ERR_DPM_ABORTED` if aborted.
+ */
+export async function loadPipeline(path: string | URL, options: TextToImageLoadOptions): Promise<LoadedPipeline> {
+  const { signal, schedule: asked, prediction, config, ema, unet, vae, textEncoder, tokenizer, ...rest } = options;
+  const { preview: small, keep = 'all', ...device } = rest;
+  throwIfAborted(signal);
+  // Lists are read later, when the caller may have changed them.
+  const copied = { textEncoder: [textEncoder ?? []].flat(), tokenizer: [tokenizer ?? []].flat() };
+  const source = await readPipelineSource(path, { config, ema, unet, vae, ...copied });
+  const schedule = await givenSchedule(source, { schedule: asked, prediction });
+  const networks = { unet: await source.unet(), vae: await source.autoencoder() };
+  const read = small === undefined ? null : await readAutoencoderAt(await modelPath(small));
+  throwIfAborted(signal);
+  const opened = openedDevice(device, 'pipeline');
+  const shared = { device: opened.device, isOwn: false };
+  try {
+    const parts = {
+      unet: ConditionalUNet.on(shared, networks.unet),
+      vae: Autoencoder.on(shared, networks.vae),
+      encoders: await PromptEncoders.load(source.encoders, opened.device, signal),
+    };
+    requireFittingParts(source.names, parts);
+    const preview = read === null ? null : Autoencoder.on(shared, read);
+    if (preview !== null && preview.latentChannels !== parts.vae.latentChannels) {
+      throw wrongValue('preview', small, `an autoencoder of ${parts.vae.latentChannels} latent channels`);
+    }
+    const { defaults, evidence } = source;
+    const pipeline = { opened, defaults, ...parts, preview, keep };
+    if (schedule !== null) return { ...pipeline, evidence, schedule };
+    const found = await decided(parts.unet, parts.encoders, scheduleBy(await source.scheduler(), null));
+    return { ...pipeline, schedule: found.schedule, evidence: evidence + found.evidence };
+  } catch (error) {
+    if (opened.isOwn) await opened.device.close();
+    throw error;
+  }
+}

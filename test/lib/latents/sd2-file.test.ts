@@ -1,0 +1,111 @@
+// Single files of Stable Diffusion 2, which do not say whether they predict noise or v.
+import { join } from 'node:path';
+
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { TextToImage, type TextToImageLoadOptions } from '../../../lib/index.js';
+import { decidePrediction } from '../../../lib/latents/decide-prediction.js';
+import { writeFileTensors } from '../../support/file-tensors.js';
+import { latentFixtures } from '../../support/latent-goldens.js';
+import { sd2SingleFile } from '../../support/sd2-single-file.js';
+import { temporaryFolder } from '../../support/temporary.js';
+
+const folder = temporaryFolder();
+const sd2 = join(latentFixtures, 'sd2');
+const parts = {
+  unet: join(sd2, 'unet'),
+  textEncoder: join(sd2, 'text_encoder'),
+  tokenizer: join(sd2, 'tokenizer'),
+  vae: join(sd2, 'vae'),
+};
+let file: string;
+
+async function load(path: string, options: TextToImageLoadOptions): Promise<TextToImage> {
+  return TextToImage.load(path, { device: 'cpu', threads: 1, ...options });
+}
+
+async function latentsOf(pipeline: TextToImage): Promise<Float32Array> {
+  const { latents } = await pipeline.generate({ prompt: 'so!', steps: 3, height: 16, width: 16, output: 'latents' });
+  await pipeline.close();
+  return latents;
+}
+
+beforeAll(async () => {
+  file = await writeFileTensors(join(folder, 'sd2.safetensors'), await sd2SingleFile());
+});
+
+describe('a single file of Stable Diffusion 2', () => {
+  it('draws the bits of the folder', async () => {
+    const [own, expected] = [await load(file, { config: sd2 }), await load(sd2, {})];
+    const run = { prompt: 'so!', steps: 3, height: 16, width: 16, seed: 2 };
+    const [one, two] = [await own.generate(run), await expected.generate(run)];
+    expect(one.latents).toEqual(two.latents);
+    expect(one.images!.data).toEqual(two.images!.data);
+    await Promise.all([own.close(), expected.close()]);
+  });
+
+  it('says its prediction in its metadata', async () => {
+    const tensors = await sd2SingleFile();
+    for (const [said, prediction] of [
+      ['v', 'v'],
+      ['epsilon', 'epsilon'],
+    ]) {
+      const path = join(folder, `${said}.safetensors`);
+      await writeFileTensors(path, tensors, { 'modelspec.prediction_type': said! });
+      await using pipeline = await load(path, parts);
+      expect(pipeline.schedule.defaults.prediction).toBe(prediction);
+      expect(pipeline.evidence).toContain('modelspec.prediction_type');
+      expect(pipeline.schedule.scheduler).not.toBeNull();
+    }
+  });
+
+  it('shows it by an evaluation where nothing says it', async () => {
+    await using pipeline = await load(file, parts);
+    // Random weights give nothing of the noise back.
+    expect(pipeline.schedule.defaults.prediction).toBe('v');
+    expect(pipeline.evidence).toMatch(/sd2 .*v_prediction \(an evaluation of noise gives -?0\.\d\d of it back\)/);
+  });
+
+  it.each([
+    { options: { prediction: 'epsilon' }, prediction: 'epsilon' },
+    { options: { config: 'sd2-base' }, prediction: 'epsilon' },
+    { options: { config: 'sd-turbo' }, prediction: 'epsilon' },
+    { options: { config: 'sd2-v' }, prediction: 'v' },
+    { options: { prediction: 'v' }, prediction: 'v' },
+    { options: { schedule: join(sd2, 'scheduler') }, prediction: 'v' },
+  ] as const)('predicts as $options says, without an evaluation', async ({ options, prediction }) => {
+    await using pipeline = await load(file, { ...parts, ...options });
+    expect(pipeline.schedule.defaults.prediction).toBe(prediction);
+    expect(pipeline.evidence).not.toContain('evaluation');
+  });
+
+  it('has the guidance and steps of its preset', async () => {
+    const turbo = await load(file, { ...parts, config: 'sd-turbo' });
+    let total = 0;
+    await turbo.generate({
+      prompt: 'a',
+      height: 16,
+      width: 16,
+      output: 'latents',
+      onProgress: (_, all) => (total = all),
+    });
+    expect(total).toBe(1);
+    expect(await latentsOf(turbo)).not.toEqual(await latentsOf(await load(file, { ...parts, config: 'sd2-base' })));
+  });
+});
+
+describe('the prediction of a network', () => {
+  const noise = Float32Array.from({ length: 64 }, (_, i) => Math.cos(i));
+  const other = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i));
+
+  it('is noise if it gives noise back, and v if hardly any of it', async () => {
+    const near = await decidePrediction(noise, (z) =>
+      Promise.resolve(z.map((value, i) => 0.9 * value + 0.1 * other[i]!)),
+    );
+    expect(near.type).toBe('epsilon');
+    expect(near.part).toBeCloseTo(0.9, 1);
+    const far = await decidePrediction(noise, (z) => Promise.resolve(z.map((value, i) => 0.07 * value - other[i]!)));
+    expect(far.type).toBe('v_prediction');
+    expect(Math.abs(far.part)).toBeLessThan(0.15);
+  });
+});
