@@ -106,6 +106,17 @@ describe('the U-Net of a file alone', () => {
   });
 });
 
+describe('a file of SD 2', () => {
+  it('is none of SD 1, whatever its text encoder is called', () => {
+    const file = checkpointOf([
+      ['model.diffusion_model.input_blocks.0.0.weight', [320, 4, 3, 3]],
+      ['model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight', [320, 1024]],
+      ['cond_stage_model.transformer.text_model.final_layer_norm.bias', [1024]],
+    ]);
+    expect(recognise('model.safetensors', file, null)).toMatchObject({ architecture: 'sd2', inpaints: false });
+  });
+});
+
 describe('a text encoder of a file', () => {
   const clip = [
     ['embeddings.token_embedding.weight', [49_408, 768]],

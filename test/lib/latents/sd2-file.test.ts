@@ -1,4 +1,5 @@
 // Single files of Stable Diffusion 2, which do not say whether they predict noise or v.
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -55,7 +56,7 @@ describe('a single file of Stable Diffusion 2', () => {
       await using pipeline = await load(path, parts);
       expect(pipeline.schedule.defaults.prediction).toBe(prediction);
       expect(pipeline.evidence).toContain('modelspec.prediction_type');
-      expect(pipeline.schedule.scheduler).not.toBeNull();
+      expect(pipeline.schedule.scheduler?.config._class_name).toBe(said === 'v' ? 'DDIMScheduler' : 'PNDMScheduler');
     }
   });
 
@@ -77,6 +78,36 @@ describe('a single file of Stable Diffusion 2', () => {
     await using pipeline = await load(file, { ...parts, ...options });
     expect(pipeline.schedule.defaults.prediction).toBe(prediction);
     expect(pipeline.evidence).not.toContain('evaluation');
+  });
+
+  it.each([
+    { said: '', prediction: 'epsilon' },
+    { said: '    parameterization: v\n', prediction: 'v' },
+    { said: '    denoiser_config: { params: { scaling_config: { target: a.VScaling } } }\n', prediction: 'v' },
+    { said: '    denoiser_config: { params: { scaling_config: { target: a.EpsScaling } } }\n', prediction: 'epsilon' },
+  ])("predicts as the original's configuration says by '$said'", async ({ said, prediction }) => {
+    const config = join(folder, 'config.yaml');
+    const unet = '{ num_heads: 4, model_channels: 16, context_dim: 48, in_channels: 4, out_channels: 4 }';
+    const schedule = '    linear_start: 0.001\n    linear_end: 0.02\n    timesteps: 500\n';
+    await writeFile(config, `model:\n  params:\n${schedule}${said}    unet_config:\n      params: ${unet}\n`);
+    await using pipeline = await load(file, { ...parts, config });
+    expect(pipeline.schedule.defaults.prediction).toBe(prediction);
+    expect(pipeline.evidence).toContain(config);
+    expect(pipeline.schedule.steps).toBe(500);
+    expect(pipeline.schedule.alphaBar(1)).toBeCloseTo(0.999, 6);
+  });
+
+  it.each([
+    ['denoiser_config: { params: { scaling_config: { target: a.EDMScaling } } }', 'EDMScaling'],
+    ['parameterization: x0', 'parameterization'],
+    ['linear_start: wide', 'linear_start'],
+    ['scale_factor: 0', 'scale_factor'],
+  ])('refuses %s', async (said, message) => {
+    const config = join(folder, 'wrong.yaml');
+    await writeFile(config, `model:\n  params:\n    ${said}\n    unet_config:\n      params: { num_heads: 4 }\n`);
+    const refusal = await load(file, { ...parts, config }).catch((error: unknown) => error as Error);
+    expect(refusal).toMatchObject({ message: expect.stringContaining(message) as string });
+    expect(refusal).toMatchObject({ message: expect.stringContaining(config) as string });
   });
 
   it('has the guidance and steps of its preset', async () => {

@@ -11,8 +11,9 @@ export interface OriginalConfig {
   readonly heads: Preset['heads'];
   readonly numberFeatures: number | null;
   readonly scale: number | null;
-  /** Fields of a scheduler's configuration. */
+  /** Fields of a scheduler's configuration, what the network predicts among them. */
   readonly scheduler: Readonly<Record<string, unknown>>;
+  readonly prediction: 'epsilon' | 'v_prediction';
   readonly unet: ConfigReader;
 }
 
@@ -45,16 +46,27 @@ function numberFeaturesOf(params: Fields): number | null {
   return null;
 }
 
+/** Reads what the network predicts: by a word, or in SDXL's form by the class that scales its output. */
+function predictionOf(config: ConfigReader, params: Fields): OriginalConfig['prediction'] {
+  const { denoiser_config: denoiser } = params;
+  const scaling = isJsonObject(denoiser) && isJsonObject(denoiser.params) ? denoiser.params.scaling_config : undefined;
+  if (isJsonObject(scaling)) {
+    const target = new ConfigReader(scaling, config.source).string('target').split('.').at(-1) ?? '';
+    if (target === 'VScaling') return 'v_prediction';
+    if (target === 'EpsScaling') return 'epsilon';
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `${config.source}: scaling_config ${target.slice(0, 80)} is not supported; supported: EpsScaling, VScaling`,
+    );
+  }
+  return config.choice('parameterization', 'eps', ['eps', 'v']) === 'v' ? 'v_prediction' : 'epsilon';
+}
+
 function schedulerOf(config: ConfigReader): Record<string, unknown> {
-  const steps = config.integer('timesteps', 1000, { least: 1, most: 2 ** 20 });
-  const parameterization = config.choice('parameterization', 'eps', ['eps', 'v']);
   return {
-    num_train_timesteps: steps,
+    num_train_timesteps: config.integer('timesteps', 1000, { least: 1, most: 2 ** 20 }),
     ...(config.has('linear_start') && { beta_start: config.number('linear_start') }),
     ...(config.has('linear_end') && { beta_end: config.number('linear_end') }),
-    ...(config.has('parameterization') && {
-      prediction_type: parameterization === 'v' ? 'v_prediction' : 'epsilon',
-    }),
   };
 }
 
@@ -80,6 +92,7 @@ export async function readOriginalConfig(path: string): Promise<OriginalConfig> 
     numberFeatures: numberFeaturesOf(params),
     scale: config.has('scale_factor') ? config.positive('scale_factor', 1) : null,
     scheduler: schedulerOf(config),
+    prediction: predictionOf(config, params),
     unet,
   };
 }

@@ -83,7 +83,12 @@ export const pipelinePresets = {
 export type PipelinePresetName = keyof typeof pipelinePresets;
 
 /** Preset of a file of which nothing is said but what it holds. */
-export function presetOf(architecture: Architecture, inpaints: boolean): Preset {
-  const names = { sd1: 'sd1', sd2: 'sd2-base', sdxl: 'sdxl', 'sdxl-refiner': 'sdxl-refiner' } as const;
+export function presetOf(
+  architecture: Architecture,
+  inpaints: boolean,
+  prediction: 'epsilon' | 'v_prediction' | null,
+): Preset {
+  const sd2Name = prediction === 'v_prediction' ? 'sd2-v' : 'sd2-base';
+  const names = { sd1: 'sd1', sd2: sd2Name, sdxl: 'sdxl', 'sdxl-refiner': 'sdxl-refiner' } as const;
   return { ...pipelinePresets[names[architecture]], inpaints };
 }

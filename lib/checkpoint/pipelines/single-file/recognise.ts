@@ -55,12 +55,13 @@ function architectureOf(checkpoint: Checkpoint, unet: string): readonly [Archite
   if (all.has('conditioner.embedders.1.model')) return ['sdxl', 'conditioner.embedders.1.model.*'];
   if (all.has('conditioner.embedders.0.model')) return ['sdxl-refiner', 'conditioner.embedders.0.model.*'];
   if (all.has('cond_stage_model.model')) return ['sd2', 'cond_stage_model.model.*'];
+  const context = contextWidthOf(checkpoint, unet);
+  // Text encoders of SD 2 have other names in some files, but its networks see no other width.
+  if (context === 1024) return ['sd2', 'attn2.to_k of 1024'];
   if (all.has('cond_stage_model.transformer')) return ['sd1', 'cond_stage_model.transformer.*'];
   const added = checkpoint.tensors.get(`${unet}label_emb.0.0.weight`)?.shape[1];
   if (added === 2816) return ['sdxl', 'label_emb of 2816'];
   if (added === 2560) return ['sdxl-refiner', 'label_emb of 2560'];
-  const context = contextWidthOf(checkpoint, unet);
-  if (context === 1024) return ['sd2', 'attn2.to_k of 1024'];
   return context === 768 ? ['sd1', 'attn2.to_k of 768'] : null;
 }
 

@@ -19,7 +19,7 @@ import {
 } from './components.js';
 import { readGivenConfig, type GivenConfig } from './given-config.js';
 import { requireSameNetwork } from './original-config.js';
-import { pipelinePresets, presetOf, type Architecture, type Preset } from './presets.js';
+import { presetOf, type Architecture, type Preset } from './presets.js';
 import { contextWidthOf, recognise, type Recognised } from './recognise.js';
 import { Shapes } from './shapes.js';
 
@@ -95,8 +95,13 @@ function textEncoderPlaces(checkpoint: Checkpoint, architecture: Architecture): 
 }
 
 /** Completes what a preset says by the given configuration. */
-function presetBy(given: GivenConfig | null, { architecture, inpaints, evidence }: Recognised, path: string): Preset {
-  const preset = presetOf(architecture, inpaints);
+function presetBy(
+  given: GivenConfig | null,
+  { architecture, inpaints, evidence }: Recognised,
+  prediction: SingleFile['prediction'],
+  path: string,
+): Preset {
+  const preset = presetOf(architecture, inpaints, prediction?.type ?? null);
   if (given?.kind === 'preset') {
     const asked = given.preset;
     if (asked.architecture === architecture && (asked.inpaints === inpaints || architecture !== 'sd1')) {
@@ -127,8 +132,7 @@ async function predictionOf(
     const { prediction_type: named = 'epsilon' } = given.preset.scheduler;
     return { type: named === 'v_prediction' ? named : 'epsilon', from: `config '${given.name}'` };
   }
-  const named = given?.kind === 'original' ? given.config.scheduler.prediction_type : undefined;
-  if (named === 'v_prediction' || named === 'epsilon') return { type: named, from: 'parameterization' };
+  if (given?.kind === 'original') return { type: given.config.prediction, from: given.config.source };
   const told =
     extname(path) === '.safetensors' ? (await readSafetensorsHeader(path)).metadata : new Map<string, string>();
   const type = told.get('modelspec.prediction_type');
@@ -143,11 +147,8 @@ function schedulerOf(
   { zeroSnr }: Recognised,
   prediction: SingleFile['prediction'],
 ): Record<string, unknown> {
-  const isVelocity = preset.architecture === 'sd2' && prediction?.type === 'v_prediction';
   return {
-    ...(isVelocity && preset.scheduler === pipelinePresets['sd2-base'].scheduler
-      ? pipelinePresets['sd2-v'].scheduler
-      : preset.scheduler),
+    ...preset.scheduler,
     ...(prediction !== null && { prediction_type: prediction.type }),
     ...(zeroSnr && { rescale_betas_zero_snr: true, timestep_spacing: 'trailing' }),
   };
@@ -186,14 +187,14 @@ export async function readSingleFile(path: string, options: SingleFileOptions = 
   const recognised = recognise(path, opened, assumedBy(given));
   const { architecture, unet: prefix } = recognised;
   const checkpoint = options.ema === true ? withAverages(opened) : opened;
-  const preset = presetBy(given, recognised, path);
+  const prediction = await predictionOf(path, recognised, given);
+  const preset = presetBy(given, recognised, prediction, path);
   if (given?.kind === 'original') {
     requireSameNetwork(given.config, new Shapes(checkpoint, prefix), contextWidthOf(checkpoint, prefix));
   }
   const places = textEncoderPlaces(checkpoint, architecture);
   const isWhole = prefix !== '';
   if (isWhole) requireKnown(checkpoint, [prefix, AUTOENCODER, ...places.map((place) => place.prefix)]);
-  const prediction = await predictionOf(path, recognised, given);
   const facts: FileWithFacts = { checkpoint, preset, folder: given?.kind === 'folder' ? given.path : null };
   const hasAutoencoder = isWhole && new Shapes(checkpoint, '').has(AUTOENCODER.slice(0, -1));
   return {
