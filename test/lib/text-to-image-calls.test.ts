@@ -232,7 +232,9 @@ describe('memory', () => {
     }
     expect(bytes.get('unet')!).toBeLessThan(bytes.get('all')! / 1.2);
     expect(bytes.get('none')!).toBe(0);
-    await expect(TextToImage.load(join(latentFixtures, 'sd1'), { keep: 'vae' as never })).rejects.toThrow('keep is "vae"');
+    await expect(TextToImage.load(join(latentFixtures, 'sd1'), { keep: 'vae' as never })).rejects.toThrow(
+      'keep is "vae"',
+    );
   });
 
   it('that is short makes tiles, of which the result tells', async () => {
