@@ -4,11 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <utility>
 
 #include "backend/backend.h"
 #include "backend/c_enums.h"
 #include "backend/guard.h"
+#include "core/aligned_buffer.h"
 #include "core/dtype.h"
 
 namespace dpm {
@@ -19,31 +19,35 @@ inline std::size_t element_count(const dpm_constant& constant) {
   return elements;
 }
 
+/// Memory that weights are read into one after the other. What a system gives anew costs more time than reading does:
+/// it is cleared, page by page, at the first touch.
+class ReadMemory {
+ public:
+  unsigned char* bytes(std::size_t size) { return static_cast<unsigned char*>(grown(bytes_, size)); }
+  float* floats(std::size_t size) { return static_cast<float*>(grown(floats_, size * sizeof(float))); }
+
+ private:
+  static void* grown(AlignedBuffer& buffer, std::size_t bytes) {
+    if (buffer.size() < bytes) {
+      // Not both at once.
+      buffer = AlignedBuffer();
+      buffer = AlignedBuffer(bytes);
+    }
+    return buffer.data();
+  }
+
+  AlignedBuffer bytes_;
+  AlignedBuffer floats_;
+};
+
 /// The elements of a weight as float32 in row-major order. They occupy memory for the lifetime of this object unless
 /// the weight lies in memory that way already, so devices hold few at a time.
 class ConstantElements {
  public:
   /// Reads the weight where it is not in memory; throws the errors of reading.
-  explicit ConstantElements(const dpm_constant& constant) : size_(element_count(constant)) {
-    std::unique_ptr<unsigned char[]> read;
-    const void* data = constant.data;
-    if (data == nullptr) {
-      read = std::make_unique_for_overwrite<unsigned char[]>(constant.bytes);
-      dpm_message message{};
-      check(constant.read(constant.source, read.get(), &message), message);
-      data = read.get();
-    }
-    const auto type = static_cast<DType>(constant.dtype);
-    const bool is_aligned = reinterpret_cast<std::uintptr_t>(data) % alignof(float) == 0;
-    if (type == DType::kFloat32 && constant.view_rank == 0 && is_aligned) {
-      bytes_ = std::move(read);
-      floats_ = reinterpret_cast<const float*>(data);
-      return;
-    }
-    converted_ = std::make_unique_for_overwrite<float[]>(size_);
-    floats_ = converted_.get();
-    convert(constant, data, type);
-  }
+  explicit ConstantElements(const dpm_constant& constant) : ConstantElements(constant, nullptr) {}
+  /// Reads the weight into `memory`, which has to live as long and must not be used for another one meanwhile.
+  ConstantElements(const dpm_constant& constant, ReadMemory& memory) : ConstantElements(constant, &memory) {}
 
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] const float* floats() const { return floats_; }
@@ -52,8 +56,30 @@ class ConstantElements {
   float operator[](std::size_t index) const { return floats_[index]; }
 
  private:
-  void convert(const dpm_constant& constant, const void* data, DType type) {
-    float* to = converted_.get();
+  ConstantElements(const dpm_constant& constant, ReadMemory* memory) : size_(element_count(constant)) {
+    if (memory == nullptr) {
+      own_ = std::make_unique<ReadMemory>();
+      memory = own_.get();
+    }
+    const void* data = constant.data;
+    if (data == nullptr) {
+      unsigned char* read = memory->bytes(constant.bytes);
+      dpm_message message{};
+      check(constant.read(constant.source, read, &message), message);
+      data = read;
+    }
+    const auto type = static_cast<DType>(constant.dtype);
+    const bool is_aligned = reinterpret_cast<std::uintptr_t>(data) % alignof(float) == 0;
+    if (type == DType::kFloat32 && constant.view_rank == 0 && is_aligned) {
+      floats_ = reinterpret_cast<const float*>(data);
+      return;
+    }
+    float* converted = memory->floats(size_);
+    floats_ = converted;
+    convert(constant, data, type, converted);
+  }
+
+  void convert(const dpm_constant& constant, const void* data, DType type, float* to) {
     if (constant.view_rank == 0) {
       for (std::size_t i = 0; i < size_; ++i) to[i] = load_as_float(data, type, i);
       return;
@@ -74,8 +100,7 @@ class ConstantElements {
   }
 
   std::size_t size_;
-  std::unique_ptr<unsigned char[]> bytes_;
-  std::unique_ptr<float[]> converted_;
+  std::unique_ptr<ReadMemory> own_;
   const float* floats_ = nullptr;
 };
 

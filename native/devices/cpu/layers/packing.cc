@@ -9,15 +9,14 @@
 namespace dpm::cpu {
 namespace {
 
-/// Writes constants as they were loaded.
-void pack_loaded(const dpm_graph& graph, std::span<const std::int32_t> constants, const Pack& pack, float* to) {
-  std::vector<ConstantElements> read;
+/// Writes constants as they were loaded, each by way of a memory of its own.
+void pack_loaded(const dpm_graph& graph, std::span<const std::int32_t> constants, std::deque<ReadMemory>& memory,
+                 const Pack& pack, float* to) {
   std::vector<WeightElements> elements;
-  // The elements point into the constants that were read, which therefore must not move.
-  read.reserve(constants.size());
-  for (const std::int32_t constant : constants) {
-    const dpm_constant& weight = graph.constants[constant];
-    elements.push_back(WeightElements::plain(weight, read.emplace_back(weight).floats()));
+  if (memory.size() < constants.size()) memory.resize(constants.size());
+  for (std::size_t i = 0; i < constants.size(); ++i) {
+    const dpm_constant& weight = graph.constants[constants[i]];
+    elements.push_back(WeightElements::plain(weight, ConstantElements(weight, memory[i]).floats()));
   }
   pack(elements, to);
 }
@@ -50,7 +49,7 @@ Packed Packing::get(WeightOrder order, const std::int32_t* constants, std::uint3
   const std::span<const std::int32_t> all(constants, count);
   auto packed = device_.weights.get({static_cast<std::uint64_t>(order)}, graph_, constants, count, [&] {
     PackedBuffer memory(device_.memory, bytes);
-    pack_loaded(graph_, all, pack, memory.floats());
+    pack_loaded(graph_, all, reading_, pack, memory.floats());
     return memory;
   });
   if (move(all)) {

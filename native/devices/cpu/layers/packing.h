@@ -3,12 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/constant.h"
 #include "devices/cpu/device.h"
 #include "devices/cpu/layers/weight_elements.h"
 
@@ -65,6 +67,8 @@ class Packing {
 
   Device& device_;
   const dpm_graph& graph_;
+  /// Memory of the constants that are packed together.
+  std::deque<ReadMemory> reading_;
   std::uint64_t read_bytes_ = 0;
   std::vector<MovingWeights> moving_;
 };
