@@ -66,6 +66,7 @@ export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
 export { Autoencoder, type AutoencoderCallOptions, type EncodedImages } from './latents/autoencoder.js';
+export { DiffusionPrior, type PriorForwardOptions } from './latents/prior.js';
 export {
   ConditionalUNet,
   PreparedContext,

@@ -71,6 +71,7 @@ export type SchedulerClassName =
   | 'RePaintScheduler'
   | 'SASolverScheduler'
   | 'ScoreSdeVeScheduler'
+  | 'UnCLIPScheduler'
   | 'UniPCMultistepScheduler';
 
 /** Schedulers by their class. */
@@ -98,6 +99,13 @@ export const schedulerClasses: Readonly<Record<SchedulerClassName, SchedulerClas
   RePaintScheduler: { ...plain, betaSchedules: [...common, 'sigmoid'], clips: true },
   SASolverScheduler: solver,
   ScoreSdeVeScheduler: { ...plain, kind: 've' },
+  UnCLIPScheduler: {
+    ...plain,
+    betaSchedule: 'squaredcos_cap_v2',
+    betaSchedules: ['squaredcos_cap_v2'],
+    clips: true,
+    hasVariance: true,
+  },
   UniPCMultistepScheduler: { ...solver, rescales: true },
 };
 

@@ -111,13 +111,15 @@ describe('hostile values', { timeout: 600_000 }, () => {
       vae: place('vae'),
       encoder: place('text_encoder'),
       unet: place('unet'),
+      prior: packagePath('test/fixtures/latent/prior/prior'),
       file: packagePath('test/fixtures/latent/sd1-single/model.safetensors'),
       pipeline: place(''),
     };
     await using vae = await dpm.Autoencoder.load(folders.vae, { device });
     await using encoder = await dpm.ClipTextEncoder.load(folders.encoder, { device });
     await using unet = await dpm.ConditionalUNet.load(folders.unet, { device });
-    const { tried, problems } = await problemsOf(latentCalls(vae, encoder, unet, folders));
+    await using prior = await dpm.DiffusionPrior.load(folders.prior, { device });
+    const { tried, problems } = await problemsOf(latentCalls(vae, encoder, unet, prior, folders));
     expect(tried).toBeGreaterThan(300);
     expect(problems).toEqual([]);
   });

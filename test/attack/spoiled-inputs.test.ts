@@ -19,6 +19,7 @@ let classifier: dpm.Classifier;
 let vae: dpm.Autoencoder;
 let encoder: dpm.ClipTextEncoder;
 let conditional: dpm.ConditionalUNet;
+let prior: dpm.DiffusionPrior;
 let pipeline: dpm.TextToImage;
 let batcher: dpm.Batcher;
 let scripted: dpm.Batcher;
@@ -36,12 +37,13 @@ beforeAll(async () => {
   conditional = await dpm.ConditionalUNet.load(packagePath('test/fixtures/latent/sdxl/unet'), {
     device: model.device,
   });
+  prior = await dpm.DiffusionPrior.load(packagePath('test/fixtures/latent/prior/prior'), { device: model.device });
   batcher = await model.batcher({ rows: 2 });
   const evaluate = (x: Float32Array): Float32Array => x.map((value) => 0.5 * value);
   scripted = await dpm.createBatcher({ shape: [1, 2, 2], evaluate, schedule });
 });
 afterAll(async () => {
-  for (const each of [batcher, scripted, classifier, vae, encoder, conditional, pipeline, small, model])
+  for (const each of [batcher, scripted, classifier, vae, encoder, conditional, prior, pipeline, small, model])
     await each.close();
 });
 
@@ -223,6 +225,18 @@ const cases: Record<string, Case> = {
   'ConditionalUNet.prepare': of(
     async (context, count) => (await conditional.prepare(context, count)).data,
     () => [normals(2 * 7 * 80), 2],
+  ),
+  'DiffusionPrior.forward': of(
+    (x, t, options) => prior.forward(x, t, options),
+    () => [
+      normals(2 * 24),
+      [999, 500],
+      {
+        hidden: normals(2 * 77 * 24, 2),
+        pooled: normals(2 * 24, 3),
+        mask: Array.from({ length: 2 * 77 }, (_, i) => (i % 77 < 5 ? 1 : 0)),
+      },
+    ],
   ),
   'ClipTextEncoder.encode': of(
     (ids, options) => encoder.encode(ids, options),

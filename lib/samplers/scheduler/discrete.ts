@@ -1,5 +1,6 @@
-// Schedulers of the discrete reverse process: DDPM, DDIM, PNDM and LCM.
+// Schedulers of the discrete reverse process: DDPM, DALL-E 2's, DDIM, PNDM and LCM.
 import { at } from '../../base/arrays.js';
+import { wrongValue } from '../../base/checks.js';
 import type { Amplitudes, GivenLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { roundHalfEven, spacedTimes, type Spacing } from '../../schedule/spacing.js';
@@ -10,7 +11,7 @@ import { plms, pndm } from '../families/pndm.js';
 import type { SchedulerFields } from './fields.js';
 import { data } from './levels.js';
 import { roundedAlphaBars } from './rounded-betas.js';
-import { clipOption, refuseSample, type Translate } from './run.js';
+import { clipOption, refuseSample, type Translate, type TranslatedRun } from './run.js';
 
 /** Lists decreasing integers of a spacing, 0-based. */
 function timesOf(fields: SchedulerFields, spacing: Spacing, offset: number, count: number): number[] {
@@ -39,14 +40,8 @@ class TimedStates {
   }
 }
 
-/** Translates DDPM: every step goes to the next time, the last to the data. */
-export const translateDdpm: Translate = (fields, steps) => {
-  const { config, schedule } = fields;
-  if (config.raw('variance_type') === 'fixed_large_log') {
-    throw config.unsupported('variance_type', 'the others, as diffusers takes the root of a negative number for it');
-  }
-  const { spacing, offset } = fields.spacing('leading');
-  const times = timesOf(fields, spacing, offset, steps);
+/** Makes a run of DDPM: every step goes to the next time, the last to the data. */
+function ancestral({ schedule }: SchedulerFields, spacing: Spacing, times: readonly number[]): TranslatedRun {
   const states = new TimedStates(schedule);
   return {
     sampler: ddpm,
@@ -59,6 +54,28 @@ export const translateDdpm: Translate = (fields, steps) => {
       ...(at(times, times.length - 1) > 0 && { finalNoise: true }),
     },
   };
+}
+
+/** Translates DDPM. */
+export const translateDdpm: Translate = (fields, steps) => {
+  const { config } = fields;
+  if (config.raw('variance_type') === 'fixed_large_log') {
+    throw config.unsupported('variance_type', 'the others, as diffusers takes the root of a negative number for it');
+  }
+  const { spacing, offset } = fields.spacing('leading');
+  return ancestral(fields, spacing, timesOf(fields, spacing, offset, steps));
+};
+
+/** Translates DALL-E 2's scheduler: DDPM at times from the first to the last, whatever the file says of spacings. */
+export const translateUnClip: Translate = (fields, steps) => {
+  const { config } = fields;
+  config.choice('variance_type', 'fixed_small_log', ['fixed_small_log', 'learned_range']);
+  config.choice('prediction_type', 'epsilon', ['epsilon', 'sample']);
+  fields.only('trained_betas', null);
+  if (steps === 1) {
+    throw wrongValue('steps', steps, `num_inference_steps of ${fields.className}, at least 2: the first and last time`);
+  }
+  return ancestral(fields, 'linspace', timesOf(fields, 'linspace', 0, steps));
 };
 
 /** Makes levels of steps back by a fixed stride, which with some spacings do not end at the next evaluation. */

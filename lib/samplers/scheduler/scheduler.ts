@@ -7,7 +7,7 @@ import { clip, prediction } from '../common-options.js';
 import { integerOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
 import { defineSampler, noBound, type Sampler } from '../sampler.js';
-import { translateDdim, translateDdpm, translateLcm, translatePndm } from './discrete.js';
+import { translateDdim, translateDdpm, translateLcm, translatePndm, translateUnClip } from './discrete.js';
 import { SchedulerFields } from './fields.js';
 import { translateEdmEuler, translateEdmMultistep, translateVe } from './noise-only.js';
 import type { SchedulerRun, Translate } from './run.js';
@@ -41,6 +41,7 @@ const translations: Readonly<Partial<Record<SchedulerClassName, Translate>>> = {
   LMSDiscreteScheduler: translateLms,
   PNDMScheduler: translatePndm,
   ScoreSdeVeScheduler: translateVe,
+  UnCLIPScheduler: translateUnClip,
   UniPCMultistepScheduler: translateUniPc,
 };
 

@@ -40,7 +40,8 @@ export function latentCalls(
   vae: dpm.Autoencoder,
   encoder: dpm.ClipTextEncoder,
   unet: dpm.ConditionalUNet,
-  folders: Readonly<Record<'vae' | 'encoder' | 'unet' | 'file' | 'pipeline', string>>,
+  prior: dpm.DiffusionPrior,
+  folders: Readonly<Record<'vae' | 'encoder' | 'unet' | 'prior' | 'file' | 'pipeline', string>>,
 ): PublicCall[] {
   const size = { height: 8, width: 4 };
   return [
@@ -95,5 +96,16 @@ export function latentCalls(
       1,
       { height: 2, width: 4, context: new Float32Array(64) },
     ]),
+    of(
+      'DiffusionPrior.load',
+      async (path: never, options: never) => (await dpm.DiffusionPrior.load(path, options)).close(),
+      [folders.prior, { device: 'cpu', threads: 1 }],
+    ),
+    of('DiffusionPrior.forward', (x: never, t: never, options: never) => prior.forward(x, t, options), [
+      new Float32Array(24),
+      1,
+      { hidden: new Float32Array(77 * 24), pooled: new Float32Array(24), mask: new Array<number>(77).fill(1) },
+    ]),
+    of('DiffusionPrior.fromDiffusion', (x: never) => prior.fromDiffusion(x), [new Float32Array(24)]),
   ];
 }

@@ -86,6 +86,12 @@ describe('scheduler configurations', () => {
     }
   });
 
+  it('knows that DALL-E 2 has one schedule and clips to its range', () => {
+    const own = NoiseSchedule.fromSchedulerConfig({ _class_name: 'UnCLIPScheduler', clip_sample_range: 5 });
+    expect([own.name, own.steps]).toEqual(['squaredcos_cap_v2', 1000]);
+    expect(own.defaults).toMatchObject({ clip: { kind: 'static', low: -5, high: 5 }, prediction: 'epsilon' });
+  });
+
   it('takes as many times as there are trained betas', () => {
     expect(NoiseSchedule.fromSchedulerConfig({ trained_betas: [0.1, 0.2, 0.3] }).steps).toBe(3);
   });

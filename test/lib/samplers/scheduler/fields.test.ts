@@ -245,6 +245,11 @@ describe('what diffusers cannot run is refused, too', () => {
     [{ _class_name: 'DDIMScheduler', steps_offset: -1 }, 5, 'ERR_DPM_CONFIG', /steps_offset/],
     [{ _class_name: 'DDIMScheduler' }, 1001, 'ERR_DPM_ARGUMENT', /steps is 1001/],
     [{ _class_name: 'LCMScheduler' }, 60, 'ERR_DPM_ARGUMENT', /steps is 60/],
+    [{ _class_name: 'UnCLIPScheduler' }, 1, 'ERR_DPM_ARGUMENT', /steps is 1, .* at least 2/],
+    [{ _class_name: 'UnCLIPScheduler', beta_schedule: 'linear' }, 5, 'ERR_DPM_UNSUPPORTED', /beta_schedule/],
+    [{ _class_name: 'UnCLIPScheduler', variance_type: 'fixed_large' }, 5, 'ERR_DPM_UNSUPPORTED', /variance_type/],
+    [{ _class_name: 'UnCLIPScheduler', prediction_type: 'v_prediction' }, 5, 'ERR_DPM_UNSUPPORTED', /prediction_type/],
+    [{ _class_name: 'UnCLIPScheduler', trained_betas: [0.1, 0.2] }, 2, 'ERR_DPM_UNSUPPORTED', /trained_betas/],
     [
       { _class_name: 'LCMScheduler', original_inference_steps: 1001 },
       5,

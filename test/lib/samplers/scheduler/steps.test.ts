@@ -84,6 +84,17 @@ describe('levels', () => {
     expect([more.evaluations, more.options.lowerOrderFinal]).toEqual([16, false]);
   });
 
+  it("of DALL-E 2's scheduler go from the last time to the first, whatever the file says", () => {
+    const unclip = { _class_name: 'UnCLIPScheduler' };
+    const own = run(unclip, 5);
+    expect(own).toMatchObject({ sampler: 'ddpm', timesteps: [999, 749, 500, 250, 0], evaluations: 5 });
+    expect(own.options).toMatchObject({ variance: 'beta-tilde', clip: 'static' });
+    expect(own.options.finalNoise).toBeUndefined();
+    expect(run({ ...unclip, timestep_spacing: 'trailing', steps_offset: 1 }, 5)).toEqual(own);
+    expect(run({ ...unclip, variance_type: 'learned_range' }, 5).options.variance).toBe('learned');
+    expect(run({ ...unclip, clip_sample: false }, 5).options.clip).toBe('none');
+  });
+
   it('of the VE-SDE end exactly at sampling_eps', () => {
     const { timesteps } = run({ _class_name: 'ScoreSdeVeScheduler', correct_steps: 0 }, 2);
     expect(timesteps).toEqual([1348, 0.01 * (1348 / 0.01) ** Math.fround(1e-5)]);
