@@ -23,13 +23,16 @@ export class PythonArm extends EngineProcess {
     this.dtype = dtype;
   }
 
-  /** Runs one evaluation, the work that is timed from now on. Engines of derivatives take a `vector` shaped as `x`, and `work`, its use. */
-  async check(folder, x, t, shape, { vector, work } = {}) {
+  /**
+   * Runs one evaluation, the work that is timed from now on. Engines of derivatives take a `vector` shaped as `x` or as `vectorShape`
+   * says, and `work`, its use.
+   */
+  async check(folder, x, t, shape, { vector, vectorShape, work } = {}) {
     const inputs = { x, t, ...(vector !== undefined && { vector }) };
     const files = Object.fromEntries(Object.keys(inputs).map((name) => [name, join(folder, `${name}.bin`)]));
     for (const [name, values] of Object.entries(inputs)) writeFileSync(files[name], values);
     const outFile = join(folder, 'out.bin');
-    await this.ask({ op: 'check', ...files, shape, out: outFile, work });
+    await this.ask({ op: 'check', ...files, shape, vectorShape, out: outFile, work });
     return new Float32Array(Uint8Array.from(readFileSync(outFile)).buffer);
   }
 }

@@ -2,7 +2,8 @@
 
 {"op": "open", "engine": "torch" | "openvino" | ..., ...}             loads; see ENGINES and the classes
 {"op": "check", "x": FILE, "t": FILE, "shape": [...], "out": FILE}    one evaluation of float32 files; of derivatives
-                                                                      also "work" and "vector", shaped as x
+                                                                      also "work" and "vector", shaped as x or
+                                                                      as "vectorShape" says
 {"op": "time", "calls": N}                                            repeats it; {"milliseconds": [...]}, the first
                                                                       call, which does not count, left out; of
                                                                       derivatives also "work"
@@ -15,6 +16,7 @@ What fails is answered with {"error": ...}.
 """
 
 import json
+import pathlib
 import sys
 import time
 
@@ -127,6 +129,16 @@ def torch_training(request):
     return Training(request)
 
 
+def text_to_image(name):
+    def engine(request):
+        sys.path.insert(0, str(pathlib.Path(__file__).parent / "text-to-image"))
+        import engines
+
+        return getattr(engines, name)(request)
+
+    return engine
+
+
 ENGINES = {
     "torch": Torch,
     "openvino": OpenVino,
@@ -134,6 +146,8 @@ ENGINES = {
     "torch-derivatives": torch_derivatives,
     "torch-guided": torch_guided,
     "torch-training": torch_training,
+    "text-to-image-torch": text_to_image("Torch"),
+    "text-to-image-openvino": text_to_image("OpenVino"),
 }
 
 
@@ -143,7 +157,8 @@ def floats(file):
 
 def check(engine, request):
     x = floats(request["x"]).reshape(request["shape"])
-    vectors = [floats(request["vector"]).reshape(x.shape)] if "vector" in request else []
+    shape = request.get("vectorShape", x.shape)
+    vectors = [floats(request["vector"]).reshape(shape)] if "vector" in request else []
     engine.prepare(x, floats(request["t"]), *vectors)
     engine.output().astype(numpy.float32).tofile(request["out"])
 
