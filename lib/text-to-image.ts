@@ -1,6 +1,6 @@
 import { eitherSignal, throwIfAborted } from './base/abort.js';
 import { at } from './base/arrays.js';
-import { unknownName, wrongValue } from './base/checks.js';
+import { wrongValue } from './base/checks.js';
 import { endingAtReturn } from './base/ending-at-return.js';
 import { DpmError } from './base/errors.js';
 import { requireRoom } from './base/memory-budget.js';
@@ -151,7 +151,7 @@ export class TextToImage {
     const run = await this.#begin(call);
     const { images } = await runOnNetwork(await resolveRun(run.model, run.program, run.options));
     await run.previews.shown();
-    const latents = images.data as Float32Array;
+    const latents = images.data;
     const { truncated } = run;
     if (call.output === 'latents') return { images: null, latents, truncated, tile: null };
     const { data, tile } = await this.#decode(latents, call);
@@ -193,7 +193,7 @@ export class TextToImage {
     const run = await this.#begin(call);
     for await (const { sample, image } of streamOnNetwork(run.model, run.program, run.options)) {
       await run.previews.shown();
-      const latents = image.data as Float32Array;
+      const latents = image.data;
       const truncated = at(run.truncated, sample);
       if (call.output === 'latents') {
         yield { sample, image: null, latents, truncated };
@@ -280,7 +280,7 @@ export class TextToImage {
         const [count, , height, width] = states.shape;
         const [pixelHeight, pixelWidth] = [height * decoder.factor, width * decoder.factor];
         previews.add(async () => {
-          const latents = decoder.fromDiffusion(states.data as Float32Array);
+          const latents = decoder.fromDiffusion(states.data);
           const data = await decoder.decode(latents, { height: pixelHeight, width: pixelWidth, signal });
           onPreview(new ImageBatch(data, [count, decoder.imageChannels, pixelHeight, pixelWidth]), place);
         });

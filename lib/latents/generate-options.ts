@@ -1,7 +1,16 @@
 import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
-import { arrayOf, either, isList, kinds, numberOrNumbers, type OptionKinds, seedKind } from '../base/option-kinds.js';
+import {
+  arrayOf,
+  either,
+  isList,
+  type Kind,
+  kinds,
+  numberOrNumbers,
+  type OptionKinds,
+  seedKind,
+} from '../base/option-kinds.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import { flattenNoise, type NoiseOption } from '../run/noise-source.js';
 import { runOptionKinds, type PreviewPlace } from '../run/options.js';
@@ -77,7 +86,7 @@ const outputs: readonly string[] = ['images', 'latents'];
 export const longPrompts: readonly LongPrompts[] = ['truncate', 'chunks'];
 
 /** Kind of `prompt` and `negativePrompt`. @internal */
-export const texts = {
+export const texts: Kind = {
   expected: 'a text, or a list of texts',
   holds: (value: unknown) =>
     typeof value === 'string' || (isList(value) && value.length > 0 && value.every((each) => typeof each === 'string')),
@@ -122,7 +131,29 @@ export interface PipelineDefaults {
 }
 
 /** A call, complete, which no longer depends on the caller's arrays. @internal */
-export type GenerateCall = ReturnType<typeof resolveCall>;
+export interface GenerateCall extends Pick<
+  GenerateOptions,
+  'first' | 'init' | 'tile' | 'onPreview' | 'previewEvery' | 'signal' | 'onProgress'
+> {
+  readonly prompts: readonly string[];
+  /** Null: none was given. */
+  readonly negatives: readonly string[] | null;
+  readonly isChunked: boolean;
+  readonly count: number;
+  readonly guidance: readonly number[];
+  /** Sides of the latents. */
+  readonly height: number;
+  readonly width: number;
+  readonly sizes: readonly number[];
+  readonly steps: number;
+  readonly sampler: SamplerName;
+  readonly seed: number | bigint;
+  readonly seeds: readonly (number | bigint)[] | undefined;
+  readonly skippedLayers: number;
+  readonly noise: Float32Array | undefined;
+  readonly batch: number;
+  readonly output: 'images' | 'latents';
+}
 
 /**
  * Copies what a call says and completes it.
@@ -131,7 +162,7 @@ export type GenerateCall = ReturnType<typeof resolveCall>;
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_OUT_OF_MEMORY`.
  * @internal
  */
-export function resolveCall(options: GenerateOptions, pipeline: PipelineDefaults, isKept: boolean) {
+export function resolveCall(options: GenerateOptions, pipeline: PipelineDefaults, isKept: boolean): GenerateCall {
   const { prompt, negativePrompt, output = 'images', init, noise } = options;
   const { count = typeof prompt === 'string' ? 1 : prompt.length } = options;
   const { longPrompts: long = 'truncate', seed = 0, skippedLayers = 0 } = options;
@@ -154,7 +185,6 @@ export function resolveCall(options: GenerateOptions, pipeline: PipelineDefaults
     count,
     guidance: weightsOf(options.guidance ?? pipeline.guidance, count),
     ...latents,
-    elements,
     sizes: Array.from(options.sizes ?? [height, width, 0, 0, height, width]),
     steps: options.steps ?? pipeline.steps,
     sampler: options.sampler ?? 'scheduler',

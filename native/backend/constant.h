@@ -81,7 +81,7 @@ class ConstantElements {
 
   void convert(const dpm_constant& constant, const void* data, DType type, float* to) {
     if (constant.view_rank == 0) {
-      for (std::size_t i = 0; i < size_; ++i) to[i] = load_as_float(data, type, i);
+      load_as_floats(data, type, 0, size_, to);
       return;
     }
     const std::uint32_t last = constant.view_rank - 1;
@@ -95,7 +95,11 @@ class ConstantElements {
         place += index % extent * static_cast<std::size_t>(constant.view_strides[axis]);
         index /= extent;
       }
-      for (std::size_t i = 0; i < row; ++i) to[done + i] = load_as_float(data, type, place + i * stride);
+      if (stride == 1) {
+        load_as_floats(data, type, place, row, to + done);
+      } else {
+        for (std::size_t i = 0; i < row; ++i) to[done + i] = load_as_float(data, type, place + i * stride);
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 // Storage types of weights and their exact conversion to float32.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -63,6 +64,41 @@ DPM_HOST_DEVICE std::uint16_t float_to_bfloat16(float value) {
   std::memcpy(&word, &value, sizeof word);
   if (value != value) return static_cast<std::uint16_t>((word | 0x400000u) >> 16);
   return static_cast<std::uint16_t>((word + 0x7FFFu + ((word >> 16) & 1u)) >> 16);
+}
+
+/// Returns `half_to_float` without branches: loops of it become vectors.
+inline float half_to_float_by_masks(std::uint16_t bits) {
+  const std::uint32_t exponent = (bits >> 10) & 0x1Fu;
+  const std::uint32_t mantissa = bits & 0x3FFu;
+  const auto subnormal =
+      std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<std::int32_t>(mantissa)) * 0x1p-24F);
+  // All bits where it holds: compilers make branches of what is chosen otherwise, as arithmetic might trap.
+  const std::uint32_t is_small = 0U - static_cast<std::uint32_t>(exponent == 0);
+  const std::uint32_t is_infinite = 0U - static_cast<std::uint32_t>(exponent == 31);
+  const std::uint32_t normal = ((exponent + 112 + (112 & is_infinite)) << 23) | (mantissa << 13);
+  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
+  return std::bit_cast<float>(sign | (subnormal & is_small) | (normal & ~is_small));
+}
+
+/// Reads `count` elements from element `first` on of an array of `type` at `data`, which needs no alignment.
+inline void load_as_floats(const void* data, DType type, std::size_t first, std::size_t count, float* to) {
+  const auto* bytes = static_cast<const unsigned char*>(data) + first * dtype_size(type);
+  if (type == DType::kFloat32) {
+    std::memcpy(to, bytes, count * sizeof(float));
+    return;
+  }
+  // Short runs are copied first, as what has no alignment would be read one by one.
+  constexpr std::size_t kRun = 256;
+  std::uint16_t run[kRun];
+  for (std::size_t done = 0; done < count; done += kRun) {
+    const std::size_t length = count - done < kRun ? count - done : kRun;
+    std::memcpy(run, bytes + done * sizeof(std::uint16_t), length * sizeof(std::uint16_t));
+    if (type == DType::kFloat16) {
+      for (std::size_t i = 0; i < length; ++i) to[done + i] = half_to_float_by_masks(run[i]);
+    } else {
+      for (std::size_t i = 0; i < length; ++i) to[done + i] = bfloat16_to_float(run[i]);
+    }
+  }
 }
 
 /// Reads element `index` of an array of `type` at `data`, which needs no alignment.

@@ -3,11 +3,13 @@ import '../support/emulated-cuda.js';
 
 import { describe, it } from 'vitest';
 
+import { expectGoldenRun, goldenRuns } from '../support/golden-runs.js';
 import {
   autoencoderGoldens,
   conditionalGoldens,
   expectAutoencoder,
   expectConditional,
+  expectPrior,
   expectTextEncoder,
   expectTinyAutoencoder,
   textEncoderGoldens,
@@ -35,7 +37,18 @@ describe.each(types)('on the emulated CUDA device in $dtype', ({ dtype, limit, a
     await expectConditional(golden, options, limit);
   });
 
+  it('a diffusion prior has the prediction of the library', async () => {
+    await expectPrior(options, limit);
+  });
+
   it.each(encoders)('a text encoder has those of $model/$encoder', async (golden) => {
     await expectTextEncoder(golden, options, limit);
+  });
+});
+
+describe('a run on the emulated CUDA device in f32', () => {
+  const runs = goldenRuns.filter(({ model, name }) => model === 'sd2' || ['ddim', 'pndm', 'no-negative', 'lcm'].includes(name));
+  it.each(runs)('of $model by $name has the images of the library', async (run) => {
+    await expectGoldenRun(run, { device: 'cuda', dtype: 'f32' });
   });
 });

@@ -9,6 +9,7 @@ import {
   Autoencoder,
   ClipTextEncoder,
   ConditionalUNet,
+  DiffusionPrior,
   type LatentNetworkOptions,
   type ConditionalForwardOptions,
 } from '../../lib/index.js';
@@ -154,4 +155,12 @@ export async function expectConditional(
   const { x, t, options: given, out } = await conditionalCase(golden);
   await using network = await ConditionalUNet.load(join(latentFixtures, unet), options);
   expect(difference(await network.forward(x, t, given), out)).toBeLessThan(limit);
+}
+
+/** Compares a prediction of the diffusion prior. */
+export async function expectPrior(options: LatentNetworkOptions, limit: number): Promise<void> {
+  const golden = await readTensors(join(latentFixtures, 'prior/golden.safetensors'));
+  await using prior = await DiffusionPrior.load(join(latentFixtures, 'prior/prior'), options);
+  const texts = { hidden: golden.hidden_states!, pooled: golden.text_embeds!, mask: golden.mask! };
+  expect(difference(await prior.forward(golden.start!, golden.t!, texts), golden.out!)).toBeLessThan(limit);
 }

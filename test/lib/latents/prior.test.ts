@@ -15,7 +15,7 @@ import {
   type HostTensor,
   type PriorForwardOptions,
 } from '../../../lib/index.js';
-import { difference, hostDevices, latentFixtures } from '../../support/latent-goldens.js';
+import { difference, expectPrior, hostDevices, latentFixtures } from '../../support/latent-goldens.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import { readTensors } from '../../support/tensors.js';
 import { archive, checkpointEntries, pickle, type Part } from '../../support/write-pytorch.js';
@@ -33,8 +33,7 @@ const negative = {
 
 describe.each(hostDevices)('a diffusion prior on $device', ({ limit, ...options }) => {
   it('has the predictions of the library', async () => {
-    await using prior = await DiffusionPrior.load(path, options);
-    expect(difference(await prior.forward(x, t, texts), golden.out!)).toBeLessThan(limit);
+    await expectPrior(options, limit);
   });
 });
 

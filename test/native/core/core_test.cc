@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <set>
 #include <vector>
 
@@ -108,6 +110,30 @@ TEST(DType, LoadsUnalignedElements) {
   const unsigned char bytes[] = {0xFF, 0x00, 0x3C, 0x00, 0x40};
   EXPECT_EQ(load_as_float(bytes + 1, DType::kFloat16, 0), 1.0F);
   EXPECT_EQ(load_as_float(bytes + 1, DType::kFloat16, 1), 2.0F);
+}
+
+TEST(DType, LoadsRunsOfElementsAsTheyAreOneByOne) {
+  // Every number of 16 bits, from an odd address on, and one number more than runs have together.
+  std::vector<unsigned char> bytes(3 + 2 * 65537);
+  for (std::size_t i = 0; i < 65537; ++i) {
+    const auto bits = static_cast<std::uint16_t>(i);
+    std::memcpy(bytes.data() + 3 + 2 * i, &bits, sizeof bits);
+  }
+  for (const DType type : {DType::kFloat16, DType::kBFloat16}) {
+    std::vector<float> values(65537 + 1, 7.0F);
+    load_as_floats(bytes.data() + 1, type, 1, 65537, values.data());
+    for (std::size_t i = 0; i < 65537; ++i) {
+      const float expected = load_as_float(bytes.data() + 3, type, i);
+      ASSERT_EQ(std::memcmp(&values[i], &expected, sizeof expected), 0) << i;
+    }
+    EXPECT_EQ(values.back(), 7.0F);
+  }
+  const float floats[] = {1.0F, -2.0F, 3.0F};
+  float copied[] = {0.0F, 0.0F, 7.0F};
+  load_as_floats(floats, DType::kFloat32, 1, 2, copied);
+  EXPECT_EQ(copied[0], -2.0F);
+  EXPECT_EQ(copied[1], 3.0F);
+  EXPECT_EQ(copied[2], 7.0F);
 }
 
 class ThreadPoolTest : public testing::TestWithParam<int> {};
