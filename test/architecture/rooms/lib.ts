@@ -152,7 +152,7 @@ export const libRooms: readonly Room[] = [
       'lib/run',
       'lib/text',
     ],
-    lines: 2460,
+    lines: 2560,
   },
   {
     path: 'lib/text-to-image.ts',

@@ -103,6 +103,43 @@ describe('a conditional U-Net', () => {
     const one = await unet.prepare((options.context as Float32Array).subarray(77 * 32), 1);
     await expect(unet.forward(x, t, { ...options, context: one })).rejects.toThrow('for 2 samples');
   });
+
+  it('frees weights, those of prompts alone or all, and loads them again', async () => {
+    const device = Device.open({ device: 'cpu' });
+    await using unet = await ConditionalUNet.load(place('sd1'), { device });
+    const { x, t, options } = await conditionalCase('sd1/golden/unet');
+    const context = await unet.prepare(options.context as Float32Array, 2);
+    const prompts = device.memory().host;
+    const out = await unet.forward(x, t, { ...options, context });
+    const both = device.memory().host;
+    await unet.releasePrompts();
+    expect(device.memory().host).toBeLessThan(both);
+    expect(device.memory().host).toBeGreaterThan(prompts);
+    expect(await unet.forward(x, t, { ...options, context })).toEqual(out);
+    const running = unet.forward(x, t, options);
+    await unet.release();
+    // What is being computed keeps its weights.
+    expect(await running).toEqual(out);
+    await unet.release();
+    expect(device.memory().host).toBe(0);
+    expect(await unet.forward(x, t, options)).toEqual(out);
+    await unet.close();
+    await device.close();
+  });
+
+  it('tells what evaluations take in memory', async () => {
+    await using unet = await ConditionalUNet.load(place('sd1'), { device: 'cpu' });
+    const size = { height: 8, width: 8 };
+    const [one, three] = [await unet.bytesFor(size), await unet.bytesFor({ ...size, batch: 3 })];
+    const larger = await unet.bytesFor({ height: 16, width: 8, batch: 1 });
+    expect(one).toBeGreaterThan(2 * unet.parameters);
+    expect(three).toBeGreaterThan(one);
+    // Twice the map has twice the bytes, beside the same weights.
+    expect((larger - one) / ((three - one) / 2)).toBeCloseTo(1, 1);
+    expect(await unet.bytesFor({ ...size, tokens: 154 })).toBeGreaterThanOrEqual(one);
+    await expect(unet.bytesFor({ height: 5000, width: 8 })).rejects.toThrow('at most 4096');
+    await expect(unet.bytesFor({ ...size, tokens: 0 })).rejects.toThrow('tokens');
+  });
 });
 
 describe('the folder of a conditional U-Net', () => {
