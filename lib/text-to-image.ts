@@ -1,6 +1,6 @@
 import { eitherSignal, throwIfAborted } from './base/abort.js';
 import { at } from './base/arrays.js';
-import { unknownName, wrongValue } from './base/checks.js';
+import { wrongValue } from './base/checks.js';
 import { endingAtReturn } from './base/ending-at-return.js';
 import { DpmError } from './base/errors.js';
 import { requireRoom } from './base/memory-budget.js';
@@ -19,6 +19,7 @@ import {
   type GenerateOptions,
 } from './latents/generate-options.js';
 import {
+  closePipeline,
   type KeptParts,
   type LoadedPipeline,
   loadPipeline,
@@ -151,7 +152,7 @@ export class TextToImage {
     const run = await this.#begin(call);
     const { images } = await runOnNetwork(await resolveRun(run.model, run.program, run.options));
     await run.previews.shown();
-    const latents = images.data as Float32Array;
+    const latents = images.data;
     const { truncated } = run;
     if (call.output === 'latents') return { images: null, latents, truncated, tile: null };
     const { data, tile } = await this.#decode(latents, call);
@@ -181,8 +182,8 @@ export class TextToImage {
 
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
-    await Promise.all([this.unet.close(), this.vae.close(), this.#preview?.close(), this.#encoders.close()]);
-    if (this.#ownsDevice) await this.device.close();
+    const opened = { device: this.device, isOwn: this.#ownsDevice };
+    await closePipeline({ unet: this.unet, vae: this.vae, preview: this.#preview, encoders: this.#encoders, opened });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -193,7 +194,7 @@ export class TextToImage {
     const run = await this.#begin(call);
     for await (const { sample, image } of streamOnNetwork(run.model, run.program, run.options)) {
       await run.previews.shown();
-      const latents = image.data as Float32Array;
+      const latents = image.data;
       const truncated = at(run.truncated, sample);
       if (call.output === 'latents') {
         yield { sample, image: null, latents, truncated };
@@ -280,7 +281,7 @@ export class TextToImage {
         const [count, , height, width] = states.shape;
         const [pixelHeight, pixelWidth] = [height * decoder.factor, width * decoder.factor];
         previews.add(async () => {
-          const latents = decoder.fromDiffusion(states.data as Float32Array);
+          const latents = decoder.fromDiffusion(states.data);
           const data = await decoder.decode(latents, { height: pixelHeight, width: pixelWidth, signal });
           onPreview(new ImageBatch(data, [count, decoder.imageChannels, pixelHeight, pixelWidth]), place);
         });
