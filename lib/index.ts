@@ -65,7 +65,12 @@ export { linear, stepProgram, stepRecord, type StepProgramOptions } from './prog
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
-export { Autoencoder, type AutoencoderCallOptions, type EncodedImages } from './latents/autoencoder.js';
+export {
+  Autoencoder,
+  type AutoencoderCallOptions,
+  type AutoencoderSize,
+  type EncodedImages,
+} from './latents/autoencoder.js';
 export { DiffusionPrior, type PriorForwardOptions } from './latents/prior.js';
 export {
   ConditionalUNet,
@@ -74,7 +79,12 @@ export {
   type ConditionalSize,
   type ConditionalUNetLoadOptions,
 } from './latents/conditional-unet.js';
-export { ClipTextEncoder, type EncodedText, type EncodeTextOptions } from './latents/text-encoder.js';
+export {
+  ClipTextEncoder,
+  type EncodedText,
+  type EncodeTextOptions,
+  type TextEncoderSize,
+} from './latents/text-encoder.js';
 export { TextToImage, type Generated, type GeneratedImage } from './text-to-image.js';
 export type { GenerateOptions, LongPrompts } from './latents/generate-options.js';
 export type { EncodedPrompt } from './latents/prompts.js';

@@ -19,6 +19,7 @@ import {
   type GenerateOptions,
 } from './latents/generate-options.js';
 import {
+  closePipeline,
   type KeptParts,
   type LoadedPipeline,
   loadPipeline,
@@ -181,8 +182,8 @@ export class TextToImage {
 
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
-    await Promise.all([this.unet.close(), this.vae.close(), this.#preview?.close(), this.#encoders.close()]);
-    if (this.#ownsDevice) await this.device.close();
+    const opened = { device: this.device, isOwn: this.#ownsDevice };
+    await closePipeline({ unet: this.unet, vae: this.vae, preview: this.#preview, encoders: this.#encoders, opened });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

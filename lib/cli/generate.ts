@@ -6,22 +6,13 @@ import { readPngText } from '../images/png-text.js';
 import { imageFileKind, saveFolder } from '../images/save.js';
 import { samplerNames, type SamplerName } from '../samplers/index.js';
 import { longPrompts, type GenerateOptions, type LongPrompts } from '../latents/generate-options.js';
-import { keptParts, type KeptParts, type TextToImageLoadOptions } from '../latents/load-pipeline.js';
 import { TextToImage, type Generated } from '../text-to-image.js';
 import { usageError, type Call, type Command, type OptionValues } from './command.js';
 import { formatParameters, parametersKeyword, parseParameters, type DrawingParameters } from './drawing-parameters.js';
-import { deviceOptions, deviceSettings } from './model-options.js';
+import { deviceOptions } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
+import { pipelineLoadOptions, pipelineOptions, sizeOf } from './pipeline-options.js';
 import { checkTarget } from './target.js';
-
-/** Reads `--size`: one side, or height and width. */
-function sizeOf(options: OptionValues): { height?: number; width?: number } {
-  const text = options.string('size');
-  if (text === undefined) return {};
-  const sides = /^(\d{1,5})(?:x(\d{1,5}))?$/.exec(text);
-  if (sides === null) throw usageError(`--size is '${text}', it has to be a side, or HEIGHTxWIDTH`);
-  return { height: Number(sides[1]), width: Number(sides[2] ?? sides[1]) };
-}
 
 /** Reads what the command line says, without what it does not. */
 function givenParameters(options: OptionValues, prompt: string | undefined): Partial<DrawingParameters> {
@@ -92,20 +83,6 @@ async function save(
   return saveFolder(out, pictures);
 }
 
-const predictions = ['epsilon', 'v', 'x0'] as const;
-
-function loadOptions(options: OptionValues): TextToImageLoadOptions {
-  return {
-    ...deviceSettings(options),
-    config: options.string('config'),
-    prediction: options.choice<(typeof predictions)[number]>('prediction', predictions),
-    ...(options.flag('ema') && { ema: true }),
-    unet: options.string('unet'),
-    vae: options.string('vae'),
-    keep: options.choice<KeptParts>('keep', keptParts),
-  };
-}
-
 export const generateCommand: Command = {
   name: 'generate',
   summary: 'Draws images of a text with a text-to-image pipeline.',
@@ -130,13 +107,7 @@ export const generateCommand: Command = {
     batch: { value: 'N', help: 'most images whose states are evaluated at once; default 4' },
     keep: { value: 'PARTS', help: 'parts whose weights stay in memory: all, unet or none; default all' },
     config: { value: 'NAME', help: 'of a single file: a preset, a folder of configurations, or a .yaml' },
-    prediction: {
-      value: 'NAME',
-      help: `what the U-Net predicts: ${predictions.join(', ')}; default what the model says`,
-    },
-    ema: { help: 'averaged weights of a training checkpoint in one file' },
-    unet: { value: 'PATH', help: "U-Net in place of the pipeline's" },
-    vae: { value: 'PATH', help: "autoencoder in place of the pipeline's" },
+    ...pipelineOptions,
     ...deviceOptions,
   },
   async run(call) {
@@ -145,7 +116,7 @@ export const generateCommand: Command = {
     const out = options.required('out');
     await checkTarget(out, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
     const asked = await askedParameters(call);
-    await using pipeline = await TextToImage.load(model, { ...loadOptions(options), signal });
+    await using pipeline = await TextToImage.load(model, { ...pipelineLoadOptions(options), signal });
     const progress = progressBar('steps', json);
     const started = performance.now();
     const batch = options.integer('batch');

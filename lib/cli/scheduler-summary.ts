@@ -25,3 +25,10 @@ export function schedulerOf(schedule: NoiseSchedule, steps: number): SchedulerRu
     throw error;
   }
 }
+
+/** The same in one line, or why there is none. */
+export function schedulerLine(found: ReturnType<typeof schedulerOf>, steps: number): string {
+  if (found === null) return 'no file';
+  if ('refused' in found) return `cannot be run: ${found.refused}`;
+  return `${describeRun(found)} for ${steps} steps`;
+}

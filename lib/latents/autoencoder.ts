@@ -10,8 +10,8 @@ import { readAutoencoderAt } from '../checkpoint/pipelines/single-file/autoencod
 import type { Device } from '../engine/device.js';
 import { type AutoencoderHalf, autoencoderGraph, latentFactor } from '../network/autoencoder.js';
 import { latentFileKinds, type LatentFileOptions, readAndOpen } from './load-options.js';
-import { SizedNetworks } from './sized-networks.js';
-import { emptyMaps, inTiles, type Maps } from './tiles.js';
+import { MOST_IDLE, type NetworkBytes, SizedNetworks } from './sized-networks.js';
+import { emptyMaps, inTiles, type Maps, tileSizes } from './tiles.js';
 
 /** Options of {@link Autoencoder.decode} and {@link Autoencoder.encode}. */
 export interface AutoencoderCallOptions {
@@ -29,11 +29,30 @@ export interface AutoencoderCallOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Size of images, for {@link Autoencoder.bytesFor}. */
+export interface AutoencoderSize {
+  /** Height of the images in pixels, a multiple of {@link Autoencoder.factor}. */
+  height: number;
+  /** Width of the images in pixels, a multiple of {@link Autoencoder.factor}. */
+  width: number;
+  /** Side of tiles in latents, a multiple of 4. Default: the whole. */
+  tile?: number | undefined;
+  /** Number of images. Default 1. */
+  batch?: number | undefined;
+}
+
 const callKinds: OptionKinds<AutoencoderCallOptions> = {
   height: kinds.positiveInteger,
   width: kinds.positiveInteger,
   tile: kinds.positiveInteger,
   signal: kinds.signal,
+};
+
+const sizeKinds: OptionKinds<AutoencoderSize> = {
+  height: kinds.positiveInteger,
+  width: kinds.positiveInteger,
+  tile: kinds.positiveInteger,
+  batch: kinds.positiveInteger,
 };
 
 /** Latents of images: normal variables of these means and variances. */
@@ -180,6 +199,27 @@ export class Autoencoder {
     return bytes <= memoryThereIs() / 4 ? null : AUTOMATIC_TILE;
   }
 
+  /**
+   * Computes what decoding takes in memory: the packed weights and the maps, of tiles those of their sizes. Loads the
+   * decoder for these sizes.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
+   */
+  async bytesFor(options: AutoencoderSize): Promise<number> {
+    checkOptions('bytesFor', options, sizeKinds);
+    const { batch = 1, ...call } = options;
+    const { sides, tile } = this.#checked('bytesFor', call);
+    const latents = { height: sides.height / this.factor, width: sides.width / this.factor };
+    const all: NetworkBytes[] = [];
+    for (const size of tileSizes(latents, tile ?? Infinity)) {
+      const bytes = await this.#networks.bytesFor({ part: 'decoder', ...size }, (row) => rowsAtOnce(batch, row));
+      all.push(bytes);
+    }
+    // Networks of other sizes keep their maps while one is at work.
+    const maps = all.map((each) => each.maps).toSorted((a, b) => b - a);
+    return maps.slice(0, MOST_IDLE + 1).reduce((sum, bytes) => sum + bytes, all.at(-1)?.weights ?? 0);
+  }
+
   /** Frees the weights that no evaluation uses now; the next one loads them anew. */
   async release(): Promise<void> {
     await this.#networks.release();
@@ -238,7 +278,7 @@ export class Autoencoder {
     return this.#networks.using({ part: half, height, width }, async (network) => {
       const result = emptyMaps(batch, this.#outputChannels(half), height * factor, width * factor);
       const [from, to] = [input.data.length / batch, result.data.length / batch];
-      const rows = Math.max(1, Math.min(batch, Math.floor(MOST_MAP_BYTES / network.info.rowBytes)));
+      const rows = rowsAtOnce(batch, network.info.rowBytes);
       for (let first = 0; first < batch; first += rows) {
         throwIfAborted(signal);
         const last = Math.min(batch, first + rows);
@@ -253,6 +293,11 @@ export class Autoencoder {
     if (half === 'decoder') return this.imageChannels;
     return this.#read.description.kind === 'kl' ? 2 * this.latentChannels : this.latentChannels;
   }
+}
+
+/** Number of images of a call that are evaluated at once. */
+function rowsAtOnce(batch: number, rowBytes: number): number {
+  return Math.max(1, Math.min(batch, Math.floor(MOST_MAP_BYTES / rowBytes)));
 }
 
 function splitMoments({ batch, channels, height, width, data }: Maps): EncodedImages {

@@ -109,10 +109,12 @@ export interface ConditionalSize {
   batch?: number | undefined;
 }
 
+const tokenCounts = integerBetween(1, 2 ** 20);
+
 const sizeKinds: OptionKinds<ConditionalSize> = {
   height: kinds.positiveInteger,
   width: kinds.positiveInteger,
-  tokens: integerBetween(1, 2 ** 20),
+  tokens: tokenCounts,
   batch: kinds.positiveInteger,
 };
 
@@ -277,9 +279,21 @@ export class ConditionalUNet {
     const { height, width, tokens = 77, batch = 1 } = options;
     requireSides(height, width);
     requireRoom('the weights of the U-Net', this.parameters * LEAST_WEIGHT_BYTES, 'take a network of fewer');
-    return this.#networks.using({ part: String(tokens), height, width }, ({ info }) =>
-      Promise.resolve(info.weightBytes + batch * info.rowBytes),
-    );
+    const { weights, maps } = await this.#networks.bytesFor({ part: String(tokens), height, width }, batch);
+    return weights + maps;
+  }
+
+  /**
+   * Computes what {@link ConditionalUNet.prepare} takes in memory for one context: the packed weights, those of evaluations
+   * included where they are loaded, and the maps.
+   *
+   * @param tokens - Number of the text's tokens.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if it is none.
+   */
+  async promptBytesFor(tokens: number): Promise<number> {
+    requireKind('tokens', tokens, tokenCounts);
+    const { weights, maps } = await this.#networks.bytesFor({ part: 'prompt', height: tokens, width: 1 }, 1);
+    return weights + maps;
   }
 
   /** Frees the weights that contexts are prepared with, unless they are used now. */

@@ -170,3 +170,15 @@ export async function loadPipeline(path: string | URL, options: TextToImageLoadO
     throw error;
   }
 }
+
+/** Closes the parts, and the device if it was opened for them. */
+export async function closePipeline({
+  unet,
+  vae,
+  preview,
+  encoders,
+  opened,
+}: Pick<LoadedPipeline, 'unet' | 'vae' | 'preview' | 'encoders' | 'opened'>): Promise<void> {
+  await Promise.all([unet.close(), vae.close(), preview?.close(), encoders.close()]);
+  if (opened.isOwn) await opened.device.close();
+}

@@ -74,6 +74,11 @@ export class PromptEncoders {
     return this.#parts.reduce((sum, { encoder }) => sum + encoder.width, 0);
   }
 
+  /** Number of tokens of one evaluation. */
+  get tokens(): number {
+    return at(this.#parts, 0).encoder.tokens;
+  }
+
   tokenize(text: string): TokenizedText {
     return at(this.#parts, 0).tokenizer.tokenize(text);
   }
@@ -81,6 +86,15 @@ export class PromptEncoders {
   /** Counts the evaluations' worth of tokens that a text has, by the tokenizer that takes most. */
   chunkCount(text: string): number {
     return Math.max(...this.#parts.map(({ tokenizer }) => tokenizer.tokenize(text).chunks.length));
+  }
+
+  /** Computes what encoding so many texts at once takes in memory. */
+  async bytesFor(texts: number): Promise<number> {
+    const options = { batch: Math.min(texts, MOST_AT_ONCE), normed: this.#parts.length === 1 };
+    const bytes = await Promise.all(
+      this.#parts.map(({ encoder }) => encoder.bytesFor({ ...options, skippedLayers: options.normed ? 0 : 1 })),
+    );
+    return bytes.reduce((sum, each) => sum + each, 0);
   }
 
   /**

@@ -3,9 +3,10 @@ import { type Checkpoint, nativeGraph } from '../checkpoint/checkpoint.js';
 import type { OpenedDevice } from '../checkpoint/load-network.js';
 import { MapNetwork } from '../engine/map-network.js';
 import type { Graph } from '../network/graph.js';
+import type { Extents } from '../network/operation.js';
 
 /** Most networks that are kept while nobody uses them. */
-const MOST_IDLE = 4;
+export const MOST_IDLE = 4;
 
 /** What a network is for: a part of a model and the sides of its input. */
 export interface NetworkSize {
@@ -13,6 +14,15 @@ export interface NetworkSize {
   readonly height: number;
   readonly width: number;
 }
+
+/** Bytes of evaluations. */
+export interface NetworkBytes {
+  /** Packed weights; a network tells only of those that no other had packed before it. */
+  readonly weights: number;
+  readonly maps: number;
+}
+
+const FLOAT = 4;
 
 interface Entry {
   readonly network: Promise<MapNetwork>;
@@ -30,6 +40,8 @@ export interface SizedModel {
   readonly network: (size: NetworkSize) => { readonly graph: Graph; readonly classes?: number };
 }
 
+const elementsOf = ({ channels, height, width }: Extents): number => channels * height * width;
+
 /**
  * Networks of the same weights for maps of any size, each loaded when it is first used. The last used ones are kept.
  */
@@ -38,6 +50,8 @@ export class SizedNetworks {
   /** Entries by their size, the one that was used last at the end. */
   readonly #entries = new Map<string, Entry>();
   readonly #closing: Closing;
+  /** Bytes that the networks of each part have packed. */
+  readonly #packed = new Map<string, number>();
 
   constructor(model: SizedModel) {
     this.#model = model;
@@ -68,6 +82,22 @@ export class SizedNetworks {
     }
   }
 
+  /**
+   * Computes what evaluations take: the packed weights of all networks, and the maps of this one, its inputs and outputs
+   * included. Loads it.
+   *
+   * @param rows - Number of maps at once, or what gives it for the bytes of one.
+   */
+  async bytesFor(size: NetworkSize, rows: number | ((rowBytes: number) => number)): Promise<NetworkBytes> {
+    const { values } = this.#model.network(size).graph;
+    const bound = values.filter(({ binding }) => binding !== null).reduce((sum, value) => sum + elementsOf(value), 0);
+    return this.using(size, ({ info: { rowBytes } }) => {
+      const count = typeof rows === 'number' ? rows : rows(rowBytes);
+      const weights = [...this.#packed.values()].reduce((sum, bytes) => sum + bytes, 0);
+      return Promise.resolve({ weights, maps: count * (rowBytes + FLOAT * bound) });
+    });
+  }
+
   /** Closes the networks that nobody uses now, or those of one part. */
   release(part?: string): Promise<void> {
     return this.#closeIdle(0, part);
@@ -88,7 +118,9 @@ export class SizedNetworks {
     const { opened, checkpoint, network } = this.#model;
     const weightsOf = await other?.network.catch(() => undefined);
     const { graph, classes } = network(size);
-    return MapNetwork.load(opened.device, nativeGraph(graph, checkpoint), { weightsOf, classes });
+    const loaded = await MapNetwork.load(opened.device, nativeGraph(graph, checkpoint), { weightsOf, classes });
+    this.#packed.set(size.part, (this.#packed.get(size.part) ?? 0) + loaded.info.weightBytes);
+    return loaded;
   }
 
   async #closeIdle(most = MOST_IDLE, part?: string): Promise<void> {
@@ -96,6 +128,8 @@ export class SizedNetworks {
     const idle = [...this.#entries].filter(([key, { users }]) => users === 0 && isMeant(key));
     const superfluous = idle.slice(0, Math.max(0, idle.length - most));
     for (const [key] of superfluous) this.#entries.delete(key);
+    if (this.#entries.size === 0) this.#packed.clear();
+    else if (most === 0 && part !== undefined) this.#packed.delete(part);
     await Promise.all(superfluous.map(([, entry]) => closed(entry)));
   }
 }

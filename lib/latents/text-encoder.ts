@@ -7,7 +7,7 @@ import { openTable, type Table } from '../checkpoint/table-rows.js';
 import type { Device } from '../engine/device.js';
 import { textEncoderGraph } from '../network/text-encoder.js';
 import { type LatentNetworkOptions, readAndOpen } from './load-options.js';
-import { SizedNetworks } from './sized-networks.js';
+import { SizedNetworks, type NetworkSize } from './sized-networks.js';
 import { transposed } from './tokens.js';
 
 /** Options of {@link ClipTextEncoder.encode}. */
@@ -19,6 +19,14 @@ export interface EncodeTextOptions {
 }
 
 const encodeKinds: OptionKinds<EncodeTextOptions> = { skippedLayers: kinds.number, normed: kinds.boolean };
+
+/** Size of evaluations, for {@link ClipTextEncoder.bytesFor}. */
+export interface TextEncoderSize extends EncodeTextOptions {
+  /** Number of texts at once. Default 1. */
+  batch?: number | undefined;
+}
+
+const sizeKinds: OptionKinds<TextEncoderSize> = { ...encodeKinds, batch: kinds.positiveInteger };
 
 /** What a text encoder makes of texts. */
 export interface EncodedText {
@@ -106,19 +114,26 @@ export class ClipTextEncoder {
   async encode(ids: Int32Array, options: EncodeTextOptions = {}): Promise<EncodedText> {
     checkOptions('encode', options, encodeKinds);
     const given = this.#checkedIds(ids);
-    const { skippedLayers = 0, normed = true } = options;
-    if (!Number.isInteger(skippedLayers) || skippedLayers < 0 || skippedLayers > this.layers) {
-      throw wrongValue('skippedLayers', skippedLayers, `an integer from 0 to ${this.layers}`);
-    }
     const batch = given.length / this.tokens;
-    const part = `${normed ? 'normed' : 'states'}${this.layers - skippedLayers}`;
-    return this.#networks.using({ part, height: this.tokens, width: 1 }, async (network) => {
+    return this.#networks.using(this.#sizeFor(options), async (network) => {
       const embeddings = transposed(await this.#table.rows(given), batch, this.tokens);
       const states = new Float32Array(batch * this.tokens * this.width);
       const projected = new Float32Array(batch * this.tokens * this.pooledWidth);
       await network.forward(batch, embeddings, states, { head: projected });
       return { hidden: transposed(states, batch, this.width), pooled: this.#pooled(projected, given) };
     });
+  }
+
+  /**
+   * Computes what evaluations take in memory: the packed weights and the maps. Loads the network for these options.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
+   */
+  async bytesFor(options: TextEncoderSize = {}): Promise<number> {
+    checkOptions('bytesFor', options, sizeKinds);
+    const { batch = 1, ...others } = options;
+    const { weights, maps } = await this.#networks.bytesFor(this.#sizeFor(others), batch);
+    return weights + maps;
   }
 
   /** Frees the weights that no evaluation uses now; the next one loads them anew. */
@@ -133,6 +148,14 @@ export class ClipTextEncoder {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #sizeFor({ skippedLayers = 0, normed = true }: EncodeTextOptions): NetworkSize {
+    if (!Number.isInteger(skippedLayers) || skippedLayers < 0 || skippedLayers > this.layers) {
+      throw wrongValue('skippedLayers', skippedLayers, `an integer from 0 to ${this.layers}`);
+    }
+    const part = `${normed ? 'normed' : 'states'}${this.layers - skippedLayers}`;
+    return { part, height: this.tokens, width: 1 };
   }
 
   #checkedIds(ids: Int32Array): Int32Array {

@@ -71,6 +71,24 @@ export interface Tiling {
   readonly factor: number;
 }
 
+/** Lists where tiles of a side begin on an axis. */
+function tileStarts(length: number, side: number): number[] {
+  const step = Math.floor(side * 0.75);
+  return Array.from({ length: Math.ceil(length / step) }, (_, i) => i * step);
+}
+
+/** Lists the different sizes of the tiles of a map, which is one if it is no larger than a tile. */
+export function tileSizes(
+  { height, width }: Pick<Maps, 'height' | 'width'>,
+  side: number,
+): { height: number; width: number }[] {
+  if (height <= side && width <= side) return [{ height, width }];
+  const sidesOf = (length: number): number[] => [
+    ...new Set(tileStarts(length, side).map((start) => Math.min(side, length - start))),
+  ];
+  return sidesOf(height).flatMap((down) => sidesOf(width).map((right) => ({ height: down, width: right })));
+}
+
 /**
  * Computes maps tile by tile: tiles begin every three quarters of their side, and where they overlap the results are
  * blended linearly, from above and then from the left. What a network computes from the whole map, such as norms, it
@@ -83,21 +101,20 @@ export async function inTiles(
   { side, factor }: Tiling,
   compute: (tile: Maps) => Promise<Maps>,
 ): Promise<Maps> {
-  const step = Math.floor(side * 0.75);
   const extent = Math.floor(side * factor * 0.25);
   const kept = side * factor - extent;
   let above: Maps[] = [];
   let result: Maps | null = null;
-  for (let top = 0, down = 0; top < input.height; top += step, down += kept) {
+  for (const [i, top] of tileStarts(input.height, side).entries()) {
     const row: Maps[] = [];
-    for (let left = 0, right = 0; left < input.width; left += step, right += kept) {
+    for (const [j, left] of tileStarts(input.width, side).entries()) {
       const height = Math.min(side, input.height - top);
       const tile = await compute(cropped(input, top, left, height, Math.min(side, input.width - left)));
       result ??= emptyMaps(input.batch, tile.channels, input.height * factor, input.width * factor);
       const [up, before] = [above[row.length], row.at(-1)];
       if (up !== undefined) blendDown(up, tile, extent);
       if (before !== undefined) blendRight(before, tile, extent);
-      paste(result, down, right, tile, Math.min(kept, tile.height), Math.min(kept, tile.width));
+      paste(result, i * kept, j * kept, tile, Math.min(kept, tile.height), Math.min(kept, tile.width));
       row.push(tile);
     }
     above = row;

@@ -160,6 +160,10 @@ const cases: Record<string, Case> = {
     (sides) => vae.tileFor(sides),
     () => [{ height: 16, width: 16 }],
   ),
+  'Autoencoder.bytesFor': of(
+    (size) => vae.bytesFor(size),
+    () => [{ height: 16, width: 16, tile: 4, batch: 2 }],
+  ),
   'TextToImage.encodePrompt': of(
     (text) => pipeline.encodePrompt(text),
     () => ['a cat'],
@@ -222,6 +226,10 @@ const cases: Record<string, Case> = {
     (size) => pipeline.unet.bytesFor(size),
     () => [{ height: 4, width: 4, tokens: 77, batch: 2 }],
   ),
+  'ConditionalUNet.promptBytesFor': of(
+    (tokens) => pipeline.unet.promptBytesFor(tokens),
+    () => [77],
+  ),
   'ConditionalUNet.prepare': of(
     async (context, count) => (await conditional.prepare(context, count)).data,
     () => [normals(2 * 7 * 80), 2],
@@ -241,6 +249,10 @@ const cases: Record<string, Case> = {
   'ClipTextEncoder.encode': of(
     (ids, options) => encoder.encode(ids, options),
     () => [Int32Array.from({ length: 77 }, (_, i) => i), { skippedLayers: 1, normed: false }],
+  ),
+  'ClipTextEncoder.bytesFor': of(
+    (size) => encoder.bytesFor(size),
+    () => [{ skippedLayers: 1, normed: true, batch: 2 }],
   ),
   'Classifier.logits': of(
     (x, t) => classifier.logits(x, t),

@@ -152,7 +152,7 @@ export const libRooms: readonly Room[] = [
       'lib/run',
       'lib/text',
     ],
-    lines: 2560,
+    lines: 2900,
   },
   {
     path: 'lib/text-to-image.ts',
@@ -227,7 +227,7 @@ export const libRooms: readonly Room[] = [
       'lib/text',
       'lib/training',
     ],
-    lines: 5200,
+    lines: 5380,
   },
   {
     path: 'lib/index.ts',

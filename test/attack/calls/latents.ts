@@ -68,6 +68,7 @@ export function latentCalls(
       size,
     ]),
     of('Autoencoder.tileFor', (sides: never) => vae.tileFor(sides), [size]),
+    of('Autoencoder.bytesFor', (size: never) => vae.bytesFor(size), [{ ...size, tile: 4, batch: 1 }]),
     of('Autoencoder.toDiffusion', (latents: never) => vae.toDiffusion(latents), [new Float32Array(8)]),
     of('Autoencoder.fromDiffusion', (latents: never) => vae.fromDiffusion(latents), [new Float32Array(8)]),
     of(
@@ -79,6 +80,9 @@ export function latentCalls(
       new Int32Array(77),
       {},
     ]),
+    of('ClipTextEncoder.bytesFor', (size: never) => encoder.bytesFor(size), [
+      { skippedLayers: 1, normed: true, batch: 1 },
+    ]),
     of(
       'ConditionalUNet.load',
       async (path: never, options: never) => (await dpm.ConditionalUNet.load(path, options)).close(),
@@ -87,6 +91,7 @@ export function latentCalls(
     of('ConditionalUNet.bytesFor', (size: never) => unet.bytesFor(size), [
       { height: 2, width: 4, tokens: 2, batch: 1 },
     ]),
+    of('ConditionalUNet.promptBytesFor', (tokens: never) => unet.promptBytesFor(tokens), [2]),
     of('ConditionalUNet.prepare', (context: never, count: never) => unet.prepare(context, count), [
       new Float32Array(64),
       2,

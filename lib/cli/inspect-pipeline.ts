@@ -1,0 +1,122 @@
+import { untilAborted } from '../base/abort.js';
+import { checkOptions } from '../base/option-kinds.js';
+import {
+  closePipeline,
+  keptParts,
+  loadPipeline,
+  pipelineLoadKinds,
+  type LoadedPipeline,
+} from '../latents/load-pipeline.js';
+import { pipelineFacts, type PipelineFacts } from '../latents/pipeline-facts.js';
+import { pipelineMemory, type PipelineMemory } from '../latents/pipeline-memory.js';
+import { readPipelineSource, type PipelineSource } from '../latents/pipeline-source.js';
+import { usageError, type Call } from './command.js';
+import { formatBytes, printJson, printTable } from './output.js';
+import { pipelineLoadOptions, sizeOf } from './pipeline-options.js';
+import { schedulerLine, schedulerOf } from './scheduler-summary.js';
+
+const millions = (count: number): string => `${(count / 1e6).toFixed(3)} M parameters`;
+const billions = (count: number): string => `${(count / 1e9).toFixed(3)} G`;
+
+/** Rows of the parts of a pipeline. */
+function partRows({ unet, vae, textEncoders, tokenizers }: PipelineFacts): [string, string][] {
+  const sees = [
+    `a context of ${unet.contextWidth}`,
+    ...(unet.seesPooled ? ['pooled states'] : []),
+    ...(unet.seesGuidance ? ['the weight of guidance'] : []),
+  ].join(', ');
+  const numbered = (name: string, k: number): string => (k === 0 ? name : `${name} ${k + 1}`);
+  return [
+    [
+      'unet',
+      `${unet.inChannels} -> ${unet.outChannels} channels, levels of ${unet.channels.join(', ')}, sample size ${unet.sampleSize}, sees ${sees}, ${millions(unet.parameters)}`,
+    ],
+    [
+      'vae',
+      `${vae.kind}, ${vae.imageChannels} channels, ${vae.latentChannels} of latents, factor ${vae.factor}, scale ${vae.scale}, ${millions(vae.parameters)}`,
+    ],
+    ...textEncoders.map(({ width, layers, heads, tokens, projection, parameters }, k): [string, string] => [
+      numbered('text encoder', k),
+      `width ${width}, ${layers} layers, ${heads} heads, ${tokens} tokens, ${projection === null ? '' : `projection to ${projection}, `}${millions(parameters)}`,
+    ]),
+    ...tokenizers.map(({ tokens, vocabulary }, k): [string, string] => [
+      numbered('tokenizer', k),
+      `${vocabulary.toLocaleString('en')} tokens, ${tokens} in a text`,
+    ]),
+  ];
+}
+
+/** Rows of what is computed and taken at a size. */
+function costRows({ size, unet, vae }: PipelineFacts, count: number, memory: PipelineMemory): [string, string][] {
+  const { tile, rows, machine, peak, fits } = memory;
+  return [
+    ['size', `${size.height} x ${size.width}, ${count} at once`],
+    [
+      'multiply-adds',
+      `U-Net ${billions(unet.multiplyAdds)} per evaluation of one row, decoder ${billions(vae.multiplyAdds)} per image`,
+    ],
+    ['memory of texts', formatBytes(memory.texts)],
+    ['memory of U-Net', `${formatBytes(memory.unet)}, ${rows} ${rows === 1 ? 'row' : 'rows'} at once`],
+    ['memory of decoder', `${formatBytes(memory.decoder)}, ${tile === null ? 'whole' : `in tiles of ${tile} latents`}`],
+    ...keptParts.map((keep): [string, string] => [
+      `peak, keep ${keep}`,
+      `${formatBytes(peak[keep])}, ${fits[keep] ? 'fits' : 'does not fit'} into ${formatBytes(machine)}`,
+    ]),
+  ];
+}
+
+/** Options that say something of pixel models alone. */
+const ofPixelModels = ['image-size', 'head', 'network-time'];
+
+/** Loads the pipeline, calls `use` with it and closes it in any case. */
+async function withPipeline(
+  { positionals: [path = ''], options, signal }: Call,
+  use: (pipeline: LoadedPipeline, source: PipelineSource) => Promise<void>,
+): Promise<void> {
+  const load = { ...pipelineLoadOptions(options), schedule: options.string('schedule') };
+  checkOptions('dpm inspect', load, pipelineLoadKinds);
+  const { unet, vae, config, ema } = load;
+  const parts = { unet, vae, config, ema, textEncoder: [], tokenizer: [] };
+  const source = await untilAborted(signal, () => readPipelineSource(path, parts));
+  const pipeline = await loadPipeline(path, { ...load, signal });
+  try {
+    await use(pipeline, source);
+  } finally {
+    await closePipeline(pipeline);
+  }
+}
+
+/** Describes a text-to-image pipeline. */
+export async function inspectPipeline(call: Call): Promise<void> {
+  const { positionals, options, json, signal } = call;
+  const other = ofPixelModels.find((name) => options.has(name));
+  if (other !== undefined) {
+    throw usageError(`--${other} is for models of pixels, ${positionals[0] ?? ''} is a text-to-image pipeline`);
+  }
+  const [count, asked] = [options.integer('count') ?? 1, sizeOf(options)];
+  if (count < 1) throw usageError(`--count is ${count}, it has to be at least 1`);
+  await withPipeline(call, async (pipeline, source) => {
+    const { schedule, evidence, unet, vae, defaults } = pipeline;
+    const { steps, guidance } = defaults;
+    const side = unet.sampleSize * vae.factor;
+    const size = { height: side, width: side, ...asked };
+    const memory = await untilAborted(signal, () => pipelineMemory(pipeline, { ...size, count }));
+    const facts = await pipelineFacts(source, size);
+    const shown = options.integer('steps') ?? steps;
+    const scheduler = schedulerOf(schedule, shown);
+    if (json) {
+      const { name, steps: all, defaults: conventions } = schedule;
+      const told = { schedule: { name, steps: all, ...conventions }, scheduler, defaults: { steps, guidance } };
+      printJson({ evidence, ...facts, count, ...told, memory });
+      return;
+    }
+    printTable([
+      ['pipeline', evidence],
+      ...partRows(facts),
+      ['schedule', `${schedule.name}, ${schedule.steps} steps, predicts ${schedule.defaults.prediction}`],
+      ['scheduler', schedulerLine(scheduler, shown)],
+      ['defaults', `${steps} steps, guidance ${guidance}`],
+      ...costRows(facts, count, memory),
+    ]);
+  });
+}
