@@ -155,7 +155,9 @@ export class TextToImage {
     const latents = images.data;
     const { truncated } = run;
     if (call.output === 'latents') return { images: null, latents, truncated, tile: null };
+    if (this.#keep === 'none') await this.unet.release();
     const { data, tile } = await this.#decode(latents, call);
+    if (this.#keep !== 'all') await this.vae.release();
     return { images: new ImageBatch(data, this.#shapeOf(call, call.count)), latents, truncated, tile };
   }
 
@@ -192,16 +194,18 @@ export class TextToImage {
 
   async *#stream(call: GenerateCall): AsyncGenerator<GeneratedImage, void, void> {
     const run = await this.#begin(call);
-    for await (const { sample, image } of streamOnNetwork(run.model, run.program, run.options)) {
-      await run.previews.shown();
-      const latents = image.data;
-      const truncated = at(run.truncated, sample);
-      if (call.output === 'latents') {
-        yield { sample, image: null, latents, truncated };
-        continue;
+    try {
+      for await (const { sample, image } of streamOnNetwork(run.model, run.program, run.options)) {
+        await run.previews.shown();
+        const latents = image.data;
+        const truncated = at(run.truncated, sample);
+        const data = call.output === 'latents' ? null : (await this.#decode(latents, call)).data;
+        yield { sample, image: data && new ImageBatch(data, this.#shapeOf(call, 1)), latents, truncated };
       }
-      const { data } = await this.#decode(latents, call);
-      yield { sample, image: new ImageBatch(data, this.#shapeOf(call, 1)), latents, truncated };
+    } finally {
+      // The next batch is computed while images are decoded: its weights stay until the end.
+      if (this.#keep === 'none') await this.unet.release();
+      if (this.#keep !== 'all') await this.vae.release();
     }
   }
 
@@ -301,10 +305,8 @@ export class TextToImage {
 
   async #decode(latents: Float32Array, call: GenerateCall): Promise<{ data: Float32Array; tile: number | null }> {
     const [, , height, width] = this.#shapeOf(call, 1);
-    if (this.#keep === 'none') await this.unet.release();
     const tile = call.tile ?? (await this.vae.tileFor({ height, width })) ?? undefined;
     const data = await this.vae.decode(this.vae.fromDiffusion(latents), { height, width, tile, signal: call.signal });
-    if (this.#keep !== 'all') await this.vae.release();
     return { data, tile: tile ?? null };
   }
 

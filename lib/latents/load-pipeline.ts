@@ -53,7 +53,8 @@ export interface TextToImageLoadOptions extends LatentFileOptions {
   preview?: string | undefined;
   /**
    * Parts whose weights stay in memory: `all`; `unet`: those of text encoders and autoencoder are freed after their work and
-   * loaded anew for the next call; `none`: those of the U-Net, too, before images are decoded. Default `all`.
+   * loaded anew for the next call; `none`: those of the U-Net, too, before images are decoded. Those of a stream are freed at
+   * its end. Default `all`.
    */
   keep?: KeptParts | undefined;
 }

@@ -237,6 +237,17 @@ describe('memory', () => {
     );
   });
 
+  it('of a stream is freed at its end, not between its images', async () => {
+    await using own = await TextToImage.load(join(latentFixtures, 'sd1'), { device: 'cpu', keep: 'none' });
+    const used: number[] = [];
+    for await (const { image } of own.stream({ ...call, count: 3, batch: 1 })) {
+      expect(image!.count).toBe(1);
+      used.push(own.device.memory().host);
+    }
+    expect(Math.min(...used)).toBeGreaterThan(0.9 * Math.max(...used));
+    expect(own.device.memory().host).toBe(0);
+  });
+
   it('that is short makes tiles, of which the result tells', async () => {
     const large = { ...call, height: 320, width: 320, steps: 1 };
     const whole = await pipeline.generate(large);
