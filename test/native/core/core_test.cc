@@ -113,8 +113,9 @@ TEST(DType, LoadsUnalignedElements) {
 }
 
 TEST(DType, LoadsRunsOfElementsAsTheyAreOneByOne) {
-  // Every number of 16 bits, from an odd address on, and one number more than runs have together.
-  std::vector<unsigned char> bytes(3 + 2 * 65537);
+  // Every number of 16 bits, from an odd address on, and one number more than runs have together. The compiler warns
+  // of fewer bytes than as many floats have.
+  std::vector<unsigned char> bytes(8 + 4 * 65537);
   for (std::size_t i = 0; i < 65537; ++i) {
     const auto bits = static_cast<std::uint16_t>(i);
     std::memcpy(bytes.data() + 3 + 2 * i, &bits, sizeof bits);
