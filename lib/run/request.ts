@@ -62,13 +62,7 @@ export function nativeRequest(
   options: StepRunOptions,
   sampleElements: number,
 ): NativeRunRequest {
-  const {
-    count,
-    noise,
-    snapshotEvery = runDefaults.snapshotEvery,
-    levels = false,
-    onPreview = null,
-  } = options;
+  const { count, noise, snapshotEvery = runDefaults.snapshotEvery, levels = false, onPreview = null } = options;
   const distinct = [...new Set(programs)];
   const indexOf = new Map(distinct.map((program, index) => [program, index]));
   // Packing checks the records, so it comes before anything is read from them.
