@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -125,7 +126,7 @@ TEST(DType, LoadsRunsOfElementsAsTheyAreOneByOne) {
     load_as_floats(bytes.data() + 1, type, 1, 65537, values.data());
     for (std::size_t i = 0; i < 65537; ++i) {
       const float expected = load_as_float(bytes.data() + 3, type, i);
-      ASSERT_EQ(std::memcmp(&values[i], &expected, sizeof expected), 0) << i;
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(values[i]), std::bit_cast<std::uint32_t>(expected)) << i;
     }
     EXPECT_EQ(values.back(), 7.0F);
   }
