@@ -172,7 +172,7 @@ it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: 
   for (let kill = 0; kill < kills; ++kill) {
     const server = await place.start(...args);
     const waiting = server.post('/v1/samples', { ...request, chunk: undefined, count: 64, steps: 500 }).then(
-      () => 'answered',
+      ({ status }) => `answered ${status}`,
       () => 'reset',
     );
     // Each job has its own key. Some are sent as the process ends, and those that got 202 count as taken.
@@ -188,7 +188,8 @@ it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: 
     await sleep(300 * Math.random());
     await server.kill();
     await settled;
-    expect(await waiting).toBe('reset');
+    // A busy machine may have refused it before.
+    expect(['reset', 'answered 429', 'answered 503']).toContain(await waiting);
   }
   const server = await place.start(...args);
   expect(taken.size).toBeGreaterThanOrEqual(kills);
