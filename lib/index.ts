@@ -87,6 +87,7 @@ export {
 } from './latents/text-encoder.js';
 export { TextToImage, type Generated, type GeneratedImage } from './text-to-image.js';
 export type { GenerateOptions, LongPrompts } from './latents/generate-options.js';
+export type { LatentNetwork } from './latents/latent-network.js';
 export type { EncodedPrompt } from './latents/prompts.js';
 export type { LatentFileOptions, LatentNetworkOptions } from './latents/load-options.js';
 export type { KeptParts, TextToImageLoadOptions } from './latents/load-pipeline.js';

@@ -7,10 +7,10 @@ import { checkOptions, kinds, type OptionKinds, requireKind } from '../base/opti
 import type { OpenedDevice } from '../checkpoint/load-network.js';
 import type { ReadAutoencoder } from '../checkpoint/pipelines/autoencoder.js';
 import { readAutoencoderAt } from '../checkpoint/pipelines/single-file/autoencoder-file.js';
-import type { Device } from '../engine/device.js';
 import { type AutoencoderHalf, autoencoderGraph, latentFactor } from '../network/autoencoder.js';
+import { LatentNetwork } from './latent-network.js';
 import { latentFileKinds, type LatentFileOptions, readAndOpen } from './load-options.js';
-import { MOST_IDLE, type NetworkBytes, SizedNetworks } from './sized-networks.js';
+import { MOST_IDLE, type NetworkBytes } from './sized-networks.js';
 import { emptyMaps, inTiles, type Maps, tileSizes } from './tiles.js';
 
 /** Options of {@link Autoencoder.decode} and {@link Autoencoder.encode}. */
@@ -78,9 +78,7 @@ const named = { who: 'Autoencoder.load', what: 'autoencoder' };
  * Autoencoder of latent diffusion models: images to latents and back. Its graphs are made for each size of images when it is
  * first needed, and share the weights. Close it when done.
  */
-export class Autoencoder {
-  /** Device of the autoencoder, which closes the device if it has opened it. */
-  readonly device: Device;
+export class Autoencoder extends LatentNetwork {
   /** Number of times that an image is larger than its latents, on either axis. */
   readonly factor: number;
   /** Number of channels of the latents. */
@@ -88,15 +86,9 @@ export class Autoencoder {
   /** Number of channels of the images. */
   readonly imageChannels: number;
   readonly #read: ReadAutoencoder;
-  readonly #networks: SizedNetworks;
 
   private constructor(opened: OpenedDevice, read: ReadAutoencoder) {
-    this.device = opened.device;
-    this.#read = read;
-    this.factor = latentFactor(read.description);
-    this.latentChannels = read.description.latentChannels;
-    this.imageChannels = read.description.outChannels;
-    this.#networks = new SizedNetworks({
+    super({
       what: named.what,
       opened,
       checkpoint: read.checkpoint,
@@ -104,6 +96,10 @@ export class Autoencoder {
         graph: autoencoderGraph(read.description, part === 'encoder' ? 'encoder' : 'decoder', sides),
       }),
     });
+    this.#read = read;
+    this.factor = latentFactor(read.description);
+    this.latentChannels = read.description.latentChannels;
+    this.imageChannels = read.description.outChannels;
   }
 
   /**
@@ -192,7 +188,7 @@ export class Autoencoder {
    */
   async tileFor(sides: { height: number; width: number }): Promise<number | null> {
     const { height, width } = this.#checked('tileFor', sides).sides;
-    const bytes = await this.#networks.using(
+    const bytes = await this.networks.using(
       { part: 'decoder', height: height / this.factor, width: width / this.factor },
       (network) => Promise.resolve(network.info.rowBytes),
     );
@@ -212,26 +208,12 @@ export class Autoencoder {
     const latents = { height: sides.height / this.factor, width: sides.width / this.factor };
     const all: NetworkBytes[] = [];
     for (const size of tileSizes(latents, tile ?? Infinity)) {
-      const bytes = await this.#networks.bytesFor({ part: 'decoder', ...size }, (row) => rowsAtOnce(batch, row));
+      const bytes = await this.networks.bytesFor({ part: 'decoder', ...size }, (row) => rowsAtOnce(batch, row));
       all.push(bytes);
     }
     // Networks of other sizes keep their maps while one is at work.
     const maps = all.map((each) => each.maps).toSorted((a, b) => b - a);
     return maps.slice(0, MOST_IDLE + 1).reduce((sum, bytes) => sum + bytes, all.at(-1)?.weights ?? 0);
-  }
-
-  /** Frees the weights that no evaluation uses now; the next one loads them anew. */
-  async release(): Promise<void> {
-    await this.#networks.release();
-  }
-
-  /** Waits for running work and releases everything. Can be called again. */
-  async close(): Promise<void> {
-    await this.#networks.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
   }
 
   #checked(
@@ -275,7 +257,7 @@ export class Autoencoder {
   async #evaluate(half: AutoencoderHalf, input: Maps, factor: number, signal: AbortSignal | undefined): Promise<Maps> {
     const { batch, height, width } = input;
     throwIfAborted(signal);
-    return this.#networks.using({ part: half, height, width }, async (network) => {
+    return this.networks.using({ part: half, height, width }, async (network) => {
       const result = emptyMaps(batch, this.#outputChannels(half), height * factor, width * factor);
       const [from, to] = [input.data.length / batch, result.data.length / batch];
       const rows = rowsAtOnce(batch, network.info.rowBytes);

@@ -1,4 +1,4 @@
-import { at, elementCount } from '../base/arrays.js';
+import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { requireRoom } from '../base/memory-budget.js';
 import {
@@ -14,12 +14,12 @@ import {
 import type { OpenedDevice } from '../checkpoint/load-network.js';
 import type { ReadConditional } from '../checkpoint/pipelines/conditional.js';
 import { readConditionalAt } from '../checkpoint/pipelines/single-file/unet-file.js';
-import type { Device } from '../engine/device.js';
 import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from '../engine/inputs.js';
 import { conditionalGraph, contextChannels, promptGraph } from '../network/conditional.js';
+import { countElements } from '../network/cost.js';
 import { guidanceFeatures, numberFeatures } from './features.js';
+import { LatentNetwork } from './latent-network.js';
 import { latentFileKinds, type LatentFileOptions, readAndOpen } from './load-options.js';
-import { SizedNetworks } from './sized-networks.js';
 import { transposed } from './tokens.js';
 
 /** Keys and values of contexts, which all evaluations with these contexts share. */
@@ -126,9 +126,7 @@ const LEAST_WEIGHT_BYTES = 2;
 const named = { who: 'ConditionalUNet.load', what: 'network' };
 
 /** U-Net of latent diffusion that sees a text (`UNet2DConditionModel`), on a device, for states of any size. Close it when done. */
-export class ConditionalUNet {
-  /** Device of the network, which closes the device if it has opened it. */
-  readonly device: Device;
+export class ConditionalUNet extends LatentNetwork {
   /** Number of channels of the states. */
   readonly inChannels: number;
   /** Number of channels of the prediction. */
@@ -145,21 +143,10 @@ export class ConditionalUNet {
   /** Number of weights. */
   readonly parameters: number;
   readonly #contextChannels: number;
-  readonly #networks: SizedNetworks;
 
   private constructor(opened: OpenedDevice, read: ReadConditional) {
     const { description, checkpoint } = read;
-    this.device = opened.device;
-    this.#read = read;
-    this.inChannels = description.inChannels;
-    this.outChannels = description.outChannels;
-    this.contextWidth = description.contextWidth;
-    this.sampleSize = read.sampleSize;
-    this.seesPooled = read.textTime !== null;
-    this.seesGuidance = description.guidanceFeatures !== null;
-    this.#contextChannels = contextChannels(description);
-    this.parameters = [...checkpoint.tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
-    this.#networks = new SizedNetworks({
+    super({
       what: named.what,
       opened,
       checkpoint,
@@ -171,6 +158,15 @@ export class ConditionalUNet {
               classes: description.classes,
             },
     });
+    this.#read = read;
+    this.inChannels = description.inChannels;
+    this.outChannels = description.outChannels;
+    this.contextWidth = description.contextWidth;
+    this.sampleSize = read.sampleSize;
+    this.seesPooled = read.textTime !== null;
+    this.seesGuidance = description.guidanceFeatures !== null;
+    this.#contextChannels = contextChannels(description);
+    this.parameters = countElements([...checkpoint.tensors.values()].map(({ shape }) => shape));
   }
 
   /**
@@ -212,7 +208,7 @@ export class ConditionalUNet {
       );
     }
     const maps = transposed(context, count, tokens);
-    return this.#networks.using({ part: 'prompt', height: tokens, width: 1 }, async (network) => {
+    return this.networks.using({ part: 'prompt', height: tokens, width: 1 }, async (network) => {
       const data = new Float32Array(count * this.#contextChannels * tokens);
       await network.forward(count, maps, data);
       return new PreparedContext(this, count, tokens, data);
@@ -255,17 +251,12 @@ export class ConditionalUNet {
       throw new DpmError('ERR_DPM_ARGUMENT', `the context is not one that this network made for ${batch} samples`);
     }
     const part = String(prepared.tokens);
-    return this.#networks.using({ part, height, width }, async (network) => {
+    return this.networks.using({ part, height, width }, async (network) => {
       const out = new Float32Array(batch * this.outChannels * height * width);
       const given = { ...tensors.given, ...(this.#contextChannels > 0 && { context: prepared.data }) };
       await network.forward(batch, states, out, { ...tensors, given });
       return out;
     });
-  }
-
-  /** Frees the weights that no evaluation uses now; the next one loads them anew. */
-  async release(): Promise<void> {
-    await this.#networks.release();
   }
 
   /**
@@ -279,7 +270,7 @@ export class ConditionalUNet {
     const { height, width, tokens = 77, batch = 1 } = options;
     requireSides(height, width);
     requireRoom('the weights of the U-Net', this.parameters * LEAST_WEIGHT_BYTES, 'take a network of fewer');
-    const { weights, maps } = await this.#networks.bytesFor({ part: String(tokens), height, width }, batch);
+    const { weights, maps } = await this.networks.bytesFor({ part: String(tokens), height, width }, batch);
     return weights + maps;
   }
 
@@ -292,22 +283,13 @@ export class ConditionalUNet {
    */
   async promptBytesFor(tokens: number): Promise<number> {
     requireKind('tokens', tokens, tokenCounts);
-    const { weights, maps } = await this.#networks.bytesFor({ part: 'prompt', height: tokens, width: 1 }, 1);
+    const { weights, maps } = await this.networks.bytesFor({ part: 'prompt', height: tokens, width: 1 }, 1);
     return weights + maps;
   }
 
   /** Frees the weights that contexts are prepared with, unless they are used now. */
   async releasePrompts(): Promise<void> {
-    await this.#networks.release('prompt');
-  }
-
-  /** Waits for running work and releases everything. Can be called again. */
-  async close(): Promise<void> {
-    await this.#networks.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    await this.networks.release('prompt');
   }
 
   #batchOf(x: Float32Array, height: number, width: number): number {

@@ -1,21 +1,16 @@
-import { elementCount } from '../base/arrays.js';
 import { autoencoderWeights } from '../checkpoint/pipelines/autoencoder.js';
 import { conditionalWeights } from '../checkpoint/pipelines/conditional.js';
 import { textEncoderWeights } from '../checkpoint/pipelines/text-encoder.js';
 import { autoencoderGraph, latentFactor } from '../network/autoencoder.js';
 import { conditionalGraph } from '../network/conditional.js';
-import { multiplyAdds } from '../network/cost.js';
+import { countElements, multiplyAdds } from '../network/cost.js';
 import type { Extents } from '../network/operation.js';
 import type { PipelineSource } from './pipeline-source.js';
-
-function parametersOf(weights: ReadonlyMap<string, readonly number[]>): number {
-  return [...weights.values()].reduce((sum, shape) => sum + elementCount(shape), 0);
-}
 
 async function encoderFacts({ read, tokenizer }: PipelineSource['encoders'][number]) {
   const [{ description }, { length, vocabulary: known }] = [await read(), await tokenizer()];
   const { width, layers, heads, tokens, vocabulary, projection } = description;
-  const parameters = parametersOf(textEncoderWeights(description));
+  const parameters = countElements(textEncoderWeights(description).values());
   return {
     encoder: { width, layers, heads, tokens, vocabulary, projection, parameters },
     tokenizer: { tokens: length, vocabulary: known },
@@ -78,7 +73,7 @@ export async function pipelineFacts(
       contextWidth: network.contextWidth,
       seesPooled: textTime !== null,
       seesGuidance: network.guidanceFeatures !== null,
-      parameters: parametersOf(conditionalWeights(network)),
+      parameters: countElements(conditionalWeights(network).values()),
       multiplyAdds: multiplyAdds(conditionalGraph(network, { ...states, tokens })),
     },
     vae: {
@@ -87,7 +82,7 @@ export async function pipelineFacts(
       latentChannels: autoencoder.latentChannels,
       factor,
       ...latents,
-      parameters: parametersOf(autoencoderWeights(autoencoder)),
+      parameters: countElements(autoencoderWeights(autoencoder).values()),
       multiplyAdds: multiplyAdds(autoencoderGraph(autoencoder, 'decoder', states)),
     },
     textEncoders: encoders.map(({ encoder }) => encoder),

@@ -3,11 +3,10 @@ import { DpmError } from '../base/errors.js';
 import { checkOptions, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import type { OpenedDevice } from '../checkpoint/load-network.js';
 import { readPrior, type ReadPrior } from '../checkpoint/pipelines/prior.js';
-import type { Device } from '../engine/device.js';
 import { checkedBatch, checkedTimes, networkTimes } from '../engine/inputs.js';
 import { priorGraph, tokensBehindText } from '../network/prior.js';
+import { LatentNetwork } from './latent-network.js';
 import { type LatentNetworkOptions, readAndOpen } from './load-options.js';
-import { SizedNetworks } from './sized-networks.js';
 import { transposed } from './tokens.js';
 
 /** Options of {@link DiffusionPrior.forward}. */
@@ -35,9 +34,7 @@ const named = { who: 'DiffusionPrior.load', what: 'prior' };
  * Diffusion prior of DALL-E 2 (`PriorTransformer`; Ramesh et al. 2022) on a device: predicts the embedding of an image from
  * a noisy one and a text. Close it when done.
  */
-export class DiffusionPrior {
-  /** Device of the prior, which closes the device if it has opened it. */
-  readonly device: Device;
+export class DiffusionPrior extends LatentNetwork {
   /** Width of the embeddings of images, and of the states of a text's tokens. */
   readonly width: number;
   /** Width of the embeddings of texts. */
@@ -45,21 +42,19 @@ export class DiffusionPrior {
   /** Number of tokens of a text, padding included. */
   readonly tokens: number;
   readonly #read: ReadPrior;
-  readonly #networks: SizedNetworks;
 
   private constructor(opened: OpenedDevice, read: ReadPrior) {
     const { description, checkpoint } = read;
-    this.device = opened.device;
-    this.#read = read;
-    this.width = description.embedding;
-    this.textWidth = description.textEmbedding;
-    this.tokens = description.tokens;
-    this.#networks = new SizedNetworks({
+    super({
       what: named.what,
       opened,
       checkpoint,
       network: () => ({ graph: priorGraph(description) }),
     });
+    this.#read = read;
+    this.width = description.embedding;
+    this.textWidth = description.textEmbedding;
+    this.tokens = description.tokens;
   }
 
   /**
@@ -107,7 +102,7 @@ export class DiffusionPrior {
       given: { context: transposed(hidden, batch, this.tokens), added: this.#added(pooled, mask, batch) },
     };
     const states = x.slice();
-    return this.#networks.using({ part: 'prior', height: 1, width: 1 }, async (network) => {
+    return this.networks.using({ part: 'prior', height: 1, width: 1 }, async (network) => {
       const out = new Float32Array(batch * this.width);
       await network.forward(batch, states, out, tensors);
       return out;
@@ -120,20 +115,6 @@ export class DiffusionPrior {
     checkedBatch(x.length, this.width);
     const { mean, deviation } = this.#read;
     return x.map((value, i) => value * (deviation[i % this.width] ?? 1) + (mean[i % this.width] ?? 0));
-  }
-
-  /** Frees the weights that no evaluation uses now; the next one loads them anew. */
-  async release(): Promise<void> {
-    await this.#networks.release();
-  }
-
-  /** Waits for running work and releases everything. Can be called again. */
-  async close(): Promise<void> {
-    await this.#networks.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
   }
 
   #checkMask(mask: ArrayLike<number>, batch: number): void {

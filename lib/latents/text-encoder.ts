@@ -4,10 +4,10 @@ import { checkOptions, kinds, type OptionKinds } from '../base/option-kinds.js';
 import type { OpenedDevice } from '../checkpoint/load-network.js';
 import { readTextEncoder, tokenTable, type ReadTextEncoder } from '../checkpoint/pipelines/text-encoder.js';
 import { openTable, type Table } from '../checkpoint/table-rows.js';
-import type { Device } from '../engine/device.js';
 import { textEncoderGraph } from '../network/text-encoder.js';
+import { LatentNetwork } from './latent-network.js';
 import { type LatentNetworkOptions, readAndOpen } from './load-options.js';
-import { SizedNetworks, type NetworkSize } from './sized-networks.js';
+import type { NetworkSize } from './sized-networks.js';
 import { transposed } from './tokens.js';
 
 /** Options of {@link ClipTextEncoder.encode}. */
@@ -42,9 +42,7 @@ const idsKind = { expected: 'an Int32Array', holds: (value: unknown) => value in
 const named = { who: 'ClipTextEncoder.load', what: 'text encoder' };
 
 /** CLIP's text encoder, as Stable Diffusion's pipelines have it, on a device. Close it when done. */
-export class ClipTextEncoder {
-  /** Device of the encoder, which closes the device if it has opened it. */
-  readonly device: Device;
+export class ClipTextEncoder extends LatentNetwork {
   /** Number of tokens of a text, padding included. */
   readonly tokens: number;
   /** Width of the states. */
@@ -57,19 +55,10 @@ export class ClipTextEncoder {
   readonly layers: number;
   readonly #read: ReadTextEncoder;
   readonly #table: Table;
-  readonly #networks: SizedNetworks;
 
   private constructor(opened: OpenedDevice, read: ReadTextEncoder) {
     const { description, checkpoint } = read;
-    this.device = opened.device;
-    this.#read = read;
-    this.#table = openTable(checkpoint, tokenTable);
-    this.tokens = description.tokens;
-    this.width = description.width;
-    this.pooledWidth = description.projection ?? description.width;
-    this.vocabulary = description.vocabulary;
-    this.layers = description.layers;
-    this.#networks = new SizedNetworks({
+    super({
       what: named.what,
       opened,
       checkpoint,
@@ -78,6 +67,13 @@ export class ClipTextEncoder {
         return { graph: textEncoderGraph(description, { layers: Number(part.slice(6)), normed, pooled: true }) };
       },
     });
+    this.#read = read;
+    this.#table = openTable(checkpoint, tokenTable);
+    this.tokens = description.tokens;
+    this.width = description.width;
+    this.pooledWidth = description.projection ?? description.width;
+    this.vocabulary = description.vocabulary;
+    this.layers = description.layers;
   }
 
   /**
@@ -115,7 +111,7 @@ export class ClipTextEncoder {
     checkOptions('encode', options, encodeKinds);
     const given = this.#checkedIds(ids);
     const batch = given.length / this.tokens;
-    return this.#networks.using(this.#sizeFor(options), async (network) => {
+    return this.networks.using(this.#sizeFor(options), async (network) => {
       const embeddings = transposed(await this.#table.rows(given), batch, this.tokens);
       const states = new Float32Array(batch * this.tokens * this.width);
       const projected = new Float32Array(batch * this.tokens * this.pooledWidth);
@@ -132,22 +128,8 @@ export class ClipTextEncoder {
   async bytesFor(options: TextEncoderSize = {}): Promise<number> {
     checkOptions('bytesFor', options, sizeKinds);
     const { batch = 1, ...others } = options;
-    const { weights, maps } = await this.#networks.bytesFor(this.#sizeFor(others), batch);
+    const { weights, maps } = await this.networks.bytesFor(this.#sizeFor(others), batch);
     return weights + maps;
-  }
-
-  /** Frees the weights that no evaluation uses now; the next one loads them anew. */
-  async release(): Promise<void> {
-    await this.#networks.release();
-  }
-
-  /** Waits for running work and releases everything. Can be called again. */
-  async close(): Promise<void> {
-    await this.#networks.close();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
   }
 
   #sizeFor({ skippedLayers = 0, normed = true }: EncodeTextOptions): NetworkSize {

@@ -8,9 +8,14 @@ export function requiredTensors({ constants }: Graph): Map<string, number[]> {
   return new Map(weights.map(({ name, shape }) => [name, [...shape]]));
 }
 
+/** Counts the elements of tensors of the given shapes. */
+export function countElements(shapes: Iterable<readonly number[]>): number {
+  return [...shapes].reduce((sum, shape) => sum + elementCount(shape), 0);
+}
+
 /** Counts the parameters of a network. */
 export function parameterCount(graph: Graph): number {
-  return [...requiredTensors(graph).values()].reduce((sum, shape) => sum + elementCount(shape), 0);
+  return countElements(requiredTensors(graph).values());
 }
 
 function nodeCost({ values }: Graph, node: GraphNode): number {
