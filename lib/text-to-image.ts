@@ -149,7 +149,7 @@ export class TextToImage {
    */
   async generate(options: GenerateOptions): Promise<Generated> {
     const call = this.#call('generate', options, true);
-    const run = await this.#begin(call);
+    const run = await this.#begin(call, this.#program(call));
     const { images } = await runOnNetwork(await resolveRun(run.model, run.program, run.options));
     await run.previews.shown();
     const latents = images.data;
@@ -177,7 +177,8 @@ export class TextToImage {
   stream(options: GenerateOptions): AsyncGenerator<GeneratedImage, void, void> {
     const left = new AbortController();
     const call = this.#call('stream', options, false);
-    return endingAtReturn(this.#stream({ ...call, signal: eitherSignal(left.signal, call.signal) }), () => {
+    const images = this.#stream({ ...call, signal: eitherSignal(left.signal, call.signal) }, this.#program(call));
+    return endingAtReturn(images, () => {
       left.abort();
     });
   }
@@ -192,8 +193,8 @@ export class TextToImage {
     await this.close();
   }
 
-  async *#stream(call: GenerateCall): AsyncGenerator<GeneratedImage, void, void> {
-    const run = await this.#begin(call);
+  async *#stream(call: GenerateCall, program: Program): AsyncGenerator<GeneratedImage, void, void> {
+    const run = await this.#begin(call, program);
     try {
       for await (const { sample, image } of streamOnNetwork(run.model, run.program, run.options)) {
         await run.previews.shown();
@@ -224,8 +225,6 @@ export class TextToImage {
     const { guidance, steps } = this.#folder;
     const defaults = { guidance, steps, side, factor, latentChannels, imageChannels };
     const call = resolveCall(options, defaults, isKept);
-    // What is wrong with the sampler's options is told before anything is computed.
-    this.#program(call);
     throwIfAborted(call.signal);
     if (call.onPreview !== undefined) this.#previewDecoder();
     return call;
@@ -240,8 +239,8 @@ export class TextToImage {
     return samplerByName(sampler)(this.schedule, { steps, clip: 'none' });
   }
 
-  /** Encodes the texts of a call, and makes the network, the program and the options of its run. */
-  async #begin(call: GenerateCall) {
+  /** Encodes the texts of a call, and makes the network and the options of its program's run. */
+  async #begin(call: GenerateCall, program: Program) {
     const { height, width, sizes, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
     const { samples, truncated } = await promptedSamples(this.#prompting(), call);
     const rows = samples.slice(0, batch).reduce((sum, { negative }) => sum + (negative === null ? 1 : 2), 0);
@@ -251,7 +250,6 @@ export class TextToImage {
     requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');
     throwIfAborted(signal);
     const network = promptedNetwork(this.unet, { samples, height, width, sizes });
-    const program = this.#program(call);
     const previews = new PreviewQueue();
     const model: RunModel = {
       sampleShape: [this.vae.latentChannels, height, width],

@@ -14,6 +14,7 @@ import {
 import type { ImageBatch } from '../images/image-batch.js';
 import { flattenNoise, type NoiseOption } from '../run/noise-source.js';
 import { runOptionKinds, type PreviewPlace } from '../run/options.js';
+import { requirePreviews } from '../run/resolve.js';
 import type { SamplerName } from '../samplers/index.js';
 import { LARGEST_SIDE } from './autoencoder.js';
 
@@ -119,7 +120,7 @@ export const generateKinds: OptionKinds<GenerateOptions> = {
 };
 
 /** What a call leaves to its pipeline. @internal */
-export interface PipelineDefaults {
+export interface CallDefaults {
   readonly guidance: number;
   readonly steps: number;
   /** Side of the images in pixels. */
@@ -162,15 +163,13 @@ export interface GenerateCall extends Pick<
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_OUT_OF_MEMORY`.
  * @internal
  */
-export function resolveCall(options: GenerateOptions, pipeline: PipelineDefaults, isKept: boolean): GenerateCall {
+export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, isKept: boolean): GenerateCall {
   const { prompt, negativePrompt, output = 'images', init, noise } = options;
   const { count = typeof prompt === 'string' ? 1 : prompt.length } = options;
   const { longPrompts: long = 'truncate', seed = 0, skippedLayers = 0 } = options;
   if (!outputs.includes(output)) throw unknownName('output', output, outputs);
   if (!longPrompts.includes(long)) throw unknownName('longPrompts', long, longPrompts);
-  if (options.previewEvery !== undefined && options.onPreview === undefined) {
-    throw new DpmError('ERR_DPM_ARGUMENT', 'previewEvery is for onPreview, which is missing');
-  }
+  requirePreviews(options);
   const { height, width } = sidesOf(options, pipeline);
   if (isKept) {
     const values = count * pipeline.imageChannels * height * width;
@@ -203,7 +202,7 @@ export function resolveCall(options: GenerateOptions, pipeline: PipelineDefaults
   };
 }
 
-function sidesOf({ height, width }: GenerateOptions, { side, factor }: PipelineDefaults) {
+function sidesOf({ height, width }: GenerateOptions, { side, factor }: CallDefaults) {
   const sides = { height: height ?? side, width: width ?? side };
   for (const [name, value] of Object.entries(sides)) {
     if (value % factor === 0 && value <= LARGEST_SIDE) continue;

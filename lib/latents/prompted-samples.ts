@@ -27,8 +27,9 @@ interface Encoded {
 
 function wantedOf(
   sample: number,
-  { encoders, unet, zerosForNone }: Prompting,
+  { unet, zerosForNone }: Prompting,
   { prompts, negatives, guidance, isChunked }: GenerateCall,
+  chunkCount: (text: string) => number,
 ): Wanted {
   const text = at(prompts, sample);
   const weight = at(guidance, sample);
@@ -37,7 +38,7 @@ function wantedOf(
   const hasZeros = isGuided && negatives === null && zerosForNone;
   const other = isGuided && !hasZeros ? (negatives?.[sample] ?? '') : null;
   const counted = other === null ? [text] : [text, other];
-  const chunks = isChunked ? Math.max(...counted.map((each) => encoders.chunkCount(each))) : null;
+  const chunks = isChunked ? Math.max(...counted.map(chunkCount)) : null;
   const negative = hasZeros ? 'zeros' : other === null ? null : { text: other, chunks };
   return { positive: { text, chunks }, negative, guidance: weight };
 }
@@ -84,7 +85,13 @@ export async function promptedSamples(
   prompting: Prompting,
   call: GenerateCall,
 ): Promise<{ samples: PromptedSample[]; truncated: boolean[] }> {
-  const wanted = Array.from({ length: call.count }, (_, sample) => wantedOf(sample, prompting, call));
+  const counts = new Map<string, number>();
+  const chunkCount = (text: string): number => {
+    const count = counts.get(text) ?? prompting.encoders.chunkCount(text);
+    counts.set(text, count);
+    return count;
+  };
+  const wanted = Array.from({ length: call.count }, (_, sample) => wantedOf(sample, prompting, call, chunkCount));
   const texts = new Map<string, PromptText>();
   for (const { positive, negative } of wanted) {
     texts.set(keyOf(positive), positive);

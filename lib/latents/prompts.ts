@@ -133,8 +133,8 @@ function idsOf({ tokenizer }: Part, { text, chunks }: PromptText): { ids: Int32A
   const tokenized = tokenizer.tokenize(text);
   if (chunks === null) return { ids: [tokenized.padded], truncated: tokenized.truncated };
   const missing = Math.max(0, chunks - tokenized.chunks.length);
-  const empty = tokenizer.tokenize('').padded;
-  return { ids: [...tokenized.chunks, ...new Array<Int32Array>(missing).fill(empty)], truncated: false };
+  const empty = missing === 0 ? [] : new Array<Int32Array>(missing).fill(tokenizer.tokenize('').padded);
+  return { ids: [...tokenized.chunks, ...empty], truncated: false };
 }
 
 async function encodedBy(

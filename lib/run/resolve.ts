@@ -171,6 +171,12 @@ function labelsOf(
   return new Int32Array(count).fill(at(network.labels([labels], 1) ?? [], 0));
 }
 
+/** Checks the options of previews. @throws {@link DpmError} `ERR_DPM_ARGUMENT` for an interval without a function. */
+export function requirePreviews({ onPreview, previewEvery }: Pick<RunOptions, 'onPreview' | 'previewEvery'>): void {
+  if (previewEvery === undefined || onPreview !== undefined) return;
+  throw new DpmError('ERR_DPM_ARGUMENT', 'previewEvery is for onPreview, which is missing');
+}
+
 /** Checks initial states. @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or, if not finite, `ERR_DPM_ARGUMENT`. */
 export function requireInit({ init }: RunOptions, count: number, sampleShape: readonly number[]): void {
   if (init === undefined) return;
@@ -197,9 +203,7 @@ export async function resolveRun(
   const work = workOf(programs);
   const { format = runDefaults.format, seed = runDefaults.seed } = options;
   if (!imageFormats.includes(format)) throw unknownName('format', format, imageFormats);
-  if (options.previewEvery !== undefined && options.onPreview === undefined) {
-    throw new DpmError('ERR_DPM_ARGUMENT', 'previewEvery is for onPreview, which is missing');
-  }
+  requirePreviews(options);
   const total = count * elementCount(model.sampleShape);
   const states = statesKept(work, checkedSnapshots(work, options.snapshotEvery ?? 0));
   const bytes = format === 'uint8' ? 1 : Float32Array.BYTES_PER_ELEMENT;
