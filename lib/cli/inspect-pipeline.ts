@@ -9,7 +9,6 @@ import {
 } from '../latents/load-pipeline.js';
 import { pipelineFacts, type PipelineFacts } from '../latents/pipeline-facts.js';
 import { pipelineMemory, type PipelineMemory } from '../latents/pipeline-memory.js';
-import { readPipelineSource, type PipelineSource } from '../latents/pipeline-source.js';
 import { usageError, type Call } from './command.js';
 import { formatBytes, printJson, printTable } from './output.js';
 import { pipelineLoadOptions, sizeOf } from './pipeline-options.js';
@@ -71,16 +70,13 @@ const ofPixelModels = ['image-size', 'head', 'network-time'];
 /** Loads the pipeline, calls `use` with it and closes it in any case. */
 async function withPipeline(
   { positionals: [path = ''], options, signal }: Call,
-  use: (pipeline: LoadedPipeline, source: PipelineSource) => Promise<void>,
+  use: (pipeline: LoadedPipeline) => Promise<void>,
 ): Promise<void> {
   const load = { ...pipelineLoadOptions(options), schedule: options.string('schedule') };
   checkOptions('dpm inspect', load, pipelineLoadKinds);
-  const { unet, vae, config, ema } = load;
-  const parts = { unet, vae, config, ema, textEncoder: [], tokenizer: [] };
-  const source = await untilAborted(signal, () => readPipelineSource(path, parts));
   const pipeline = await loadPipeline(path, { ...load, signal });
   try {
-    await use(pipeline, source);
+    await use(pipeline);
   } finally {
     await closePipeline(pipeline);
   }
@@ -95,8 +91,8 @@ export async function inspectPipeline(call: Call): Promise<void> {
   }
   const [count, asked] = [options.integer('count') ?? 1, sizeOf(options)];
   if (count < 1) throw usageError(`--count is ${count}, it has to be at least 1`);
-  await withPipeline(call, async (pipeline, source) => {
-    const { schedule, evidence, unet, vae, defaults } = pipeline;
+  await withPipeline(call, async (pipeline) => {
+    const { source, schedule, evidence, unet, vae, defaults } = pipeline;
     const { steps, guidance } = defaults;
     const side = unet.sampleSize * vae.factor;
     const size = { height: side, width: side, ...asked };

@@ -78,6 +78,8 @@ export const pipelineLoadKinds: OptionKinds<TextToImageLoadOptions> = {
 /** The parts of a pipeline on its device. */
 export interface LoadedPipeline {
   readonly opened: OpenedDevice;
+  /** What it was read from. */
+  readonly source: PipelineSource;
   readonly defaults: PipelineDefaults;
   readonly evidence: string;
   readonly unet: ConditionalUNet;
@@ -162,7 +164,7 @@ export async function loadPipeline(path: string | URL, options: TextToImageLoadO
       throw wrongValue('preview', small, `an autoencoder of ${parts.vae.latentChannels} latent channels`);
     }
     const { defaults, evidence } = source;
-    const pipeline = { opened, defaults, ...parts, preview, keep };
+    const pipeline = { opened, source, defaults, ...parts, preview, keep };
     if (schedule !== null) return { ...pipeline, evidence, schedule };
     const found = await decided(parts.unet, parts.encoders, scheduleBy(await source.scheduler(), null));
     return { ...pipeline, schedule: found.schedule, evidence: evidence + found.evidence };
