@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import * as dpm from '../../lib/index.js';
-import { Random } from '../support/random.js';
 import { packagePath } from '../support/temporary.js';
+import { normals, of, type SpoiledCase } from './calls/spoiled-case.js';
+import { latentCases, openLatents, type LatentNetworks } from './calls/spoiled-latents.js';
 import { tinyNetwork, tinyRun, writeTinyImages } from '../support/training-data.js';
 
 const pixels = 28 * 28;
@@ -16,11 +17,7 @@ const schedule = dpm.NoiseSchedule.linear({ steps: 100 });
 let model: dpm.DiffusionModel;
 let small: dpm.DiffusionModel;
 let classifier: dpm.Classifier;
-let vae: dpm.Autoencoder;
-let encoder: dpm.ClipTextEncoder;
-let conditional: dpm.ConditionalUNet;
-let prior: dpm.DiffusionPrior;
-let pipeline: dpm.TextToImage;
+let latents: LatentNetworks;
 let batcher: dpm.Batcher;
 let scripted: dpm.Batcher;
 
@@ -29,28 +26,17 @@ beforeAll(async () => {
   classifier = await dpm.Classifier.load(packagePath('models/mnist-classifier'), { device: model.device });
   const place = packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny');
   small = await dpm.DiffusionModel.load(place, { device: 'reference' });
-  vae = await dpm.Autoencoder.load(packagePath('test/fixtures/latent/sd1/vae'), { device: model.device });
-  encoder = await dpm.ClipTextEncoder.load(packagePath('test/fixtures/latent/sd1/text_encoder'), {
-    device: model.device,
-  });
-  pipeline = await dpm.TextToImage.load(packagePath('test/fixtures/latent/sd1'), { device: model.device });
-  conditional = await dpm.ConditionalUNet.load(packagePath('test/fixtures/latent/sdxl/unet'), {
-    device: model.device,
-  });
-  prior = await dpm.DiffusionPrior.load(packagePath('test/fixtures/latent/prior/prior'), { device: model.device });
+  latents = await openLatents(model.device);
   batcher = await model.batcher({ rows: 2 });
   const evaluate = (x: Float32Array): Float32Array => x.map((value) => 0.5 * value);
   scripted = await dpm.createBatcher({ shape: [1, 2, 2], evaluate, schedule });
 });
 afterAll(async () => {
+  const { vae, encoder, conditional, prior, pipeline } = latents;
   for (const each of [batcher, scripted, classifier, vae, encoder, conditional, prior, pipeline, small, model])
     await each.close();
 });
 
-function normals(count: number, seed = 1): Float32Array {
-  const random = new Random(seed);
-  return Float32Array.from({ length: count }, () => random.normal());
-}
 /** Images of two grey levels. */
 const images = (count: number): Float32Array => normals(count * pixels).map((value) => (value > 0 ? 1 : -1));
 
@@ -106,16 +92,8 @@ async function numbersOf(result: unknown): Promise<unknown> {
   return Promise.all(Object.entries(result).map(async ([name, value]) => [name, await numbersOf(value)]));
 }
 
-interface Case {
-  /** Fresh inputs; what is in them may be spoiled. */
-  inputs: () => unknown[] | Promise<unknown[]>;
-  call: (...inputs: never[]) => Promise<unknown>;
-}
-
-const of = (call: Case['call'], inputs: Case['inputs']): Case => ({ inputs, call });
-
 /** Cases of every export that is given arrays, tensors or options and answers later. */
-const cases: Record<string, Case> = {
+const cases: Record<string, SpoiledCase> = {
   'UNet.forward': of(
     (x, t, options) => model.unet.forward(x, t, options),
     () => [normals(2 * pixels), [5, 6], {}],
@@ -148,112 +126,7 @@ const cases: Record<string, Case> = {
       { cotangent: normals(2 * 3 * 8 * 8, 2), classLabels: [1, 4], tensors: ['conv_in.weight'], image: true },
     ],
   ),
-  'Autoencoder.decode': of(
-    (latents, options) => vae.decode(latents, options),
-    () => [normals(2 * 4 * 8 * 8), { height: 32, width: 32, tile: 4 }],
-  ),
-  'Autoencoder.encode': of(
-    (given, options) => vae.encode(given, options),
-    () => [normals(3 * 16 * 16), { height: 16, width: 16 }],
-  ),
-  'Autoencoder.tileFor': of(
-    (sides) => vae.tileFor(sides),
-    () => [{ height: 16, width: 16 }],
-  ),
-  'Autoencoder.bytesFor': of(
-    (size) => vae.bytesFor(size),
-    () => [{ height: 16, width: 16, tile: 4, batch: 2 }],
-  ),
-  'TextToImage.encodePrompt': of(
-    (text) => pipeline.encodePrompt(text),
-    () => ['a cat'],
-  ),
-  'TextToImage.generate': of(
-    (options) => pipeline.generate(options),
-    () => [
-      {
-        prompt: ['a cat', 'a dog'],
-        negativePrompt: ['blurry', ''],
-        steps: 2,
-        sampler: 'ddpm',
-        height: 16,
-        width: 16,
-        init: normals(2 * 4 * 16),
-        noise: [normals(2 * 4 * 16, 2)],
-        sizes: [16, 16, 0, 0, 16, 16],
-        guidance: [4, 2],
-        seed: [1, 2n],
-      },
-    ],
-  ),
-  'TextToImage.stream': of(
-    async (options) => {
-      const found = [];
-      for await (const { latents } of pipeline.stream(options)) found.push(latents);
-      return found;
-    },
-    () => [
-      {
-        prompt: ['a cat', 'a dog'],
-        negativePrompt: ['blurry', ''],
-        steps: 2,
-        sampler: 'ddpm',
-        height: 16,
-        width: 16,
-        batch: 1,
-        output: 'latents',
-        noise: normals(2 * 2 * 4 * 16, 2),
-        guidance: [4, 2],
-        seed: [1, 2n],
-      },
-    ],
-  ),
-  'ConditionalUNet.forward': of(
-    (x, t, options) => conditional.forward(x, t, options),
-    () => [
-      normals(2 * 4 * 6 * 4),
-      [981, 20],
-      {
-        height: 6,
-        width: 4,
-        context: normals(2 * 7 * 80, 2),
-        pooled: normals(2 * 48, 3),
-        sizes: [6, 4, 0, 0, 6, 4, 6, 4, 1, 2, 6, 4],
-      },
-    ],
-  ),
-  'ConditionalUNet.bytesFor': of(
-    (size) => pipeline.unet.bytesFor(size),
-    () => [{ height: 4, width: 4, tokens: 77, batch: 2 }],
-  ),
-  'ConditionalUNet.promptBytesFor': of(
-    (tokens) => pipeline.unet.promptBytesFor(tokens),
-    () => [77],
-  ),
-  'ConditionalUNet.prepare': of(
-    async (context, count) => (await conditional.prepare(context, count)).data,
-    () => [normals(2 * 7 * 80), 2],
-  ),
-  'DiffusionPrior.forward': of(
-    (x, t, options) => prior.forward(x, t, options),
-    () => [
-      normals(2 * 24),
-      [999, 500],
-      {
-        hidden: normals(2 * 77 * 24, 2),
-        pooled: normals(2 * 24, 3),
-        mask: Array.from({ length: 2 * 77 }, (_, i) => (i % 77 < 5 ? 1 : 0)),
-      },
-    ],
-  ),
-  'ClipTextEncoder.encode': of(
-    (ids, options) => encoder.encode(ids, options),
-    () => [Int32Array.from({ length: 77 }, (_, i) => i), { skippedLayers: 1, normed: false }],
-  ),
-  'ClipTextEncoder.bytesFor': of(
-    (size) => encoder.bytesFor(size),
-    () => [{ skippedLayers: 1, normed: true, batch: 2 }],
-  ),
+  ...latentCases(() => latents),
   'Classifier.logits': of(
     (x, t) => classifier.logits(x, t),
     () => [normals(2 * pixels), [5, 6]],

@@ -1,0 +1,135 @@
+// Calls of the networks of latent diffusion that answer later, with inputs that may be spoiled.
+import * as dpm from '../../../lib/index.js';
+import { packagePath } from '../../support/temporary.js';
+import { normals, of, type SpoiledCase } from './spoiled-case.js';
+
+/** The networks that are called. */
+export interface LatentNetworks {
+  readonly vae: dpm.Autoencoder;
+  readonly encoder: dpm.ClipTextEncoder;
+  readonly conditional: dpm.ConditionalUNet;
+  readonly prior: dpm.DiffusionPrior;
+  readonly pipeline: dpm.TextToImage;
+}
+
+/** Opens small networks on a device. */
+export async function openLatents(device: dpm.Device): Promise<LatentNetworks> {
+  const at = (name: string): string => packagePath(`test/fixtures/latent/${name}`);
+  return {
+    vae: await dpm.Autoencoder.load(at('sd1/vae'), { device }),
+    encoder: await dpm.ClipTextEncoder.load(at('sd1/text_encoder'), { device }),
+    conditional: await dpm.ConditionalUNet.load(at('sdxl/unet'), { device }),
+    prior: await dpm.DiffusionPrior.load(at('prior/prior'), { device }),
+    pipeline: await dpm.TextToImage.load(at('sd1'), { device }),
+  };
+}
+
+/** @param networks - Gives the networks, which are opened later than the cases are listed. */
+export const latentCases = (networks: () => LatentNetworks): Record<string, SpoiledCase> => ({
+  'Autoencoder.decode': of(
+    (latents, options) => networks().vae.decode(latents, options),
+    () => [normals(2 * 4 * 8 * 8), { height: 32, width: 32, tile: 4 }],
+  ),
+  'Autoencoder.encode': of(
+    (given, options) => networks().vae.encode(given, options),
+    () => [normals(3 * 16 * 16), { height: 16, width: 16 }],
+  ),
+  'Autoencoder.tileFor': of(
+    (sides) => networks().vae.tileFor(sides),
+    () => [{ height: 16, width: 16 }],
+  ),
+  'Autoencoder.bytesFor': of(
+    (size) => networks().vae.bytesFor(size),
+    () => [{ height: 16, width: 16, tile: 4, batch: 2 }],
+  ),
+  'TextToImage.encodePrompt': of(
+    (text) => networks().pipeline.encodePrompt(text),
+    () => ['a cat'],
+  ),
+  'TextToImage.generate': of(
+    (options) => networks().pipeline.generate(options),
+    () => [
+      {
+        prompt: ['a cat', 'a dog'],
+        negativePrompt: ['blurry', ''],
+        steps: 2,
+        sampler: 'ddpm',
+        height: 16,
+        width: 16,
+        init: normals(2 * 4 * 16),
+        noise: [normals(2 * 4 * 16, 2)],
+        sizes: [16, 16, 0, 0, 16, 16],
+        guidance: [4, 2],
+        seed: [1, 2n],
+      },
+    ],
+  ),
+  'TextToImage.stream': of(
+    async (options) => {
+      const found = [];
+      for await (const { latents } of networks().pipeline.stream(options)) found.push(latents);
+      return found;
+    },
+    () => [
+      {
+        prompt: ['a cat', 'a dog'],
+        negativePrompt: ['blurry', ''],
+        steps: 2,
+        sampler: 'ddpm',
+        height: 16,
+        width: 16,
+        batch: 1,
+        output: 'latents',
+        noise: normals(2 * 2 * 4 * 16, 2),
+        guidance: [4, 2],
+        seed: [1, 2n],
+      },
+    ],
+  ),
+  'ConditionalUNet.forward': of(
+    (x, t, options) => networks().conditional.forward(x, t, options),
+    () => [
+      normals(2 * 4 * 6 * 4),
+      [981, 20],
+      {
+        height: 6,
+        width: 4,
+        context: normals(2 * 7 * 80, 2),
+        pooled: normals(2 * 48, 3),
+        sizes: [6, 4, 0, 0, 6, 4, 6, 4, 1, 2, 6, 4],
+      },
+    ],
+  ),
+  'ConditionalUNet.bytesFor': of(
+    (size) => networks().pipeline.unet.bytesFor(size),
+    () => [{ height: 4, width: 4, tokens: 77, batch: 2 }],
+  ),
+  'ConditionalUNet.promptBytesFor': of(
+    (tokens) => networks().pipeline.unet.promptBytesFor(tokens),
+    () => [77],
+  ),
+  'ConditionalUNet.prepare': of(
+    async (context, count) => (await networks().conditional.prepare(context, count)).data,
+    () => [normals(2 * 7 * 80), 2],
+  ),
+  'DiffusionPrior.forward': of(
+    (x, t, options) => networks().prior.forward(x, t, options),
+    () => [
+      normals(2 * 24),
+      [999, 500],
+      {
+        hidden: normals(2 * 77 * 24, 2),
+        pooled: normals(2 * 24, 3),
+        mask: Array.from({ length: 2 * 77 }, (_, i) => (i % 77 < 5 ? 1 : 0)),
+      },
+    ],
+  ),
+  'ClipTextEncoder.encode': of(
+    (ids, options) => networks().encoder.encode(ids, options),
+    () => [Int32Array.from({ length: 77 }, (_, i) => i), { skippedLayers: 1, normed: false }],
+  ),
+  'ClipTextEncoder.bytesFor': of(
+    (size) => networks().encoder.bytesFor(size),
+    () => [{ skippedLayers: 1, normed: true, batch: 2 }],
+  ),
+});
