@@ -1,7 +1,6 @@
 // Storage types of weights and their exact conversion to float32.
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -14,17 +13,20 @@ enum class DType : std::uint32_t { kFloat32 = 0, kFloat16 = 1, kBFloat16 = 2 };
 
 constexpr std::size_t dtype_size(DType type) { return type == DType::kFloat32 ? 4 : 2; }
 
-/// Converts IEEE binary16 to binary32, exactly, subnormals included.
+/// Converts IEEE binary16 to binary32, exactly, subnormals included. It has no branches, so that loops of it become
+/// vectors.
 DPM_HOST_DEVICE float half_to_float(std::uint16_t bits) {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
   const std::uint32_t exponent = (bits >> 10) & 0x1Fu;
   const std::uint32_t mantissa = bits & 0x3FFu;
-  if (exponent == 0) {
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24F;
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  const std::uint32_t rebased = exponent == 31 ? 255 : exponent + 112;
-  const std::uint32_t word = sign | (rebased << 23) | (mantissa << 13);
+  const float small = static_cast<float>(static_cast<std::int32_t>(mantissa)) * 0x1p-24F;
+  std::uint32_t subnormal = 0;
+  std::memcpy(&subnormal, &small, sizeof subnormal);
+  // All bits where it holds: compilers make branches of what is chosen otherwise, as arithmetic might trap.
+  const std::uint32_t is_small = 0U - static_cast<std::uint32_t>(exponent == 0);
+  const std::uint32_t is_infinite = 0U - static_cast<std::uint32_t>(exponent == 31);
+  const std::uint32_t normal = ((exponent + 112 + (112 & is_infinite)) << 23) | (mantissa << 13);
+  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
+  const std::uint32_t word = sign | (subnormal & is_small) | (normal & ~is_small);
   float value = 0;
   std::memcpy(&value, &word, sizeof value);
   return value;
@@ -66,20 +68,6 @@ DPM_HOST_DEVICE std::uint16_t float_to_bfloat16(float value) {
   return static_cast<std::uint16_t>((word + 0x7FFFu + ((word >> 16) & 1u)) >> 16);
 }
 
-/// Returns `half_to_float` without branches: loops of it become vectors.
-inline float half_to_float_by_masks(std::uint16_t bits) {
-  const std::uint32_t exponent = (bits >> 10) & 0x1Fu;
-  const std::uint32_t mantissa = bits & 0x3FFu;
-  const auto subnormal =
-      std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<std::int32_t>(mantissa)) * 0x1p-24F);
-  // All bits where it holds: compilers make branches of what is chosen otherwise, as arithmetic might trap.
-  const std::uint32_t is_small = 0U - static_cast<std::uint32_t>(exponent == 0);
-  const std::uint32_t is_infinite = 0U - static_cast<std::uint32_t>(exponent == 31);
-  const std::uint32_t normal = ((exponent + 112 + (112 & is_infinite)) << 23) | (mantissa << 13);
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
-  return std::bit_cast<float>(sign | (subnormal & is_small) | (normal & ~is_small));
-}
-
 /// Reads `count` elements from element `first` on of an array of `type` at `data`, which needs no alignment.
 inline void load_as_floats(const void* data, DType type, std::size_t first, std::size_t count, float* to) {
   const auto* bytes = static_cast<const unsigned char*>(data) + first * dtype_size(type);
@@ -94,7 +82,7 @@ inline void load_as_floats(const void* data, DType type, std::size_t first, std:
     const std::size_t length = count - done < kRun ? count - done : kRun;
     std::memcpy(run, bytes + done * sizeof(std::uint16_t), length * sizeof(std::uint16_t));
     if (type == DType::kFloat16) {
-      for (std::size_t i = 0; i < length; ++i) to[done + i] = half_to_float_by_masks(run[i]);
+      for (std::size_t i = 0; i < length; ++i) to[done + i] = half_to_float(run[i]);
     } else {
       for (std::size_t i = 0; i < length; ++i) to[done + i] = bfloat16_to_float(run[i]);
     }
