@@ -259,7 +259,8 @@ typedef struct dpm_reduce {
   double* result;  ///< one result per sample
 } dpm_reduce;
 
-/// Parameters from which a network's weights are packed again.
+/// Parameters from which a network's weights are packed again. They stay as they are, and where they are, while the
+/// network is evaluated: a device may pack a weight only when an evaluation comes to it.
 typedef struct dpm_repack {
   dpm_view parameters;
   uint64_t version;  ///< number of what the parameters hold, above 0; weights that networks share and that were packed
@@ -388,7 +389,8 @@ typedef struct dpm_network_entries {
                        dpm_message* message) DPM_NOEXCEPT;
 
   /// Packs the weights with a place among the parameters again (optional; null: weights do not move). Networks with
-  /// such weights keep nothing from one evaluation to the next that depends on weights.
+  /// such weights keep nothing from one evaluation to the next that depends on weights, and are evaluated after their
+  /// first `repack` only.
   dpm_status (*repack)(dpm_network* network, const dpm_repack* repack, dpm_message* message) DPM_NOEXCEPT;
 } dpm_network_entries;
 

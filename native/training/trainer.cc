@@ -49,6 +49,7 @@ Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, cons
   dataset_.width = static_cast<std::uint64_t>(shape.width);
   if (!dataset_.levels.empty() || !dataset_.values.empty()) check_dataset(options_, dataset_, network.classes);
   network_ = load(device, std::move(graph), network, options_, parameters_);
+  parameters_.pack(*network_);
   require(network_->shape().out == network_->shape().image, "a network that learns has an output of its image's shape");
   loss_ = std::make_unique<LossEvaluation>(device, options_, *network_);
 }

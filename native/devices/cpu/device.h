@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
@@ -44,11 +46,23 @@ class CountedBuffer {
   MemoryCount* count_ = nullptr;
 };
 
-/// Packed weights, which networks share.
-struct PackedBuffer : CountedBuffer {
-  using CountedBuffer::CountedBuffer;
+/// Packed weights: in memory of their own, which networks share, or on the stage of a network, where each layer's are
+/// packed just before it runs.
+class PackedBuffer {
+ public:
+  PackedBuffer(MemoryCount& count, std::size_t bytes) : own_(count, bytes) {}
+  explicit PackedBuffer(std::shared_ptr<const CountedBuffer> stage) : stage_(std::move(stage)) {}
+
+  [[nodiscard]] float* floats() const { return memory().floats(); }
+  [[nodiscard]] void* data() const { return memory().data(); }
 
   std::uint64_t version = 0;  ///< number of the parameters that they were packed from (dpm_repack); 0: as loaded
+
+ private:
+  [[nodiscard]] const CountedBuffer& memory() const { return stage_ ? *stage_ : own_; }
+
+  CountedBuffer own_;
+  std::shared_ptr<const CountedBuffer> stage_;
 };
 
 struct Network;

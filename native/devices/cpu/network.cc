@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint64_t kMostSharedWeights = std::uint64_t{8} << 20;
 constexpr int kManyRows = 4;
 
-bool weights_move(const dpm_graph& graph) {
+bool has_moving_weights(const dpm_graph& graph) {
   return std::any_of(graph.constants, graph.constants + graph.constant_count, moves);
 }
 
@@ -39,7 +39,8 @@ Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_b
     : device(owner),
       bindings(graph.binding_count),
       values(infos_of(graph)),
-      times(owner, graph, values, weights_move(graph)) {
+      times(owner, graph, values, has_moving_weights(graph)),
+      weights_move(has_moving_weights(graph)) {
   const std::vector<bool> winograd = choose_winograd(device, graph, winograd_bytes);
   const std::vector<DeferredNorm> none;
   Packing packing(device, graph);
@@ -50,7 +51,11 @@ Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_b
     norm_channels = std::max(norm_channels, graph.values[norm.output].channels);
   }
   const LayerFactory factory{device, graph, values, winograd, norms, packing};
-  for (std::uint32_t i = 0; i < graph.node_count; ++i) layers.push_back(make_layer(factory, graph.nodes[i]));
+  for (std::uint32_t i = 0; i < graph.node_count; ++i) {
+    layers.push_back(make_layer(factory, graph.nodes[i]));
+    staged.push_back(packing.take_staged());
+  }
+  packing.allocate_stage();
   weight_bytes = packing.read_bytes();
   sums_rows = std::any_of(values.begin(), values.end(),
                           [](const ValueInfo& value) { return value.shape.varies == DPM_VARIES_SHARED; });
@@ -71,7 +76,7 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
   // Values that fusion has left unused have no place in the arena, and could make a part too large.
   const std::uint64_t arena_floats = Handle::of(plan.arena).memory.size() / sizeof(float);
   has_parts_ = elements_ * plan.batch <= arena_floats && owner.weight_bytes <= kMostSharedWeights && !owner.sums_rows &&
-               owner.moving.empty();
+               !owner.weights_move;
   std::size_t floats = 0;
   for (const auto& layer : network.layers) {
     floats = std::max(floats, layer->scratch(batch, network.device.pool.threads()));
@@ -134,6 +139,7 @@ void Executable::run_rows(const dpm_bindings& bindings, int part, int parts) con
 void Executable::run(const dpm_bindings& bindings, double* node_seconds) const {
   require(static_cast<int>(bindings.batch) <= batch, "the batch is larger than the executable's");
   require(bindings.count == network.bindings, "an evaluation binds other tensors than the graph has");
+  require(network.parameters != nullptr || !network.weights_move, "weights that move are packed before an evaluation");
   const RunContext whole = context(bindings);
   TimeTable& times = network.times;
   // A profile runs every node, even if its result is known.
@@ -151,6 +157,7 @@ void Executable::run(const dpm_bindings& bindings, double* node_seconds) const {
       continue;
     }
     const auto start = std::chrono::steady_clock::now();
+    if (network.staged[i].packed) network.staged[i].pack_from(network.parameters);
     network.layers[i]->run(whole);
     if (times.holds(i)) times.store(i, whole);
     if (node_seconds == nullptr) continue;

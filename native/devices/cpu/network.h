@@ -20,7 +20,10 @@ struct Network {
   std::vector<ValueInfo> values;
   std::vector<std::unique_ptr<Layer>> layers;
   std::vector<MovingWeights> moving;  ///< weights that move, to be packed again
+  std::vector<MovingWeights> staged;  ///< weights of each layer that are packed before it runs; none: no `packed`
+  const float* parameters = nullptr;  ///< parameters of the last dpm_repack
   TimeTable times;
+  bool weights_move = false;       ///< tells whether there are weights that move
   std::uint64_t weight_bytes = 0;  ///< bytes of packed weights that an evaluation reads
   bool sums_rows = false;          ///< tells whether a node adds up all rows of an evaluation
   int norm_channels = 0;           ///< maximum of channels of a group norm that its reader applies

@@ -25,8 +25,8 @@ void optimize(Device& device, const dpm_optimize& request) {
 }
 
 void repack(Network& network, const dpm_repack& request) {
-  const float* parameters = elements_of(request.parameters);
-  for (const MovingWeights& weights : network.moving) weights.repack(parameters, request.version);
+  network.parameters = elements_of(request.parameters);
+  for (const MovingWeights& weights : network.moving) weights.repack(network.parameters, request.version);
 }
 
 }  // namespace dpm::cpu

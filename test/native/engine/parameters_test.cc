@@ -156,6 +156,9 @@ TEST(Optimiser, DoesNotDependOnTheNumberOfThreads) {
 /// A network whose convolutions are wide enough for every algorithm, with a table of positions.
 class WideNetwork {
  public:
+  /// Bytes of the kernels of 64 channels from 64.
+  static constexpr std::uint64_t kLargestKernelBytes = std::uint64_t{9} * 64 * 64 * sizeof(float);
+
   explicit WideNetwork(std::uint32_t seed) : random_(seed) {
     constexpr int kSide = 16;
     int x = maker_.bias(maker_.convolution(maker_.image(3, kSide, kSide), 64, same_size(3)));
@@ -250,7 +253,9 @@ TEST(MovingWeights, ArePackedAsThoseThatAreLoadedInSixteenBitsOfACard) {
   }
 }
 
-void expect_shared(const std::shared_ptr<Device>& device) {
+/// Checks that networks of a run, and no others, have the run's weights: `stages` tells whether their kernels are packed
+/// when an evaluation comes to them, so that each has memory for the largest one alone.
+void expect_shared(const std::shared_ptr<Device>& device, bool stages) {
   const WideNetwork wide(1);
   const WideNetwork other(2);
   const std::vector<int> learned = graph::differentiable_constants(wide.graph());
@@ -259,9 +264,14 @@ void expect_shared(const std::shared_ptr<Device>& device) {
   parameters.claim(claimed);
   const Network outside(device, wide.graph(), {});
   Network first(device, claimed, {});
-  EXPECT_EQ(first.info().weight_bytes, outside.info().weight_bytes);
   Network second(device, claimed, {});
-  EXPECT_EQ(second.info().weight_bytes, 0U);
+  if (stages) {
+    EXPECT_LT(first.info().weight_bytes, outside.info().weight_bytes);
+    EXPECT_EQ(second.info().weight_bytes, WideNetwork::kLargestKernelBytes);
+  } else {
+    EXPECT_EQ(first.info().weight_bytes, outside.info().weight_bytes);
+    EXPECT_EQ(second.info().weight_bytes, 0U);
+  }
   const std::vector<float> values = read(Parameters(device, other.graph(), learned), ParameterTensor::kParameters);
   parameters.write(ParameterTensor::kParameters, values.data());
   parameters.pack(first);
@@ -272,8 +282,20 @@ void expect_shared(const std::shared_ptr<Device>& device) {
 }
 
 TEST(MovingWeights, AreSharedByTheNetworksOfARunAndNoOthers) {
-  expect_shared(Device::open("cpu", {1, true}));
-  expect_shared(Device::open("cuda", {}));
+  expect_shared(Device::open("cpu", {1, true}), true);
+  expect_shared(Device::open("cuda", {}), false);
+}
+
+TEST(MovingWeights, ArePackedBeforeAnEvaluation) {
+  const WideNetwork wide(1);
+  const auto device = Device::open("cpu", {1, true});
+  const Parameters parameters(device, wide.graph(), graph::differentiable_constants(wide.graph()));
+  graph::Graph claimed = wide.graph();
+  parameters.claim(claimed);
+  Network network(device, claimed, {});
+  EXPECT_EQ(code_of([&] { (void)results_of(network); }), ErrorCode::kArgument);
+  parameters.pack(network);
+  EXPECT_NO_THROW((void)results_of(network));
 }
 
 }  // namespace

@@ -21,10 +21,13 @@ void pack_loaded(const dpm_graph& graph, std::span<const std::int32_t> constants
   pack(elements, to);
 }
 
+bool is_kernel(WeightOrder order) {
+  return order == WeightOrder::kPanels || order == WeightOrder::kWinograd || order == WeightOrder::kBf16;
+}
+
 }  // namespace
 
-void MovingWeights::repack(const float* parameters, std::uint64_t version) const {
-  if (packed->version == version) return;
+void MovingWeights::pack_from(const float* parameters) const {
   std::vector<WeightElements> elements;
   for (const dpm_constant& constant : constants) {
     const float* place = parameters + constant.parameter.offset;
@@ -32,6 +35,11 @@ void MovingWeights::repack(const float* parameters, std::uint64_t version) const
                                                                            : WeightElements::plain(constant, place));
   }
   pack(elements, packed->floats());
+}
+
+void MovingWeights::repack(const float* parameters, std::uint64_t version) const {
+  if (packed->version == version) return;
+  pack_from(parameters);
   packed->version = version;
 }
 
@@ -43,20 +51,31 @@ bool Packing::move(std::span<const std::int32_t> constants) const {
   return moving != 0;
 }
 
+std::vector<dpm_constant> Packing::places_of(std::span<const std::int32_t> constants) const {
+  std::vector<dpm_constant> places;
+  for (const std::int32_t constant : constants) places.push_back(graph_.constants[constant]);
+  return places;
+}
+
+Packed Packing::stage(std::span<const std::int32_t> constants, std::size_t bytes, Pack pack) {
+  if (staged_.packed) throw Error(ErrorCode::kUnsupported, "a layer has two kernels that move");
+  staged_ = {std::make_shared<PackedBuffer>(stage_), places_of(constants), std::move(pack)};
+  stage_bytes_ = std::max(stage_bytes_, bytes);
+  return staged_.packed;
+}
+
 Packed Packing::get(WeightOrder order, const std::int32_t* constants, std::uint32_t count, std::size_t bytes,
                     Pack pack) {
   read_bytes_ += bytes;
   const std::span<const std::int32_t> all(constants, count);
+  const bool moving = move(all);
+  if (moving && is_kernel(order)) return stage(all, bytes, std::move(pack));
   auto packed = device_.weights.get({static_cast<std::uint64_t>(order)}, graph_, constants, count, [&] {
     PackedBuffer memory(device_.memory, bytes);
     pack_loaded(graph_, all, reading_, pack, memory.floats());
     return memory;
   });
-  if (move(all)) {
-    MovingWeights moving{packed, {}, std::move(pack)};
-    for (const std::int32_t constant : all) moving.constants.push_back(graph_.constants[constant]);
-    moving_.push_back(std::move(moving));
-  }
+  if (moving) moving_.push_back({packed, places_of(all), std::move(pack)});
   return packed;
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
@@ -38,7 +39,9 @@ struct MovingWeights {
   std::vector<dpm_constant> constants;  ///< their dimensions and places alone
   Pack pack;
 
-  /// Packs the weights from `parameters`, unless they have been of this version already.
+  /// Packs the weights from `parameters`.
+  void pack_from(const float* parameters) const;
+  /// Packs them unless they have been of this version already.
   void repack(const float* parameters, std::uint64_t version) const;
 };
 
@@ -50,20 +53,27 @@ class Packing {
  public:
   Packing(Device& device, const dpm_graph& graph) : device_(device), graph_(graph) { device.weights.forget_released(); }
 
-  /// Returns `count` constants as `pack` writes them into `bytes` bytes of memory. Throws Error(kUnsupported) where
-  /// some of them move and others stay.
+  /// Returns `count` constants as `pack` writes them into `bytes` bytes of memory. Kernels that move are packed on the
+  /// stage, because a training run has several tensors of their size already, and reads each once between two steps.
+  /// Throws Error(kUnsupported) where some of them move and others stay.
   Packed get(WeightOrder order, const std::int32_t* constants, std::uint32_t count, std::size_t bytes, Pack pack);
   /// Returns vectors, one after the other.
   [[nodiscard]] Packed vectors(const std::int32_t* constants, std::uint32_t count);
 
   /// Bytes of the weights that the network's layers read in an evaluation.
   [[nodiscard]] std::uint64_t read_bytes() const { return read_bytes_; }
-  /// Returns the weights so far that move.
+  /// Returns the weights so far that move and have memory of their own.
   [[nodiscard]] std::vector<MovingWeights> take_moving() { return std::move(moving_); }
+  /// Returns the weights of the layer made last that are packed on the stage, without `packed` where it has none.
+  [[nodiscard]] MovingWeights take_staged() { return std::exchange(staged_, {}); }
+  /// Gives the stage its memory, as much as the largest weights on it take.
+  void allocate_stage() { *stage_ = CountedBuffer(device_.memory, stage_bytes_); }
 
  private:
   /// Returns whether constants move.
   [[nodiscard]] bool move(std::span<const std::int32_t> constants) const;
+  [[nodiscard]] Packed stage(std::span<const std::int32_t> constants, std::size_t bytes, Pack pack);
+  [[nodiscard]] std::vector<dpm_constant> places_of(std::span<const std::int32_t> constants) const;
 
   Device& device_;
   const dpm_graph& graph_;
@@ -71,6 +81,9 @@ class Packing {
   std::deque<ReadMemory> reading_;
   std::uint64_t read_bytes_ = 0;
   std::vector<MovingWeights> moving_;
+  MovingWeights staged_;
+  std::shared_ptr<CountedBuffer> stage_ = std::make_shared<CountedBuffer>();
+  std::size_t stage_bytes_ = 0;
 };
 
 }  // namespace dpm::cpu
