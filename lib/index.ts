@@ -40,6 +40,7 @@ export { update, type NoiseStream, type UpdateRegisters } from './engine/update.
 export type { DataEstimateOptions } from './estimation/data-estimate.js';
 export type { EstimatedModel, ScriptedModel } from './estimation/estimated-model.js';
 export { estimateGamma, type EstimateGammaOptions } from './estimation/gamma-estimate.js';
+export { estimateLatentGamma, type LatentGammaOptions } from './estimation/latent-gamma.js';
 export type { DecoderName } from './estimation/likelihood/decoder.js';
 export { estimateErrors, type EstimateErrorsOptions } from './estimation/likelihood/estimate-errors.js';
 export { flowLikelihood, type FlowLikelihood, type FlowLikelihoodOptions } from './estimation/flow/flow-likelihood.js';
@@ -86,7 +87,7 @@ export {
   type TextEncoderSize,
 } from './latents/text-encoder.js';
 export { TextToImage, type Generated, type GeneratedImage } from './text-to-image.js';
-export type { GenerateOptions, LongPrompts } from './latents/generate-options.js';
+export type { GenerateOptions, LongPrompts, PromptOptions } from './latents/generate-options.js';
 export type { LatentNetwork } from './latents/latent-network.js';
 export type { EncodedPrompt } from './latents/prompts.js';
 export type { LatentFileOptions, LatentNetworkOptions } from './latents/load-options.js';

@@ -4,7 +4,7 @@ import { wrongValue } from './base/checks.js';
 import { endingAtReturn } from './base/ending-at-return.js';
 import { DpmError } from './base/errors.js';
 import { requireRoom } from './base/memory-budget.js';
-import { checkOptions, requireKind } from './base/option-kinds.js';
+import { checkOptions, type OptionKinds, requireKind } from './base/option-kinds.js';
 import { centredRange } from './base/pixel-range.js';
 import type { Device } from './engine/device.js';
 import { ImageBatch } from './images/image-batch.js';
@@ -15,8 +15,10 @@ import {
   generateKinds,
   resolveCall,
   texts,
+  promptKinds,
   type GenerateCall,
   type GenerateOptions,
+  type PromptOptions,
 } from './latents/generate-options.js';
 import {
   closePipeline,
@@ -28,17 +30,20 @@ import {
 } from './latents/load-pipeline.js';
 import type { PipelineDefaults } from './latents/pipeline-source.js';
 import { PreviewQueue } from './latents/preview-queue.js';
-import { promptedNetwork } from './latents/prompted-network.js';
+import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';
 import { promptedSamples, type Prompting } from './latents/prompted-samples.js';
 import type { EncodedPrompt, PromptEncoders } from './latents/prompts.js';
 import type { Program } from './program/program.js';
 import { runOnNetwork } from './run/network-run.js';
 import type { RunOptions } from './run/options.js';
+import { requireProgram } from './run/require-program.js';
 import { resolveRun, type ResolvableOptions, type RunModel } from './run/resolve.js';
 import { streamOnNetwork } from './run/stream.js';
-import { samplerByName, type SamplerName } from './samplers/index.js';
+import { samplerByName } from './samplers/index.js';
+import { withTables } from './samplers/tables.js';
 import type { NoiseSchedule } from './schedule/noise-schedule.js';
 import type { TokenizedText } from './text/tokenizer.js';
+import type { GammaTable } from './variance/gamma.js';
 
 /** Images of texts. */
 export interface Generated {
@@ -74,6 +79,8 @@ export class TextToImage {
   readonly vae: Autoencoder;
   /** Noise schedule of the latents. */
   readonly schedule: NoiseSchedule;
+  /** Table of the folder's `gamma.json`, the default of the analytic samplers; null: there is none. */
+  readonly gamma: GammaTable | null;
   /** What the pipeline was recognised by and, of a single file, what it predicts, and what told. */
   readonly evidence: string;
   readonly #folder: PipelineDefaults;
@@ -83,7 +90,7 @@ export class TextToImage {
   readonly #ownsDevice: boolean;
 
   private constructor(parts: LoadedPipeline) {
-    const { opened, defaults, evidence, unet, vae, schedule, encoders, preview, keep } = parts;
+    const { opened, defaults, evidence, unet, vae, schedule, gamma, encoders, preview, keep } = parts;
     this.device = opened.device;
     this.#ownsDevice = opened.isOwn;
     this.#folder = defaults;
@@ -91,6 +98,7 @@ export class TextToImage {
     this.unet = unet;
     this.vae = vae;
     this.schedule = schedule;
+    this.gamma = gamma;
     this.#encoders = encoders;
     this.#preview = preview;
     this.#keep = keep;
@@ -149,7 +157,27 @@ export class TextToImage {
    */
   async generate(options: GenerateOptions): Promise<Generated> {
     const call = this.#call('generate', options, true);
-    const run = await this.#begin(call, this.#program(call));
+    return this.#draw(call, this.#program(call));
+  }
+
+  /**
+   * Draws images of texts with a program: a sampler with options of its own.
+   *
+   * @throws {@link DpmError} as {@link TextToImage.generate}, and `ERR_DPM_ARGUMENT` for a program that is none.
+   *
+   * @example
+   * ```ts
+   * const program = samplers.ddim(pipeline.schedule, { steps: 20, eta: 0.5, clip: 'none' });
+   * const { images } = await pipeline.run(program, { prompt: 'a red fox', seed: 7 });
+   * ```
+   */
+  async run(program: Program, options: PromptOptions): Promise<Generated> {
+    requireProgram(program);
+    return this.#draw(this.#call('run', options, true, promptKinds), program);
+  }
+
+  async #draw(call: GenerateCall, program: Program): Promise<Generated> {
+    const run = await this.#begin(call, program);
     const { images } = await runOnNetwork(await resolveRun(run.model, run.program, run.options));
     await run.previews.shown();
     const latents = images.data;
@@ -183,6 +211,22 @@ export class TextToImage {
     });
   }
 
+  /**
+   * Makes the U-Net a function of states that texts guide with weight 1, which the labels of rows name.
+   *
+   * @param sides - Height and width of the images in pixels.
+   * @internal
+   */
+  async predictor(
+    prompt: readonly string[],
+    sides: Pick<PromptOptions, 'height' | 'width' | 'signal'>,
+  ): Promise<PromptedEvaluate> {
+    const call = this.#call('predictor', { prompt, guidance: 1, ...sides }, false);
+    const { samples } = await promptedSamples(this.#prompting(), call);
+    const { height, width, sizes } = call;
+    return promptedEvaluate(this.unet, { samples, height, width, sizes });
+  }
+
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
     const opened = { device: this.device, isOwn: this.#ownsDevice };
@@ -211,8 +255,13 @@ export class TextToImage {
   }
 
   /** Checks and completes the options of a call. */
-  #call(who: string, options: GenerateOptions, isKept: boolean): GenerateCall {
-    checkOptions(who, options, generateKinds);
+  #call(
+    who: string,
+    options: GenerateOptions,
+    isKept: boolean,
+    kinds: OptionKinds<GenerateOptions> = generateKinds,
+  ): GenerateCall {
+    checkOptions(who, options, kinds);
     requireKind('prompt', options.prompt, texts);
     const { factor, latentChannels, imageChannels } = this.vae;
     if (this.unet.inChannels !== latentChannels || this.unet.outChannels !== latentChannels) {
@@ -234,9 +283,10 @@ export class TextToImage {
     return { encoders: this.#encoders, unet: this.unet, zerosForNone: this.#folder.zerosForNone };
   }
 
-  #program({ sampler, steps }: { sampler: SamplerName; steps: number }): Program {
+  #program({ sampler, steps, gamma }: Pick<GenerateCall, 'sampler' | 'steps' | 'gamma'>): Program {
     // Latents have no interval that a prediction could be clipped to.
-    return samplerByName(sampler)(this.schedule, { steps, clip: 'none' });
+    const own = { steps, clip: 'none', ...(gamma !== undefined && { gamma }) } as const;
+    return samplerByName(sampler)(this.schedule, withTables(sampler, own, this.schedule, this.gamma));
   }
 
   /** Encodes the texts of a call, and makes the network and the options of its program's run. */

@@ -100,7 +100,8 @@ async function givenSchedule(given: NoiseSchedule | string, options: ScheduleOpt
 
 const gammaFile = 'gamma.json';
 
-async function readGamma(folder: string): Promise<GammaTable | null> {
+/** Reads the table of second moments of a folder, if there is one. */
+export async function readGamma(folder: string): Promise<GammaTable | null> {
   const path = join(folder, gammaFile);
   return (await isThere(path)) ? readGammaTable(path) : null;
 }

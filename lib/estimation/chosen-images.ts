@@ -1,10 +1,16 @@
 import { at, elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import type { PixelRange } from '../base/pixel-range.js';
 import { drawWithoutReplacement } from '../base/random.js';
 import { valuesOf, type GivenImages } from '../images/given-images.js';
-import type { EstimatedModel } from './estimated-model.js';
 import { estimateDefaults } from './options.js';
+
+/** Shape of a model's images, and the schedule that knows their range. */
+export interface ImageSpace {
+  readonly sampleShape: readonly number[];
+  readonly schedule: { readonly defaults: { readonly dataRange: PixelRange } };
+}
 
 /**
  * Counts the images of `images`.
@@ -12,7 +18,7 @@ import { estimateDefaults } from './options.js';
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if that is no whole number, `ERR_DPM_ARGUMENT` for wrong counts.
  */
 export function checkedImageCount(
-  model: EstimatedModel,
+  model: Pick<ImageSpace, 'sampleShape'>,
   images: Float32Array,
   samples: number | undefined,
   classLabels?: ArrayLike<number>,
@@ -39,7 +45,7 @@ export function checkedImageCount(
  *
  * @throws {@link DpmError} The errors of {@link valuesOf}.
  */
-export function valuesFor({ sampleShape, schedule }: EstimatedModel, given: GivenImages): Float32Array {
+export function valuesFor({ sampleShape, schedule }: ImageSpace, given: GivenImages): Float32Array {
   return valuesOf('images', given, { sampleShape, range: schedule.defaults.dataRange });
 }
 
@@ -68,7 +74,7 @@ export interface ChoiceOfImages {
  *
  * @throws {@link DpmError} The errors of {@link valuesFor} and {@link checkedImageCount}.
  */
-export function chooseImages(model: EstimatedModel, given: GivenImages, options: ChoiceOfImages): ChosenImages {
+export function chooseImages(model: ImageSpace, given: GivenImages, options: ChoiceOfImages): ChosenImages {
   const { samples, seed = estimateDefaults.seed, classLabels } = options;
   const images = valuesFor(model, given);
   const count = checkedImageCount(model, images, samples, classLabels);

@@ -6,7 +6,7 @@ import { kinds, type OptionKinds } from '../base/option-kinds.js';
 import type { GivenImages } from '../images/given-images.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { chooseImages, partOfChosen } from './chosen-images.js';
-import type { EstimatedModel } from './estimated-model.js';
+import type { NoisyModel } from './estimated-model.js';
 import { NoisyBatch } from './noisy-batch.js';
 import { estimateDefaults, estimateOptionFacts } from './options.js';
 
@@ -94,7 +94,7 @@ export type BatchSums = (batch: NoisyBatch, time: number) => Promise<readonly nu
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_ABORTED` if aborted.
  */
 export async function estimateTables(
-  model: EstimatedModel,
+  model: NoisyModel,
   images: GivenImages,
   options: DataEstimateOptions,
   tables: number,

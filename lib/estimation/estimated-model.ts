@@ -15,6 +15,14 @@ export interface ScriptedModel extends Pick<DiffusionModel, 'schedule' | 'device
 /** Model of an estimate: a loaded one, or one written in JavaScript. */
 export type EstimatedModel = DiffusionModel | ScriptedModel;
 
+/** Model whose evaluators are made of labels, one per row. */
+export interface LabelledModel extends Pick<DiffusionModel, 'schedule' | 'device' | 'sampleShape'> {
+  evaluator: (labels: readonly number[]) => Evaluator;
+}
+
+/** Model of which noisy batches can be evaluated. */
+export type NoisyModel = EstimatedModel | LabelledModel;
+
 const anyModel = objectOf('a DiffusionModel, or { schedule, device, sampleShape, model }');
 
 const fields: OptionKinds<ScriptedModel> = {
@@ -38,7 +46,7 @@ export function requireEstimatedModel(model: unknown): asserts model is Estimate
 
 /** Makes an evaluator of a model's states. */
 export function evaluatorOf(
-  model: EstimatedModel,
+  model: NoisyModel,
   {
     labels,
     batch,
@@ -52,6 +60,7 @@ export function evaluatorOf(
     signal: AbortSignal | undefined;
   },
 ): Evaluator {
+  if ('evaluator' in model) return model.evaluator(Array.from(labels ?? []));
   if ('model' in model) return new ScriptEvaluator(model.model, { device: model.device, signal });
   const own = network ?? model.unet;
   return new NetworkEvaluator(own, own.labels(labels, batch));

@@ -7,14 +7,14 @@ import { linear, stepRecord } from '../program/builder.js';
 import { parametrisationOf } from '../schedule/prediction.js';
 import type { GammaTable } from '../variance/gamma.js';
 import { dataEstimateOptionKinds, estimateTables, type DataEstimateOptions } from './data-estimate.js';
-import { requireEstimatedModel, type EstimatedModel } from './estimated-model.js';
+import { requireEstimatedModel, type EstimatedModel, type NoisyModel } from './estimated-model.js';
 import type { NoisyBatch } from './noisy-batch.js';
 
 /** Options of {@link estimateGamma}. */
 export type EstimateGammaOptions = DataEstimateOptions;
 
 /** Sums ||eps_hat(x_t, t)||^2 over a batch, x_t one noisy version of each image. */
-async function squaredNorms(model: EstimatedModel, batch: NoisyBatch, time: number): Promise<number> {
+async function squaredNorms(model: NoisyModel, batch: NoisyBatch, time: number): Promise<number> {
   const { schedule } = model;
   const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(time)), Math.sqrt(schedule.betaBar(time))];
   const { noisy, out, size } = batch;
@@ -51,6 +51,15 @@ export async function estimateGamma(
 ): Promise<GammaTable> {
   checkOptions('estimateGamma', options, dataEstimateOptionKinds);
   requireEstimatedModel(model);
+  return gammaOf(model, given, options);
+}
+
+/** Estimates as {@link estimateGamma} does, of a model and with options that have been checked. */
+export async function gammaOf(
+  model: NoisyModel,
+  given: GivenImages,
+  options: EstimateGammaOptions,
+): Promise<GammaTable> {
   const { schedule } = model;
   const { samples } = options;
   const tables = await estimateTables(model, given, options, 1, async (batch, time) => [

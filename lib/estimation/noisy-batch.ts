@@ -6,7 +6,7 @@ import { update } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
 import type { Evaluator } from '../run/evaluator.js';
 import { type ChosenImages } from './chosen-images.js';
-import { evaluatorOf, type EstimatedModel } from './estimated-model.js';
+import { evaluatorOf, type NoisyModel } from './estimated-model.js';
 
 /** Outputs of a network for noisy versions of a batch of images, in main memory. */
 export interface NoisyPredictions {
@@ -40,11 +40,11 @@ export class NoisyBatch {
   readonly noisy: DeviceTensor;
   readonly out: DeviceTensor;
   readonly head: DeviceTensor | null;
-  readonly #model: EstimatedModel;
+  readonly #model: NoisyModel;
   readonly #evaluator: Evaluator;
   readonly #options: NoisyBatchOptions;
 
-  private constructor(model: EstimatedModel, { indices, labels }: ChosenImages, options: NoisyBatchOptions) {
+  private constructor(model: NoisyModel, { indices, labels }: ChosenImages, options: NoisyBatchOptions) {
     const { network, signal } = options;
     const shape = [indices.length, ...model.sampleShape];
     this.#evaluator = evaluatorOf(model, { labels, batch: indices.length, network, signal });
@@ -57,7 +57,7 @@ export class NoisyBatch {
   }
 
   /** @param images - Images, all of which make the batch. */
-  static async open(model: EstimatedModel, images: ChosenImages, options: NoisyBatchOptions): Promise<NoisyBatch> {
+  static async open(model: NoisyModel, images: ChosenImages, options: NoisyBatchOptions): Promise<NoisyBatch> {
     const batch = new NoisyBatch(model, images, options);
     await batch.images.write(images.data);
     return batch;

@@ -16,6 +16,7 @@ import { flattenNoise, type NoiseOption } from '../run/noise-source.js';
 import { runOptionKinds, type PreviewPlace } from '../run/options.js';
 import { requirePreviews } from '../run/resolve.js';
 import type { SamplerName } from '../samplers/index.js';
+import { tableKind, type GammaTable } from '../variance/gamma.js';
 import { LARGEST_SIDE } from './autoencoder.js';
 
 /** What becomes of a text of more tokens than the encoder reads at once. */
@@ -39,6 +40,8 @@ export interface GenerateOptions {
   steps?: number | undefined;
   /** Sampler in place of the scheduler's, of `steps` evaluations. */
   sampler?: SamplerName | undefined;
+  /** Second moments of the U-Net's predictions, for the analytic samplers. Default: the table of the pipeline's `gamma.json`. */
+  gamma?: GammaTable | ArrayLike<number> | undefined;
   /**
    * Weight of the prompt against the negative prompt, as in diffusers: 1 and less is the prompt alone. One for all images or
    * one each. Default: that of the pipeline's class.
@@ -101,6 +104,7 @@ export const generateKinds: OptionKinds<GenerateOptions> = {
   count: kinds.positiveInteger,
   steps: kinds.positiveInteger,
   sampler: kinds.string,
+  gamma: tableKind,
   guidance: numberOrNumbers,
   height: kinds.positiveInteger,
   width: kinds.positiveInteger,
@@ -118,6 +122,16 @@ export const generateKinds: OptionKinds<GenerateOptions> = {
   signal: kinds.signal,
   onProgress: kinds.function,
 };
+
+/** Options of {@link TextToImage.run}, whose program says the rest. */
+export type PromptOptions = Omit<GenerateOptions, 'sampler' | 'steps' | 'gamma'>;
+
+const programOptions: readonly string[] = ['sampler', 'steps', 'gamma'];
+
+/** Kind of each option of {@link PromptOptions}. @internal */
+export const promptKinds = Object.fromEntries(
+  Object.entries(generateKinds).filter(([name]) => !programOptions.includes(name)),
+) as unknown as OptionKinds<GenerateOptions>;
 
 /** What a call leaves to its pipeline. @internal */
 export interface CallDefaults {
@@ -148,6 +162,7 @@ export interface GenerateCall extends Pick<
   readonly sizes: readonly number[];
   readonly steps: number;
   readonly sampler: SamplerName;
+  readonly gamma: GammaTable | ArrayLike<number> | undefined;
   readonly seed: number | bigint;
   readonly seeds: readonly (number | bigint)[] | undefined;
   readonly skippedLayers: number;
@@ -187,6 +202,7 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
     sizes: Array.from(options.sizes ?? [height, width, 0, 0, height, width]),
     steps: options.steps ?? pipeline.steps,
     sampler: options.sampler ?? 'scheduler',
+    gamma: options.gamma,
     ...seedsOf(seed, count),
     first: options.first,
     skippedLayers,
@@ -202,7 +218,16 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
   };
 }
 
-function sidesOf({ height, width }: GenerateOptions, { side, factor }: CallDefaults) {
+/**
+ * Gives the sides of images in pixels.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a side that no latents have.
+ * @internal
+ */
+export function sidesOf(
+  { height, width }: Pick<GenerateOptions, 'height' | 'width'>,
+  { side, factor }: Pick<CallDefaults, 'side' | 'factor'>,
+): { height: number; width: number } {
   const sides = { height: height ?? side, width: width ?? side };
   for (const [name, value] of Object.entries(sides)) {
     if (value % factor === 0 && value <= LARGEST_SIDE) continue;

@@ -11,6 +11,7 @@ import { pipelinePresets } from '../checkpoint/pipelines/single-file/presets.js'
 import { readObject, requireSchedulerFile } from '../checkpoint/read-model.js';
 import { normals, sampleStreams } from '../engine/normals.js';
 import { NoiseSchedule, scheduleKind } from '../schedule/noise-schedule.js';
+import type { GammaTable } from '../variance/gamma.js';
 import { Autoencoder } from './autoencoder.js';
 import { ConditionalUNet } from './conditional-unet.js';
 import { decidePrediction } from './decide-prediction.js';
@@ -86,6 +87,7 @@ export interface LoadedPipeline {
   readonly vae: Autoencoder;
   readonly encoders: PromptEncoders;
   readonly schedule: NoiseSchedule;
+  readonly gamma: GammaTable | null;
   readonly preview: Autoencoder | null;
   readonly keep: KeptParts;
 }
@@ -147,6 +149,7 @@ export async function loadPipeline(path: string | URL, options: TextToImageLoadO
   const copied = { textEncoder: [textEncoder ?? []].flat(), tokenizer: [tokenizer ?? []].flat() };
   const source = await readPipelineSource(path, { config, ema, unet, vae, ...copied });
   const schedule = await givenSchedule(source, { schedule: asked, prediction });
+  const gamma = await source.gamma();
   const networks = { unet: await source.unet(), vae: await source.autoencoder() };
   const read = small === undefined ? null : await readAutoencoderAt(await modelPath(small));
   throwIfAborted(signal);
@@ -164,7 +167,7 @@ export async function loadPipeline(path: string | URL, options: TextToImageLoadO
       throw wrongValue('preview', small, `an autoencoder of ${parts.vae.latentChannels} latent channels`);
     }
     const { defaults, evidence } = source;
-    const pipeline = { opened, source, defaults, ...parts, preview, keep };
+    const pipeline = { opened, source, defaults, gamma, ...parts, preview, keep };
     if (schedule !== null) return { ...pipeline, evidence, schedule };
     const found = await decided(parts.unet, parts.encoders, scheduleBy(await source.scheduler(), null));
     return { ...pipeline, schedule: found.schedule, evidence: evidence + found.evidence };

@@ -18,9 +18,10 @@ import {
   requireNoFileOptions,
 } from '../checkpoint/pipelines/single-file/unet-file.js';
 import { readTextEncoder, type ReadTextEncoder } from '../checkpoint/pipelines/text-encoder.js';
-import { readObject, requireSchedulerFile } from '../checkpoint/read-model.js';
+import { readGamma, readObject, requireSchedulerFile } from '../checkpoint/read-model.js';
 import { isThere } from '../files/files.js';
 import { ClipTokenizer } from '../text/tokenizer.js';
+import type { GammaTable } from '../variance/gamma.js';
 import { readPipelineFolder, type PipelineFolder } from './pipeline-folder.js';
 
 /** What a call takes for granted where it says nothing. */
@@ -59,6 +60,8 @@ export interface PipelineSource {
   /** Configurations or files, for messages. */
   readonly names: { readonly unet: string; readonly vae: string };
   readonly encoders: readonly EncoderSource[];
+  /** Table of second moments in the folder; null: there is none. */
+  gamma(): Promise<GammaTable | null>;
   scheduler(): Promise<SchedulerSource>;
   unet(): Promise<ReadConditional>;
   autoencoder(): Promise<ReadAutoencoder>;
@@ -100,6 +103,7 @@ async function folderSource(path: string, parts: GivenParts): Promise<PipelineSo
         tokenizer: () => ClipTokenizer.load(tokenizer),
       };
     }),
+    gamma: () => readGamma(path),
     scheduler: () => schedulerIn(path),
     unet: async () => (unet === undefined ? readConditionalAt(join(path, 'unet')) : readUNet(unet, ofFile)),
     autoencoder: async () => readAutoencoderAt(vae === undefined ? join(path, 'vae') : await modelPath(vae)),
@@ -192,6 +196,7 @@ async function fileSource(path: string, parts: GivenParts): Promise<PipelineSour
     isUndecided: prediction === null && folder === null,
     names: { unet: unet ?? path, vae: vae ?? path },
     encoders: fileEncoders(file, parts),
+    gamma: () => Promise.resolve(null),
     scheduler: async () =>
       folder === null ? { config: scheduler, source: `${path}, by its tensors` } : schedulerIn(folder),
     unet: async () => (unet === undefined ? file.unet() : readUNet(unet, { config, ema })),

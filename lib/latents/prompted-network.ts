@@ -72,11 +72,18 @@ function mix(out: Float32Array, away: Float32Array, weight: number): void {
   for (const [i, value] of away.entries()) out[i] = Math.fround(w * (out[i] ?? 0)) + Math.fround(rest * value);
 }
 
+/** Predicts from states [rows, C, h, w] at one time each, for the samples of a call that labels name. */
+export type PromptedEvaluate = (
+  x: Float32Array,
+  times: Float32Array,
+  labels: ArrayLike<number>,
+) => Promise<Float32Array>;
+
 /**
- * Makes the U-Net with the prompts of a call a network for runs, whose label k is sample k of the call. A sample with a
- * negative prompt takes two evaluations, in one batch with those of others.
+ * Makes the U-Net with the prompts of a call a function of states. A sample with a negative prompt takes two evaluations, in
+ * one batch with those of others.
  */
-export function promptedNetwork(unet: ConditionalUNet, call: PromptedCall): ScriptNetwork {
+export function promptedEvaluate(unet: ConditionalUNet, call: PromptedCall): PromptedEvaluate {
   const { height, width, sizes } = call;
   const elements = unet.inChannels * height * width;
   const contexts = new Map<number, JoinedContexts>();
@@ -101,23 +108,27 @@ export function promptedNetwork(unet: ConditionalUNet, call: PromptedCall): Scri
     }
   };
 
-  return new ScriptNetwork(
-    unet.device,
-    { elements, classes: call.samples.length, head: false },
-    async (x, times, labels) => {
-      const samples = Array.from(labels ?? [], (label) => at(call.samples, label));
-      const [out, away] = [new Float32Array(x.length), new Float32Array(x.length)];
-      const asked = samples.flatMap(({ positive, negative, guidance }, row): Asked[] => [
-        ...(negative === null ? [] : [{ row, slot: negative, guidance, into: away }]),
-        { row, slot: positive, guidance, into: out },
-      ]);
-      for (const group of byTokens(asked).values()) await evaluate(x, times, group);
-      for (const [row, { negative, guidance }] of samples.entries()) {
-        if (negative === null) continue;
-        const part = (values: Float32Array): Float32Array => values.subarray(row * elements, (row + 1) * elements);
-        mix(part(out), part(away), guidance);
-      }
-      return out;
-    },
-  );
+  return async (x, times, labels) => {
+    const samples = Array.from(labels, (label) => at(call.samples, label));
+    const [out, away] = [new Float32Array(x.length), new Float32Array(x.length)];
+    const asked = samples.flatMap(({ positive, negative, guidance }, row): Asked[] => [
+      ...(negative === null ? [] : [{ row, slot: negative, guidance, into: away }]),
+      { row, slot: positive, guidance, into: out },
+    ]);
+    for (const group of byTokens(asked).values()) await evaluate(x, times, group);
+    for (const [row, { negative, guidance }] of samples.entries()) {
+      if (negative === null) continue;
+      const part = (values: Float32Array): Float32Array => values.subarray(row * elements, (row + 1) * elements);
+      mix(part(out), part(away), guidance);
+    }
+    return out;
+  };
+}
+
+/** Makes the U-Net with the prompts of a call a network for runs, whose label k is sample k of the call. */
+export function promptedNetwork(unet: ConditionalUNet, call: PromptedCall): ScriptNetwork {
+  const elements = unet.inChannels * call.height * call.width;
+  const evaluate = promptedEvaluate(unet, call);
+  const shape = { elements, classes: call.samples.length, head: false };
+  return new ScriptNetwork(unet.device, shape, (x, times, labels) => evaluate(x, times, labels ?? []));
 }

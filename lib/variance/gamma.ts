@@ -1,4 +1,5 @@
 import { at } from '../base/arrays.js';
+import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { either, kinds, objectOf, requireKind } from '../base/option-kinds.js';
 import { ConfigReader, isJsonObject } from '../files/config-reader.js';
@@ -16,6 +17,11 @@ export interface GammaTable {
   imagesPerStep: number;
   /** Moment m_n = E||eps(x_n, n)||^2 / d for n = 0..N; m_0 is unused. */
   m: Float64Array;
+  /**
+   * Second moment E||x_0||^2 / d of data that no interval holds, as latents: it limits the variance of x_0 instead, and no
+   * noise is limited by grey levels. Default: the data lie in the schedule's interval.
+   */
+  secondMoment?: number | undefined;
 }
 
 /**
@@ -30,11 +36,14 @@ export function parseGammaTable(json: unknown, source: string): GammaTable {
   const m = config.numbersOrNull('m');
   if (m === null) throw config.error('m', 'an array of numbers');
   checkEntries(`${source}: m`, m, numTrainTimesteps, 'ERR_DPM_CONFIG');
+  const secondMoment = config.numberOrNull('second_moment');
+  if (secondMoment !== null && secondMoment <= 0) throw config.error('second_moment', 'a number above 0');
   return {
     schedule: config.string('schedule'),
     numTrainTimesteps,
     imagesPerStep: config.integer('images_per_step', undefined, { least: 1, most: Number.MAX_SAFE_INTEGER }),
     m: Float64Array.from(m),
+    ...(secondMoment !== null && { secondMoment }),
   };
 }
 
@@ -52,19 +61,27 @@ export async function writeGammaTable(path: string, table: GammaTable): Promise<
   requireKind('numTrainTimesteps', table.numTrainTimesteps, kinds.positiveInteger);
   requireKind('imagesPerStep', table.imagesPerStep, kinds.positiveInteger);
   checkEntries('gamma', table.m, table.numTrainTimesteps, 'ERR_DPM_ARGUMENT');
+  requireSecondMoment(table);
   const json = {
     schedule: table.schedule,
     num_train_timesteps: table.numTrainTimesteps,
     images_per_step: table.imagesPerStep,
     m: Array.from(table.m),
+    second_moment: table.secondMoment,
   };
   await writeAtomically(path, [JSON.stringify(json) + '\n']);
 }
 
-const tableKind = either(objectOf('a table { schedule, m, ... }'), kinds.numbers);
+/** Kind of the option `gamma`. @internal */
+export const tableKind = either(objectOf('a table { schedule, m, ... }'), kinds.numbers);
 
 function isTable(gamma: GammaTable | ArrayLike<number>): gamma is GammaTable {
   return 'm' in gamma;
+}
+
+function requireSecondMoment({ secondMoment }: GammaTable): void {
+  if (secondMoment === undefined || (kinds.finite.holds(secondMoment) && secondMoment > 0)) return;
+  throw wrongValue('secondMoment of gamma', secondMoment, 'a number above 0');
 }
 
 /** Checks the table m_0 … m_N of the option `gamma`. */
@@ -72,6 +89,7 @@ export function checkedMoments(gamma: GammaTable | ArrayLike<number>, steps: num
   requireKind('gamma', gamma, tableKind);
   const m = isTable(gamma) ? gamma.m : gamma;
   checkEntries('gamma', m, steps, 'ERR_DPM_ARGUMENT');
+  if (isTable(gamma)) requireSecondMoment(gamma);
   return m;
 }
 
@@ -131,4 +149,13 @@ export function gammaLookup(
     const fraction = Math.max(time * steps - left, 0);
     return schedule.betaBar(time) * (gammaAt(left) + fraction * (gammaAt(left + 1) - gammaAt(left)));
   };
+}
+
+/**
+ * Gives the width of an interval whose data have no larger variance than those of a table that knows their second moment;
+ * undefined: the data lie in the schedule's interval. (E Cov[x_0 | x_t] <= Cov x_0.)
+ */
+export function widthOfData(gamma: GammaTable | ArrayLike<number> | undefined): number | undefined {
+  if (gamma === undefined || !isTable(gamma) || gamma.secondMoment === undefined) return undefined;
+  return 2 * Math.sqrt(gamma.secondMoment);
 }

@@ -4,7 +4,7 @@ import { jump } from '../../schedule/jump.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { transitions, type TrajectoryOptions } from '../../schedule/trajectory.js';
 import { analyticCosts } from '../../variance/costs.js';
-import { gammaLookup, readGammaTable, type GammaTable } from '../../variance/gamma.js';
+import { gammaLookup, readGammaTable, widthOfData, type GammaTable } from '../../variance/gamma.js';
 import { analyticVariance, analyticVarianceBounds } from '../../variance/reverse-variance.js';
 import { usageError, type Command, type OptionSpecs } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
@@ -44,6 +44,7 @@ export function varianceSeries(schedule: NoiseSchedule, options: VarianceSeriesO
   requireTableTimes(schedule);
   const { eta } = samplers[sampler].family(schedule, { gamma });
   const momentAt = gammaLookup(sampler, gamma, schedule);
+  const width = widthOfData(gamma);
   if (trajectory.trajectory === 'optimal') trajectory.costs ??= analyticCosts(schedule, gamma);
   const pairs = transitions(schedule, trajectory).filter(({ s }) => s > 0);
   if (pairs.length === 0) throw usageError('a trajectory of one step has no jump between noisy states; raise --steps');
@@ -57,11 +58,11 @@ export function varianceSeries(schedule: NoiseSchedule, options: VarianceSeriesO
   const steps = pairs.map((pair) => ({ own: jump(schedule, pair, eta), markov: jump(schedule, pair, 1) }));
   const step = (i: number): (typeof steps)[number] => at(steps, i);
   return [
-    series(sampler, (i) => analyticVariance(step(i).own, momentAt(step(i).own.t)), false),
+    series(sampler, (i) => analyticVariance(step(i).own, momentAt(step(i).own.t), width), false),
     series('beta', (i) => step(i).markov.forwardVariance, false),
     series('beta-tilde', (i) => step(i).markov.posteriorVariance, false),
-    series('upper bound', (i) => analyticVarianceBounds(step(i).own).high, true),
-    series('lower bound', (i) => analyticVarianceBounds(step(i).own).low, true),
+    series('upper bound', (i) => analyticVarianceBounds(step(i).own, width).high, true),
+    series('lower bound', (i) => analyticVarianceBounds(step(i).own, width).low, true),
   ];
 }
 

@@ -26,6 +26,15 @@ export function pipelineCalls(pipeline: dpm.TextToImage, place: string): PublicC
     of('TextToImage.tokenize', (text: never) => pipeline.tokenize(text), ['a cat']),
     of('TextToImage.encodePrompt', (text: never) => pipeline.encodePrompt(text), ['a cat']),
     of('TextToImage.generate', (options: never) => pipeline.generate(options), [run]),
+    of('TextToImage.run', (program: never, options: never) => pipeline.run(program, options), [
+      dpm.samplers.ddim(pipeline.schedule, { steps: 1, clip: 'none' }),
+      { prompt: 'a', height: 8, width: 8, output: 'latents' },
+    ]),
+    of('estimateLatentGamma', dpm.estimateLatentGamma, [
+      pipeline,
+      new Float32Array(16),
+      { prompt: 'a', timesteps: [1], height: 8, width: 8 },
+    ]),
     of(
       'TextToImage.stream',
       async (options: never) => {

@@ -64,6 +64,17 @@ export const latentCases = (networks: () => LatentNetworks): Record<string, Spoi
       },
     ],
   ),
+  'TextToImage.run': of(
+    (program, options) => networks().pipeline.run(program, options),
+    () => [
+      dpm.samplers.ddim(networks().pipeline.schedule, { steps: 2, eta: 1, clip: 'none' }),
+      { prompt: ['a cat'], height: 16, width: 16, init: normals(64), noise: normals(64, 2), output: 'latents' },
+    ],
+  ),
+  estimateLatentGamma: of(
+    (given, options) => dpm.estimateLatentGamma(networks().pipeline, given, options),
+    () => [normals(2 * 4 * 16), { prompt: ['a cat', 'a dog'], timesteps: [10, 500], height: 16, width: 16 }],
+  ),
   'TextToImage.stream': of(
     async (options) => {
       const found = [];
