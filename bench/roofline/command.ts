@@ -10,6 +10,7 @@ import { Device } from '../../lib/engine/device.js';
 import type { UNetDescription } from '../../lib/network/description.js';
 import { cards, findCard } from './cards.js';
 import { graphOf } from './graph.js';
+import { latentNodes } from './latents.js';
 import { rooflineTypes, type RooflineType } from './layout.js';
 import { kernelBytes, kernelsOfStep, kernelTime } from './model.js';
 import { rooflineReport } from './report.js';
@@ -23,17 +24,24 @@ async function descriptionOf(name: string): Promise<UNetDescription> {
   return known?.unet ?? (await loadableNetwork(await readModelFolder(name), null)).unet;
 }
 
-/** The graphs of named configurations or model folders. */
-export async function rooflineGraphs(names: readonly string[]): Promise<NamedGraph[]> {
+/** Calls a function with a device on which graphs are fused. */
+async function onDevice<T>(work: (device: Device) => Promise<T>): Promise<T> {
   // Fusion depends on the device, not on the algorithms that `exact` excludes and that take long to pack weights for.
   const device = Device.open({ device: 'cpu', exact: true });
   try {
-    const graphs: NamedGraph[] = [];
-    for (const network of names) graphs.push({ network, nodes: await graphOf(device, await descriptionOf(network)) });
-    return graphs;
+    return await work(device);
   } finally {
     await device.close();
   }
+}
+
+/** The graphs of named configurations or model folders. */
+export function rooflineGraphs(names: readonly string[]): Promise<NamedGraph[]> {
+  return onDevice(async (device) => {
+    const graphs: NamedGraph[] = [];
+    for (const network of names) graphs.push({ network, nodes: await graphOf(device, await descriptionOf(network)) });
+    return graphs;
+  });
 }
 
 function chosenTypes(call: Call): readonly RooflineType[] {
@@ -121,6 +129,11 @@ async function writeReport(folder: string, graphs: readonly NamedGraph[]): Promi
 /** Computes the least time of a step on a card, from its kernels' FLOPs and bytes; no card is needed. */
 async function benchRoofline(call: Call): Promise<void> {
   const choice = choiceOf(call);
+  if (call.options.flag('latents')) {
+    const nodes = await onDevice(latentNodes);
+    process.stdout.write(productShapes(nodes, 'Stable Diffusion 1.5 at 512 x 512', '--latents'));
+    return;
+  }
   const graphs = await rooflineGraphs(call.options.string('network')?.split(',') ?? Object.keys(benchNetworks));
   const folder = call.options.string('report');
   if (folder !== undefined) {
@@ -154,6 +167,7 @@ export const rooflineCommand: Command = {
     card: { value: 'NAMES', help: 'a100, h100, h200, separated by commas; default all' },
     profile: { help: 'also list every kernel, at the first type, batch size and card' },
     shapes: { help: 'print the convolutions and attentions that cuDNN is asked for in bf16 instead' },
+    latents: { help: 'print those of Stable Diffusion 1.5 at 512 x 512; takes 4 GB of memory' },
     report: { value: 'FOLDER', help: 'write README.md and roofline.json of everything there instead' },
   },
   run: benchRoofline,

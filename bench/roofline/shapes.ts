@@ -4,8 +4,9 @@ import { cudaNodes, type CudaNode } from './fusion.js';
 import { isLinear, isPrediction, paddedChannels } from './kernels.js';
 import { elementBytes, storedPixelStride, type RooflineType } from './layout.js';
 
-const comment =
-  '# Products of the benchmark networks in bf16 (npm run roofline -- --shapes). Rows of kind attention have, after ' +
+/** What a table says of itself: its networks, and the options that it is printed by. */
+const comment = (networks: string, options: string): string =>
+  `# Products of ${networks} in bf16 (npm run roofline -- ${options}). Rows of kind attention have, after ` +
   'their kind: heads, query_tokens, key_tokens, width, q_token_stride, k_token_stride, v_token_stride, ' +
   'out_token_stride, scale. Those of kind convolution:';
 
@@ -66,9 +67,11 @@ function attentionRow(node: NativeNode, type: RooflineType): Cell[] | null {
   const maps = [...node.inputs, node.output].filter((map) => map !== null);
   if (!maps.every((map) => (map.firstChannel * elementBytes(type)) % 16 === 0)) return null;
   const width = node.output.channels / node.heads;
-  const tokens = node.output.height * node.output.width;
+  const [, keys] = node.inputs;
+  if (node.causal || keys === null) return null;
+  const tokens = [node.output, keys].map(({ height, width: columns }) => height * columns);
   const strides = maps.map((map) => storedPixelStride(map, type));
-  return ['attention', node.heads, tokens, tokens, width, ...strides, Math.fround(1 / Math.sqrt(width))];
+  return ['attention', node.heads, ...tokens, width, ...strides, Math.fround(1 / Math.sqrt(width))];
 }
 
 function row(node: CudaNode, type: RooflineType): Cell[] | null {
@@ -79,11 +82,15 @@ function row(node: CudaNode, type: RooflineType): Cell[] | null {
 }
 
 /** The distinct shapes of all graphs, in bf16, as the lines of a table with tabs. */
-export function productShapes(graphs: readonly (readonly NativeNode[])[]): string {
+export function productShapes(
+  graphs: readonly (readonly NativeNode[])[],
+  networks = 'the benchmark networks',
+  options = '--shapes',
+): string {
   const rows = graphs
     .flatMap(cudaNodes)
     .map((node) => row(node, 'bf16'))
     .filter((cells) => cells !== null)
     .map((cells) => cells.join('\t'));
-  return [comment, columns.join('\t'), ...new Set(rows), ''].join('\n');
+  return [comment(networks, options), columns.join('\t'), ...new Set(rows), ''].join('\n');
 }

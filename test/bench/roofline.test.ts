@@ -326,6 +326,26 @@ describe('cards', () => {
   });
 });
 
+describe('the table of products', () => {
+  const lines = (nodes: CudaNode[]): string[][] =>
+    productShapes([nodes])
+      .split('\n')
+      .slice(2, -1)
+      .map((line) => line.split('\t'));
+
+  it('has the tokens of queries and of keys, which may come from wider maps', () => {
+    const keys = { ...map(1, 32, 8), height: 77, width: 1, pixelStride: 96 };
+    const attention = node('attention', { heads: 2, inputs: [map(0, 32, 4), keys, keys], output: map(2, 32, 4) });
+    const scale = String(Math.fround(0.25));
+    expect(lines([attention])).toEqual([['attention', '2', '16', '77', '16', '32', '96', '96', '32', scale]]);
+    expect(lines([{ ...attention, causal: true }])).toEqual([]);
+  });
+
+  it('says what it is of', () => {
+    expect(productShapes([], 'others', '--others')).toContain('of others in bf16 (npm run roofline -- --others)');
+  });
+});
+
 describe('the benchmark networks', () => {
   let graphs: NamedGraph[];
   beforeAll(async () => {

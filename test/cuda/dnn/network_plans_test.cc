@@ -2,7 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <set>
+#include <string>
 
 #include "core/error.h"
 #include "cuda/dnn/attention.h"
@@ -15,8 +18,26 @@
 namespace dpm::cuda {
 namespace {
 
-constexpr const char* kShapes = DPM_SOURCE_DIR "/test/cuda/dnn/network_shapes.tsv";
+/// Products of networks, and the batches that they are planned for.
+struct Networks {
+  const char* shapes;
+  std::array<int, 2> batches;
+};
+constexpr Networks kPixels{DPM_SOURCE_DIR "/test/cuda/dnn/network_shapes.tsv", {1, 128}};
+constexpr Networks kLatents{DPM_SOURCE_DIR "/test/cuda/dnn/latent_shapes.tsv", {2, 16}};
 constexpr int kWidestOfCudnn = 256;
+
+/// Calls `use(convolution)` for every one of all networks.
+template <typename Use>
+void for_every_convolution(const Use& use) {
+  for (const Networks& networks : {kPixels, kLatents}) {
+    for (const int batch : networks.batches) {
+      const NetworkShapes shapes = read_network_shapes(networks.shapes, batch);
+      ASSERT_GT(shapes.convolutions.size(), 90U);
+      for (const ConvolutionProblem& problem : shapes.convolutions) use(problem);
+    }
+  }
+}
 
 class NetworkPlans : public RealCudnn {
  protected:
@@ -56,22 +77,20 @@ bool has_hopper(const CudnnLibrary& library, const ConvolutionProblem& problem, 
 TEST_F(NetworkPlans, AreHopperKernelsWhereverThereAreSome) {
   for_every_card([&](const PlanTarget& target) {
     int hopper = 0;
-    for (const int batch : {1, 128}) {
-      const NetworkShapes shapes = read_network_shapes(kShapes, batch);
-      ASSERT_GT(shapes.convolutions.size(), 100U);
-      for (const ConvolutionProblem& problem : shapes.convolutions) {
-        const auto found = find_candidates(library(), problem, {.target = target});
-        const bool is_one = is_hopper(found.front().plan.choice);
-        EXPECT_EQ(is_one, has_hopper(library(), problem, target)) << problem_key(problem);
-        hopper += is_one ? 1 : 0;
-      }
-    }
-    EXPECT_GT(hopper, 200);
+    for_every_convolution([&](const ConvolutionProblem& problem) {
+      const auto found = find_candidates(library(), problem, {.target = target});
+      const bool is_one = is_hopper(found.front().plan.choice);
+      EXPECT_EQ(is_one, has_hopper(library(), problem, target)) << problem_key(problem);
+      hopper += is_one ? 1 : 0;
+    });
+    EXPECT_GT(hopper, 400);
   });
 }
 
-/// Returns the bytes that cuDNN copies before it multiplies: an input that lies inside a wider map.
+/// Returns the bytes that cuDNN copies before it multiplies: an input that lies inside a wider map. Before 9.20 it lays
+/// out anew what belongs to an input of pixels narrower than 16 bytes.
 std::int64_t copied_bytes(const ConvolutionProblem& p) {
+  if (p.in_channels < 8) return std::int64_t{p.batch} * p.out_height * p.out_width * p.out_channels * 4;
   if (p.in_pixel_stride == p.in_channels) return 0;
   return std::int64_t{p.batch} * p.in_height * p.in_width * p.in_channels * 2;
 }
@@ -79,15 +98,13 @@ std::int64_t copied_bytes(const ConvolutionProblem& p) {
 TEST_F(NetworkPlans, AreMadeWithoutCompiling) {
   for_every_card([&](const PlanTarget& target) {
     forget_kernel();
-    for (const int batch : {1, 128}) {
-      for (const ConvolutionProblem& problem : read_network_shapes(kShapes, batch).convolutions) {
-        const auto found = find_candidates(library(), problem, {.target = target});
-        ASSERT_EQ(found.size(), 1U) << problem_key(problem);
-        EXPECT_EQ(found.front().parts, 0U) << problem_key(problem);
-        EXPECT_EQ(found.front().packed, problem.out_pixel_stride != problem.out_channels) << problem_key(problem);
-        EXPECT_LT(found.front().plan.workspace_bytes, copied_bytes(problem) + (8 << 20)) << problem_key(problem);
-      }
-    }
+    for_every_convolution([&](const ConvolutionProblem& problem) {
+      const auto found = find_candidates(library(), problem, {.target = target});
+      ASSERT_EQ(found.size(), 1U) << problem_key(problem);
+      EXPECT_EQ(found.front().parts, 0U) << problem_key(problem);
+      EXPECT_EQ(found.front().packed, problem.out_pixel_stride != problem.out_channels) << problem_key(problem);
+      EXPECT_LT(found.front().plan.workspace_bytes, copied_bytes(problem) + (8 << 20)) << problem_key(problem);
+    });
     EXPECT_EQ(last_kernel(), "");
   });
 }
@@ -96,8 +113,8 @@ TEST_F(NetworkPlans, OfDataGradientsExistForEveryConvolution) {
   for_every_card([&](const PlanTarget& target) {
     forget_kernel();
     int strided = 0;
-    for (const int batch : {1, 128}) {
-      for (const ConvolutionProblem& forward : read_network_shapes(kShapes, batch).convolutions) {
+    for (const int batch : kPixels.batches) {
+      for (const ConvolutionProblem& forward : read_network_shapes(kPixels.shapes, batch).convolutions) {
         const ConvolutionProblem problem = data_gradient_of(forward);
         ASSERT_NO_THROW(check_problem(problem)) << problem_key(forward);
         const Descriptor graph = make_data_gradient_graph(library(), problem, target);
@@ -119,8 +136,8 @@ TEST_F(NetworkPlans, OfDataGradientsExistForEveryConvolution) {
 TEST_F(NetworkPlans, OfWeightGradientsExistForEveryConvolution) {
   for_every_card([&](const PlanTarget& target) {
     forget_kernel();
-    for (const int batch : {1, 128}) {
-      for (const ConvolutionProblem& problem : read_network_shapes(kShapes, batch).convolutions) {
+    for (const int batch : kPixels.batches) {
+      for (const ConvolutionProblem& problem : read_network_shapes(kPixels.shapes, batch).convolutions) {
         // Some engines lay all of a large map out once more.
         constexpr std::int64_t kWorkspace = std::int64_t{256} << 20;
         EXPECT_NO_THROW(WeightGradient(library(), problem, target, kWorkspace)) << problem_key(problem);
@@ -134,18 +151,36 @@ TEST_F(NetworkPlans, OfWeightGradientsExistForEveryConvolution) {
 
 TEST_F(NetworkPlans, OfAttentionExistUpToTheWidestHead) {
   for_every_card([&](const PlanTarget& target) {
-    for (const int batch : {1, 128}) {
-      const NetworkShapes shapes = read_network_shapes(kShapes, batch);
-      ASSERT_GE(shapes.attentions.size(), 4U);
-      for (const AttentionProblem& problem : shapes.attentions) {
+    int crossed = 0;
+    const auto plan = [&](const std::vector<AttentionProblem>& problems) {
+      ASSERT_GE(problems.size(), 4U);
+      for (const AttentionProblem& problem : problems) {
         const auto make = [&] { const Attention made(library(), problem, target); };
         if (problem.width <= kWidestOfCudnn) {
           EXPECT_NO_THROW(make()) << problem_key(problem);
         } else {
           EXPECT_THROW(make(), Error) << problem_key(problem);
         }
+        crossed += problem.query_tokens != problem.key_tokens ? 1 : 0;
       }
+    };
+    for (const int batch : kPixels.batches) plan(read_network_shapes(kPixels.shapes, batch).attentions);
+    plan(read_network_shapes(kLatents.shapes, kLatents.batches.front()).attentions);
+    EXPECT_EQ(crossed, 4);
+  });
+}
+
+TEST_F(NetworkPlans, OfProductsOfTokensCanJoinWhatFollows) {
+  for_every_card([&](const PlanTarget& target) {
+    std::set<unsigned> seen;
+    for (const ConvolutionProblem& problem : read_network_shapes(kLatents.shapes, 2).convolutions) {
+      const unsigned wanted = wanted_parts(problem);
+      // A kernel is compiled for each, which takes seconds.
+      if (problem.kernel != 1 || wanted == 0 || !seen.insert(wanted).second) continue;
+      const auto found = find_candidates(library(), problem, {.target = target, .joined = wanted});
+      EXPECT_EQ(found.front().parts, wanted) << problem_key(problem);
     }
+    EXPECT_EQ(seen, (std::set<unsigned>{kPartBias, kPartBias | kPartResidual}));
   });
 }
 
