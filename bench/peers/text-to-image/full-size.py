@@ -1,6 +1,6 @@
 """Writes a text-to-image pipeline of a public model's shapes, with random weights, as a folder in diffusers' layout.
 
-    PYTHONPATH=.toolchain/peers python3 full-size.py sd15|sdxl FOLDER MERGES [--dtype float32|float16] [--without-text]
+    PYTHONPATH=.toolchain/peers python3 full-size.py sd15|sdxl FOLDER MERGES [--dtype float32|float16]
 
 MERGES is CLIP's merges.txt.gz. Weights are those of PyTorch's initial distributions: what a network computes from them is of
 a size that a comparison notices.
