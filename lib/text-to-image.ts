@@ -30,7 +30,12 @@ import {
 } from './latents/load-pipeline.js';
 import type { PipelineDefaults } from './latents/pipeline-source.js';
 import { PreviewQueue } from './latents/preview-queue.js';
-import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';
+import {
+  promptedEvaluate,
+  promptedNetwork,
+  type PromptedEvaluate,
+  type PromptedSample,
+} from './latents/prompted-network.js';
 import { promptedSamples, type Prompting } from './latents/prompted-samples.js';
 import type { EncodedPrompt, PromptEncoders } from './latents/prompts.js';
 import type { Program } from './program/program.js';
@@ -67,6 +72,16 @@ export interface GeneratedImage {
   readonly latents: Float32Array;
   /** True if tokens of its prompt, or negative prompt, were left out. */
   readonly truncated: boolean;
+}
+
+/** Counts the states of the largest batch: two for each sample that is guided. */
+function mostRows(samples: readonly PromptedSample[], batch: number): number {
+  let [most, rows] = [0, 0];
+  for (const [sample, { negative }] of samples.entries()) {
+    rows = (sample % batch === 0 ? 0 : rows) + (negative === null ? 1 : 2);
+    most = Math.max(most, rows);
+  }
+  return most;
 }
 
 /** A text-to-image pipeline: text encoders, a U-Net of latents and an autoencoder, on one device. Close it when done. */
@@ -293,7 +308,7 @@ export class TextToImage {
   async #begin(call: GenerateCall, program: Program) {
     const { height, width, sizes, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
     const { samples, truncated } = await promptedSamples(this.#prompting(), call);
-    const rows = samples.slice(0, batch).reduce((sum, { negative }) => sum + (negative === null ? 1 : 2), 0);
+    const rows = mostRows(samples, batch);
     const tokens = Math.max(...samples.map(({ positive }) => positive.context.tokens));
     if (this.#keep !== 'all') await Promise.all([this.#encoders.release(), this.unet.releasePrompts()]);
     const bytes = await this.unet.bytesFor({ height, width, tokens, batch: rows });

@@ -270,9 +270,19 @@ export class Trainer implements AsyncDisposable {
   /** Calls a hook, which may call the trainer. */
   async #hook<T>(hook: ((value: T) => void | Promise<void>) | undefined, value: T): Promise<void> {
     if (hook === undefined) return;
+    const own = this.#work;
     this.#isBusy = false;
-    await this.#closing.during(() => hook(value));
-    this.#isBusy = true;
+    try {
+      await this.#closing.during(() => hook(value));
+    } finally {
+      await this.#idle();
+      this.#work = own;
+    }
+  }
+
+  /** Waits for the call that a hook has begun and not waited for, which comes before the next step. */
+  async #idle(): Promise<void> {
+    while (this.#isBusy) await this.#work;
   }
 
   /** Takes steps, fewer if the signal aborts, and writes what they gave; then a checkpoint if it is due. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { readJson } from '../../lib/files/files.js';
-import { NoiseSchedule, TextToImage, type GenerateOptions, type ImageBatch } from '../../lib/index.js';
+import { Device, NoiseSchedule, TextToImage, type GenerateOptions, type ImageBatch } from '../../lib/index.js';
 import { difference, latentFixtures } from '../support/latent-goldens.js';
 import { readTensors } from '../support/tensors.js';
 
@@ -76,6 +76,26 @@ describe('prompts of different lengths', () => {
     expect((await chunked.generate({ steps: 4, height: 32, width: 16, prompt })).latents).toEqual(cut.latents);
   });
 
+  it('are encoded anew for another number of parts', async () => {
+    const call = { ...small, longPrompts: 'chunks', seed: [1] } as const;
+    const others = ['', 'ship '.repeat(100)];
+    const both = await pipeline.generate({ ...call, count: 2, negativePrompt: others, seed: [1, 1] });
+    for (const [k, negativePrompt] of others.entries()) {
+      const alone = await pipeline.generate({ ...call, negativePrompt });
+      expect(both.latents.slice(k * one, (k + 1) * one), `negative prompt ${k}`).toEqual(alone.latents);
+    }
+  });
+
+  it('are encoded some at a time, however many they are', async () => {
+    const prompts = Array.from({ length: 18 }, (_, k) => `ship ${k}`);
+    const call = { ...small, steps: 1, guidance: 1 };
+    const { latents } = await pipeline.generate({ ...call, prompt: prompts, seed: prompts.map(() => 1) });
+    for (const k of [0, 15, 16, 17]) {
+      const alone = await pipeline.generate({ ...call, prompt: prompts[k]!, seed: 1 });
+      expect(latents.slice(k * one, (k + 1) * one), prompts[k]).toEqual(alone.latents);
+    }
+  });
+
   it('are encoded by both encoders of SDXL, whose absent negative prompt is zeros of as many tokens', async () => {
     await using sdxl = await TextToImage.load(join(latentFixtures, 'sdxl'), { device: 'cpu' });
     const long = { ...small, longPrompts: 'chunks', prompt: 'ship '.repeat(100) } as const;
@@ -128,6 +148,14 @@ describe('guidance', () => {
   });
 });
 
+it('the sizes that SDXL sees are those of the image, the height first', async () => {
+  await using sdxl = await TextToImage.load(join(latentFixtures, 'sdxl'), { device: 'cpu' });
+  const call = { ...small, height: 16, width: 24 };
+  const { latents } = await sdxl.generate(call);
+  expect((await sdxl.generate({ ...call, sizes: [16, 24, 0, 0, 16, 24] })).latents).toEqual(latents);
+  expect((await sdxl.generate({ ...call, sizes: [24, 16, 0, 0, 24, 16] })).latents).not.toEqual(latents);
+});
+
 describe('a stream', () => {
   it('yields the images of a call, whatever the batch', async () => {
     const call = { ...small, output: 'images', count: 3, seed: [4, 5, 6] } as const;
@@ -178,7 +206,7 @@ describe('a stream', () => {
 describe('previews', () => {
   it('are images of the small autoencoder, before the last ones', async () => {
     const seen: { record: number; first: number; images: ImageBatch }[] = [];
-    const call = { ...small, count: 2, sampler: 'ddim', steps: 4 } as const;
+    const call = { ...small, width: 24, count: 2, sampler: 'ddim', steps: 4 } as const;
     const plain = await pipeline.generate(call);
     const { latents } = await pipeline.generate({
       ...call,
@@ -190,8 +218,8 @@ describe('previews', () => {
     expect(latents).toEqual(plain.latents);
     const records = seen.map(({ record }) => record);
     expect(new Set(records)).toEqual(new Set([2, 4]));
-    // It has a factor of 8, on latents of 4 x 4.
-    expect(seen[0]!.images.shape.slice(1)).toEqual([3, 32, 32]);
+    // It has a factor of 8, on latents of 4 x 6.
+    expect(seen[0]!.images.shape.slice(1)).toEqual([3, 32, 48]);
     const last = seen.find(({ record, first }) => record === 4 && first === 0)!;
     await using tiny = await TextToImage.load(join(latentFixtures, 'sd1'), { device: 'cpu', preview: taesd });
     expect(tiny.vae.isSmall).toBe(false);
@@ -205,6 +233,14 @@ describe('previews', () => {
     await expect(pipeline.generate({ ...small, onPreview })).rejects.toThrow('no screen');
     const stream = pipeline.stream({ ...small, onPreview });
     await expect(stream.next()).rejects.toThrow('no screen');
+  });
+
+  it('are made by a network that is closed with the pipeline', async () => {
+    await using device = Device.open({ device: 'cpu', threads: 1 });
+    const own = await TextToImage.load(join(latentFixtures, 'sd1'), { device, preview: taesd });
+    await own.generate({ ...small, onPreview: () => undefined });
+    await own.close();
+    expect(device.memory().host).toBe(0);
   });
 
   it('need a small autoencoder of the same latents', async () => {
@@ -272,6 +308,17 @@ describe('memory', () => {
     await expect(own.generate({ ...call, height: 384, width: 384, output: 'latents' })).rejects.toThrow(
       /the U-Net for 2 states of 96 x 96: that takes/,
     );
+    // The first batch is not the largest one.
+    const later = {
+      ...call,
+      height: 384,
+      width: 384,
+      output: 'latents',
+      batch: 1,
+      count: 2,
+      guidance: [1, 4],
+    } as const;
+    await expect(own.stream(later).next()).rejects.toThrow('the U-Net for 2 states of 96 x 96');
   });
 });
 

@@ -1,10 +1,11 @@
 // Text to image against whole runs of the public library (test/fixtures/latent), and what pipelines refuse.
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
-import { TextToImage, type GenerateOptions } from '../../lib/index.js';
+import { Device, TextToImage, type GenerateOptions } from '../../lib/index.js';
+import { readPipelineFolder } from '../../lib/latents/pipeline-folder.js';
 import { expectGoldenRun, goldenRuns } from '../support/golden-runs.js';
 import { difference, latentFixtures } from '../support/latent-goldens.js';
 import { temporaryFolder } from '../support/temporary.js';
@@ -125,6 +126,25 @@ describe('a pipeline', () => {
   });
 });
 
+it("a device is closed where a pipeline cannot be loaded, unless it is the caller's", async () => {
+  await using open = Device.open({ device: 'cpu', threads: 1 });
+  const close = vi.spyOn(Device.prototype, 'close');
+  try {
+    const unfitting = { unet: join(latentFixtures, 'sdxl/unet') };
+    for (const [device, times] of [
+      ['cpu', 1],
+      [open, 0],
+    ] as const) {
+      close.mockClear();
+      const load = TextToImage.load(join(latentFixtures, 'sd1'), { ...unfitting, device });
+      await expect(load).rejects.toThrow('cross_attention_dim');
+      expect(close).toHaveBeenCalledTimes(times);
+    }
+  } finally {
+    close.mockRestore();
+  }
+});
+
 describe('the folder of a pipeline', () => {
   const folder = temporaryFolder();
   const place = join(folder, 'pipeline');
@@ -139,6 +159,19 @@ describe('the folder of a pipeline', () => {
     const path = join(place, 'model_index.json');
     await writeFile(path, JSON.stringify({ ...(JSON.parse(await readFile(path, 'utf8')) as object), ...edit }));
     await expect(TextToImage.load(place)).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['sdxl', undefined, true],
+    ['sdxl', false, false],
+    ['sd1', undefined, false],
+    ['sd1', true, false],
+  ])('of %s with zeros for no prompt as %s says %s', async (model, force, zerosForNone) => {
+    const own = join(folder, 'index');
+    await mkdir(own, { recursive: true });
+    const index = JSON.parse(await readFile(join(latentFixtures, model, 'model_index.json'), 'utf8')) as object;
+    await writeFile(join(own, 'model_index.json'), JSON.stringify({ ...index, force_zeros_for_empty_prompt: force }));
+    expect((await readPipelineFolder(own)).zerosForNone).toBe(zerosForNone);
   });
 
   it.each(['unet/config.json', 'vae/config.json', 'scheduler/scheduler_config.json', 'tokenizer/vocab.json'])(

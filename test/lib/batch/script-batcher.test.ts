@@ -109,6 +109,25 @@ describe('a batcher over a function', () => {
     );
   });
 
+  it('may change the states that it is given, which adaptive samplers evaluate twice with guidance', async () => {
+    const drawn = async (isChanging: boolean): Promise<Float32Array> => {
+      await using batcher = await createBatcher({
+        shape: [1, 2, 2],
+        schedule: NoiseSchedule.linear(),
+        classes: 3,
+        rows: 1,
+        evaluate: (x, _, labels) => {
+          const out = x.map((value) => (labels![0] === 1 ? 0.3 : 0.2) * value);
+          if (isChanging) x.fill(7);
+          return out;
+        },
+      });
+      const guided = { sampler: 'dpm-solver-adaptive', classLabels: 1, guidance: 2, seed: 1 } as const;
+      return (await batcher.sample(guided)).images.data;
+    };
+    expect(await drawn(true)).toEqual(await drawn(false));
+  });
+
   it('passes on what its function throws, to those that take part', async () => {
     const mine = new RangeError('mine');
     let fails = false;

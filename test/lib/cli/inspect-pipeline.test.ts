@@ -220,6 +220,16 @@ describe('memory', () => {
     }
   });
 
+  it('of tiles of many sizes is that of the largest that are there at once', async () => {
+    await using pipeline = await TextToImage.load(fixture('sd1'), { device: 'reference' });
+    const { vae, device } = pipeline;
+    // Sides of 8, 7 and 1 make nine sizes, of which five are there.
+    const size = { height: 52, width: 52, tile: 8 };
+    await vae.decode(new Float32Array(4 * 13 * 13), size);
+    const { peakDevice } = device.memory();
+    expect(peakDevice / (await vae.bytesFor(size))).toBeCloseTo(1, 1);
+  });
+
   it('of weights is counted for any size that is asked for after another', async () => {
     await using pipeline = await TextToImage.load(fixture('sd1'), { device: 'cpu', threads: 1 });
     const small = await pipeline.unet.bytesFor({ height: 4, width: 4 });

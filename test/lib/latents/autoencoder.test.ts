@@ -36,6 +36,7 @@ function latentsOf(count: number): Float32Array {
 const sd1 = join(latentFixtures, 'sd1/vae');
 const size = { height: 24, width: 20 };
 const one = 4 * 6 * 5;
+const folder = temporaryFolder();
 
 describe('an autoencoder', () => {
   it('computes an image alone as among others', async () => {
@@ -80,6 +81,17 @@ describe('an autoencoder', () => {
     expect(difference(vae.fromDiffusion(vae.toDiffusion(latents)), latents)).toBeLessThan(1e-6);
   });
 
+  it('shifts the latents of a diffusion before it scales them, and back', async () => {
+    const place = join(folder, 'shifted');
+    await cp(sd1, place, { recursive: true });
+    const path = join(place, 'config.json');
+    const config = JSON.parse(await readFile(path, 'utf8')) as object;
+    await writeFile(path, JSON.stringify({ ...config, shift_factor: 0.5, scaling_factor: 2 }));
+    await using vae = await Autoencoder.load(place, { device: 'cpu' });
+    expect([...vae.toDiffusion(Float32Array.of(1, -2))]).toEqual([1, -5]);
+    expect([...vae.fromDiffusion(Float32Array.of(1, -5))]).toEqual([1, -2]);
+  });
+
   it('ends between tiles when it is aborted', async () => {
     await using vae = await Autoencoder.load(sd1, { device: 'cpu' });
     const stop = new AbortController();
@@ -101,8 +113,6 @@ describe('an autoencoder', () => {
 });
 
 describe('the folder of an autoencoder', () => {
-  const folder = temporaryFolder();
-
   it('may give variances beyond every number, which are limited', async () => {
     const place = join(folder, 'wide');
     await cp(sd1, place, { recursive: true });

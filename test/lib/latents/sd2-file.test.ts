@@ -1,12 +1,14 @@
 // Single files of Stable Diffusion 2, which do not say whether they predict noise or v.
-import { writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { TextToImage, type TextToImageLoadOptions } from '../../../lib/index.js';
 import { decidePrediction } from '../../../lib/latents/decide-prediction.js';
-import { writeFileTensors } from '../../support/file-tensors.js';
+import { closePipeline, loadPipeline } from '../../../lib/latents/load-pipeline.js';
+import { pipelineMemory } from '../../../lib/latents/pipeline-memory.js';
+import { fileTensors, writeFileTensors, zeros } from '../../support/file-tensors.js';
 import { latentFixtures } from '../../support/latent-goldens.js';
 import { sd2SingleFile } from '../../support/sd2-single-file.js';
 import { temporaryFolder } from '../../support/temporary.js';
@@ -67,6 +69,18 @@ describe('a single file of Stable Diffusion 2', () => {
     expect(pipeline.evidence).toMatch(/sd2 .*v_prediction \(an evaluation of noise gives -?0\.\d\d of it back\)/);
   });
 
+  it('takes the memory that it would take without that evaluation', async () => {
+    const [shown, told] = await Promise.all(
+      [{}, { prediction: 'v' } as const].map(async (options) => {
+        const pipeline = await loadPipeline(file, { device: 'reference', ...parts, ...options });
+        const { machine: _, ...memory } = await pipelineMemory(pipeline, { height: 16, width: 16, count: 1 });
+        await closePipeline(pipeline);
+        return memory;
+      }),
+    );
+    expect(shown).toEqual(told);
+  });
+
   it.each([
     { options: { prediction: 'epsilon' }, prediction: 'epsilon' },
     { options: { config: 'sd2-base' }, prediction: 'epsilon' },
@@ -108,6 +122,18 @@ describe('a single file of Stable Diffusion 2', () => {
     const refusal = await load(file, { ...parts, config }).catch((error: unknown) => error as Error);
     expect(refusal).toMatchObject({ message: expect.stringContaining(message) as string });
     expect(refusal).toMatchObject({ message: expect.stringContaining(config) as string });
+  });
+
+  it("pads by '!' where no tokenizer is given but that of CLIP", async () => {
+    const textEncoder = join(folder, 'wide');
+    await cp(parts.textEncoder, textEncoder, { recursive: true });
+    const [config, weights] = ['config.json', 'model.safetensors'].map((name) => join(textEncoder, name));
+    await writeFile(config!, (await readFile(config!, 'utf8')).replace('"vocab_size": 814', '"vocab_size": 49408'));
+    const tensors = await fileTensors(weights!);
+    const name = [...tensors.keys()].find((each) => each.endsWith('token_embedding.weight'))!;
+    await writeFileTensors(weights!, tensors.set(name, zeros(49_408, tensors.get(name)!.shape[1]!)));
+    await using pipeline = await load(file, { unet: parts.unet, vae: parts.vae, textEncoder, prediction: 'v' });
+    expect([...pipeline.tokenize('so!').padded.subarray(0, 5)]).toEqual([49_406, 706, 0, 49_407, 0]);
   });
 
   it('has the guidance and steps of its preset', async () => {

@@ -124,6 +124,8 @@ describe('a single file', () => {
     await using marked = await TextToImage.load(path, { device: 'cpu', ...parts, vae: place('sdxl/vae') });
     expect(marked.schedule.defaults.prediction).toBe('v');
     expect(marked.schedule.alphaBar(1000)).toBeLessThan(1e-7);
+    // Its first step has to begin where there is noise alone.
+    expect(marked.schedule.scheduler?.config.timestep_spacing).toBe('trailing');
     expect(marked.evidence).toContain('v_pred');
     const { latents } = await marked.generate({ prompt: 'a cat', steps: 2, height: 16, width: 16, output: 'latents' });
     expect(latents.every(Number.isFinite)).toBe(true);
@@ -148,6 +150,17 @@ describe("a pipeline's parts", () => {
     expect((await drawn(single, { config: sd1, tokenizer: place('sdxl/tokenizer_2') })).latents).not.toEqual(
       expected.latents,
     );
+  });
+
+  it("have the scale of the file's architecture where an autoencoder's own file says none", async () => {
+    const parts = {
+      textEncoder: [place('sdxl/text_encoder'), place('sdxl/text_encoder_2')],
+      tokenizer: [place('sdxl/tokenizer'), place('sdxl/tokenizer_2')],
+      unet: place('sdxl/unet'),
+    };
+    const file = place('sdxl-single/model.safetensors');
+    await using pipeline = await TextToImage.load(file, { device: 'cpu', ...parts, vae: single });
+    expect(pipeline.vae.toDiffusion(Float32Array.of(1))[0]).toBeCloseTo(0.13025, 6);
   });
 
   it('may be missing in a file if they are given', async () => {

@@ -57,6 +57,14 @@ describe('a text encoder', () => {
     await expect(encoder.encode(given, options)).rejects.toThrow(message);
   });
 
+  it('keeps its weights while texts are encoded, whoever frees them', async () => {
+    await using encoder = await ClipTextEncoder.load(sd1, { device: 'cpu' });
+    const expected = await encoder.encode(ids);
+    const running = encoder.encode(ids);
+    await encoder.release();
+    expect(await running).toEqual(expected);
+  });
+
   it('that is closed refuses more', async () => {
     const encoder = await ClipTextEncoder.load(sd1, { device: 'cpu' });
     await encoder.close();
@@ -105,6 +113,17 @@ describe('the folder of a text encoder', () => {
     const [{ hidden }, { pooled }] = [await encoder.encode(ids), await other.encode(ids)];
     expect(ids.indexOf(ids[2]!)).toBe(2);
     expect(pooled.subarray(0, encoder.width)).toEqual(hidden.subarray(2 * encoder.width, 3 * encoder.width));
+  });
+
+  it('pools the first token of a text without that token', async () => {
+    const none = Array.from({ length: 814 }, (_, id) => id).find((id) => !ids.includes(id))!;
+    await using encoder = await ClipTextEncoder.load(await edited('none', { eos_token_id: none }), { device: 'cpu' });
+    const { hidden, pooled } = await encoder.encode(ids.subarray(0, 2 * 77));
+    for (const text of [0, 1]) {
+      const first = text * 77 * encoder.width;
+      const state = hidden.subarray(first, first + encoder.width);
+      expect(pooled.subarray(text * encoder.width, (text + 1) * encoder.width)).toEqual(state);
+    }
   });
 
   it.each([

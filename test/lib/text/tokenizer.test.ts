@@ -60,6 +60,8 @@ describe('tokens', () => {
     expect([...padded]).toEqual([49406, ...ids.slice(0, 75), 49407]);
     expect([...chunks[0]!]).toEqual([49406, ...ids.slice(0, 74), 49407, 49407]);
     expect([...chunks[1]!].slice(0, word.length + 3)).toEqual([49406, ...word, ...ids.slice(-1), 49407]);
+    const full = clip.tokenize('cat '.repeat(75));
+    expect([full.truncated, full.chunks]).toEqual([false, [full.padded]]);
     expect(clip.tokenize('').chunks.map((chunk) => [...chunk])).toEqual([
       [49406, ...new Array<number>(76).fill(49407)],
     ]);

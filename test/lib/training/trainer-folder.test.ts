@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { DiffusionModel, Trainer, type StepMetrics } from '../../../lib/index.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { temporaryFolder } from '../../support/temporary.js';
+import { largest, tensorReader } from '../../support/tensors.js';
 import { tinyImages, tinyRun } from '../../support/training-data.js';
 import { linesOf, trained, withoutTimes } from '../../support/training-runs.js';
 
@@ -60,6 +61,31 @@ describe('the folder of a run', () => {
     expect((await linesOf(parts)).map(withoutTimes)).toEqual((await linesOf(whole)).map(withoutTimes));
     const seconds = (await linesOf(parts)).map((line) => line.seconds);
     expect(seconds).toEqual([...seconds].sort((a, b) => a - b));
+  });
+
+  it('counts its seconds on', async () => {
+    const out = newFolder();
+    const trainer = await Trainer.open(tinyRun({ out }));
+    for (let i = 0; i < 3; ++i) await trainer.step();
+    await trainer.close();
+    const before = (await linesOf(out)).at(-1)!.seconds;
+    const state = await readFile(join(out, 'checkpoints', 'step-3', 'state.json'), 'utf8');
+    expect(JSON.parse(state)).toMatchObject({ progress: { seconds: before } });
+    await using again = await Trainer.open(tinyRun({ out }));
+    const { seconds, imagesPerSecond } = await again.step();
+    expect((seconds - before) * imagesPerSecond).toBeCloseTo(2, 3);
+  });
+
+  it("has Adam's moments in its checkpoint", async () => {
+    const out = newFolder();
+    await using trainer = await Trainer.open(tinyRun({ out, adamBeta1: 0.5, adamBeta2: 0.9, checkpointEvery: 1 }));
+    await trainer.step();
+    const read = (file: string) => tensorReader(join(out, 'checkpoints', 'step-1', file))('conv_in.weight');
+    const [first, second] = [await read('first_moments.safetensors'), await read('second_moments.safetensors')];
+    expect(first.some((value) => value !== 0)).toBe(true);
+    // Of a gradient g the first step makes g / 2 and g^2 / 10.
+    const expected = first.map((value) => 0.1 * (2 * value) ** 2);
+    expect(largest(second.map((value, i) => value - expected[i]!)) / largest(second)).toBeLessThan(1e-5);
   });
 
   it('goes on from its last checkpoint when steps behind it were lost', async () => {
@@ -208,6 +234,29 @@ describe('the folder of a run', () => {
     await trainer.close();
     await using again = await Trainer.open(tinyRun({ out }));
     expect(again.begun).toBe(3);
+  });
+
+  it('has a whole checkpoint that a hook has begun and not waited for', async () => {
+    const saved: Promise<unknown>[] = [];
+    const runs = await Promise.all(
+      [true, false].map(async (isHook) => {
+        const out = newFolder();
+        const onStep = ({ step }: StepMetrics): void => {
+          if (isHook && step === 2) saved.push(trainer.save());
+        };
+        await using trainer = await Trainer.open(tinyRun({ out, onStep, checkpointEvery: 100 }));
+        for (let step = 1; step <= 3; ++step) {
+          await trainer.step();
+          if (!isHook && step === 2) await trainer.save();
+        }
+        await Promise.all(saved);
+        return out;
+      }),
+    );
+    for (const file of ['parameters', 'first_moments', 'second_moments', 'average']) {
+      const [one, other] = runs.map((run) => join(run, 'checkpoints', 'step-2', `${file}.safetensors`));
+      expect(await readFile(one!), file).toEqual(await readFile(other!));
+    }
   });
 
   it('is let go where the signal has aborted', async () => {

@@ -90,6 +90,12 @@ describe('a trainer', () => {
     },
   );
 
+  it('counts the images of all batches of a step in its speed', async () => {
+    await using trainer = await Trainer.open(tinyRun({ accumulate: 3 }));
+    const { imagesPerSecond, seconds } = await trainer.step();
+    expect(imagesPerSecond * seconds).toBeCloseTo(6, 6);
+  });
+
   it('computes the same whatever it computes again', async () => {
     const [none, norms, blocks] = await Promise.all(
       (['none', 'norms', 'blocks'] as const).map(async (recompute) => {

@@ -268,15 +268,18 @@ describe('folders of pictures', () => {
     });
     png(join(root, 'b', 'inner', 'a.png'), 2, 1, 1, Uint8Array.of(9, 9));
     png(join(root, 'b', '10.png'), 2, 1, 1, Uint8Array.of(8, 8));
+    // A hyphen is before the slash of the folder's own folders.
+    png(join(root, 'b', 'inner', 'deep', 'a.png'), 2, 1, 1, Uint8Array.of(7, 7));
+    png(join(root, 'b', 'inner-2', 'a.png'), 2, 1, 1, Uint8Array.of(6, 6));
     writeFileSync(join(root, 'notes.txt'), 'not a picture');
     png(join(root, '.hidden', 'x.png'), 5, 5);
     expect(summary(await openImages(root))).toEqual({
-      images: [1, 1, 8, 8, 0, 0, 9, 9, 2, 2, 3, 3],
-      labels: [0, 1, 1, 1, 2, 3],
-      shape: [6, 1, 1, 2],
+      images: [1, 1, 8, 8, 0, 0, 9, 9, 6, 6, 7, 7, 2, 2, 3, 3],
+      labels: [0, 1, 1, 1, 1, 1, 2, 3],
+      shape: [8, 1, 1, 2],
     });
     const plain = await openImages(root, { labels: false });
-    expect([plain.labels, plain.shape]).toEqual([null, [6, 1, 1, 2]]);
+    expect([plain.labels, plain.shape]).toEqual([null, [8, 1, 1, 2]]);
   });
 
   it('without folders have no labels; grey ones serve for RGB', async () => {
@@ -394,7 +397,7 @@ describe('shapes of the network', () => {
   });
 
   it('are reached by resizing, of files and pictures alike', async () => {
-    const levels = counted(64);
+    const levels = counted(64).map((i) => (37 * i * i) % 251);
     const path = file('a.idx', idx([1, 8, 8], levels));
     const root = place('data');
     png(join(root, 'a.png'), 8, 8, 1, levels);
@@ -446,6 +449,11 @@ describe('opening images', () => {
     const labelled = npz({ arr_0: npy('|u1', [2, 3, 4], levels), arr_1: npy('|u1', [2], Uint8Array.of(0, 1)) });
     expect((await openImages(labelled)).fingerprint).not.toBe(one.fingerprint);
     expect((await openImages(labelled, { labels: false })).fingerprint).toBe(one.fingerprint);
+    // Of many images those that are read lie among all of them.
+    const many = new Uint8Array(128);
+    const first = await openImages(file('many.idx', idx([128, 1, 1], many)));
+    many[126] = 1;
+    expect((await openImages(file('more.idx', idx([128, 1, 1], many)))).fingerprint).not.toBe(first.fingerprint);
   });
 
   it.each<[string, () => Promise<unknown>, string]>([

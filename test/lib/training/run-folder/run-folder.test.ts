@@ -440,6 +440,11 @@ async function withTwo(): Promise<string> {
   return path;
 }
 
+/** Models that a folder may have whose checkpoint of step 6 was begun: that of step 6 only behind its checkpoint. */
+function modelsOf(path: string): number[] {
+  return checkpointsOf(path).includes('step-6') ? [biasOf(4), biasOf(6)] : [biasOf(4)];
+}
+
 /** Lists files that no run may leave. */
 function unfinished(path: string): string[] {
   return (readdirSync(path, { recursive: true }) as string[]).filter((name) => name.endsWith('.tmp'));
@@ -475,7 +480,7 @@ describe('a run that is killed', () => {
       );
       await run.close();
       if (done) calls = disk.calls;
-      expect([biasOf(4), biasOf(6)]).toContain(await modelOf(path));
+      expect(modelsOf(path)).toContain(await modelOf(path));
       await using again = await RunFolder.open(path, options);
       expect(again.damaged).toEqual([]);
       const step = again.newest!.step;
@@ -510,7 +515,7 @@ describe('a full disk', () => {
       }
       expect(unfinished(path)).toEqual([]);
       expect(checkpointsOf(path)).toContain('step-4');
-      expect([biasOf(4), biasOf(6)]).toContain(await modelOf(path));
+      expect(modelsOf(path)).toContain(await modelOf(path));
       // It can be tried again once there is room.
       disk.heal();
       await run.save(checkpoint(6));

@@ -1,0 +1,45 @@
+// What the network of a pipeline with two text encoders sees of texts, beside the states of their tokens.
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { resolveCall } from '../../../lib/latents/generate-options.js';
+import { closePipeline, loadPipeline, type LoadedPipeline } from '../../../lib/latents/load-pipeline.js';
+import { promptedSamples } from '../../../lib/latents/prompted-samples.js';
+import { latentFixtures } from '../../support/latent-goldens.js';
+
+let pipeline: LoadedPipeline;
+beforeAll(async () => {
+  pipeline = await loadPipeline(join(latentFixtures, 'sdxl'), { device: 'cpu', threads: 1 });
+});
+afterAll(() => closePipeline(pipeline));
+
+describe('the pooled states', () => {
+  it('of a text in parts are those of its first part', async () => {
+    const { encoders } = pipeline;
+    const words = Math.floor(75 / encoders.tokenize('ship').ids.length);
+    const [whole, first, last] = await encoders.encode(
+      [
+        { text: 'ship '.repeat(words + 3), chunks: 2 },
+        { text: 'ship '.repeat(words), chunks: null },
+        { text: 'ship '.repeat(3), chunks: null },
+      ],
+      0,
+    );
+    expect(whole!.pooled).toEqual(first!.pooled);
+    expect(whole!.pooled).not.toEqual(last!.pooled);
+    expect(whole!.hidden).toEqual(Float32Array.from([...first!.hidden, ...last!.hidden]));
+  });
+
+  it('of no negative prompt are zeros, as the states are', async () => {
+    const { encoders, unet, defaults } = pipeline;
+    const sides = { side: 16, factor: 2, latentChannels: 4, imageChannels: 3 };
+    const call = resolveCall({ prompt: 'a cat' }, { ...defaults, ...sides }, false);
+    const none = await unet.prepare(new Float32Array(encoders.tokens * encoders.width), 1);
+    const { samples } = await promptedSamples({ encoders, unet, zerosForNone: true }, call);
+    const { positive, negative } = samples[0]!;
+    expect(negative!.context.data).toEqual(none.data);
+    expect(negative!.pooled).toEqual(new Float32Array(positive.pooled!.length));
+    expect(positive.pooled!.some((value) => value !== 0)).toBe(true);
+  });
+});
