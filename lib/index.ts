@@ -90,6 +90,7 @@ export type { GenerateOptions, LongPrompts } from './latents/generate-options.js
 export type { LatentNetwork } from './latents/latent-network.js';
 export type { EncodedPrompt } from './latents/prompts.js';
 export type { LatentFileOptions, LatentNetworkOptions } from './latents/load-options.js';
+export type { LoraOptions } from './latents/loras.js';
 export type { KeptParts, TextToImageLoadOptions } from './latents/load-pipeline.js';
 export { ClipTokenizer, type TokenizedText } from './text/tokenizer.js';
 export { Trainer } from './training/trainer.js';

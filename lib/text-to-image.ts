@@ -27,10 +27,12 @@ import {
   type TextToImageLoadOptions,
 } from './latents/load-pipeline.js';
 import type { PipelineDefaults } from './latents/pipeline-source.js';
+import { checkedLoras, loraList, type LoraOptions } from './latents/loras.js';
 import { PreviewQueue } from './latents/preview-queue.js';
 import { promptedNetwork } from './latents/prompted-network.js';
-import { promptedSamples, type Prompting } from './latents/prompted-samples.js';
-import type { EncodedPrompt, PromptEncoders } from './latents/prompts.js';
+import { promptedSamples } from './latents/prompted-samples.js';
+import type { EncodedPrompt } from './latents/prompts.js';
+import type { PromptedNetworks, SwappedNetworks } from './latents/swapped-networks.js';
 import type { Program } from './program/program.js';
 import { runOnNetwork } from './run/network-run.js';
 import type { RunOptions } from './run/options.js';
@@ -68,8 +70,6 @@ export interface GeneratedImage {
 export class TextToImage {
   /** Device of the networks; the pipeline closes it if it has opened it. */
   readonly device: Device;
-  /** U-Net of the latents. */
-  readonly unet: ConditionalUNet;
   /** Autoencoder between latents and images. */
   readonly vae: Autoencoder;
   /** Noise schedule of the latents. */
@@ -77,21 +77,20 @@ export class TextToImage {
   /** What the pipeline was recognised by and, of a single file, what it predicts, and what told. */
   readonly evidence: string;
   readonly #folder: PipelineDefaults;
-  readonly #encoders: PromptEncoders;
+  readonly #networks: SwappedNetworks;
   readonly #preview: Autoencoder | null;
   readonly #keep: KeptParts;
   readonly #ownsDevice: boolean;
 
   private constructor(parts: LoadedPipeline) {
-    const { opened, defaults, evidence, unet, vae, schedule, encoders, preview, keep } = parts;
+    const { opened, defaults, evidence, networks, vae, schedule, preview, keep } = parts;
     this.device = opened.device;
     this.#ownsDevice = opened.isOwn;
     this.#folder = defaults;
     this.evidence = evidence;
-    this.unet = unet;
     this.vae = vae;
     this.schedule = schedule;
-    this.#encoders = encoders;
+    this.#networks = networks;
     this.#preview = preview;
     this.#keep = keep;
   }
@@ -115,6 +114,11 @@ export class TextToImage {
     return new TextToImage(await loadPipeline(path, options));
   }
 
+  /** U-Net of the latents, with the additions of now. One that {@link TextToImage.setLoras} has replaced is closed. */
+  get unet(): ConditionalUNet {
+    return this.#networks.current.unet;
+  }
+
   /** Number of steps and guidance where a call says nothing. */
   get defaults(): { readonly steps: number; readonly guidance: number } {
     const { steps, guidance } = this.#folder;
@@ -123,7 +127,7 @@ export class TextToImage {
 
   /** Tokens of a text as the first text encoder takes them. */
   tokenize(text: string): TokenizedText {
-    return this.#encoders.tokenize(text);
+    return this.#networks.current.encoders.tokenize(text);
   }
 
   /**
@@ -133,7 +137,25 @@ export class TextToImage {
    */
   async encodePrompt(text: string): Promise<EncodedPrompt> {
     if (typeof text !== 'string') throw wrongValue('the text', text, 'a text');
-    return at(await this.#encoders.encode([{ text, chunks: null }], 0), 0);
+    return this.#networks.using(async ({ encoders }) => at(await encoders.encode([{ text, chunks: null }], 0), 0));
+  }
+
+  /**
+   * Replaces the low-rank additions (LoRA) to the U-Net and the text encoders: those of several files are summed, an empty
+   * list takes all away. Calls that are running end with those that they began with. Networks that are changed are loaded
+   * anew when they are next needed, and `unet` is then another one.
+   *
+   * @throws {@link DpmError} naming the file and the wrong tensor or option: then nothing has changed. `ERR_DPM_UNSUPPORTED`
+   * for other methods (DoRA, LoHa, LoKr), `ERR_DPM_TENSOR_UNUSED` for a file of layers that the networks do not have.
+   *
+   * @example
+   * ```ts
+   * await pipeline.setLoras([{ path: 'style.safetensors', scale: 0.8 }]);
+   * ```
+   */
+  async setLoras(loras: readonly LoraOptions[]): Promise<void> {
+    requireKind('loras', loras, loraList);
+    await this.#networks.setLoras(checkedLoras(loras));
   }
 
   /**
@@ -149,13 +171,8 @@ export class TextToImage {
    */
   async generate(options: GenerateOptions): Promise<Generated> {
     const call = this.#call('generate', options, true);
-    const run = await this.#begin(call, this.#program(call));
-    const { images } = await runOnNetwork(await resolveRun(run.model, run.program, run.options));
-    await run.previews.shown();
-    const latents = images.data;
-    const { truncated } = run;
+    const { latents, truncated } = await this.#networks.using((networks) => this.#latents(networks, call));
     if (call.output === 'latents') return { images: null, latents, truncated, tile: null };
-    if (this.#keep === 'none') await this.unet.release();
     const { data, tile } = await this.#decode(latents, call);
     if (this.#keep !== 'all') await this.vae.release();
     return { images: new ImageBatch(data, this.#shapeOf(call, call.count)), latents, truncated, tile };
@@ -186,16 +203,29 @@ export class TextToImage {
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
     const opened = { device: this.device, isOwn: this.#ownsDevice };
-    await closePipeline({ unet: this.unet, vae: this.vae, preview: this.#preview, encoders: this.#encoders, opened });
+    await closePipeline({ networks: this.#networks, vae: this.vae, preview: this.#preview, opened });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  /** Draws the latents of a call. */
+  async #latents(
+    networks: PromptedNetworks,
+    call: GenerateCall,
+  ): Promise<{ latents: Float32Array; truncated: boolean[] }> {
+    const run = await this.#begin(networks, call, this.#program(call));
+    const { images } = await runOnNetwork(await resolveRun(run.model, run.program, run.options));
+    await run.previews.shown();
+    if (call.output !== 'latents' && this.#keep === 'none') await networks.unet.release();
+    return { latents: images.data, truncated: run.truncated };
+  }
+
   async *#stream(call: GenerateCall, program: Program): AsyncGenerator<GeneratedImage, void, void> {
-    const run = await this.#begin(call, program);
+    const { networks, release } = this.#networks.take();
     try {
+      const run = await this.#begin(networks, call, program);
       for await (const { sample, image } of streamOnNetwork(run.model, run.program, run.options)) {
         await run.previews.shown();
         const latents = image.data;
@@ -205,8 +235,9 @@ export class TextToImage {
       }
     } finally {
       // The next batch is computed while images are decoded: its weights stay until the end.
-      if (this.#keep === 'none') await this.unet.release();
+      if (this.#keep === 'none') await networks.unet.release();
       if (this.#keep !== 'all') await this.vae.release();
+      await release();
     }
   }
 
@@ -230,26 +261,23 @@ export class TextToImage {
     return call;
   }
 
-  #prompting(): Prompting {
-    return { encoders: this.#encoders, unet: this.unet, zerosForNone: this.#folder.zerosForNone };
-  }
-
   #program({ sampler, steps }: { sampler: SamplerName; steps: number }): Program {
     // Latents have no interval that a prediction could be clipped to.
     return samplerByName(sampler)(this.schedule, { steps, clip: 'none' });
   }
 
   /** Encodes the texts of a call, and makes the network and the options of its program's run. */
-  async #begin(call: GenerateCall, program: Program) {
+  async #begin({ unet, encoders }: PromptedNetworks, call: GenerateCall, program: Program) {
     const { height, width, sizes, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
-    const { samples, truncated } = await promptedSamples(this.#prompting(), call);
+    const { zerosForNone } = this.#folder;
+    const { samples, truncated } = await promptedSamples({ encoders, unet, zerosForNone }, call);
     const rows = samples.slice(0, batch).reduce((sum, { negative }) => sum + (negative === null ? 1 : 2), 0);
     const tokens = Math.max(...samples.map(({ positive }) => positive.context.tokens));
-    if (this.#keep !== 'all') await Promise.all([this.#encoders.release(), this.unet.releasePrompts()]);
-    const bytes = await this.unet.bytesFor({ height, width, tokens, batch: rows });
+    if (this.#keep !== 'all') await Promise.all([encoders.release(), unet.releasePrompts()]);
+    const bytes = await unet.bytesFor({ height, width, tokens, batch: rows });
     requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');
     throwIfAborted(signal);
-    const network = promptedNetwork(this.unet, { samples, height, width, sizes });
+    const network = promptedNetwork(unet, { samples, height, width, sizes });
     const previews = new PreviewQueue();
     const model: RunModel = {
       sampleShape: [this.vae.latentChannels, height, width],
