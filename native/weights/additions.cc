@@ -25,6 +25,11 @@ std::uint64_t product(const FactorLocation& location, std::size_t first) {
   return elements;
 }
 
+/// Tells whether a shape is that of a kernel from so many channels to so many.
+bool is_between(const std::vector<std::int64_t>& shape, std::size_t outputs, std::size_t inputs) {
+  return shape.size() == 4 && std::cmp_equal(shape[0], outputs) && std::cmp_equal(shape[1], inputs);
+}
+
 FactorPlace place_of(const FactorLocation& location, const InputFile& file) {
   return {file.path(), file.version(), location.offset, location.dtype, location.shape};
 }
@@ -89,11 +94,8 @@ Addition::Addition(const AdditionLocation& location, std::span<const std::shared
   outputs_ = static_cast<std::size_t>(location.up.shape[0]);
   rank_ = product(location.up, 1);
   inner_rank_ = static_cast<std::size_t>(location.down.shape[0]);
-  taps_ = mid_ ? product(*location.mid, 2) : 1;
-  const bool is_product = mid_ ? location.mid->shape.size() == 4 &&
-                                     static_cast<std::size_t>(location.mid->shape[0]) == rank_ &&
-                                     static_cast<std::size_t>(location.mid->shape[1]) == inner_rank_
-                               : rank_ == inner_rank_;
+  taps_ = mid_ ? product(mid_->location, 2) : 1;
+  const bool is_product = mid_ ? is_between(mid_->location.shape, rank_, inner_rank_) : rank_ == inner_rank_;
   if (!is_product) misshapen(location.up.name, " and tensor " + location.down.name + " have no product");
   std::uint64_t columns = 0;
   const bool overflows = __builtin_mul_overflow(product(location.down, 1), std::uint64_t{taps_}, &columns);

@@ -3,10 +3,14 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { nativeGraph } from '../../../lib/checkpoint/checkpoint.js';
+import type { ReadConditional } from '../../../lib/checkpoint/pipelines/conditional.js';
 import { readConditionalAt } from '../../../lib/checkpoint/pipelines/single-file/unet-file.js';
 import { readTextEncoder } from '../../../lib/checkpoint/pipelines/text-encoder.js';
+import { MapNetwork } from '../../../lib/engine/map-network.js';
 import { ClipTextEncoder, ConditionalUNet, Device, type LoraOptions } from '../../../lib/index.js';
-import { checkedLoras, promptedWithLoras, type ReadPrompted } from '../../../lib/latents/loras.js';
+import { checkedLoras, promptedWithLoras, unetWithLoras, type ReadPrompted } from '../../../lib/latents/loras.js';
+import { contextChannels, promptGraph } from '../../../lib/network/conditional.js';
 import { difference, hostDevices, latentFixtures } from '../../support/latent-goldens.js';
 import { readTensors, tensorReader } from '../../support/tensors.js';
 
@@ -112,5 +116,42 @@ describe('low-rank additions', () => {
     await using file = await ConditionalUNet.load(single, { device: 'cpu', config, loras });
     await using folder = await ConditionalUNet.load(join(config, 'unet'), { device: 'cpu', loras });
     expect(await predicted(file, tensors)).toEqual(await predicted(folder, tensors));
+  });
+
+  it('never share packed weights with others, nor with the base, and what has none does', async () => {
+    const { unet: base } = await readFolder('sd1', []);
+    const graph = promptGraph(base.description, 77);
+    const tokens = new Float32Array(77 * base.description.contextWidth).map((_, i) => Math.sin(i));
+    const device = Device.open({ device: 'cpu' });
+    const loads = (read: ReadConditional, weightsOf?: MapNetwork): Promise<MapNetwork> =>
+      MapNetwork.load(device, nativeGraph(graph, read.checkpoint), { weightsOf });
+    const keysOf = async (network: MapNetwork): Promise<Float32Array> => {
+      const out = new Float32Array(77 * contextChannels(base.description));
+      await network.forward(1, tokens, out);
+      return out;
+    };
+    const reads = [base];
+    for (const [name, scale] of [
+      ['kohya', 0.5],
+      ['kohya', 1],
+      ['peft', 1],
+    ] as const) {
+      reads.push(await unetWithLoras(base, checkedLoras([{ path: lora('sd1', name), scale }])));
+    }
+    const first = await loads(base);
+    const networks = [first];
+    const seen: Float32Array[] = [];
+    for (const read of reads) {
+      const [alone, beside] = [await loads(read), await loads(read, first)];
+      const keys = await keysOf(beside);
+      expect(keys).toEqual(await keysOf(alone));
+      for (const other of seen) expect(keys).not.toEqual(other);
+      seen.push(keys);
+      networks.push(alone, beside);
+    }
+    // The base itself is packed once.
+    expect(networks[2]!.info.weightBytes).toBe(0);
+    for (const network of networks) await network.close();
+    await device.close();
   });
 });
