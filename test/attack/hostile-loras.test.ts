@@ -131,6 +131,7 @@ describe('a file of low-rank additions', () => {
     [[1], 'ERR_DPM_FILE_HEADER', 'not a JSON object'],
     ['{"unet.r": 1, "unet.r": 2}', 'ERR_DPM_FILE_HEADER', 'twice'],
     ['['.repeat(100_000), 'ERR_DPM_FILE_HEADER', 'nested'],
+    ['{'.padEnd(2 ** 24 + 1), 'ERR_DPM_FILE_HEADER', 'characters'],
     [{ 'unet.lora_alpha': 'much' }, 'ERR_DPM_CONFIG', 'lora_alpha'],
     ['{"unet.lora_alpha": NaN}', 'ERR_DPM_CONFIG', 'lora_alpha'],
     [{ 'unet.alpha_pattern': [] }, 'ERR_DPM_CONFIG', 'alpha_pattern'],
@@ -139,7 +140,7 @@ describe('a file of low-rank additions', () => {
     [{ 'unet.use_dora': true }, 'ERR_DPM_UNSUPPORTED', 'use_dora'],
     [{ 'unet.fan_in_fan_out': true }, 'ERR_DPM_UNSUPPORTED', 'fan_in_fan_out'],
     [{ 'unet.use_rslora': 'yes' }, 'ERR_DPM_CONFIG', 'use_rslora'],
-  ])('with the header %j is refused', async (value, code, named) => {
+  ])('with the header %# is refused', async (value, code, named) => {
     const peft = await changed((t) => {
       t.set('unet.mid_block.resnets.0.conv1.lora_A.weight', t.get(down)!);
       t.set('unet.mid_block.resnets.0.conv1.lora_B.weight', t.get(up)!);
@@ -155,7 +156,8 @@ describe('a file of low-rank additions', () => {
     [{ 'unet.lora_alpha': 8 }, 2],
     [{ 'unet.lora_alpha': 8, 'unet.use_rslora': true }, 4],
     [{ 'unet.lora_alpha': 8, 'unet.alpha_pattern': { 'resnets.0.conv1': 2 } }, 0.5],
-    [{ 'unet.lora_alpha': 8, 'unet.alpha_pattern': { conv2: 2 } }, 2],
+    [{ 'unet.lora_alpha': 8, 'unet.alpha_pattern': { conv2: 2, onv1: 2, 'a.conv1': 2 } }, 2],
+    [{ 'unet.alpha_pattern': { conv1: 1, 'mid_block.resnets.0.conv1': 2, '0.conv1': 4 } }, 0.5],
     [{ 'text_encoder.lora_alpha': 8 }, 1],
     [{ 'unet.lora_alpha': null }, 1],
   ])('with the header %j is multiplied by %f', async (value, factor) => {

@@ -4,6 +4,9 @@ import { parseJson } from '../../../files/parse-json.js';
 
 const KEY = 'lora_adapter_metadata';
 
+/** Most characters of the text; that of a large network has some hundred thousand. */
+const LONGEST = 2 ** 24;
+
 /** Names of layers, as the library writes them into its patterns. */
 const layerName = /^[\w.]{1,1024}$/;
 
@@ -22,9 +25,17 @@ class NetworkMetadata {
 
   /** Gives what the product of a layer's factors is multiplied by. */
   factor(layer: string, rank: number): number {
-    const known = [...this.#alphas].find(([name]) => layer === name || layer.endsWith(`.${name}`));
-    const alpha = known?.[1] ?? this.#config.numberOrNull('lora_alpha') ?? rank;
+    const alpha = this.#patternOf(layer) ?? this.#config.numberOrNull('lora_alpha') ?? rank;
     return alpha / (this.#config.boolean('use_rslora', false) ? Math.sqrt(rank) : rank);
+  }
+
+  /** Finds the alpha of a layer by its name, or by the longest end of it that there is. */
+  #patternOf(layer: string): number | undefined {
+    for (let start = 0; start >= 0; start = layer.indexOf('.', start + 1)) {
+      const alpha = this.#alphas.get(layer.slice(start === 0 ? 0 : start + 1));
+      if (alpha !== undefined) return alpha;
+    }
+    return undefined;
   }
 
   #patterns(): Map<string, number> {
@@ -58,6 +69,7 @@ export class AdapterMetadata {
     const source = `${path}: ${KEY}`;
     const invalid = (problem: string, cause?: unknown): DpmError =>
       new DpmError('ERR_DPM_FILE_HEADER', `${source} ${problem}`, { cause });
+    if (text.length > LONGEST) throw invalid(`has ${text.length} characters, it has at most ${LONGEST}`);
     const parsed = parseJson(text, invalid, { python: true });
     if (!isJsonObject(parsed)) throw invalid('is not a JSON object');
     const fields = new Map<string, Map<string, unknown>>();

@@ -111,7 +111,7 @@ async function readAlphas(path: string, layers: ReadonlyMap<string, Parts>): Pro
         );
       }
       const bytes = await readExactly(file, path, entry.offset, entry.bytes);
-      const value = at(floatsOf(entry.dtype, bytes.slice(), 1), 0);
+      const value = at(floatsOf(entry.dtype, bytes, 1), 0);
       if (!Number.isFinite(value)) {
         throw new DpmError('ERR_DPM_NOT_FINITE', `${path}: tensor '${name}' is ${value}, it has to be a finite number`);
       }
