@@ -91,6 +91,7 @@ export type { GenerateOptions, LongPrompts, PromptOptions } from './latents/gene
 export type { LatentNetwork } from './latents/latent-network.js';
 export type { EncodedPrompt } from './latents/prompts.js';
 export type { LatentFileOptions, LatentNetworkOptions } from './latents/load-options.js';
+export type { LoraOptions } from './latents/loras.js';
 export type { KeptParts, TextToImageLoadOptions } from './latents/load-pipeline.js';
 export { ClipTokenizer, type TokenizedText } from './text/tokenizer.js';
 export { Trainer } from './training/trainer.js';

@@ -13,9 +13,9 @@ import type { Autoencoder } from './latents/autoencoder.js';
 import type { ConditionalUNet } from './latents/conditional-unet.js';
 import {
   generateKinds,
+  promptKinds,
   resolveCall,
   texts,
-  promptKinds,
   type GenerateCall,
   type GenerateOptions,
   type PromptOptions,
@@ -29,15 +29,12 @@ import {
   type TextToImageLoadOptions,
 } from './latents/load-pipeline.js';
 import type { PipelineDefaults } from './latents/pipeline-source.js';
+import { checkedLoras, loraList, type LoraOptions } from './latents/loras.js';
 import { PreviewQueue } from './latents/preview-queue.js';
-import {
-  promptedEvaluate,
-  promptedNetwork,
-  type PromptedEvaluate,
-  type PromptedSample,
-} from './latents/prompted-network.js';
-import { promptedSamples, type Prompting } from './latents/prompted-samples.js';
-import type { EncodedPrompt, PromptEncoders } from './latents/prompts.js';
+import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';
+import { mostRows, promptedSamples } from './latents/prompted-samples.js';
+import type { EncodedPrompt } from './latents/prompts.js';
+import type { PromptedNetworks, SwappedNetworks } from './latents/swapped-networks.js';
 import type { Program } from './program/program.js';
 import { runOnNetwork } from './run/network-run.js';
 import type { RunOptions } from './run/options.js';
@@ -74,22 +71,10 @@ export interface GeneratedImage {
   readonly truncated: boolean;
 }
 
-/** Counts the states of the largest batch: two for each sample that is guided. */
-function mostRows(samples: readonly PromptedSample[], batch: number): number {
-  let [most, rows] = [0, 0];
-  for (const [sample, { negative }] of samples.entries()) {
-    rows = (sample % batch === 0 ? 0 : rows) + (negative === null ? 1 : 2);
-    most = Math.max(most, rows);
-  }
-  return most;
-}
-
 /** A text-to-image pipeline: text encoders, a U-Net of latents and an autoencoder, on one device. Close it when done. */
 export class TextToImage {
   /** Device of the networks; the pipeline closes it if it has opened it. */
   readonly device: Device;
-  /** U-Net of the latents. */
-  readonly unet: ConditionalUNet;
   /** Autoencoder between latents and images. */
   readonly vae: Autoencoder;
   /** Noise schedule of the latents. */
@@ -99,22 +84,21 @@ export class TextToImage {
   /** What the pipeline was recognised by and, of a single file, what it predicts, and what told. */
   readonly evidence: string;
   readonly #folder: PipelineDefaults;
-  readonly #encoders: PromptEncoders;
+  readonly #networks: SwappedNetworks;
   readonly #preview: Autoencoder | null;
   readonly #keep: KeptParts;
   readonly #ownsDevice: boolean;
 
   private constructor(parts: LoadedPipeline) {
-    const { opened, defaults, evidence, unet, vae, schedule, gamma, encoders, preview, keep } = parts;
+    const { opened, defaults, evidence, networks, vae, schedule, gamma, preview, keep } = parts;
     this.device = opened.device;
     this.#ownsDevice = opened.isOwn;
     this.#folder = defaults;
     this.evidence = evidence;
-    this.unet = unet;
     this.vae = vae;
     this.schedule = schedule;
     this.gamma = gamma;
-    this.#encoders = encoders;
+    this.#networks = networks;
     this.#preview = preview;
     this.#keep = keep;
   }
@@ -138,6 +122,11 @@ export class TextToImage {
     return new TextToImage(await loadPipeline(path, options));
   }
 
+  /** U-Net of the latents, with the additions of now. One that {@link TextToImage.setLoras} has replaced is closed. */
+  get unet(): ConditionalUNet {
+    return this.#networks.current.unet;
+  }
+
   /** Number of steps and guidance where a call says nothing. */
   get defaults(): { readonly steps: number; readonly guidance: number } {
     const { steps, guidance } = this.#folder;
@@ -146,7 +135,7 @@ export class TextToImage {
 
   /** Tokens of a text as the first text encoder takes them. */
   tokenize(text: string): TokenizedText {
-    return this.#encoders.tokenize(text);
+    return this.#networks.current.encoders.tokenize(text);
   }
 
   /**
@@ -156,7 +145,25 @@ export class TextToImage {
    */
   async encodePrompt(text: string): Promise<EncodedPrompt> {
     if (typeof text !== 'string') throw wrongValue('the text', text, 'a text');
-    return at(await this.#encoders.encode([{ text, chunks: null }], 0), 0);
+    return this.#networks.using(async ({ encoders }) => at(await encoders.encode([{ text, chunks: null }], 0), 0));
+  }
+
+  /**
+   * Replaces the low-rank additions (LoRA) to the U-Net and the text encoders: those of several files are summed, an empty
+   * list takes all away. Calls that are running end with those that they began with. Networks that are changed are loaded
+   * anew when they are next needed, and `unet` is then another one.
+   *
+   * @throws {@link DpmError} naming the file and the wrong tensor or option: then nothing has changed. `ERR_DPM_UNSUPPORTED`
+   * for other methods (DoRA, LoHa, LoKr), `ERR_DPM_TENSOR_UNUSED` for a file of layers that the networks do not have.
+   *
+   * @example
+   * ```ts
+   * await pipeline.setLoras([{ path: 'style.safetensors', scale: 0.8 }]);
+   * ```
+   */
+  async setLoras(loras: readonly LoraOptions[]): Promise<void> {
+    requireKind('loras', loras, loraList);
+    await this.#networks.setLoras(checkedLoras(loras));
   }
 
   /**
@@ -192,13 +199,8 @@ export class TextToImage {
   }
 
   async #draw(call: GenerateCall, program: Program): Promise<Generated> {
-    const run = await this.#begin(call, program);
-    const { images } = await runOnNetwork(await resolveRun(run.model, run.program, run.options));
-    await run.previews.shown();
-    const latents = images.data;
-    const { truncated } = run;
+    const { latents, truncated } = await this.#networks.using((networks) => this.#latents(networks, call, program));
     if (call.output === 'latents') return { images: null, latents, truncated, tile: null };
-    if (this.#keep === 'none') await this.unet.release();
     const { data, tile } = await this.#decode(latents, call);
     if (this.#keep !== 'all') await this.vae.release();
     return { images: new ImageBatch(data, this.#shapeOf(call, call.count)), latents, truncated, tile };
@@ -227,34 +229,51 @@ export class TextToImage {
   }
 
   /**
-   * Makes the U-Net a function of states that texts guide with weight 1, which the labels of rows name.
+   * Calls `work` with the U-Net as a function of states that texts guide with weight 1, which the labels of rows name.
    *
    * @param sides - Height and width of the images in pixels.
    * @internal
    */
-  async predictor(
+  async predicting<T>(
     prompt: readonly string[],
     sides: Pick<PromptOptions, 'height' | 'width' | 'signal'>,
-  ): Promise<PromptedEvaluate> {
-    const call = this.#call('predictor', { prompt, guidance: 1, ...sides }, false);
-    const { samples } = await promptedSamples(this.#prompting(), call);
+    work: (evaluate: PromptedEvaluate) => Promise<T>,
+  ): Promise<T> {
+    const call = this.#call('predicting', { prompt, guidance: 1, ...sides }, false);
     const { height, width, sizes } = call;
-    return promptedEvaluate(this.unet, { samples, height, width, sizes });
+    return this.#networks.using(async ({ unet, encoders }) => {
+      const { samples } = await promptedSamples({ encoders, unet, ...this.#folder }, call);
+      return work(promptedEvaluate(unet, { samples, height, width, sizes }));
+    });
   }
 
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
     const opened = { device: this.device, isOwn: this.#ownsDevice };
-    await closePipeline({ unet: this.unet, vae: this.vae, preview: this.#preview, encoders: this.#encoders, opened });
+    await closePipeline({ networks: this.#networks, vae: this.vae, preview: this.#preview, opened });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  /** Draws the latents of a call. */
+  async #latents(
+    networks: PromptedNetworks,
+    call: GenerateCall,
+    program: Program,
+  ): Promise<{ latents: Float32Array; truncated: boolean[] }> {
+    const run = await this.#begin(networks, call, program);
+    const { images } = await runOnNetwork(await resolveRun(run.model, run.program, run.options));
+    await run.previews.shown();
+    if (call.output !== 'latents' && this.#keep === 'none') await networks.unet.release();
+    return { latents: images.data, truncated: run.truncated };
+  }
+
   async *#stream(call: GenerateCall, program: Program): AsyncGenerator<GeneratedImage, void, void> {
-    const run = await this.#begin(call, program);
+    const { networks, release } = this.#networks.take();
     try {
+      const run = await this.#begin(networks, call, program);
       for await (const { sample, image } of streamOnNetwork(run.model, run.program, run.options)) {
         await run.previews.shown();
         const latents = image.data;
@@ -264,8 +283,9 @@ export class TextToImage {
       }
     } finally {
       // The next batch is computed while images are decoded: its weights stay until the end.
-      if (this.#keep === 'none') await this.unet.release();
+      if (this.#keep === 'none') await networks.unet.release();
       if (this.#keep !== 'all') await this.vae.release();
+      await release();
     }
   }
 
@@ -294,10 +314,6 @@ export class TextToImage {
     return call;
   }
 
-  #prompting(): Prompting {
-    return { encoders: this.#encoders, unet: this.unet, zerosForNone: this.#folder.zerosForNone };
-  }
-
   #program({ sampler, steps, gamma }: Pick<GenerateCall, 'sampler' | 'steps' | 'gamma'>): Program {
     // Latents have no interval that a prediction could be clipped to.
     const own = { steps, clip: 'none', ...(gamma !== undefined && { gamma }) } as const;
@@ -305,16 +321,16 @@ export class TextToImage {
   }
 
   /** Encodes the texts of a call, and makes the network and the options of its program's run. */
-  async #begin(call: GenerateCall, program: Program) {
+  async #begin({ unet, encoders }: PromptedNetworks, call: GenerateCall, program: Program) {
     const { height, width, sizes, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
-    const { samples, truncated } = await promptedSamples(this.#prompting(), call);
+    const { samples, truncated } = await promptedSamples({ encoders, unet, ...this.#folder }, call);
     const rows = mostRows(samples, batch);
     const tokens = Math.max(...samples.map(({ positive }) => positive.context.tokens));
-    if (this.#keep !== 'all') await Promise.all([this.#encoders.release(), this.unet.releasePrompts()]);
-    const bytes = await this.unet.bytesFor({ height, width, tokens, batch: rows });
+    if (this.#keep !== 'all') await Promise.all([encoders.release(), unet.releasePrompts()]);
+    const bytes = await unet.bytesFor({ height, width, tokens, batch: rows });
     requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');
     throwIfAborted(signal);
-    const network = promptedNetwork(this.unet, { samples, height, width, sizes });
+    const network = promptedNetwork(unet, { samples, height, width, sizes });
     const previews = new PreviewQueue();
     const model: RunModel = {
       sampleShape: [this.vae.latentChannels, height, width],

@@ -1,8 +1,27 @@
 import { DpmError } from '../base/errors.js';
-import type { NativeGivenConstant, NativeGraph, NativeWeight, TensorPlace } from '../engine/native-graph.js';
+import type {
+  NativeAddition,
+  NativeFactor,
+  NativeGivenConstant,
+  NativeGraph,
+  NativeWeight,
+  TensorPlace,
+} from '../engine/native-graph.js';
 import { nativePath } from '../files/paths.js';
 import { type TensorEntry } from '../files/safetensors.js';
 import type { Graph } from '../network/graph.js';
+
+/** Factor of a {@link LowRankAddition} in its file. */
+export type Factor = TensorEntry & { readonly name: string; readonly dtype: NativeFactor['dtype'] };
+
+/** Product of factors in another file that is added to a tensor, as {@link NativeAddition}. */
+export interface LowRankAddition {
+  readonly path: string;
+  readonly factor: number;
+  readonly up: Factor;
+  readonly mid: Factor | null;
+  readonly down: Factor;
+}
 
 /** Tensor of a checkpoint: its file and, if it is picked from a larger one, its place in that. */
 export type CheckpointEntry = TensorEntry & {
@@ -10,6 +29,8 @@ export type CheckpointEntry = TensorEntry & {
   view?: NativeWeight['view'];
   /** Tensor of the checkpoint that a canonical weight belongs to. */
   source?: TensorPlace;
+  /** What is added to it when it is read. */
+  additions?: readonly LowRankAddition[];
 };
 
 /** Tensors of one or more files, by their names in the files. */
@@ -48,25 +69,50 @@ export function mergeCheckpoints(base: Checkpoint, extra: Checkpoint, prefix: st
   return { files: [...base.files, ...extra.files], tensors };
 }
 
+/** Files by their indices, those of the checkpoint first. */
+class FileList {
+  readonly #indices: Map<string, number>;
+
+  constructor(files: readonly string[]) {
+    this.#indices = new Map(files.map((path, index) => [path, index]));
+    this.paths = [...files];
+  }
+
+  readonly paths: string[];
+
+  indexOf(path: string): number {
+    const index = this.#indices.get(path) ?? this.paths.push(path) - 1;
+    this.#indices.set(path, index);
+    return index;
+  }
+}
+
+function nativeAddition({ path, factor, up, mid, down }: LowRankAddition, files: FileList): NativeAddition {
+  const file = files.indexOf(path);
+  return { factor, up: { ...up, file }, ...(mid !== null && { mid: { ...mid, file } }), down: { ...down, file } };
+}
+
 /**
  * Makes a graph with its weights as they lie in a checkpoint, for the engine.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` or `ERR_DPM_TENSOR_DTYPE` naming the tensor.
  */
 export function nativeGraph({ values, nodes, constants }: Graph, checkpoint: Checkpoint): NativeGraph {
+  const files = new FileList(checkpoint.files);
   const weights = constants.map(({ name, shape: given, values: known }): NativeWeight | NativeGivenConstant => {
     if (known !== undefined) return { name, shape: given, values: known };
     const entry = checkpoint.tensors.get(name);
     if (entry === undefined)
       throw new DpmError('ERR_DPM_TENSOR_MISSING', `${checkpoint.files.join(', ')}: no tensor '${name}'`);
-    const { file, dtype, shape, offset, bytes, view, source } = entry;
+    const { file, dtype, shape, offset, bytes, view, source, additions } = entry;
     if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
       throw new DpmError(
         'ERR_DPM_TENSOR_DTYPE',
         `${checkpoint.files[file] ?? ''}: tensor '${name}' is ${dtype}, weights have to be F32, F16 or BF16${dtype === 'F64' ? '; dpm convert makes them so' : ''}`,
       );
     }
-    return { name, file, dtype, shape, offset, bytes, view, source };
+    const added = additions?.map((addition) => nativeAddition(addition, files));
+    return { name, file, dtype, shape, offset, bytes, view, source, ...(added && { additions: added }) };
   });
-  return { values, nodes, constants: weights, files: checkpoint.files.map(nativePath) };
+  return { values, nodes, constants: weights, files: files.paths.map(nativePath) };
 }

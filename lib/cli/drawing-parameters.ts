@@ -25,6 +25,9 @@ export interface DrawingParameters {
   readonly position?: number | undefined;
 }
 
+/** Names of files of low-rank additions with their factors. */
+export type NamedLoras = readonly { readonly name: string; readonly scale: number }[];
+
 /** Keyword of the parameters in a PNG, by which other programs know them, too. */
 export const parametersKeyword = 'parameters';
 
@@ -44,10 +47,12 @@ function needsLength(prompt: string): boolean {
  * Writes parameters as other programs do: the prompt, the negative prompt, and a line of fields.
  *
  * @param model - Name of the model.
+ * @param loras - What was added to it, which is told but not read again: files are found by their paths alone.
  */
 export function formatParameters(
   { prompt, negativePrompt, ...drawing }: DrawingParameters & Required<Pick<DrawingParameters, 'steps'>>,
   model: string,
+  loras: NamedLoras = [],
 ): string {
   const { steps, sampler, guidance, seed, height, width, skippedLayers = 0, tile, count = 1, position } = drawing;
   const { longPrompts: long = 'truncate' } = drawing;
@@ -65,6 +70,7 @@ export function formatParameters(
     ['Tile', tile],
     ['Long prompts', long === 'truncate' ? undefined : long],
     ['Prompt length', needsLength(prompt) ? prompt.length : undefined],
+    ['Loras', loras.length === 0 ? undefined : quoted(loras.map(({ name, scale }) => `${name}:${scale}`).join(', '))],
     ['Version', 'dpm-native'],
   ];
   const told = fields.flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));
@@ -179,6 +185,7 @@ const fieldsOfOptions: Readonly<Record<string, string>> = {
   'clip-skip': 'Clip skip',
   tile: 'Tile',
   'long-prompts': 'Long prompts',
+  lora: 'Loras',
 };
 
 /**
@@ -223,5 +230,7 @@ export function parseParameters(
     ...prompts,
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   };
-  return { parameters, unread: fields.names().filter((name) => !known.includes(name) && !idle.includes(name)) };
+  const isKnown = (name: string): boolean =>
+    known.includes(name) || idle.includes(name) || (name === fieldsOfOptions.lora && replaced.has('lora'));
+  return { parameters, unread: fields.names().filter((name) => !isKnown(name)) };
 }

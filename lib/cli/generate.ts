@@ -11,7 +11,7 @@ import { usageError, type Call, type Command, type OptionValues } from './comman
 import { formatParameters, parametersKeyword, parseParameters, type DrawingParameters } from './drawing-parameters.js';
 import { deviceOptions } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
-import { pipelineLoadOptions, pipelineOptions, sizeOf } from './pipeline-options.js';
+import { lorasOf, pipelineLoadOptions, pipelineOptions, sizeOf } from './pipeline-options.js';
 import { checkTarget } from './target.js';
 
 /** Reads what the command line says, without what it does not. */
@@ -126,8 +126,9 @@ export const generateCommand: Command = {
     const { images, truncated, tile } = drawn;
     const seconds = (performance.now() - started) / 1000;
     const whole = completed(pipeline, asked, drawn);
+    const loras = lorasOf(options)?.map(({ path, scale }) => ({ name: basename(path, '.safetensors'), scale }));
     const parametersAt = (position: number | undefined): string =>
-      formatParameters({ ...whole, position: position ?? whole.position }, basename(resolve(model)));
+      formatParameters({ ...whole, position: position ?? whole.position }, basename(resolve(model)), loras);
     await save(out, images, options.flag('no-metadata') ? null : parametersAt);
     const isTruncated = truncated.includes(true);
     if (json) {

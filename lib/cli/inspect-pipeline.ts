@@ -92,9 +92,9 @@ export async function inspectPipeline(call: Call): Promise<void> {
   const [count, asked] = [options.integer('count') ?? 1, sizeOf(options)];
   if (count < 1) throw usageError(`--count is ${count}, it has to be at least 1`);
   await withPipeline(call, async (pipeline) => {
-    const { source, schedule, evidence, unet, vae, defaults } = pipeline;
+    const { source, schedule, evidence, networks, vae, defaults } = pipeline;
     const { steps, guidance } = defaults;
-    const side = unet.sampleSize * vae.factor;
+    const side = networks.current.unet.sampleSize * vae.factor;
     const size = { height: side, width: side, ...asked };
     const memory = await untilAborted(signal, () => pipelineMemory(pipeline, { ...size, count }));
     const facts = await pipelineFacts(source, size);

@@ -13,7 +13,20 @@ export const pipelineOptions: OptionSpecs = {
   ema: { help: 'averaged weights of a training checkpoint in one file' },
   unet: { value: 'PATH', help: "U-Net in place of the pipeline's" },
   vae: { value: 'PATH', help: "autoencoder in place of the pipeline's" },
+  lora: {
+    value: 'FILE[:SCALE]',
+    isRepeated: true,
+    help: 'low-rank additions to the networks; factor 1 if none is given, several are summed',
+  },
 };
+
+/** Reads `--lora`: paths, each with a factor behind its last colon if there is a number. */
+export function lorasOf(options: OptionValues): { path: string; scale: number }[] | undefined {
+  return options.strings('lora')?.map((text) => {
+    const [, path, scale] = /^(.+):([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)$/is.exec(text) ?? [];
+    return path === undefined ? { path: text, scale: 1 } : { path, scale: Number(scale) };
+  });
+}
 
 /** Reads `--size`: one side, or height and width. */
 export function sizeOf(options: OptionValues): { height?: number; width?: number } {
@@ -33,6 +46,7 @@ export function pipelineLoadOptions(options: OptionValues): TextToImageLoadOptio
     ...(options.flag('ema') && { ema: true }),
     unet: options.string('unet'),
     vae: options.string('vae'),
+    loras: lorasOf(options),
     keep: options.choice<KeptParts>('keep', keptParts),
   };
 }

@@ -9,6 +9,29 @@ export interface TensorPlace {
   readonly view?: { offset: number; dims: readonly number[]; strides: readonly number[] } | undefined;
 }
 
+/** Part of an addition inside a file: a matrix, or the kernel of a convolution. */
+export interface NativeFactor {
+  name: string;
+  /** Index into {@link NativeGraph.files}. */
+  file: number;
+  dtype: 'F32' | 'F16' | 'BF16';
+  shape: readonly number[];
+  /** Offset in the file, in bytes from its start. */
+  offset: number;
+  bytes: number;
+}
+
+/** Addition of low rank to a weight: `factor` times the product of `up`, `mid`, if there is one, and `down`. */
+export interface NativeAddition {
+  factor: number;
+  /** [outputs, rank], or the kernel of a convolution of 1x1. */
+  up: NativeFactor;
+  /** Kernel [rank, inner rank, height, width]. */
+  mid?: NativeFactor;
+  /** [inner rank, inputs], or, without `mid`, the kernel of a convolution. */
+  down: NativeFactor;
+}
+
 /** Weight inside a file that native code reads. */
 export interface NativeWeight {
   /** Canonical name, e.g. `down_blocks.0.resnets.0.conv1.weight`. */
@@ -25,6 +48,8 @@ export interface NativeWeight {
   view?: { dims: number[]; strides: number[] } | undefined;
   /** Tensor of the checkpoint that it belongs to, if it has not the same name and shape. */
   source?: TensorPlace | undefined;
+  /** What is added to its elements when they are read. */
+  additions?: readonly NativeAddition[] | undefined;
 }
 
 /** Constant that lies in no file. */

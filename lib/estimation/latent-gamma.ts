@@ -110,17 +110,18 @@ export async function estimateLatentGamma(
   const count = isImages ? given.count : given.length / elementCount(space);
   const captions = captionsOf(prompt, chosen, count);
   const latents = await latentsOf(pipeline, chosen, { sides, isImages, signal });
-  const evaluate = await pipeline.predictor(captions, { ...sides, signal });
   const { schedule, device } = pipeline;
-  const evaluator = (labels: readonly number[]): Evaluator => evaluatorOf(evaluate, labels);
-  const table = await gammaOf({ schedule, device, sampleShape, evaluator }, latents, {
-    samples: captions.length,
-    seed,
-    timesteps,
-    batch,
-    signal,
-    onProgress,
-    classLabels: captions.map((_caption, label) => label),
+  const table = await pipeline.predicting(captions, { ...sides, signal }, (evaluate) => {
+    const evaluator = (labels: readonly number[]): Evaluator => evaluatorOf(evaluate, labels);
+    return gammaOf({ schedule, device, sampleShape, evaluator }, latents, {
+      samples: captions.length,
+      seed,
+      timesteps,
+      batch,
+      signal,
+      onProgress,
+      classLabels: captions.map((_caption, label) => label),
+    });
   });
   return { ...table, secondMoment: latents.reduce((sum, z) => sum + z * z, 0) / latents.length };
 }

@@ -20,6 +20,7 @@ import { countElements } from '../network/cost.js';
 import { guidanceFeatures, numberFeatures } from './features.js';
 import { LatentNetwork } from './latent-network.js';
 import { latentFileKinds, type LatentFileOptions, readAndOpen } from './load-options.js';
+import { checkedLoras, loraList, unetWithLoras, type LoraOptions } from './loras.js';
 import { transposed } from './tokens.js';
 
 /** Keys and values of contexts, which all evaluations with these contexts share. */
@@ -59,9 +60,11 @@ export function joinedContexts(contexts: readonly PreparedContext[]): PreparedCo
 export interface ConditionalUNetLoadOptions extends LatentFileOptions {
   /** True for the averaged weights of a training checkpoint in one file (`model_ema.*`). Default false. */
   ema?: boolean | undefined;
+  /** Files of low-rank additions (LoRA), which are summed; what they have for text encoders is left out. Default none. */
+  loras?: readonly LoraOptions[] | undefined;
 }
 
-const loadKinds: OptionKinds<ConditionalUNetLoadOptions> = { ...latentFileKinds, ema: kinds.boolean };
+const loadKinds: OptionKinds<ConditionalUNetLoadOptions> = { ...latentFileKinds, ema: kinds.boolean, loras: loraList };
 
 /** Options of {@link ConditionalUNet.forward}. */
 export interface ConditionalForwardOptions {
@@ -178,9 +181,10 @@ export class ConditionalUNet extends LatentNetwork {
    */
   static async load(path: string | URL, options: ConditionalUNetLoadOptions = {}): Promise<ConditionalUNet> {
     checkOptions(named.who, options, loadKinds);
-    const { config, ema, ...others } = options;
-    const { opened, read } = await readAndOpen(named, path, others, (found) =>
-      readConditionalAt(found, { config, ema }),
+    const { config, ema, loras = [], ...others } = options;
+    const added = checkedLoras(loras);
+    const { opened, read } = await readAndOpen(named, path, others, async (found) =>
+      unetWithLoras(await readConditionalAt(found, { config, ema }), added),
     );
     return new ConditionalUNet(opened, read);
   }

@@ -17,6 +17,7 @@ import { ConditionalUNet } from './conditional-unet.js';
 import { decidePrediction } from './decide-prediction.js';
 import { requireFittingParts } from './fitting.js';
 import { latentFileKinds, type LatentFileOptions } from './load-options.js';
+import { checkedLoras, loraList, promptedWithLoras, type LoraOptions } from './loras.js';
 import {
   readPipelineSource,
   type PipelineDefaults,
@@ -24,6 +25,7 @@ import {
   type SchedulerSource,
 } from './pipeline-source.js';
 import { PromptEncoders } from './prompts.js';
+import { SwappedNetworks, type PromptedNetworks } from './swapped-networks.js';
 
 /** Parts of a pipeline whose weights stay in memory between calls. */
 export type KeptParts = 'all' | 'unet' | 'none';
@@ -44,6 +46,8 @@ export interface TextToImageLoadOptions extends LatentFileOptions {
   ema?: boolean | undefined;
   /** U-Net in place of the pipeline's, as {@link ConditionalUNet.load} takes it. */
   unet?: string | undefined;
+  /** Files of low-rank additions (LoRA) to the U-Net and the text encoders, which are summed. Default none. */
+  loras?: readonly LoraOptions[] | undefined;
   /** Autoencoder in place of the pipeline's, as {@link Autoencoder.load} takes it. */
   vae?: string | undefined;
   /** Folder of the text encoder in place of the pipeline's, or one for each. */
@@ -69,6 +73,7 @@ export const pipelineLoadKinds: OptionKinds<TextToImageLoadOptions> = {
   prediction: oneOf(['epsilon', 'v', 'x0']),
   ema: kinds.boolean,
   unet: kinds.string,
+  loras: loraList,
   vae: kinds.string,
   textEncoder: paths,
   tokenizer: paths,
@@ -83,9 +88,9 @@ export interface LoadedPipeline {
   readonly source: PipelineSource;
   readonly defaults: PipelineDefaults;
   readonly evidence: string;
-  readonly unet: ConditionalUNet;
+  /** U-Net and text encoders. */
+  readonly networks: SwappedNetworks;
   readonly vae: Autoencoder;
-  readonly encoders: PromptEncoders;
   readonly schedule: NoiseSchedule;
   readonly gamma: GammaTable | null;
   readonly preview: Autoencoder | null;
@@ -103,8 +108,7 @@ function scheduleBy({ config, source }: SchedulerSource, prediction: string | nu
 const TRIED_SIDE = 32;
 
 async function decided(
-  unet: ConditionalUNet,
-  encoders: PromptEncoders,
+  { unet, encoders }: PromptedNetworks,
   schedule: NoiseSchedule,
 ): Promise<{ schedule: NoiseSchedule; evidence: string }> {
   const side = Math.min(TRIED_SIDE, unet.sampleSize);
@@ -143,25 +147,29 @@ async function givenSchedule(
  */
 export async function loadPipeline(path: string | URL, options: TextToImageLoadOptions): Promise<LoadedPipeline> {
   const { signal, schedule: asked, prediction, config, ema, unet, vae, textEncoder, tokenizer, ...rest } = options;
-  const { preview: small, keep = 'all', ...device } = rest;
+  const { preview: small, keep = 'all', loras = [], ...device } = rest;
   throwIfAborted(signal);
   // Lists are read later, when the caller may have changed them.
   const copied = { textEncoder: [textEncoder ?? []].flat(), tokenizer: [tokenizer ?? []].flat() };
+  const added = checkedLoras(loras);
   const source = await readPipelineSource(path, { config, ema, unet, vae, ...copied });
   const schedule = await givenSchedule(source, { schedule: asked, prediction });
   const gamma = await source.gamma();
   const networks = { unet: await source.unet(), vae: await source.autoencoder() };
   const read = small === undefined ? null : await readAutoencoderAt(await modelPath(small));
+  const texts = await PromptEncoders.read(source.encoders, signal);
+  const base = { unet: networks.unet, encoders: texts.map((text) => text.read) };
+  const withAdditions = await promptedWithLoras(base, added);
   throwIfAborted(signal);
   const opened = openedDevice(device, 'pipeline');
   const shared = { device: opened.device, isOwn: false };
   try {
-    const parts = {
-      unet: ConditionalUNet.on(shared, networks.unet),
-      vae: Autoencoder.on(shared, networks.vae),
-      encoders: await PromptEncoders.load(source.encoders, opened.device, signal),
-    };
-    requireFittingParts(source.names, parts);
+    const swapped = new SwappedNetworks(opened.device, base, withAdditions, {
+      unet: ConditionalUNet.on(shared, withAdditions.unet),
+      encoders: PromptEncoders.on(opened.device, texts).replaced(withAdditions.encoders, opened.device),
+    });
+    const parts = { networks: swapped, vae: Autoencoder.on(shared, networks.vae) };
+    requireFittingParts(source.names, { ...parts, ...swapped.current });
     const preview = read === null ? null : Autoencoder.on(shared, read);
     if (preview !== null && preview.latentChannels !== parts.vae.latentChannels) {
       throw wrongValue('preview', small, `an autoencoder of ${parts.vae.latentChannels} latent channels`);
@@ -169,7 +177,7 @@ export async function loadPipeline(path: string | URL, options: TextToImageLoadO
     const { defaults, evidence } = source;
     const pipeline = { opened, source, defaults, gamma, ...parts, preview, keep };
     if (schedule !== null) return { ...pipeline, evidence, schedule };
-    const found = await decided(parts.unet, parts.encoders, scheduleBy(await source.scheduler(), null));
+    const found = await decided(swapped.current, scheduleBy(await source.scheduler(), null));
     return { ...pipeline, schedule: found.schedule, evidence: evidence + found.evidence };
   } catch (error) {
     if (opened.isOwn) await opened.device.close();
@@ -179,12 +187,11 @@ export async function loadPipeline(path: string | URL, options: TextToImageLoadO
 
 /** Closes the parts, and the device if it was opened for them. */
 export async function closePipeline({
-  unet,
+  networks,
   vae,
   preview,
-  encoders,
   opened,
-}: Pick<LoadedPipeline, 'unet' | 'vae' | 'preview' | 'encoders' | 'opened'>): Promise<void> {
-  await Promise.all([unet.close(), vae.close(), preview?.close(), encoders.close()]);
+}: Pick<LoadedPipeline, 'networks' | 'vae' | 'preview' | 'opened'>): Promise<void> {
+  await Promise.all([networks.close(), vae.close(), preview?.close()]);
   if (opened.isOwn) await opened.device.close();
 }

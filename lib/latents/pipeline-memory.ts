@@ -28,8 +28,8 @@ export interface PipelineMemory {
 }
 
 /** Counts the evaluations that an image's state takes in a step where a call says nothing. */
-function rowsOf({ defaults, unet }: Pick<LoadedPipeline, 'defaults' | 'unet'>): 1 | 2 {
-  return defaults.guidance > 1 && !unet.seesGuidance ? 2 : 1;
+function rowsOf({ defaults, networks }: Pick<LoadedPipeline, 'defaults' | 'networks'>): 1 | 2 {
+  return defaults.guidance > 1 && !networks.current.unet.seesGuidance ? 2 : 1;
 }
 
 /**
@@ -40,10 +40,11 @@ function rowsOf({ defaults, unet }: Pick<LoadedPipeline, 'defaults' | 'unet'>): 
  * the U-Net's weights alone do not fit.
  */
 export async function pipelineMemory(
-  pipeline: Pick<LoadedPipeline, 'defaults' | 'unet' | 'vae' | 'encoders'>,
+  pipeline: Pick<LoadedPipeline, 'defaults' | 'networks' | 'vae'>,
   { height, width, count }: PipelineSize,
 ): Promise<PipelineMemory> {
-  const { defaults, unet, vae, encoders } = pipeline;
+  const { defaults, networks, vae } = pipeline;
+  const { unet, encoders } = networks.current;
   const rows = rowsOf(pipeline);
   // Deciding a prediction has loaded some.
   await Promise.all([unet.release(), encoders.release()]);

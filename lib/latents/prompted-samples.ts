@@ -114,3 +114,13 @@ export async function promptedSamples(
   }
   return { samples, truncated };
 }
+
+/** Counts the states of the largest batch: two for each sample that is guided. */
+export function mostRows(samples: readonly PromptedSample[], batch: number): number {
+  let [most, rows] = [0, 0];
+  for (const [sample, { negative }] of samples.entries()) {
+    rows = (sample % batch === 0 ? 0 : rows) + (negative === null ? 1 : 2);
+    most = Math.max(most, rows);
+  }
+  return most;
+}

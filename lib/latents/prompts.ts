@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
+import type { ReadTextEncoder } from '../checkpoint/pipelines/text-encoder.js';
 import type { Device } from '../engine/device.js';
 import type { ClipTokenizer, TokenizedText } from '../text/tokenizer.js';
 import { requireFittingTokens } from './fitting.js';
@@ -24,8 +25,13 @@ export interface PromptText {
   readonly chunks: number | null;
 }
 
-interface Part {
+/** A text encoder that has been read, with its tokenizer. */
+export interface ReadEncoder {
   readonly tokenizer: ClipTokenizer;
+  readonly read: ReadTextEncoder;
+}
+
+interface Part extends ReadEncoder {
   readonly encoder: ClipTextEncoder;
 }
 
@@ -51,22 +57,35 @@ export class PromptEncoders {
     this.#parts = parts;
   }
 
-  static async load(
-    encoders: readonly EncoderSource[],
-    device: Device,
-    signal: AbortSignal | undefined,
-  ): Promise<PromptEncoders> {
-    const parts: Part[] = [];
+  /** Reads the text encoders and tokenizers of a pipeline. @throws {@link DpmError} naming the file and the wrong field. */
+  static async read(encoders: readonly EncoderSource[], signal: AbortSignal | undefined): Promise<ReadEncoder[]> {
+    const parts: ReadEncoder[] = [];
     for (const { read, tokenizer, names } of encoders) {
       throwIfAborted(signal);
-      const part = {
-        tokenizer: await tokenizer(),
-        encoder: ClipTextEncoder.on({ device, isOwn: false }, await read()),
-      };
-      requireFittingTokens(names, part);
+      const part = { tokenizer: await tokenizer(), read: await read() };
+      requireFittingTokens(names, { tokenizer: part.tokenizer, encoder: part.read.description });
       parts.push(part);
     }
+    return parts;
+  }
+
+  /** Makes text encoders that have been read. */
+  static on(device: Device, parts: readonly ReadEncoder[]): PromptEncoders {
+    return new PromptEncoders(parts.map((part) => ({ ...part, encoder: encoderOn(device, part.read) })));
+  }
+
+  /** Gives these text encoders with other weights; those of the same weights are these themselves. */
+  replaced(reads: readonly ReadTextEncoder[], device: Device): PromptEncoders {
+    const parts = this.#parts.map((part, i) => {
+      const read = at(reads, i);
+      return read === part.read ? part : { ...part, read, encoder: encoderOn(device, read) };
+    });
     return new PromptEncoders(parts);
+  }
+
+  /** The text encoders by themselves. */
+  get networks(): readonly ClipTextEncoder[] {
+    return this.#parts.map(({ encoder }) => encoder);
   }
 
   /** Width of the states of a token. */
@@ -126,6 +145,10 @@ export class PromptEncoders {
   async close(): Promise<void> {
     for (const { encoder } of this.#parts) await encoder.close();
   }
+}
+
+function encoderOn(device: Device, read: ReadTextEncoder): ClipTextEncoder {
+  return ClipTextEncoder.on({ device, isOwn: false }, read);
 }
 
 /** Ids of a text's evaluations, one after the other. */

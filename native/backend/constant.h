@@ -10,6 +10,7 @@
 #include "backend/guard.h"
 #include "core/aligned_buffer.h"
 #include "core/dtype.h"
+#include "core/strided.h"
 
 namespace dpm {
 
@@ -76,31 +77,8 @@ class ConstantElements {
     }
     float* converted = memory->floats(size_);
     floats_ = converted;
-    convert(constant, data, type, converted);
-  }
-
-  void convert(const dpm_constant& constant, const void* data, DType type, float* to) {
-    if (constant.view_rank == 0) {
-      load_as_floats(data, type, 0, size_, to);
-      return;
-    }
-    const std::uint32_t last = constant.view_rank - 1;
-    const auto row = static_cast<std::size_t>(constant.view_dims[last]);
-    const auto stride = static_cast<std::size_t>(constant.view_strides[last]);
-    for (std::size_t done = 0; done < size_; done += row) {
-      std::size_t index = done / row;
-      std::size_t place = 0;
-      for (std::uint32_t axis = last; axis-- > 0;) {
-        const auto extent = static_cast<std::size_t>(constant.view_dims[axis]);
-        place += index % extent * static_cast<std::size_t>(constant.view_strides[axis]);
-        index /= extent;
-      }
-      if (stride == 1) {
-        load_as_floats(data, type, place, row, to + done);
-      } else {
-        for (std::size_t i = 0; i < row; ++i) to[done + i] = load_as_float(data, type, place + i * stride);
-      }
-    }
+    const std::size_t rank = constant.view_rank;
+    load_strided(data, type, {constant.view_dims, rank}, {constant.view_strides, rank}, size_, converted);
   }
 
   std::size_t size_;

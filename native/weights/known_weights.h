@@ -26,6 +26,31 @@ struct WeightBytes {
   std::size_t bytes = 0;
 };
 
+/// The place of a factor of an addition in a file.
+struct FactorPlace {
+  std::string file;
+  platform::FileVersion version;
+  std::uint64_t offset = 0;
+  DType dtype = DType::kFloat32;
+  std::vector<std::int64_t> shape;
+
+  [[nodiscard]] bool operator<(const FactorPlace& other) const {
+    const auto all = [](const FactorPlace& p) { return std::tie(p.file, p.version, p.offset, p.dtype, p.shape); };
+    return all(*this) < all(other);
+  }
+};
+
+/// What is added to a weight: the product of factors, from the outputs to the inputs.
+struct AdditionPlace {
+  /// Bits of what the product is multiplied by.
+  std::uint32_t factor = 0;
+  std::vector<FactorPlace> factors;
+
+  [[nodiscard]] bool operator<(const AdditionPlace& other) const {
+    return std::tie(factor, factors) < std::tie(other.factor, other.factors);
+  }
+};
+
 /// The place of a weight's elements in a file, and what is made of them.
 struct WeightPlace {
   std::string file;
@@ -36,10 +61,12 @@ struct WeightPlace {
   std::vector<std::int64_t> shape;
   std::vector<std::int64_t> view_dims;
   std::vector<std::int64_t> view_strides;
+  /// Weights with other additions are other weights.
+  std::vector<AdditionPlace> additions = {};
 
   [[nodiscard]] bool operator<(const WeightPlace& other) const {
     const auto all = [](const WeightPlace& p) {
-      return std::tie(p.file, p.version, p.offset, p.dtype, p.shape, p.view_dims, p.view_strides);
+      return std::tie(p.file, p.version, p.offset, p.dtype, p.shape, p.view_dims, p.view_strides, p.additions);
     };
     return all(*this) < all(other);
   }

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "core/error.h"
+#include "core/strided.h"
 
 namespace dpm {
 namespace {
@@ -44,6 +45,29 @@ std::uint64_t extent(const WeightLocation& location, std::uint64_t elements) {
   return last;
 }
 
+/// Makes a constant the float32 sum of what it was and of additions, row-major.
+void add_products(std::vector<Addition> additions, std::uint64_t elements, std::shared_ptr<KnownWeights> known,
+                  graph::Constant& constant) {
+  std::uint64_t bytes = 0;
+  if (__builtin_mul_overflow(elements, std::uint64_t{sizeof(float)}, &bytes)) {
+    throw Error(ErrorCode::kTensorShape, "tensor " + constant.name + " has an impossible shape");
+  }
+  constant.read = [base = constant, added = std::move(additions), known = std::move(known), elements](void* to) {
+    auto* sum = static_cast<float*>(to);
+    {
+      // It is no longer needed when factors are read.
+      const auto stored = std::make_unique_for_overwrite<unsigned char[]>(base.bytes);
+      base.read(stored.get());
+      load_strided(stored.get(), base.dtype, base.view_dims, base.view_strides, elements, sum);
+    }
+    for (const Addition& addition : added) addition.add_to(sum, *known);
+  };
+  constant.dtype = DType::kFloat32;
+  constant.view_dims.clear();
+  constant.view_strides.clear();
+  constant.bytes = bytes;
+}
+
 }  // namespace
 
 void Weights::add_file(const std::string& path) { files_.push_back(std::make_shared<InputFile>(path)); }
@@ -56,6 +80,7 @@ void Weights::keep(graph::Constant constant) {
 }
 
 void Weights::add_given(const WeightLocation& location) {
+  require(location.additions.empty(), "an addition is to a constant that is in no file");
   if (product(location, location.shape) != location.given.size()) {
     misshapen(location, " has a size other than its shape implies");
   }
@@ -65,6 +90,18 @@ void Weights::add_given(const WeightLocation& location) {
     std::copy(values->begin(), values->end(), static_cast<float*>(to));
   };
   keep(std::move(constant));
+}
+
+std::vector<Addition> Weights::additions_to(const WeightLocation& location, std::uint64_t elements) const {
+  std::vector<Addition> additions;
+  if (location.additions.empty()) return additions;
+  require(location.shape.size() >= 2 && elements > 0, "an addition is to a weight that is no matrix");
+  const std::int64_t outputs = location.shape.front();
+  const auto columns = static_cast<std::int64_t>(elements / static_cast<std::uint64_t>(outputs));
+  for (const AdditionLocation& addition : location.additions) {
+    additions.emplace_back(addition, files_, AddedWeight{location.name, outputs, columns});
+  }
+  return additions;
 }
 
 void Weights::add(const WeightLocation& location) {
@@ -88,14 +125,18 @@ void Weights::add(const WeightLocation& location) {
   graph::Constant constant{nullptr,       location.dtype,     location.shape,
                            location.name, location.view_dims, location.view_strides};
   constant.bytes = bytes;
-  constant.identity = known_->identity({file.path(), file.version(), location.offset, location.dtype, location.shape,
-                                        location.view_dims, location.view_strides});
+  WeightPlace identified{file.path(),    file.version(),     location.offset,      location.dtype,
+                         location.shape, location.view_dims, location.view_strides};
+  std::vector<Addition> additions = additions_to(location, elements);
+  for (const Addition& addition : additions) identified.additions.push_back(addition.place());
+  constant.identity = known_->identity(identified);
   constant.read = [file = files_[location.file], wanted = check_wanted_, known = known_, name = location.name,
                    place = location.offset, bytes](void* to) {
     wanted();
     file->read(place, to, bytes);
     known->note(name, {file->path(), place, to, bytes});
   };
+  if (!additions.empty()) add_products(std::move(additions), elements, known_, constant);
   keep(std::move(constant));
   parameters_ += elements;
 }

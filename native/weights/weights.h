@@ -11,6 +11,7 @@
 
 #include "core/input_file.h"
 #include "graph/graph.h"
+#include "weights/additions.h"
 #include "weights/known_weights.h"
 
 namespace dpm {
@@ -30,6 +31,8 @@ struct WeightLocation {
   std::vector<std::int64_t> view_strides = {};
   /// Elements, in row-major order, of a constant that is neither in a file nor a parameter.
   std::vector<float> given = {};
+  /// What is added to the elements.
+  std::vector<AdditionLocation> additions = {};
 };
 
 class Weights {
@@ -43,8 +46,8 @@ class Weights {
 
   /// Opens a file. Throws Error(kFile).
   void add_file(const std::string& path);
-  /// Adds a weight. Throws Error(kTensorShape) when shape, view, dtype and bytes or the given elements disagree,
-  /// Error(kFileTruncated) when the file is shorter.
+  /// Adds a weight. Throws Error(kTensorShape) when shape, view, dtype and bytes or the given elements disagree or an
+  /// addition does not fit, Error(kFileTruncated) when a file is shorter.
   void add(const WeightLocation& location);
   /// Returns the constant of a weight. Its `read` throws Error(kFileTruncated) when its file has become shorter,
   /// Error(kFile) when its bytes differ from the first reading. Throws Error(kTensorMissing).
@@ -53,6 +56,7 @@ class Weights {
 
  private:
   void add_given(const WeightLocation& location);
+  [[nodiscard]] std::vector<Addition> additions_to(const WeightLocation& location, std::uint64_t elements) const;
   void keep(graph::Constant constant);
 
   std::function<void()> check_wanted_;

@@ -9,9 +9,11 @@ import {
   conditionalGoldens,
   expectAutoencoder,
   expectConditional,
+  expectLora,
   expectPrior,
   expectTextEncoder,
   expectTinyAutoencoder,
+  loraGoldens,
   textEncoderGoldens,
 } from '../support/latent-goldens.js';
 
@@ -35,6 +37,10 @@ describe.each(types)('on the emulated CUDA device in $dtype', ({ dtype, limit, a
 
   it.each(unets)('a conditional U-Net has the prediction of $golden', async (golden) => {
     await expectConditional(golden, options, limit);
+  });
+
+  it('a U-Net with low-rank additions has the prediction of the library', async () => {
+    await expectLora(loraGoldens[0]!, options, Math.max(limit, 5e-5));
   });
 
   it('a diffusion prior has the prediction of the library', async () => {

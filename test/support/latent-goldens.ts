@@ -11,6 +11,7 @@ import {
   ConditionalUNet,
   DiffusionPrior,
   type LatentNetworkOptions,
+  type LoraOptions,
   type ConditionalForwardOptions,
 } from '../../lib/index.js';
 import { packagePath } from './temporary.js';
@@ -155,6 +156,51 @@ export async function expectConditional(
   const { x, t, options: given, out } = await conditionalCase(golden);
   await using network = await ConditionalUNet.load(join(latentFixtures, unet), options);
   expect(difference(await network.forward(x, t, given), out)).toBeLessThan(limit);
+}
+
+/** Finds a file of low-rank additions. */
+export function loraFile(model: string, name: string): string {
+  return join(latentFixtures, model, 'lora', `${name}.safetensors`);
+}
+
+/** Low-rank additions to sd1, by the names of their golden tensors. */
+export const loraGoldens: readonly { name: string; loras: readonly LoraOptions[] }[] = [
+  { name: 'kohya-0.6', loras: [{ path: loraFile('sd1', 'kohya'), scale: 0.6 }] },
+  { name: 'kohya-1', loras: [{ path: loraFile('sd1', 'kohya') }] },
+  { name: 'peft-1', loras: [{ path: loraFile('sd1', 'peft') }] },
+  { name: 'peft-no-alpha-0.5', loras: [{ path: loraFile('sd1', 'peft-no-alpha'), scale: 0.5 }] },
+  { name: 'processor-1', loras: [{ path: loraFile('sd1', 'processor') }] },
+  {
+    name: 'kohya-0.8+peft-0.5',
+    loras: [
+      { path: loraFile('sd1', 'kohya'), scale: 0.8 },
+      { path: loraFile('sd1', 'peft'), scale: 0.5 },
+    ],
+  },
+];
+
+/** Reads the tensors of a golden file of additions, but for ids. */
+export async function goldenNumbers(path: string): Promise<Record<string, Float32Array>> {
+  return readTensors(path, (name) => !name.startsWith('input_ids'));
+}
+
+/** Evaluates a U-Net with what a golden file of additions holds, states of 8 x 8. */
+export async function predictedWith(
+  unet: ConditionalUNet,
+  { x, t, encoder_hidden_states: context, text_embeds: pooled, time_ids: sizes }: Record<string, Float32Array>,
+): Promise<Float32Array> {
+  return unet.forward(x!, t!, { height: 8, width: 8, context: context!, pooled, sizes });
+}
+
+/** Compares the prediction of sd1 with low-rank additions. */
+export async function expectLora(
+  { name, loras }: (typeof loraGoldens)[number],
+  options: LatentNetworkOptions,
+  limit: number,
+): Promise<void> {
+  const tensors = await goldenNumbers(loraFile('sd1', 'golden'));
+  await using unet = await ConditionalUNet.load(join(latentFixtures, 'sd1/unet'), { ...options, loras });
+  expect(difference(await predictedWith(unet, tensors), tensors[`out.${name}`]!)).toBeLessThan(limit);
 }
 
 /** Compares a prediction of the diffusion prior. */

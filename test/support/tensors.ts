@@ -7,10 +7,13 @@ export function tensorReader(path: string): (name: string, types?: readonly ['I6
   return async (name, types) => (await readFloats(await readSafetensorsHeader(path), name, types)).data;
 }
 
-/** All tensors of a file. */
-export async function readTensors(path: string): Promise<Record<string, Float32Array>> {
+/** All tensors of a file, or those of some names. */
+export async function readTensors(
+  path: string,
+  isWanted: (name: string) => boolean = () => true,
+): Promise<Record<string, Float32Array>> {
   const header = await readSafetensorsHeader(path);
-  const names = [...header.tensors.keys()];
+  const names = [...header.tensors.keys()].filter(isWanted);
   return Object.fromEntries(
     await Promise.all(names.map(async (name) => [name, (await readFloats(header, name)).data] as const)),
   );

@@ -17,6 +17,31 @@ std::vector<std::int64_t> to_dimensions(const Napi::Array& values) {
   return dimensions;
 }
 
+DType to_dtype(const Napi::Object& tensor) {
+  constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+  return kTypes[to_choice(tensor, "dtype", {"F32", "F16", "BF16"})];
+}
+
+FactorLocation to_factor(const Napi::Object& tensor) {
+  return {to_text(tensor, "name"),   to_size(tensor, "file"),
+          to_dtype(tensor),          to_dimensions(to_array(tensor, "shape")),
+          to_size(tensor, "offset"), to_size(tensor, "bytes")};
+}
+
+std::vector<AdditionLocation> to_additions(const Napi::Array& list) {
+  std::vector<AdditionLocation> additions;
+  for (std::uint32_t i = 0; i < list.Length(); ++i) {
+    const Napi::Object addition = object_at(list, i, "an addition");
+    AdditionLocation location;
+    location.factor = to_float(addition, "factor");
+    location.up = to_factor(to_object(addition, "up"));
+    if (has_value(addition, "mid")) location.mid = to_factor(to_object(addition, "mid"));
+    location.down = to_factor(to_object(addition, "down"));
+    additions.push_back(std::move(location));
+  }
+  return additions;
+}
+
 WeightLocation to_location(const Napi::Object& tensor) {
   WeightLocation location;
   location.name = to_text(tensor, "name");
@@ -26,8 +51,7 @@ WeightLocation to_location(const Napi::Object& tensor) {
     return location;
   }
   location.file = to_size(tensor, "file");
-  constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
-  location.dtype = kTypes[to_choice(tensor, "dtype", {"F32", "F16", "BF16"})];
+  location.dtype = to_dtype(tensor);
   location.shape = to_dimensions(to_array(tensor, "shape"));
   if (const Napi::Value view = tensor.Get("view"); view.IsObject()) {
     location.view_dims = to_dimensions(to_array(view.As<Napi::Object>(), "dims"));
@@ -35,6 +59,7 @@ WeightLocation to_location(const Napi::Object& tensor) {
   }
   location.offset = to_size(tensor, "offset");
   location.bytes = to_size(tensor, "bytes");
+  if (has_value(tensor, "additions")) location.additions = to_additions(to_array(tensor, "additions"));
   return location;
 }
 

@@ -13,6 +13,7 @@ export function pipelineCalls(pipeline: dpm.TextToImage, place: string): PublicC
         threads: 1,
         prediction: 'epsilon',
         unet: `${place}/unet`,
+        loras: [{ path: `${place}/lora/kohya.safetensors`, scale: 0.5, allowPartial: false }],
         vae: `${place}/vae`,
         textEncoder: `${place}/text_encoder`,
         tokenizer: [`${place}/tokenizer`],
@@ -25,6 +26,9 @@ export function pipelineCalls(pipeline: dpm.TextToImage, place: string): PublicC
     ),
     of('TextToImage.tokenize', (text: never) => pipeline.tokenize(text), ['a cat']),
     of('TextToImage.encodePrompt', (text: never) => pipeline.encodePrompt(text), ['a cat']),
+    of('TextToImage.setLoras', (loras: never) => pipeline.setLoras(loras), [
+      [{ path: `${place}/lora/kohya.safetensors`, scale: 0.5, allowPartial: true }],
+    ]),
     of('TextToImage.generate', (options: never) => pipeline.generate(options), [run]),
     of('TextToImage.run', (program: never, options: never) => pipeline.run(program, options), [
       dpm.samplers.ddim(pipeline.schedule, { steps: 1, clip: 'none' }),

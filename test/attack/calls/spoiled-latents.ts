@@ -46,6 +46,16 @@ export const latentCases = (networks: () => LatentNetworks): Record<string, Spoi
     (text) => networks().pipeline.encodePrompt(text),
     () => ['a cat'],
   ),
+  'TextToImage.setLoras': of(
+    async (loras) => {
+      const { pipeline } = networks();
+      await pipeline.setLoras(loras);
+      const { latents } = await pipeline.generate({ prompt: 'a cat', steps: 1, height: 8, width: 8 });
+      await pipeline.setLoras([]);
+      return latents;
+    },
+    () => [[{ path: packagePath('test/fixtures/latent/sd1/lora/kohya.safetensors'), scale: 0.5 }]],
+  ),
   'TextToImage.generate': of(
     (options) => networks().pipeline.generate(options),
     () => [

@@ -113,6 +113,48 @@ describe('dpm generate', () => {
   });
 });
 
+describe('dpm generate --lora', () => {
+  const out = join(folder, 'style.png');
+  const [kohya, peft] = ['kohya', 'peft'].map((name) => join(model, 'lora', `${name}.safetensors`));
+  const drawn = async (...more: string[]): Promise<Uint8Array> => {
+    const { code, stderr } = await dpm('generate', model, 'a cat', '--out', out, ...small, ...more);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    return (await ImageBatch.load(out)).toUint8();
+  };
+
+  it('adds files, each with a factor or whole, and tells of them', async () => {
+    const both = await drawn('--lora', `${kohya}:0.7`, '--lora', peft!);
+    const loras = [{ path: kohya!, scale: 0.7 }, { path: peft! }];
+    await using pipeline = await TextToImage.load(model, { device: 'cpu', loras });
+    const { images } = await pipeline.generate({ prompt: 'a cat', steps: 3, height: 16, width: 24 });
+    expect(both).toEqual(images!.toUint8());
+    expect(await readPngText(out, 'parameters')).toContain('Loras: "kohya:0.7, peft:1"');
+    expect(await drawn('--lora', `${kohya}:-7e-1`)).not.toEqual(both);
+  });
+
+  it('is needed to draw such a picture again', async () => {
+    await drawn('--lora', `${kohya}:0.7`);
+    const again = join(folder, 'style-again.png');
+    const from = ['generate', model, '--from', out, '--out', again, '--device', 'cpu'];
+    const without = await dpm(...from);
+    expect([without.code, without.stderr]).toEqual([0, `${out}: these parameters are left out: Loras\n`]);
+    expect((await ImageBatch.load(again)).toUint8()).not.toEqual((await ImageBatch.load(out)).toUint8());
+    expect((await dpm(...from, '--lora', `${kohya}:0.7`)).stderr).toBe('');
+    expect(readFileSync(again)).toEqual(readFileSync(out));
+  });
+
+  it.each([
+    ['nowhere.safetensors:0.5', 'nowhere.safetensors'],
+    [`${kohya}:much`, `${kohya}:much`],
+    [`${kohya}:1e999`, 'scale'],
+    [join(latentFixtures, 'sdxl/lora/kohya.safetensors'), 'sdxl'],
+  ])('refuses %s', async (lora, message) => {
+    const { code, stderr } = await dpm('generate', model, 'a cat', '--out', out, ...small, '--lora', lora);
+    expect(code).toBeGreaterThan(0);
+    expect(stderr).toContain(message);
+  });
+});
+
 describe('dpm generate --from', () => {
   const first = join(folder, 'first.png');
   const again = join(folder, 'again.png');

@@ -159,7 +159,7 @@ describe('options', () => {
     const plain = await dpm('inspect', 'mnist', ...cpu, '--json');
     const indexed = JSON.parse((await dpm('inspect', own, ...cpu, '--json')).stdout) as object;
     expect({ ...indexed, evidence: '' }).toEqual({ ...(JSON.parse(plain.stdout) as object), evidence: '' });
-    const others = [['--size', '16'], ['--count', '2'], ['--ema'], ['--vae', own], ['--unet', own]];
+    const others = [['--size', '16'], ['--count', '2'], ['--ema'], ['--vae', own], ['--unet', own], ['--lora', own]];
     for (const more of [...others, ['--prediction', 'v']]) {
       expect((await dpm('inspect', own, ...cpu, ...more)).stderr).toContain(
         `${more[0]!} is for text-to-image pipelines`,

@@ -16,7 +16,7 @@ afterAll(() => closePipeline(pipeline));
 
 describe('the pooled states', () => {
   it('of a text in parts are those of its first part', async () => {
-    const { encoders } = pipeline;
+    const { encoders } = pipeline.networks.current;
     const words = Math.floor(75 / encoders.tokenize('ship').ids.length);
     const [whole, first, last] = await encoders.encode(
       [
@@ -32,7 +32,8 @@ describe('the pooled states', () => {
   });
 
   it('of no negative prompt are zeros, as the states are', async () => {
-    const { encoders, unet, defaults } = pipeline;
+    const { defaults } = pipeline;
+    const { encoders, unet } = pipeline.networks.current;
     const sides = { side: 16, factor: 2, latentChannels: 4, imageChannels: 3 };
     const call = resolveCall({ prompt: 'a cat' }, { ...defaults, ...sides }, false);
     const none = await unet.prepare(new Float32Array(encoders.tokens * encoders.width), 1);

@@ -114,7 +114,33 @@ TEST(Weights, HaveAnIdentityByTheirPlace) {
   EXPECT_TRUE(is_new([](WeightPlace& p) { p.shape = {3, 2}; }));
   EXPECT_TRUE(is_new([](WeightPlace& p) { p.view_dims = {2, 3}; }));
   EXPECT_TRUE(is_new([](WeightPlace& p) { p.view_strides = {3, 1}; }));
+  EXPECT_TRUE(is_new([](WeightPlace& p) { p.additions = {{7, {{"c", {1, 2}, 8, DType::kFloat16, {2, 1}}}}}; }));
   EXPECT_FALSE(seen.contains(KnownWeights().identity(place))) << "another network's file may have other contents";
+}
+
+TEST(Weights, HaveAnIdentityByWhatIsAddedToThem) {
+  KnownWeights known;
+  const FactorPlace factor{"c", {1, 2}, 8, DType::kFloat16, {2, 1}};
+  WeightPlace place{"a", {1, 2}, 16, DType::kFloat32, {2, 3}, {}, {}};
+  std::set<std::uint64_t> seen{known.identity(place)};
+  place.additions = {{7, {factor, factor}}};
+  EXPECT_TRUE(seen.insert(known.identity(place)).second);
+  EXPECT_FALSE(seen.insert(known.identity(place)).second);
+  const auto is_new = [&](void (*change)(std::vector<AdditionPlace>&)) {
+    WeightPlace other = place;
+    change(other.additions);
+    return seen.insert(known.identity(other)).second;
+  };
+  using Places = std::vector<AdditionPlace>;
+  EXPECT_TRUE(is_new([](Places& p) { p[0].factor = 8; }));
+  EXPECT_TRUE(is_new([](Places& p) { p[0].factors.pop_back(); }));
+  EXPECT_TRUE(is_new([](Places& p) { p[0].factors[1].file = "d"; }));
+  EXPECT_TRUE(is_new([](Places& p) { p[0].factors[1].version.index = 3; }));
+  EXPECT_TRUE(is_new([](Places& p) { p[0].factors[1].version.changed = 3; }));
+  EXPECT_TRUE(is_new([](Places& p) { p[0].factors[1].offset = 4; }));
+  EXPECT_TRUE(is_new([](Places& p) { p[0].factors[1].dtype = DType::kBFloat16; }));
+  EXPECT_TRUE(is_new([](Places& p) { p[0].factors[1].shape = {1, 2}; }));
+  EXPECT_TRUE(is_new([](Places& p) { p.push_back(p[0]); }));
 }
 
 TEST(Weights, HaveTheIdentityOfTheirPlace) {

@@ -1,0 +1,111 @@
+import { Closing } from '../base/closing.js';
+import type { GivenLora } from '../checkpoint/pipelines/lora/with-loras.js';
+import type { Device } from '../engine/device.js';
+import { ConditionalUNet } from './conditional-unet.js';
+import { promptedWithLoras, type ReadPrompted } from './loras.js';
+import type { PromptEncoders } from './prompts.js';
+
+/** The networks of a pipeline that low-rank additions are for. */
+export interface PromptedNetworks {
+  readonly unet: ConditionalUNet;
+  readonly encoders: PromptEncoders;
+}
+
+/** Networks with the additions of one time, and the number of runs that began with them. */
+interface Generation {
+  readonly networks: PromptedNetworks;
+  readonly read: ReadPrompted;
+  users: number;
+}
+
+const allOf = ({ networks: { unet, encoders } }: Generation): readonly { close(): Promise<void> }[] => [
+  unet,
+  ...encoders.networks,
+];
+
+/**
+ * The networks of a pipeline, which other ones take the place of when its low-rank additions change. Runs end with those
+ * that they began with; a network that nothing was added to, or is, stays the same.
+ */
+export class SwappedNetworks {
+  readonly #device: Device;
+  /** The networks as they were read, without additions. */
+  readonly #base: ReadPrompted;
+  readonly #closing = new Closing('pipeline');
+  readonly #generations = new Set<Generation>();
+  #current: Generation;
+  #swapped: Promise<unknown> = Promise.resolve();
+
+  /** @param read - What the networks were made of: the base, with additions if there are any. */
+  constructor(device: Device, base: ReadPrompted, read: ReadPrompted, networks: PromptedNetworks) {
+    this.#device = device;
+    this.#base = base;
+    this.#current = { networks, read, users: 0 };
+    this.#generations.add(this.#current);
+  }
+
+  /** Networks that the next run takes. */
+  get current(): PromptedNetworks {
+    return this.#current.networks;
+  }
+
+  /** Calls `work` with the networks of now, which stay open until it is done. */
+  async using<T>(work: (networks: PromptedNetworks) => Promise<T>): Promise<T> {
+    const { networks, release } = this.take();
+    try {
+      return await work(networks);
+    } finally {
+      await release();
+    }
+  }
+
+  /** Takes the networks of now, which stay open until they are released. */
+  take(): { networks: PromptedNetworks; release: () => Promise<void> } {
+    const generation = this.#current;
+    ++generation.users;
+    const release = async (): Promise<void> => {
+      --generation.users;
+      await this.#closeUnused();
+    };
+    return { networks: generation.networks, release };
+  }
+
+  /**
+   * Replaces the additions. Calls are done in their order.
+   *
+   * @throws {@link DpmError} naming the file and its wrong tensor, and the networks stay what they are; `ERR_DPM_CLOSED`.
+   */
+  async setLoras(loras: readonly GivenLora[]): Promise<void> {
+    const swapped = this.#swapped.then(() => this.#set(loras));
+    this.#swapped = swapped.catch(() => undefined);
+    await swapped;
+  }
+
+  /** Closes all networks once their work is done. */
+  async close(): Promise<void> {
+    this.#closing.close();
+    await Promise.all([...new Set([...this.#generations].flatMap(allOf))].map((network) => network.close()));
+  }
+
+  async #set(loras: readonly GivenLora[]): Promise<void> {
+    this.#closing.requireOpen();
+    const read = await promptedWithLoras(this.#base, loras);
+    this.#closing.requireOpen();
+    const { networks, read: former } = this.#current;
+    const device = { device: this.#device, isOwn: false };
+    const unet = read.unet === former.unet ? networks.unet : ConditionalUNet.on(device, read.unet);
+    const encoders = networks.encoders.replaced(read.encoders, this.#device);
+    this.#current = { networks: { unet, encoders }, read, users: 0 };
+    this.#generations.add(this.#current);
+    await this.#closeUnused();
+  }
+
+  /** Closes the networks of former additions that no run has any more. */
+  async #closeUnused(): Promise<void> {
+    const former = [...this.#generations].filter((each) => each !== this.#current && each.users === 0);
+    for (const generation of former) this.#generations.delete(generation);
+    const kept = new Set([...this.#generations].flatMap(allOf));
+    const unused = new Set(former.flatMap(allOf).filter((network) => !kept.has(network)));
+    await Promise.all([...unused].map((network) => network.close()));
+  }
+}
