@@ -246,6 +246,7 @@ describe('previews', () => {
   it('need a small autoencoder of the same latents', async () => {
     await using plain = await TextToImage.load(join(latentFixtures, 'sd1'), { device: 'cpu' });
     await expect(plain.generate({ ...small, onPreview: () => undefined })).rejects.toThrow('load the pipeline with');
+    expect(() => plain.stream({ ...small, onPreview: () => undefined })).toThrow('load the pipeline with');
     await expect(pipeline.generate({ ...small, previewEvery: 2 })).rejects.toThrow('onPreview, which is missing');
     await expect(
       TextToImage.load(join(latentFixtures, 'sd1'), { device: 'cpu', preview: 'nowhere' }),
@@ -259,15 +260,16 @@ describe('memory', () => {
   it('of text encoders and autoencoder is freed where only the U-Net is kept, and all of it where nothing is', async () => {
     const expected = await pipeline.generate(call);
     const bytes = new Map<string, number>();
-    for (const keep of ['all', 'unet', 'none'] as const) {
+    for (const keep of ['all', 'unet', 'none', undefined] as const) {
       await using own = await TextToImage.load(join(latentFixtures, 'sd1'), { device: 'cpu', keep });
       for (let round = 0; round < 2; ++round) {
         expect((await own.generate(call)).images!.data).toEqual(expected.images!.data);
-        bytes.set(keep, own.device.memory().host);
+        bytes.set(keep ?? 'default', own.device.memory().host);
       }
     }
     expect(bytes.get('unet')!).toBeLessThan(bytes.get('all')! / 1.2);
     expect(bytes.get('none')!).toBe(0);
+    expect(bytes.get('default')!).toBe(bytes.get('all')!);
     await expect(TextToImage.load(join(latentFixtures, 'sd1'), { keep: 'vae' as never })).rejects.toThrow(
       'keep is "vae"',
     );

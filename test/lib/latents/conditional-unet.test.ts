@@ -71,6 +71,7 @@ describe('a conditional U-Net', () => {
     expect(features[0]).toBeCloseTo(Math.sin(6500), 6);
     expect(features[15]).toBeCloseTo(Math.sin(0.65), 5);
     expect(features[31]).toBeCloseTo(Math.cos(0.65), 5);
+    expect([guidanceFeatures(7.5, 5).length, guidanceFeatures(7.5, 5)[4]]).toEqual([5, 0]);
     const given = { ...options, guidanceFeatures: Float32Array.from([...features, ...guidanceFeatures(1, 32)]) };
     const byWeight = await unet.forward(x, t, { ...options, guidanceFeatures: undefined, guidance: [7.5, 1] });
     expect(byWeight).toEqual(await unet.forward(x, t, given));

@@ -194,6 +194,14 @@ describe("a pipeline's parts", () => {
       message: 'textEncoder has 2 paths for 1 text encoders',
     });
     expect(await refused(sd1, { tokenizer: ['a', 'b'] })).toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+    // One vocabulary may serve two encoders, one encoder may not.
+    expect(await refused(place('sdxl'), { textEncoder: place('sdxl/text_encoder') })).toMatchObject({
+      message: 'textEncoder has 1 paths for 2 text encoders',
+    });
+    expect(await refused(single, { config: 'constructor' })).toMatchObject({
+      code: 'ERR_DPM_ARGUMENT',
+      message: expect.stringContaining('presets') as string,
+    });
     expect(await refused(sd1, { config: 'sd1' })).toMatchObject({
       code: 'ERR_DPM_ARGUMENT',
       message: expect.stringContaining('config') as string,

@@ -60,6 +60,8 @@ describe('tokens', () => {
     expect([...padded]).toEqual([49406, ...ids.slice(0, 75), 49407]);
     expect([...chunks[0]!]).toEqual([49406, ...ids.slice(0, 74), 49407, 49407]);
     expect([...chunks[1]!].slice(0, word.length + 3)).toEqual([49406, ...word, ...ids.slice(-1), 49407]);
+    // A token that ends no word is in them, too.
+    expect([...clip.tokenize('a <|startoftext|>').chunks[0]!.slice(0, 4)]).toEqual([49406, 320, 49406, 49407]);
     const full = clip.tokenize('cat '.repeat(75));
     expect([full.truncated, full.chunks]).toEqual([false, [full.padded]]);
     expect(clip.tokenize('').chunks.map((chunk) => [...chunk])).toEqual([
@@ -158,6 +160,8 @@ describe('a folder of a tokenizer', () => {
     const once = await tokenizerOf('sd1');
     const text = 'an interesting painting of ships in the thin mist';
     expect(twice.tokenize(text).ids).toEqual(once.tokenize(text).ids);
+    const ofWindows = await change('merges.txt', (lines) => lines.replaceAll('\n', '\r\n'));
+    expect(ofWindows.tokenize(text).ids).toEqual(once.tokenize(text).ids);
     const own = { aa: 814, aaaa: 815, aaaaaaaa: 816 };
     const copy = join(folder, 'copy');
     await change(
