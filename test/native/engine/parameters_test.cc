@@ -253,8 +253,8 @@ TEST(MovingWeights, ArePackedAsThoseThatAreLoadedInSixteenBitsOfACard) {
   }
 }
 
-/// Checks that networks of a run, and no others, have the run's weights: `stages` tells whether their kernels are packed
-/// when an evaluation comes to them, so that each has memory for the largest one alone.
+/// Checks that networks of a run, and no others, have the run's weights: `stages` tells whether their kernels are
+/// packed when an evaluation comes to them, so that each has memory for the largest one alone.
 void expect_shared(const std::shared_ptr<Device>& device, bool stages) {
   const WideNetwork wide(1);
   const WideNetwork other(2);
