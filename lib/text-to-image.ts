@@ -71,8 +71,25 @@ export interface GeneratedImage {
   readonly truncated: boolean;
 }
 
+/**
+ * Calls `work` with the U-Net of a pipeline as a function of states that texts guide with weight 1, which the labels of rows
+ * name; `sides` are those of the images in pixels.
+ *
+ * @internal
+ */
+export let predicting: <T>(
+  pipeline: TextToImage,
+  prompt: readonly string[],
+  sides: Pick<PromptOptions, 'height' | 'width' | 'signal'>,
+  work: (evaluate: PromptedEvaluate) => Promise<T>,
+) => Promise<T>;
+
 /** A text-to-image pipeline: text encoders, a U-Net of latents and an autoencoder, on one device. Close it when done. */
 export class TextToImage {
+  static {
+    predicting = (pipeline, ...rest) => pipeline.#predicting(...rest);
+  }
+
   /** Device of the networks; the pipeline closes it if it has opened it. */
   readonly device: Device;
   /** Autoencoder between latents and images. */
@@ -198,6 +215,19 @@ export class TextToImage {
     return this.#draw(this.#call('run', options, true, promptKinds), program);
   }
 
+  async #predicting<T>(
+    prompt: readonly string[],
+    sides: Pick<PromptOptions, 'height' | 'width' | 'signal'>,
+    work: (evaluate: PromptedEvaluate) => Promise<T>,
+  ): Promise<T> {
+    const call = this.#call('predicting', { prompt, guidance: 1, ...sides }, false);
+    const { height, width, sizes } = call;
+    return this.#networks.using(async ({ unet, encoders }) => {
+      const { samples } = await promptedSamples({ encoders, unet, zerosForNone: this.#folder.zerosForNone }, call);
+      return work(promptedEvaluate(unet, { samples, height, width, sizes }));
+    });
+  }
+
   async #draw(call: GenerateCall, program: Program): Promise<Generated> {
     const { latents, truncated } = await this.#networks.using((networks) => this.#latents(networks, call, program));
     if (call.output === 'latents') return { images: null, latents, truncated, tile: null };
@@ -225,25 +255,6 @@ export class TextToImage {
     const images = this.#stream({ ...call, signal: eitherSignal(left.signal, call.signal) }, this.#program(call));
     return endingAtReturn(images, () => {
       left.abort();
-    });
-  }
-
-  /**
-   * Calls `work` with the U-Net as a function of states that texts guide with weight 1, which the labels of rows name.
-   *
-   * @param sides - Height and width of the images in pixels.
-   * @internal
-   */
-  async predicting<T>(
-    prompt: readonly string[],
-    sides: Pick<PromptOptions, 'height' | 'width' | 'signal'>,
-    work: (evaluate: PromptedEvaluate) => Promise<T>,
-  ): Promise<T> {
-    const call = this.#call('predicting', { prompt, guidance: 1, ...sides }, false);
-    const { height, width, sizes } = call;
-    return this.#networks.using(async ({ unet, encoders }) => {
-      const { samples } = await promptedSamples({ encoders, unet, ...this.#folder }, call);
-      return work(promptedEvaluate(unet, { samples, height, width, sizes }));
     });
   }
 
@@ -323,9 +334,12 @@ export class TextToImage {
   /** Encodes the texts of a call, and makes the network and the options of its program's run. */
   async #begin({ unet, encoders }: PromptedNetworks, call: GenerateCall, program: Program) {
     const { height, width, sizes, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
-    const { samples, truncated } = await promptedSamples({ encoders, unet, ...this.#folder }, call);
+    const { samples, truncated } = await promptedSamples(
+      { encoders, unet, zerosForNone: this.#folder.zerosForNone },
+      call,
+    );
     const rows = mostRows(samples, batch);
-    const tokens = Math.max(...samples.map(({ positive }) => positive.context.tokens));
+    const tokens = samples.reduce((most, { positive }) => Math.max(most, positive.context.tokens), 0);
     if (this.#keep !== 'all') await Promise.all([encoders.release(), unet.releasePrompts()]);
     const bytes = await unet.bytesFor({ height, width, tokens, batch: rows });
     requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');

@@ -8,7 +8,7 @@ import { ImageBatch } from '../images/image-batch.js';
 import { sidesOf, texts } from '../latents/generate-options.js';
 import type { PromptedEvaluate } from '../latents/prompted-network.js';
 import type { Evaluator } from '../run/evaluator.js';
-import { TextToImage } from '../text-to-image.js';
+import { predicting, TextToImage } from '../text-to-image.js';
 import type { GammaTable } from '../variance/gamma.js';
 import { chooseImages, type ChosenImages } from './chosen-images.js';
 import { dataEstimateOptionKinds, type DataEstimateOptions } from './data-estimate.js';
@@ -111,7 +111,7 @@ export async function estimateLatentGamma(
   const captions = captionsOf(prompt, chosen, count);
   const latents = await latentsOf(pipeline, chosen, { sides, isImages, signal });
   const { schedule, device } = pipeline;
-  const table = await pipeline.predicting(captions, { ...sides, signal }, (evaluate) => {
+  const table = await predicting(pipeline, captions, { ...sides, signal }, (evaluate) => {
     const evaluator = (labels: readonly number[]): Evaluator => evaluatorOf(evaluate, labels);
     return gammaOf({ schedule, device, sampleShape, evaluator }, latents, {
       samples: captions.length,

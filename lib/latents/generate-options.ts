@@ -171,6 +171,9 @@ export interface GenerateCall extends Pick<
   readonly output: 'images' | 'latents';
 }
 
+/** Bytes that lists of all images of a call have for each. */
+const BYTES_OF_SAMPLE = 64;
+
 /**
  * Copies what a call says and completes it.
  *
@@ -190,6 +193,7 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
     const values = count * pipeline.imageChannels * height * width;
     requireMemory(`count is ${count}, images of ${height} x ${width}`, values, Float32Array.BYTES_PER_ELEMENT);
   }
+  requireMemory(`count is ${count}`, count, BYTES_OF_SAMPLE);
   const latents = { height: height / pipeline.factor, width: width / pipeline.factor };
   const elements = pipeline.latentChannels * latents.height * latents.width;
   return {

@@ -43,6 +43,21 @@ function wantedOf(
   return { positive: { text, chunks }, negative, guidance: weight };
 }
 
+/** Lists what each sample is evaluated with: neighbours that are asked for the same share it, as a call may have millions. */
+function listWanted(prompting: Prompting, call: GenerateCall, chunkCount: (text: string) => number): Wanted[] {
+  const { prompts, negatives, guidance, count } = call;
+  const isLikeBefore = (sample: number): boolean =>
+    prompts[sample] === prompts[sample - 1] &&
+    guidance[sample] === guidance[sample - 1] &&
+    negatives?.[sample] === negatives?.[sample - 1];
+  const wanted: Wanted[] = [];
+  for (let sample = 0; sample < count; ++sample) {
+    const before = sample > 0 && isLikeBefore(sample) ? wanted.at(-1) : undefined;
+    wanted.push(before ?? wantedOf(sample, prompting, call, chunkCount));
+  }
+  return wanted;
+}
+
 const keyOf = ({ text, chunks }: PromptText): string => `${chunks ?? ''} ${text}`;
 
 /** Encodes the distinct texts, and makes what the U-Net sees of them. */
@@ -91,9 +106,10 @@ export async function promptedSamples(
     counts.set(text, count);
     return count;
   };
-  const wanted = Array.from({ length: call.count }, (_, sample) => wantedOf(sample, prompting, call, chunkCount));
+  const wanted = listWanted(prompting, call, chunkCount);
+  const distinct = new Set(wanted);
   const texts = new Map<string, PromptText>();
-  for (const { positive, negative } of wanted) {
+  for (const { positive, negative } of distinct) {
     texts.set(keyOf(positive), positive);
     if (negative !== null && negative !== 'zeros') texts.set(keyOf(negative), negative);
   }
@@ -103,14 +119,21 @@ export async function promptedSamples(
     return found ?? at<never>([], 0);
   };
   const zeros = new Zeros(prompting.unet);
-  const samples: PromptedSample[] = [];
-  const truncated: boolean[] = [];
-  for (const { positive, negative, guidance } of wanted) {
+  const made = new Map<Wanted, { sample: PromptedSample; truncated: boolean }>();
+  for (const each of distinct) {
+    const { positive, negative, guidance } = each;
     const text = find(positive);
     const other = negative === null || negative === 'zeros' ? null : find(negative);
     const slot = negative === 'zeros' ? await zeros.like(text.prompt) : (other?.slot ?? null);
-    samples.push({ positive: text.slot, negative: slot, guidance });
-    truncated.push(text.truncated || other?.truncated === true);
+    const sample = { positive: text.slot, negative: slot, guidance };
+    made.set(each, { sample, truncated: text.truncated || other?.truncated === true });
+  }
+  const samples: PromptedSample[] = [];
+  const truncated: boolean[] = [];
+  for (const each of wanted) {
+    const found = made.get(each) ?? at<never>([], 0);
+    samples.push(found.sample);
+    truncated.push(found.truncated);
   }
   return { samples, truncated };
 }
