@@ -30,14 +30,13 @@ import {
 } from './latents/load-pipeline.js';
 import type { PipelineDefaults } from './latents/pipeline-source.js';
 import { checkedLoras, loraList, type LoraOptions } from './latents/loras.js';
-import { PreviewQueue } from './latents/preview-queue.js';
+import { previewOptions, PreviewQueue } from './latents/preview-queue.js';
 import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';
 import { mostRows, promptedSamples } from './latents/prompted-samples.js';
 import type { EncodedPrompt } from './latents/prompts.js';
 import type { PromptedNetworks, SwappedNetworks } from './latents/swapped-networks.js';
 import type { Program } from './program/program.js';
 import { runOnNetwork } from './run/network-run.js';
-import type { RunOptions } from './run/options.js';
 import { requireProgram } from './run/require-program.js';
 import { resolveRun, type ResolvableOptions, type RunModel } from './run/resolve.js';
 import { streamOnNetwork } from './run/stream.js';
@@ -363,27 +362,9 @@ export class TextToImage {
       onProgress,
       classLabels: Array.from({ length: count }, (_, sample) => sample),
       ...(call.init !== undefined && { init: call.init.map((value) => value * program.initialScale) }),
-      ...this.#previewing(call, previews),
+      ...(call.onPreview !== undefined && previewOptions(this.#previewDecoder(), call, call.onPreview, previews)),
     };
     return { model, program, options, truncated, previews };
-  }
-
-  /** Options of a run that shows its states. */
-  #previewing({ onPreview, previewEvery, signal }: GenerateCall, previews: PreviewQueue): RunOptions {
-    if (onPreview === undefined) return {};
-    const decoder = this.#previewDecoder();
-    return {
-      previewEvery,
-      onPreview: (states, place) => {
-        const [count, , height, width] = states.shape;
-        const [pixelHeight, pixelWidth] = [height * decoder.factor, width * decoder.factor];
-        previews.add(async () => {
-          const latents = decoder.fromDiffusion(states.data);
-          const data = await decoder.decode(latents, { height: pixelHeight, width: pixelWidth, signal });
-          onPreview(new ImageBatch(data, [count, decoder.imageChannels, pixelHeight, pixelWidth]), place);
-        });
-      },
-    };
   }
 
   /** Gives the small autoencoder. @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there is none. */

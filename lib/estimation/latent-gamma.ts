@@ -1,11 +1,10 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
-import { DpmError } from '../base/errors.js';
 import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import { centredRange } from '../base/pixel-range.js';
 import { givenImages, type GivenImages } from '../images/given-images.js';
 import { ImageBatch } from '../images/image-batch.js';
-import { sidesOf, texts } from '../latents/generate-options.js';
+import { perImage, sidesOf, texts } from '../latents/generate-options.js';
 import type { PromptedEvaluate } from '../latents/prompted-network.js';
 import type { Evaluator } from '../run/evaluator.js';
 import { predicting, TextToImage } from '../text-to-image.js';
@@ -57,12 +56,6 @@ async function latentsOf(
   return vae.toDiffusion((await vae.encode(data, { ...sides, signal })).mean);
 }
 
-function captionsOf(prompt: string | readonly string[], { indices }: ChosenImages, count: number): string[] {
-  if (typeof prompt === 'string') return indices.map(() => prompt);
-  if (prompt.length === count) return indices.map((index) => at(prompt, index));
-  throw new DpmError('ERR_DPM_ARGUMENT', `prompt has ${prompt.length} texts for ${count} images`);
-}
-
 /** An evaluator of rows, whose texts labels name. */
 function evaluatorOf(evaluate: PromptedEvaluate, labels: readonly number[]): Evaluator {
   return {
@@ -108,7 +101,8 @@ export async function estimateLatentGamma(
   const space = isImages ? ([imageChannels, sides.height, sides.width] as const) : sampleShape;
   const chosen = chooseImages({ sampleShape: space, schedule: inCentredRange }, given, { samples, seed });
   const count = isImages ? given.count : given.length / elementCount(space);
-  const captions = captionsOf(prompt, chosen, count);
+  const captionOf = perImage('prompt', prompt, count);
+  const captions = chosen.indices.map((index) => at(captionOf, index));
   const latents = await latentsOf(pipeline, chosen, { sides, isImages, signal });
   const { schedule, device } = pipeline;
   const table = await predicting(pipeline, captions, { ...sides, signal }, (evaluate) => {

@@ -240,7 +240,13 @@ export function sidesOf(
   return sides;
 }
 
-function perImage(name: string, given: string | readonly string[], count: number): string[] {
+/**
+ * Gives the text of each image.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for texts of another number of images.
+ * @internal
+ */
+export function perImage(name: string, given: string | readonly string[], count: number): string[] {
   if (typeof given === 'string') return new Array<string>(count).fill(given);
   if (given.length === count) return [...given];
   throw new DpmError('ERR_DPM_ARGUMENT', `${name} has ${given.length} texts for ${count} images`);
