@@ -84,16 +84,21 @@ function requireFactor(path: string, layer: string, parts: Parts, part: 'down' |
   );
 }
 
+/** Names and shapes of the factors of an addition, for messages. */
+export function shownFactors({ up, mid, down }: Pick<LayerAddition, 'up' | 'mid' | 'down'>): string {
+  const factors = mid === null ? [up, down] : [up, mid, down];
+  return factors.map(({ name, shape }) => `'${name}' [${shape.join(', ')}]`).join(' and ');
+}
+
 /** Requires that the factors multiply. */
 function requireProduct(path: string, { up, mid, down }: Pick<LayerAddition, 'up' | 'mid' | 'down'>): void {
   const [rank, inner] = [at(up.shape, 1), at(down.shape, 0)];
   const fits = mid === null ? rank === inner : mid.shape[0] === rank && mid.shape[1] === inner;
   const isPoint = ({ shape }: Factor): boolean => shape.slice(2).every((side) => side === 1);
   if (fits && isPoint(up) && (mid === null || isPoint(down)) && rank <= MOST_RANK && inner <= MOST_RANK) return;
-  const shown = [up, ...(mid === null ? [] : [mid]), down].map(({ name, shape }) => `'${name}' [${shape.join(', ')}]`);
   throw new DpmError(
     'ERR_DPM_TENSOR_SHAPE',
-    `${path}: tensors ${shown.join(' and ')} have no product of a rank up to ${MOST_RANK}`,
+    `${path}: tensors ${shownFactors({ up, mid, down })} have no product of a rank up to ${MOST_RANK}`,
   );
 }
 

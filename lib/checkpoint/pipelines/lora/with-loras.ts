@@ -2,7 +2,7 @@ import { at, listNames } from '../../../base/arrays.js';
 import { DpmError } from '../../../base/errors.js';
 import type { Checkpoint, LowRankAddition } from '../../checkpoint.js';
 import type { LayerNames } from './layer-names.js';
-import { readLoraFile, type LayerAddition, type LoraFile } from './lora-file.js';
+import { readLoraFile, shownFactors, type LayerAddition, type LoraFile } from './lora-file.js';
 
 /** A file of low-rank additions (LoRA) to the weights of networks, and its factor. */
 export interface GivenLora {
@@ -33,10 +33,9 @@ function requireFitting(path: string, { up, mid, down }: LayerAddition, name: st
   const kernel = (mid ?? down).shape.slice(2);
   const own = sidesOf([at(up.shape, 0), at(down.shape, 1), ...kernel]);
   if (own.join() === sidesOf(shape).join()) return;
-  const given = [up, ...(mid === null ? [] : [mid]), down].map((part) => `'${part.name}' [${part.shape.join(', ')}]`);
   throw new DpmError(
     'ERR_DPM_TENSOR_SHAPE',
-    `${path}: the product of ${given.join(' and ')} is no addition to ${name} [${shape.join(', ')}]`,
+    `${path}: the product of ${shownFactors({ up, mid, down })} is no addition to ${name} [${shape.join(', ')}]`,
   );
 }
 
