@@ -25,6 +25,7 @@ Evaluation evaluation_of(const Network& network, const dpm_bindings& bindings) {
   evaluation.x = rows(network.image);
   evaluation.time = rows(network.time).data;
   evaluation.labels = reinterpret_cast<const std::int32_t*>(rows(network.label).data);
+  evaluation.groups = reinterpret_cast<const std::uint32_t*>(rows_of(bindings.groups).data);
   evaluation.out = rows(network.output);
   evaluation.head = rows(network.head);
   std::transform(network.given.begin(), network.given.end(), evaluation.given.begin(), rows);
@@ -40,7 +41,7 @@ GraphKey key_of(const Evaluation& e) {
   for (const Rows& rows : e.given) add(rows);
   for (const Rows& rows : e.derived) add(rows);
   for (const float* sum : e.sums) key.add(sum);
-  key.add(e.time).add(e.labels).add(e.batch);
+  key.add(e.time).add(e.labels).add(e.groups).add(e.batch);
   return key;
 }
 
@@ -179,9 +180,10 @@ void Executable::load_inputs(const Evaluation& evaluation) const {
     const ValueInfo& info = network.values[static_cast<std::size_t>(value)];
     with_storage(network.device.settings.dtype, [&](auto type) {
       using T = decltype(type);
-      load_image<T>({x, y, samples, run.map<T>(value), evaluation.batch, static_cast<int>(info.pixels()),
-                     info.shape.channels, static_cast<int>(info.pixel_stride)},
-                    run.stream);
+      load_image<T>(
+          {x, y, samples, run.map<T>(value), evaluation.batch, static_cast<int>(info.pixels()), info.shape.channels,
+           static_cast<int>(info.pixel_stride), info.shape.varies == DPM_VARIES_GROUP ? evaluation.groups : nullptr},
+          run.stream);
     });
   };
   if (network.image.value >= 0) load(network.image.value, evaluation.x, evaluation.y, evaluation.samples);

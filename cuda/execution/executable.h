@@ -30,6 +30,8 @@ struct Evaluation {
   const std::int32_t* labels = nullptr;
   Rows out{};
   Rows head{};
+  /// Group of each row, whose number tensors of groups have; null: row n is group n.
+  const std::uint32_t* groups = nullptr;
   /// Rows of the network's `given` and `derived` tensors.
   std::array<Rows, kMostGiven> given{};
   std::array<Rows, kMostDerived> derived{};

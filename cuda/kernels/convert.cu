@@ -33,7 +33,10 @@ struct Image {
 
 template <typename T>
 __device__ Image image_of(const LoadImageArguments<T>& a, int n) {
-  if (a.samples == nullptr) return {a.x.data + static_cast<std::uint64_t>(n) * a.x.stride, 1.0F};
+  if (a.samples == nullptr) {
+    const std::uint64_t row = a.groups == nullptr ? static_cast<std::uint64_t>(n) : a.groups[n];
+    return {a.x.data + row * a.x.stride, 1.0F};
+  }
   const UpdateSample& sample = a.samples[n];
   const Rows& state = (sample.record.flags & DPM_RECORD_READ_Y) != 0 ? a.y : a.x;
   return {state.data + sample.row * state.stride, sample.record.input_scale};

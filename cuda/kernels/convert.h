@@ -14,8 +14,8 @@ constexpr int kImageTerms = sizeof(T) == 2 ? 3 : 1;
 
 /// y[n][pixel][c] = image[n][c][pixel] for c < channels. For a 16-bit type the next `channels` have the remainder of
 /// the rounding, and those after them the first ones again (see layers/weights.h). The rest up to padded_channels is
-/// zero. Without `samples`, image n is row n of x. With them it is row samples[n].row of x, or of y where the sample's
-/// record has DPM_RECORD_READ_Y, times the record's input_scale.
+/// zero. Without `samples`, image n is row n of x, or row groups[n] where there are groups. With them it is row
+/// samples[n].row of x, or of y where the sample's record has DPM_RECORD_READ_Y, times the record's input_scale.
 template <typename T>
 struct LoadImageArguments {
   Rows x;
@@ -26,6 +26,7 @@ struct LoadImageArguments {
   int pixels;
   int channels;
   int padded_channels;  ///< number of stored channels, at least kImageTerms<T> * channels
+  const std::uint32_t* groups = nullptr;
 };
 
 template <typename T>

@@ -78,6 +78,8 @@ export type NativeDerivativeTensors =
 /** What a network without a derivative sees beside its image: each of the tensors that it has. */
 export interface NativeGivenTensors {
   context?: NativeTensorLike | undefined;
+  /** Context of each sample; absent: sample n has context n. */
+  groups?: Uint32Array | undefined;
   added?: NativeTensorLike | undefined;
   guidance?: NativeTensorLike | undefined;
 }

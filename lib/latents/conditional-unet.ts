@@ -1,4 +1,5 @@
 import { at } from '../base/arrays.js';
+import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { requireRoom } from '../base/memory-budget.js';
 import {
@@ -45,7 +46,9 @@ export class PreparedContext {
 
 /** Joins contexts that one network made of as many tokens. @internal */
 export function joinedContexts(contexts: readonly PreparedContext[]): PreparedContext {
-  const { network, tokens } = at(contexts, 0);
+  const first = at(contexts, 0);
+  if (contexts.length === 1) return first;
+  const { network, tokens } = first;
   const data = new Float32Array(contexts.reduce((sum, { data: { length } }) => sum + length, 0));
   let end = 0;
   for (const context of contexts) {
@@ -72,8 +75,15 @@ export interface ConditionalForwardOptions {
   height: number;
   /** Width of the states. */
   width: number;
-  /** States of the text's tokens, [N, tokens, context width], or what {@link ConditionalUNet.prepare} has made of them. */
+  /**
+   * States of the texts' tokens, [contexts, tokens, context width], or what {@link ConditionalUNet.prepare} has made of them.
+   */
   context: Float32Array | PreparedContext;
+  /**
+   * Number of each sample's context among those of `context`, from 0 on, where samples share them. Default: sample n has
+   * context n, and there are N.
+   */
+  contextIndices?: ArrayLike<number> | undefined;
   /** Pooled states of the text, [N, width], for a network that sees them (SDXL). */
   pooled?: Float32Array | undefined;
   /** Numbers beside the pooled states, [N, count], such as sizes: (height, width, top, left, height, width). */
@@ -92,6 +102,7 @@ const forwardKinds: OptionKinds<ConditionalForwardOptions> = {
   height: kinds.positiveInteger,
   width: kinds.positiveInteger,
   context: either(kinds.floats, instanceOf('a PreparedContext', PreparedContext)),
+  contextIndices: kinds.numbers,
   pooled: kinds.floats,
   sizes: kinds.numbers,
   classVectors: kinds.floats,
@@ -113,6 +124,7 @@ export interface ConditionalSize {
 }
 
 const tokenCounts = integerBetween(1, 2 ** 20);
+const contextIndex = integerBetween(0, 2 ** 20);
 
 const sizeKinds: OptionKinds<ConditionalSize> = {
   height: kinds.positiveInteger,
@@ -250,14 +262,17 @@ export class ConditionalUNet extends LatentNetwork {
       given: { added: this.#added(options, batch), guidance: this.#guidance(options, batch) },
     };
     const states = x.slice();
-    const prepared = context instanceof PreparedContext ? context : await this.prepare(context, batch);
-    if (prepared.network !== this || prepared.count !== batch) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `the context is not one that this network made for ${batch} samples`);
+    const groups = options.contextIndices === undefined ? undefined : checkedIndices(options.contextIndices, batch);
+    const count = groups === undefined ? batch : groups.reduce((most, index) => Math.max(most, index + 1), 0);
+    const prepared = context instanceof PreparedContext ? context : await this.prepare(context, count);
+    const isEnough = groups === undefined ? prepared.count === count : prepared.count >= count;
+    if (prepared.network !== this || !isEnough) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `the context is not one that this network made for ${count} samples`);
     }
     const part = String(prepared.tokens);
     return this.networks.using({ part, height, width }, async (network) => {
       const out = new Float32Array(batch * this.outChannels * height * width);
-      const given = { ...tensors.given, ...(this.#contextChannels > 0 && { context: prepared.data }) };
+      const given = { ...tensors.given, ...(this.#contextChannels > 0 && { context: prepared.data, groups }) };
       await network.forward(batch, states, out, { ...tensors, given });
       return out;
     });
@@ -351,6 +366,17 @@ export class ConditionalUNet extends LatentNetwork {
 function requireSides(height: number, width: number): void {
   if (height <= LARGEST_SIDE && width <= LARGEST_SIDE) return;
   throw new DpmError('ERR_DPM_ARGUMENT', `height and width are at most ${LARGEST_SIDE}, not ${height} and ${width}`);
+}
+
+/** Copies the numbers of the samples' contexts. */
+function checkedIndices(given: ArrayLike<number>, batch: number): Uint32Array {
+  const indices: readonly unknown[] = Array.from(given);
+  if (indices.length !== batch) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `contextIndices has ${indices.length} numbers for ${batch} samples`);
+  }
+  const wrong = indices.findIndex((index) => !contextIndex.holds(index));
+  if (wrong >= 0) throw wrongValue(`contextIndices[${wrong}]`, indices[wrong], contextIndex.expected);
+  return Uint32Array.from(given);
 }
 
 function requireVectors(what: string, given: Float32Array | undefined, batch: number, length: number): Float32Array {

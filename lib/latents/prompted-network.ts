@@ -42,17 +42,25 @@ function rowsOf(values: Float32Array, rows: readonly number[], elements: number)
   return result;
 }
 
+/** Keys and values of samples, each once, and the number of each sample's. */
+interface SharedContexts {
+  readonly context: PreparedContext;
+  readonly contextIndices: readonly number[];
+}
+
 /** Joins the slots' keys and values, and remembers the last ones: a run asks for the same in every step. */
 class JoinedContexts {
-  #slots: readonly PromptSlot[] = [];
+  #contexts: readonly PreparedContext[] = [];
   #joined: PreparedContext | null = null;
 
-  of(slots: readonly PromptSlot[]): PreparedContext {
-    const isSame = slots.length === this.#slots.length && slots.every((slot, i) => slot === this.#slots[i]);
-    if (this.#joined !== null && isSame) return this.#joined;
-    this.#slots = slots;
-    this.#joined = joinedContexts(slots.map(({ context }) => context));
-    return this.#joined;
+  of(slots: readonly PromptSlot[]): SharedContexts {
+    const contexts = [...new Set(slots.map(({ context }) => context))];
+    const contextIndices = slots.map(({ context }) => contexts.indexOf(context));
+    const isSame = contexts.length === this.#contexts.length && contexts.every((one, i) => one === this.#contexts[i]);
+    if (this.#joined !== null && isSame) return { context: this.#joined, contextIndices };
+    this.#contexts = contexts;
+    this.#joined = joinedContexts(contexts);
+    return { context: this.#joined, contextIndices };
   }
 }
 
@@ -96,7 +104,7 @@ export function promptedEvaluate(unet: ConditionalUNet, call: PromptedCall): Pro
     const out = await unet.forward(rowsOf(x, rows, elements), rowsOf(times, rows, 1), {
       height,
       width,
-      context: joined.of(group.map(({ slot }) => slot)),
+      ...joined.of(group.map(({ slot }) => slot)),
       ...(unet.seesPooled && {
         pooled: Float32Array.from(group.flatMap(({ slot }) => Array.from(slot.pooled ?? []))),
         sizes: group.flatMap(() => sizes),

@@ -260,7 +260,7 @@ export function conditionalGraph(
   const graph = new GraphBuilder();
   const image = graph.input('image', { channels: description.inChannels, height, width });
   const channels = contextChannels(description);
-  const given = channels === 0 ? null : graph.input('context', { channels, height: tokens, width: 1 });
+  const given = channels === 0 ? null : graph.input('context', { channels, height: tokens, width: 1 }, 'group');
   const context = given === null ? 0 : copied(graph, 'context', given);
   let first = 0;
   const part = (name: string, count: number): number => {

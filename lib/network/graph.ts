@@ -25,11 +25,12 @@ export class GraphBuilder {
   /**
    * Adds an input of the network.
    *
+   * @param varies - `group` where rows can share it.
    * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if it is empty or too large to count.
    */
-  input(binding: string, extents: Extents): number {
+  input(binding: string, extents: Extents, varies?: GraphValue['varies']): number {
     requireExtents(`input '${binding}'`, extents);
-    this.#values.push({ ...extents, binding });
+    this.#values.push({ ...extents, binding, varies });
     return this.#values.length - 1;
   }
 

@@ -9,6 +9,8 @@ export interface Extents {
 export interface GraphValue extends Extents {
   /** Name under which a caller binds an input or output of the network; null: inside the network. */
   readonly binding: string | null;
+  /** `group` for an input that rows of an evaluation can share; absent: each row has its own. */
+  readonly varies?: 'group' | undefined;
 }
 
 /** Operation of a node, with its own attributes. */

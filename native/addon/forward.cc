@@ -1,5 +1,6 @@
 #include "addon/forward.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -79,13 +80,39 @@ void Forward::read_given(const Napi::Value& tensors) {
   };
   const NetworkShape& shape = network_->shape();
   std::size_t slot = 7;
+  read_groups(tensors.IsObject() ? tensors.As<Napi::Object>().Get("groups") : tensors.Env().Undefined());
   for (const Given& given :
        {Given{"context", &Evaluation::context, shape.context}, Given{"added", &Evaluation::added, shape.added},
         Given{"guidance", &Evaluation::guidance, shape.guidance}}) {
     if (given.stride == 0) continue;
     require(tensors.IsObject(), "a network that sees more than x takes its tensors");
-    read_argument(slot++, tensors.As<Napi::Object>().Get(given.what), given.what, given.place, given.stride);
+    const Napi::Value value = tensors.As<Napi::Object>().Get(given.what);
+    if (given.place == &Evaluation::context && !staging_->groups.empty()) {
+      read_shared_contexts(slot++, value);
+    } else {
+      read_argument(slot++, value, given.what, given.place, given.stride);
+    }
   }
+}
+
+void Forward::read_groups(const Napi::Value& value) {
+  staging_->groups.clear();
+  if (is_absent(value)) return;
+  require(network_->shape().shares_context, "samples of this network share no context");
+  const auto groups = uint32_elements(value, "groups");
+  require(groups.size == batch_, "groups must have one element per sample");
+  staging_->groups.assign(groups.data, groups.data + groups.size);
+}
+
+void Forward::read_shared_contexts(std::size_t slot, const Napi::Value& value) {
+  const std::uint64_t stride = network_->shape().context;
+  const std::uint64_t contexts = std::uint64_t{1} + *std::max_element(staging_->groups.begin(), staging_->groups.end());
+  tensors_[slot] = {"context", &Evaluation::context, stride, contexts * stride, false, nullptr, {}};
+  if (!read_tensor(slot, value)) return;
+  const auto elements = float_elements(value, "context");
+  require(elements.size % stride == 0 && elements.size >= contexts * stride,
+          "a sample has a context that is not there");
+  staging_->tensors[slot].assign(elements.data, elements.data + contexts * stride);
 }
 
 void Forward::read_cotangents(const Napi::Object& tensors) {
@@ -168,6 +195,10 @@ void Forward::run() {
   if (shape.classes > 0) {
     sized(memory_->labels, batch_)->upload(0, staging_->labels.data(), batch_ * sizeof(std::int32_t));
     evaluation.labels = memory_->labels->view(1);
+  }
+  if (!staging_->groups.empty()) {
+    sized(memory_->groups, batch_)->upload(0, staging_->groups.data(), batch_ * sizeof(std::uint32_t));
+    evaluation.groups = memory_->groups->view(1);
   }
   network_->evaluate(evaluation, staging_->times.data());
   for (std::size_t slot = 0; slot < tensors_.size(); ++slot) {

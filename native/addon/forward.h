@@ -20,6 +20,7 @@ struct ForwardStaging {
   std::array<std::vector<float>, kForwardTensors> tensors;
   std::vector<float> times;
   std::vector<std::int32_t> labels;
+  std::vector<std::uint32_t> groups;  ///< context of each sample; empty: sample n has context n
 };
 
 /// Buffers that finished calls leave for later ones, so that calls of equal size allocate nothing.
@@ -31,7 +32,7 @@ class ForwardMemory {
 
   /// Device tensors; used on the thread that has the device.
   std::array<std::shared_ptr<Buffer>, kForwardTensors> tensors;
-  std::shared_ptr<Buffer> time, labels;
+  std::shared_ptr<Buffer> time, labels, groups;
 
  private:
   std::vector<std::unique_ptr<ForwardStaging>> free_;
@@ -67,11 +68,15 @@ class Forward {
   void read_conditions(const Napi::CallbackInfo& info);
   void read_derivative(const Napi::Object& tensors);
   void read_given(const Napi::Value& tensors);
+  /// Reads the context of each sample, where samples share contexts.
+  void read_groups(const Napi::Value& value);
   void read_cotangents(const Napi::Object& tensors);
   /// Reads the tensor of all gradients of weights.
   void read_gradients(const Napi::Value& value);
   void read_argument(std::size_t slot, const Napi::Value& value, const char* what, dpm_view Evaluation::* place,
                      std::uint64_t stride);
+  /// Reads the contexts that samples share; those behind the last one that a sample has are left out.
+  void read_shared_contexts(std::size_t slot, const Napi::Value& value);
   void read_result(std::size_t slot, const Napi::Value& value, const char* what, dpm_view Evaluation::* place,
                    std::uint64_t stride);
   /// Takes a tensor argument. Returns false where it is the caller's own device tensor.

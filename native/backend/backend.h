@@ -22,7 +22,7 @@ extern "C" {
 #define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 17 };
+enum { DPM_BACKEND_ABI = 18 };
 
 /// The only symbol that a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -73,11 +73,12 @@ typedef struct dpm_view {
   uint64_t stride;
 } dpm_view;
 
-/// Number of values of a kind in an evaluation: one for each row of the batch, or one for all.
-DPM_OPEN_ENUM(dpm_varies){DPM_VARIES_ROW = 0, DPM_VARIES_SHARED = 1};
+/// Number of values of a kind in an evaluation: one for each row of the batch, one for all, or one for each group of
+/// rows.
+DPM_OPEN_ENUM(dpm_varies){DPM_VARIES_ROW = 0, DPM_VARIES_SHARED = 1, DPM_VARIES_GROUP = 2};
 
 /// A value, or a range of another value's channels when parent >= 0. A shared value is the bound result of a node that
-/// sums over rows; no node reads it.
+/// sums over rows; no node reads it. A value of groups is a bound input, of which rows read that of their group.
 typedef struct dpm_value {
   int32_t channels;
   int32_t height;
@@ -173,6 +174,7 @@ typedef struct dpm_bindings {
   uint32_t batch;  ///< number of samples, at most the plan's
   uint32_t count;  ///< number of bindings, equal to the graph's
   const dpm_view* views;
+  dpm_view groups;  ///< group of each row, uint32, whose number the tensors of groups have; absent: row n is group n
 } dpm_bindings;
 
 /// Rows that one sample of a fused update reads and writes.

@@ -31,11 +31,13 @@ NetworkShape shape_of(const graph::Graph& graph, int classes) {
   NetworkShape shape;
   shape.classes = classes;
   for (const graph::Binding& binding : graph.bindings) {
-    const std::uint64_t elements = graph.values[static_cast<std::size_t>(binding.value)].elements();
+    const graph::Value& value = graph.values[static_cast<std::size_t>(binding.value)];
+    const std::uint64_t elements = value.elements();
     if (binding.name == DPM_BINDING_IMAGE) shape.image = elements;
     if (binding.name == DPM_BINDING_OUTPUT) shape.out = elements;
     if (binding.name == DPM_BINDING_HEAD) shape.head = elements;
     if (binding.name == DPM_BINDING_CONTEXT) shape.context = elements;
+    if (binding.name == DPM_BINDING_CONTEXT) shape.shares_context = value.is_of_groups();
     if (binding.name == DPM_BINDING_ADDED) shape.added = elements;
     if (binding.name == DPM_BINDING_GUIDANCE) shape.guidance = elements;
   }
@@ -208,7 +210,8 @@ void Network::run(const Evaluation& evaluation, double* node_seconds) {
     views_[i] = evaluation.*tensors_[i].tensor;
     views_[i].offset += tensors_[i].offset;
   }
-  const dpm_bindings bindings{evaluation.batch, static_cast<std::uint32_t>(views_.size()), views_.data()};
+  const dpm_bindings bindings{evaluation.batch, static_cast<std::uint32_t>(views_.size()), views_.data(),
+                              evaluation.groups};
   dpm_message message{};
   check(device_->api().network.run(executable_, &bindings, node_seconds, &message), message);
 }

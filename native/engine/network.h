@@ -41,6 +41,7 @@ struct NetworkShape {
   std::uint64_t context = 0;
   std::uint64_t added = 0;
   std::uint64_t guidance = 0;
+  bool shares_context = false;  ///< whether rows can share contexts (Evaluation::groups)
 };
 
 struct NodeTime {
@@ -60,6 +61,7 @@ struct Evaluation {
 
   // What the network sees beside its image (binding_names.h).
   dpm_view context{};
+  dpm_view groups{};  ///< context of each row, uint32, that the tensor of contexts has; absent: row n has context n
   dpm_view added{};
   dpm_view guidance{};
 

@@ -50,6 +50,7 @@ struct Value {
 
   [[nodiscard]] bool is_bound() const { return binding >= 0; }
   [[nodiscard]] bool is_shared() const { return varies == DPM_VARIES_SHARED; }
+  [[nodiscard]] bool is_of_groups() const { return varies == DPM_VARIES_GROUP; }
   [[nodiscard]] std::uint64_t elements() const {
     return static_cast<std::uint64_t>(channels) * static_cast<std::uint64_t>(height) *
            static_cast<std::uint64_t>(width);

@@ -68,6 +68,9 @@ class Validation {
       wrong(binding.name, is_gradient ? "this name is for sums over rows" : "a sum over rows is no such tensor");
     }
     if (is_gradient && binding.direction == DPM_DIRECTION_INPUT) wrong(binding.name, "no node writes this output");
+    if (graph_.values[index(binding.value)].is_of_groups() && binding.name != DPM_BINDING_CONTEXT) {
+      wrong(binding.name, "rows share a context alone");
+    }
     check_standard(binding);
     if (binding.direction == DPM_DIRECTION_INPUT) made_[index(binding.value)] = true;
   }
@@ -183,7 +186,7 @@ class Validation {
     }
   }
 
-  /// Checks that only sums over rows are shared, and that these are bound: they have no place in the arena.
+  /// Checks that of results only sums over rows are shared, and that these are bound: they have no place in the arena.
   static void check_variation(const Node& node, const Value& stated, const Value& result) {
     if (stated.varies != result.varies) {
       wrong(node.name, result.is_shared() ? "its result is one for all rows" : "its result is one for each row");

@@ -7,6 +7,8 @@ import { native } from '../../lib/engine/addon.js';
 import type { NativeNetwork, NativeRegisters, NativeRunRequest } from '../../lib/engine/binding.js';
 import type { NativeEngine } from '../../lib/engine/native-engine.js';
 import type { NativeGraph } from '../../lib/engine/native-graph.js';
+import { GraphBuilder } from '../../lib/network/graph.js';
+import { copied } from '../../lib/network/layers.js';
 import { linear, stepRecord } from '../../lib/program/builder.js';
 import { packRecord } from '../../lib/program/pack.js';
 import { digitsGraph, engineOptions, runRequest } from '../support/native-engine.js';
@@ -96,6 +98,60 @@ describe('what nobody takes or wants', () => {
     const last = (await outcomes).at(-1)!;
     expect(last).toMatchObject({ status: 'rejected', reason: { code: 'ERR_DPM_CLOSED' } });
   });
+});
+
+describe('contexts that samples share', () => {
+  /** The sum of an image and a context of two numbers. */
+  function sumWithContext(varies?: 'group'): NativeGraph {
+    const builder = new GraphBuilder();
+    const pair = { channels: 1, height: 2, width: 1 };
+    const [image, context] = [builder.input('image', pair), builder.input('context', pair, varies)];
+    const sum = builder.add({ op: 'add' }, 'sum', [copied(builder, 'x', image), copied(builder, 'c', context)]);
+    builder.output('output', copied(builder, 'y', sum));
+    const { values, nodes } = builder.build();
+    return { values, nodes, constants: [], files: [] };
+  }
+
+  it.each([
+    ['fewer than samples', [1], 4],
+    ['that are not there', [0, 2], 4],
+    ['of which one lies far outside', [0, 2 ** 32 - 1], 4],
+    ['beside half a context', [0, 1], 5],
+  ])('are refused: %s', (_, groups, length) =>
+    withNetwork(async (__, engine) => {
+      const network = await engine.loadNetwork(sumWithContext('group'), plain);
+      const forward = async (given: object): Promise<Float32Array> => {
+        const out = new Float32Array(4);
+        await network.forward(2, new Float32Array(4), new Float32Array(2), null, out, null, given);
+        return out;
+      };
+      const context = Float32Array.from({ length }, (___, i) => i + 1);
+      await expect(forward({ context, groups: Uint32Array.from(groups) })).rejects.toMatchObject({
+        code: 'ERR_DPM_ARGUMENT',
+      });
+      await expect(forward({ context, groups: [0, 1] })).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+      const right = context.subarray(0, 4);
+      expect(await forward({ context: right, groups: Uint32Array.of(1, 0) })).toEqual(Float32Array.of(3, 4, 1, 2));
+      // Nothing stays of one call's groups.
+      expect(await forward({ context: right })).toEqual(right);
+      const tensor = engine.tensor(4);
+      await engine.write(tensor, right);
+      expect(await forward({ context: tensor, groups: Uint32Array.of(1, 1) })).toEqual(Float32Array.of(3, 4, 3, 4));
+      await expect(forward({ context: tensor, groups: Uint32Array.of(2, 1) })).rejects.toMatchObject({
+        code: 'ERR_DPM_ARGUMENT',
+      });
+    }),
+  );
+
+  it('are refused by a network whose samples have their own, and where a graph has other words for them', () =>
+    withNetwork(async (_, engine) => {
+      const network = await engine.loadNetwork(sumWithContext(), plain);
+      const given = { context: new Float32Array(4), groups: new Uint32Array(2) };
+      const forward = async (): Promise<void> =>
+        network.forward(2, new Float32Array(4), new Float32Array(2), null, new Float32Array(4), null, given);
+      await expect(forward()).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+      expect(codeOf(() => engine.loadNetwork(sumWithContext('shared' as never), plain))).toBe('ERR_DPM_ARGUMENT');
+    }));
 });
 
 describe('a run', () => {

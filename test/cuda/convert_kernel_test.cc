@@ -56,12 +56,16 @@ struct Case {
       samples.push_back(sample);
     }
     has_samples = random.between(0, 2) > 0;
+    if (random.between(0, 1) == 0) return;
+    for (int n = 0; n < shape.batch; ++n) {
+      groups.push_back(static_cast<std::uint32_t>(random.between(0, shape.batch - 1)));
+    }
   }
 
   cuda::LoadImageArguments<T> loading() {
-    return {x.rows(),       y.rows(),         has_samples ? samples.data() : nullptr,
-            map.map(),      shape.batch,      shape.pixels,
-            shape.channels, padded_channels()};
+    return {x.rows(),       y.rows(),          has_samples ? samples.data() : nullptr,
+            map.map(),      shape.batch,       shape.pixels,
+            shape.channels, padded_channels(), groups.empty() ? nullptr : groups.data()};
   }
   [[nodiscard]] int padded_channels() const { return cuda::kImageTerms<T> * shape.channels + shape.padding; }
   cuda::StoreOutputArguments<T> storing() { return {map.input(), x.rows(), shape.batch, shape.pixels, shape.channels}; }
@@ -71,6 +75,7 @@ struct Case {
   Image x, y;
   WideMap<T> map;
   DeviceVector<cuda::UpdateSample> samples;
+  DeviceVector<std::uint32_t> groups;
   bool has_samples = false;
 };
 
@@ -78,7 +83,11 @@ template <typename T>
 float loaded(const Case<T>& test, int n, int pixel, int c) {
   const auto element =
       static_cast<std::size_t>(c) * static_cast<std::size_t>(test.shape.pixels) + static_cast<std::size_t>(pixel);
-  if (!test.has_samples) return test.x.values[static_cast<std::size_t>(n) * test.x.stride + element];
+  if (!test.has_samples) {
+    const std::size_t row =
+        test.groups.empty() ? static_cast<std::size_t>(n) : test.groups[static_cast<std::size_t>(n)];
+    return test.x.values[row * test.x.stride + element];
+  }
   const cuda::UpdateSample& sample = test.samples[static_cast<std::size_t>(n)];
   const Image& image = sample.record.flags == DPM_RECORD_READ_Y ? test.y : test.x;
   return sample.record.input_scale * image.values[sample.row * image.stride + element];

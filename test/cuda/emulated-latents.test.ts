@@ -10,6 +10,7 @@ import {
   expectAutoencoder,
   expectConditional,
   expectLora,
+  expectSharedContexts,
   expectPrior,
   expectTextEncoder,
   expectTinyAutoencoder,
@@ -37,6 +38,10 @@ describe.each(types)('on the emulated CUDA device in $dtype', ({ dtype, limit, a
 
   it.each(unets)('a conditional U-Net has the prediction of $golden', async (golden) => {
     await expectConditional(golden, options, limit);
+  });
+
+  it('a conditional U-Net predicts with shared contexts as with each sample its own', async () => {
+    await expectSharedContexts(options);
   });
 
   it('a U-Net with low-rank additions has the prediction of the library', async () => {

@@ -202,7 +202,7 @@ class ProfiledSum {
   /// Returns what an evaluation adds to zeros.
   std::vector<float> added(bool is_profiled) {
     sum_->clear(0, sum_->bytes());
-    const dpm_bindings bindings{kRows, static_cast<std::uint32_t>(views_.size()), views_.data()};
+    const dpm_bindings bindings{kRows, static_cast<std::uint32_t>(views_.size()), views_.data(), {}};
     double* seconds = is_profiled ? seconds_.data() : nullptr;
     check(api_.network.run(executable_, &bindings, seconds, &message_), message_);
     std::vector<float> values(kElements);

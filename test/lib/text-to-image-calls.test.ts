@@ -1,10 +1,18 @@
 // What a call of a text-to-image pipeline can ask for: prompts of any length, seeds, streams, previews, less memory.
 import { join } from 'node:path';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { readJson } from '../../lib/files/files.js';
-import { Device, NoiseSchedule, TextToImage, type GenerateOptions, type ImageBatch } from '../../lib/index.js';
+import {
+  ConditionalUNet,
+  Device,
+  NoiseSchedule,
+  TextToImage,
+  type GenerateOptions,
+  type ImageBatch,
+  type PreparedContext,
+} from '../../lib/index.js';
 import { difference, latentFixtures } from '../support/latent-goldens.js';
 import { readTensors } from '../support/tensors.js';
 
@@ -84,6 +92,22 @@ describe('prompts of different lengths', () => {
       const alone = await pipeline.generate({ ...call, negativePrompt });
       expect(both.latents.slice(k * one, (k + 1) * one), `negative prompt ${k}`).toEqual(alone.latents);
     }
+  });
+
+  it('are seen by the network once each, however many images have them', async () => {
+    const forward = vi.spyOn(ConditionalUNet.prototype, 'forward');
+    await pipeline.generate({ ...small, sampler: 'ddim', prompt: ['a cat', 'a dog', 'a cat'], guidance: [3, 1, 3] });
+    const seen = forward.mock.calls.map(([, , { context, contextIndices }]) => ({
+      count: (context as PreparedContext).count,
+      indices: contextIndices,
+      context,
+    }));
+    forward.mockRestore();
+    // Samples with guidance take their negative prompt, which both share, first.
+    for (const { count, indices } of seen) expect([count, indices]).toEqual([3, [0, 1, 2, 0, 1]]);
+    expect(seen).toHaveLength(3);
+    // They are joined once for all steps.
+    expect(seen[1]!.context).toBe(seen[0]!.context);
   });
 
   it('are encoded some at a time, however many they are', async () => {

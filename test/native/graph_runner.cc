@@ -71,7 +71,7 @@ void LoadedGraph::bind(const GraphInputs& inputs, int batch) {
     if (tensor.is_shared) tensor.buffer->clear(0, tensor.buffer->bytes());
     views_.push_back(tensor.buffer->view(tensor.is_shared ? 0 : tensor.elements));
   }
-  bindings_ = {static_cast<std::uint32_t>(batch), static_cast<std::uint32_t>(views_.size()), views_.data()};
+  bindings_ = {static_cast<std::uint32_t>(batch), static_cast<std::uint32_t>(views_.size()), views_.data(), {}};
 }
 
 std::vector<float> LoadedGraph::output(const char* name) const {

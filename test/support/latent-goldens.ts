@@ -158,6 +158,24 @@ export async function expectConditional(
   expect(difference(await network.forward(x, t, given), out)).toBeLessThan(limit);
 }
 
+/** Compares what samples that share contexts are given with what each is given with its own, to the bit. */
+export async function expectSharedContexts(options: LatentNetworkOptions): Promise<void> {
+  const { x, t, options: given } = await conditionalCase('sd1/golden/unet');
+  const contexts = given.context as Float32Array;
+  const half = contexts.length / 2;
+  await using network = await ConditionalUNet.load(join(latentFixtures, 'sd1/unet'), options);
+  const three = { x: Float32Array.from([...x, ...x.subarray(0, x.length / 2)]), t: Float32Array.from([...t, 7]) };
+  for (const contextIndices of [[1, 0, 1], [0, 0, 0], new Uint8Array([1, 1, 0])]) {
+    const own = Array.from(contextIndices, (k) => [...contexts.subarray(k * half, (k + 1) * half)]).flat();
+    const expected = await network.forward(three.x, three.t, { ...given, context: Float32Array.from(own) });
+    const shared = { ...given, contextIndices };
+    const context = await network.prepare(contexts, 2);
+    expect(await network.forward(three.x, three.t, { ...shared, context })).toEqual(expected);
+    const used = contexts.subarray(0, (Math.max(...contextIndices) + 1) * half);
+    expect(await network.forward(three.x, three.t, { ...shared, context: used })).toEqual(expected);
+  }
+}
+
 /** Finds a file of low-rank additions. */
 export function loraFile(model: string, name: string): string {
   return join(latentFixtures, model, 'lora', `${name}.safetensors`);

@@ -33,6 +33,10 @@ void add_value(graph::Graph& graph, const Napi::Object& object) {
     graph.bindings.push_back({name, DPM_DIRECTION_INPUT, name == DPM_BINDING_LABEL ? DPM_ELEMENT_I32 : DPM_ELEMENT_F32,
                               static_cast<int>(graph.values.size())});
   }
+  if (has_value(object, "varies")) {
+    to_choice(object, "varies", {"group"});
+    value.varies = DPM_VARIES_GROUP;
+  }
   graph.values.push_back(value);
 }
 

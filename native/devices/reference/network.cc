@@ -16,6 +16,12 @@ std::vector<double> doubles(const dpm_constant& constant) {
   return result;
 }
 
+/// Returns the row of a bound value's tensor that sample n reads: its group's, for a value of groups.
+std::uint32_t row_read(const dpm_value& shape, const dpm_bindings& bindings, std::uint32_t n) {
+  if (shape.varies != DPM_VARIES_GROUP || bindings.groups.buffer == nullptr) return n;
+  return reinterpret_cast<const std::uint32_t*>(row(bindings.groups, 0))[n];
+}
+
 /// Returns a map of sample n: in the arena, or `staging` filled from an external value.
 Map map_of(const Executable& executable, const dpm_bindings& bindings, int value, std::uint32_t n,
            std::vector<double>& staging) {
@@ -30,7 +36,7 @@ Map map_of(const Executable& executable, const dpm_bindings& bindings, int value
   map.data = staging.data();
   const dpm_view& view = bindings.views[shape.binding];
   if (view.buffer == nullptr) return map;
-  const float* source = row(view, n);
+  const float* source = row(view, row_read(shape, bindings, n));
   if (executable.network.elements[static_cast<std::size_t>(shape.binding)] == DPM_ELEMENT_I32) {
     staging[0] = reinterpret_cast<const std::int32_t*>(source)[0];
   } else {

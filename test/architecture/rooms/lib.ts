@@ -138,7 +138,7 @@ export const libRooms: readonly Room[] = [
       'lib/run',
       'lib/text',
     ],
-    lines: 3150,
+    lines: 3300,
   },
   {
     path: 'lib/text-to-image.ts',

@@ -112,7 +112,7 @@ export function latentCalls(
     of('ConditionalUNet.forward', (x: never, t: never, options: never) => unet.forward(x, t, options), [
       new Float32Array(4 * 8),
       1,
-      { height: 2, width: 4, context: new Float32Array(64) },
+      { height: 2, width: 4, context: new Float32Array(64), contextIndices: [0] },
     ]),
     of(
       'DiffusionPrior.load',

@@ -118,6 +118,7 @@ export const latentCases = (networks: () => LatentNetworks): Record<string, Spoi
         context: normals(2 * 7 * 80, 2),
         pooled: normals(2 * 48, 3),
         sizes: [6, 4, 0, 0, 6, 4, 6, 4, 1, 2, 6, 4],
+        contextIndices: [1, 0],
       },
     ],
   ),

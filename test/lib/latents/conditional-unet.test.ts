@@ -11,6 +11,7 @@ import {
   conditionalGoldens,
   difference,
   expectConditional,
+  expectSharedContexts,
   hostDevices,
   latentFixtures,
 } from '../../support/latent-goldens.js';
@@ -19,6 +20,10 @@ import { temporaryFolder } from '../../support/temporary.js';
 describe.each(hostDevices)('a conditional U-Net on $device', ({ limit, ...options }) => {
   it.each(conditionalGoldens)('has the prediction of $golden', async (golden) => {
     await expectConditional(golden, options, limit);
+  });
+
+  it('predicts with shared contexts as with each sample its own', async () => {
+    await expectSharedContexts(options);
   });
 });
 
@@ -84,6 +89,10 @@ describe('a conditional U-Net', () => {
     ['sd1', { classVectors: new Float32Array(4) }, 'leave classVectors out'],
     ['sd1', { classLabels: [1, 2] }, 'leave classLabels out'],
     ['sd1', { guidance: 2 }, 'leave guidance out'],
+    ['sd1', { contextIndices: [0] }, 'contextIndices has 1 numbers for 2 samples'],
+    ['sd1', { contextIndices: [0, -1] }, 'contextIndices[1] is -1'],
+    ['sd1', { contextIndices: [0.5, 0] }, 'contextIndices[0] is 0.5'],
+    ['sd1', { contextIndices: [0, 2] }, 'contexts of tokens of 32 have others'],
     ['lcm', { guidanceFeatures: undefined }, 'guidance has 0 weights for 2 samples'],
     ['lcm', { guidanceFeatures: new Float32Array(3) }, 'guidanceFeatures has 3 elements'],
     ['sdxl', { pooled: undefined }, 'pooled has 0 elements'],
@@ -103,6 +112,8 @@ describe('a conditional U-Net', () => {
     await expect(unet.forward(x, t, { ...options, context: theirs })).rejects.toThrow('not one that this network made');
     const one = await unet.prepare((options.context as Float32Array).subarray(77 * 32), 1);
     await expect(unet.forward(x, t, { ...options, context: one })).rejects.toThrow('for 2 samples');
+    const shared = { ...options, context: one, contextIndices: [0, 1] };
+    await expect(unet.forward(x, t, shared)).rejects.toThrow('for 2 samples');
   });
 
   it('frees weights, those of prompts alone or all, and loads them again', async () => {

@@ -82,6 +82,108 @@ TEST(NetworkThatSeesMore, LeavesNoSteppingToItsDeviceAndTakesNothingLess) {
   }
 }
 
+/// A sum of an image and a context of 2 x 3 that rows share.
+class SharedContext {
+ public:
+  static constexpr std::uint32_t kElements = 6;
+
+  SharedContext(const std::string& device, int threads) {
+    const int map = maker_.affine(maker_.image(2, 3, 1), 1);
+    const int context = maker_.graph().add_input(DPM_BINDING_CONTEXT, 2, 3, 1);
+    maker_.graph().values[static_cast<std::size_t>(context)].varies = DPM_VARIES_GROUP;
+    maker_.output(maker_.affine(maker_.sum(map, maker_.affine(context, 1)), 1));
+    network_ = std::make_unique<Network>(Device::open(device, {threads, false}), maker_.graph(), NetworkOptions());
+    const std::size_t bytes = kMostRows * kElements * sizeof(float);
+    image_ = network_->device().allocate(bytes);
+    image_->clear(0, bytes);
+    out_ = network_->device().allocate(bytes);
+    const std::vector<float> contexts = expected({0, 1, 2});
+    contexts_ = network_->device().allocate(contexts.size() * sizeof(float));
+    contexts_->upload(0, contexts.data(), contexts.size() * sizeof(float));
+  }
+
+  /// Copies the groups of rows to the device.
+  std::shared_ptr<Buffer> groups(const std::vector<std::uint32_t>& numbers) {
+    auto buffer = network_->device().allocate(numbers.size() * sizeof(std::uint32_t));
+    buffer->upload(0, numbers.data(), numbers.size() * sizeof(std::uint32_t));
+    return buffer;
+  }
+
+  /// Returns the sums for zero images: the context of each row. Context g has the numbers from 6 g on.
+  std::vector<float> evaluate(const std::shared_ptr<Buffer>& groups, std::uint32_t rows) {
+    network_->reserve(kMostRows);
+    Evaluation evaluation;
+    evaluation.batch = rows;
+    evaluation.image = image_->view(kElements);
+    evaluation.out = out_->view(kElements);
+    evaluation.context = contexts_->view(kElements);
+    if (groups) evaluation.groups = groups->view(1);
+    network_->evaluate(evaluation, nullptr);
+    std::vector<float> result(std::size_t{rows} * kElements);
+    out_->download(0, result.data(), result.size() * sizeof(float));
+    return result;
+  }
+
+  static std::vector<float> expected(const std::vector<std::uint32_t>& groups) {
+    std::vector<float> result;
+    for (const std::uint32_t group : groups) {
+      for (std::uint32_t i = 0; i < kElements; ++i) result.push_back(static_cast<float>(group * kElements + i));
+    }
+    return result;
+  }
+
+  [[nodiscard]] const Network& network() const { return *network_; }
+
+ private:
+  static constexpr int kMostRows = 6;
+
+  RandomValues random_{4};
+  GraphMaker maker_{random_};
+  std::unique_ptr<Network> network_;
+  std::shared_ptr<Buffer> image_, out_, contexts_;
+};
+
+TEST(NetworkWithSharedContexts, GivesEachRowThatOfItsGroup) {
+  for (const auto& [device, threads] : {std::pair("reference", 1), {"cpu", 1}, {"cpu", 2}, {"cpu", 3}, {"cuda:0", 1}}) {
+    SharedContext shared(device, threads);
+    EXPECT_TRUE(shared.network().shape().shares_context);
+    // Rows are more and fewer than contexts.
+    for (const std::vector<std::uint32_t>& groups :
+         {std::vector<std::uint32_t>{2, 0, 2, 1, 0, 1}, {1, 1, 0, 2, 2, 0}, {2, 2}}) {
+      const auto rows = static_cast<std::uint32_t>(groups.size());
+      EXPECT_EQ(shared.evaluate(shared.groups(groups), rows), SharedContext::expected(groups))
+          << device << " " << threads << " " << rows;
+    }
+    EXPECT_EQ(shared.evaluate(nullptr, 3), SharedContext::expected({0, 1, 2})) << device << " " << threads;
+  }
+}
+
+TEST(NetworkWithSharedContexts, ReadsTheGroupsOfEachCallAndWhatTheyAreThen) {
+  SharedContext shared("cuda:0", 1);
+  const std::vector<std::uint32_t> one{0, 1};
+  const std::vector<std::uint32_t> other{1, 0};
+  const auto of_one = shared.groups(one);
+  const auto of_other = shared.groups(other);
+  // From the second call on graphs are replayed.
+  for (int call = 0; call < 3; ++call) {
+    EXPECT_EQ(shared.evaluate(of_one, 2), SharedContext::expected(one)) << call;
+    EXPECT_EQ(shared.evaluate(of_other, 2), SharedContext::expected(other)) << call;
+    EXPECT_EQ(shared.evaluate(nullptr, 2), SharedContext::expected(one)) << call;
+  }
+  of_one->upload(0, other.data(), other.size() * sizeof(std::uint32_t));
+  EXPECT_EQ(shared.evaluate(of_one, 2), SharedContext::expected(other));
+}
+
+TEST(NetworkWithSharedContexts, IsToldFromOneWhoseRowsHaveTheirOwn) {
+  RandomValues random(4);
+  GraphMaker maker(random);
+  maker.leave(
+      maker.sum(maker.enter(maker.image(2, 3, 1)), maker.enter(maker.graph().add_input(DPM_BINDING_CONTEXT, 2, 3, 1))));
+  const Network network(Device::open("cpu", {}), maker.graph(), {});
+  EXPECT_EQ(network.shape().context, 6U);
+  EXPECT_FALSE(network.shape().shares_context);
+}
+
 TEST(NetworkThatDivides, LeavesNoSteppingToItsDevice) {
   NetworkOptions divides = SmallNetwork::options();
   divides.divides_by_time = true;

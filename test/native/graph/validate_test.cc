@@ -73,6 +73,20 @@ TEST_F(Validate, OrderAndCycles) {
   refuses([](Graph& g) { g.nodes[2].inputs[0] = g.nodes.back().output(); }, "which no earlier node has written");
 }
 
+TEST_F(Validate, GroupsShareAContextAlone) {
+  const auto add = [](Graph& g, const char* name) {
+    const int input = g.add_input(name, 2, 1, 1);
+    g.values[static_cast<std::size_t>(input)].varies = DPM_VARIES_GROUP;
+  };
+  EXPECT_EQ(said([&](Graph& g) { add(g, DPM_BINDING_CONTEXT); }), "nothing");
+  for (const char* name : {DPM_BINDING_ADDED, DPM_BINDING_GUIDANCE, "another"}) {
+    refuses([&](Graph& g) { add(g, name); }, std::string(name) + ": rows share a context alone");
+  }
+  refuses([](Graph& g) { g.values[0].varies = DPM_VARIES_GROUP; }, "image: rows share a context alone");
+  refuses([](Graph& g) { result_of(g, first(g, DPM_OP_SILU)).varies = DPM_VARIES_GROUP; },
+          "its result is one for each row");
+}
+
 TEST_F(Validate, OneWriterPerValue) {
   refuses([](Graph& g) { g.nodes[2].outputs[0] = g.nodes[1].output(); }, "which is an input or written already");
   refuses([](Graph& g) { first(g, DPM_OP_SILU).outputs[0] = 0; }, "which is an input or written already");

@@ -22,7 +22,8 @@ MapView RunContext::map(int value) const {
     // The channels of a single-pixel map are adjacent, and its next pixel is that of the next sample.
     view.pixel_stride = pixels == 1 ? view.sample_stride : 1;
     view.channel_stride = pixels;
-    view.data += first_row * view.sample_stride;
+    if (shape.varies == DPM_VARIES_GROUP) view.groups = groups();
+    if (view.groups == nullptr) view.data += first_row * view.sample_stride;
     return view;
   }
   view.data = arena + static_cast<std::uint64_t>(planned_batch) * offsets[value] + info.root_offset;
@@ -36,6 +37,12 @@ const void* RunContext::bound(int binding) const {
   const dpm_view& bound = bindings.views[binding];
   if (bound.buffer == nullptr) return nullptr;
   return Handle::of(bound.buffer).memory.floats() + bound.offset + first_row;
+}
+
+const std::uint32_t* RunContext::groups() const {
+  if (bindings.groups.buffer == nullptr) return nullptr;
+  const float* first = Handle::of(bindings.groups.buffer).memory.floats() + bindings.groups.offset;
+  return reinterpret_cast<const std::uint32_t*>(first) + first_row;
 }
 
 namespace {

@@ -23,9 +23,13 @@ struct MapView {
   int channels = 0;
   int height = 0;
   int width = 0;
+  /// Number of the map that each sample reads; null: sample n has map n.
+  const std::uint32_t* groups = nullptr;
 
   [[nodiscard]] int pixels() const { return height * width; }
-  [[nodiscard]] float* sample(int n) const { return data + n * sample_stride; }
+  [[nodiscard]] float* sample(int n) const {
+    return data + (groups == nullptr ? n : static_cast<std::ptrdiff_t>(groups[n])) * sample_stride;
+  }
 };
 
 /// Properties of a graph's value that layers keep after the graph is gone.
@@ -59,6 +63,8 @@ struct RunContext {
   [[nodiscard]] MapView map(int value) const;
   /// The tensor of a binding from first_row on, null where it is absent.
   [[nodiscard]] const void* bound(int binding) const;
+  /// The groups of the rows from first_row on, null where row n is group n.
+  [[nodiscard]] const std::uint32_t* groups() const;
 };
 
 class Layer {
