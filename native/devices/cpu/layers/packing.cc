@@ -70,7 +70,8 @@ Packed Packing::get(WeightOrder order, const std::int32_t* constants, std::uint3
   const std::span<const std::int32_t> all(constants, count);
   const bool moving = move(all);
   if (moving && is_kernel(order)) return stage(all, bytes, std::move(pack));
-  auto packed = device_.weights.get({static_cast<std::uint64_t>(order)}, graph_, constants, count, [&] {
+  // One layer may read weights as one term each, and another one as two.
+  auto packed = device_.weights.get({static_cast<std::uint64_t>(order), bytes}, graph_, constants, count, [&] {
     PackedBuffer memory(device_.memory, bytes);
     pack_loaded(graph_, all, reading_, pack, memory.floats());
     return memory;

@@ -35,9 +35,9 @@ struct Constants {
   cpu::Device device{1, cpu::select_isa(), false, 0};
 };
 
-Packed pack(Constants& from, WeightOrder order, const std::vector<std::int32_t>& which) {
+Packed pack(Constants& from, WeightOrder order, const std::vector<std::int32_t>& which, std::size_t bytes = 64) {
   Packing packing(from.device, from.graph);
-  return packing.get(order, which.data(), static_cast<std::uint32_t>(which.size()), 64,
+  return packing.get(order, which.data(), static_cast<std::uint32_t>(which.size()), bytes,
                      [](std::span<const cpu::WeightElements> /*constants*/, float* to) { *to = 1; });
 }
 
@@ -50,6 +50,15 @@ TEST(Packing, IsSharedByTheSameConstantsInTheSameOrder) {
   EXPECT_NE(pack(from, WeightOrder::kVectors, {1, 0}), first);
   EXPECT_NE(pack(from, WeightOrder::kVectors, {0}), first);
   EXPECT_NE(pack(from, WeightOrder::kVectors, {0, 0}), first);
+}
+
+TEST(Packing, IsNotSharedByLayersThatTakeMoreOrFewerTermsOfEachWeight) {
+  Constants from({2});
+  const Packed one = pack(from, WeightOrder::kBf16, {0}, 64);
+  const Packed two = pack(from, WeightOrder::kBf16, {0}, 128);
+  EXPECT_NE(two, one);
+  EXPECT_EQ(from.device.memory.used(), 192U);
+  EXPECT_EQ(pack(from, WeightOrder::kBf16, {0}, 64), one);
 }
 
 TEST(Packing, IsNotSharedByConstantsWithoutAnIdentity) {
