@@ -10,6 +10,7 @@ export type { PngTexts } from './images/png-text.js';
 export { optionFacts } from './option-facts.js';
 export type { PixelRange } from './base/pixel-range.js';
 export type { HeadName } from './checkpoint/heads.js';
+export type { HeadMode } from './checkpoint/trainable-head.js';
 export { bundledModels } from './checkpoint/model-path.js';
 export {
   Device,

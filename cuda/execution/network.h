@@ -15,7 +15,7 @@ namespace dpm::cuda {
 
 /// Numbers of tensors of derivatives that a network may be given, and that it may return.
 constexpr std::size_t kMostGiven = 8;
-constexpr std::size_t kMostDerived = 4;
+constexpr std::size_t kMostDerived = 5;
 
 struct Network : Buried {
   /// Packs the weights of `graph` on the GPU. Throws Error(kUnsupported) for tensors that are not standard ones.

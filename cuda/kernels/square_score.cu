@@ -17,7 +17,12 @@ __global__ void __launch_bounds__(PixelBlocks::kThreads)
     if (c < a.channels) {
       float weight = to_float(a.weight[n * a.weight_stride]);
       if (a.weight_rest != nullptr) weight += to_float(a.weight_rest[n * a.weight_stride]);
-      score = 2.0F * weight * (at(a.x, n, pixel, c) - at(a.target, n, pixel, c));
+      float target = at(a.target, n, pixel, c);
+      if (a.compared.data != nullptr) {
+        const float difference = target - at(a.compared, n, pixel, c);
+        target = difference * difference;
+      }
+      score = 2.0F * weight * (at(a.x, n, pixel, c) - target);
     }
     a.y.data[n * a.y.sample_stride + pixel * a.y.pixel_stride + c] = from_float<T>(score);
   });

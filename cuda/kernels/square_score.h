@@ -7,12 +7,14 @@
 
 namespace dpm::cuda {
 
-/// y = 2 weight (x - target) for c < channels; the rest up to padded_channels is zero.
+/// y = 2 weight (x - target) for c < channels, or 2 weight (x - (target - compared)^2) where there is such a map; the
+/// rest up to padded_channels is zero.
 template <typename T>
 struct SquareScoreArguments {
   Map<const T> x;
   Map<const T> target;
-  const T* weight;  ///< array with the weight of sample n at weight + n * weight_stride
+  Map<const T> compared;  ///< its data are null where there is none
+  const T* weight;        ///< array with the weight of sample n at weight + n * weight_stride
   /// Remainders of the weights' rounding, in the same places of another array; null without them.
   const T* weight_rest;
   std::int64_t weight_stride;

@@ -20,6 +20,7 @@ class SquareScoreLayer : public Layer {
     SquareScoreArguments<T> a{};
     a.x = context.map<const T>(operands_.input(0));
     a.target = context.map<const T>(operands_.input(1));
+    if (operands_.input(3) >= 0) a.compared = context.map<const T>(operands_.input(3));
     a.weight = weight.data;
     if (has_weight_rest_) a.weight_rest = weight.data + 1;
     a.weight_stride = weight.sample_stride;

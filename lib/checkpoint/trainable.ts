@@ -27,8 +27,10 @@ import {
   type LabelForNone,
 } from './family.js';
 import type { ModelFolder } from './model-folder.js';
+import type { HeadName } from './heads.js';
 import { presets } from './presets.js';
 import { readModelFolder, readObject, requireSchedulerFile, schedulerFile } from './read-model.js';
+import { withTrainableHead, type HeadMode, type TrainableHead } from './trainable-head.js';
 import { requireMatchingWeights } from './weight-report.js';
 
 /** Fields of a configuration, or of a scheduler's. */
@@ -41,8 +43,10 @@ export interface TrainableNetwork {
   /** Its configuration; of another family than diffusers with the field `family`. */
   readonly config: Fields;
   readonly network: FamilyNetwork;
-  /** Graph of the network, without a head. */
+  /** Graph of the network, with a head if that is what learns. */
   readonly graph: Graph;
+  /** Head that learns; null: the network does. */
+  readonly head: TrainableHead | null;
   readonly schedule: NoiseSchedule;
   /** Configuration of the scheduler; null for families whose configuration says all. */
   readonly scheduler: Fields | null;
@@ -58,6 +62,9 @@ export interface TrainableOptions {
   readonly config?: string | undefined;
   /** Path of a `scheduler_config.json`, or of its folder. */
   readonly schedule?: string | undefined;
+  /** Head that is to learn, on a model. */
+  readonly head?: HeadName | undefined;
+  readonly headMode?: HeadMode | undefined;
 }
 
 function refuseSchedule(source: string, family: Family): DpmError {
@@ -86,7 +93,7 @@ export async function trainableOf(config: Fields, source: string, given?: string
   const { layout, labelForNone } = family;
   const options = ofNetwork(network.unet, {});
   const graph = unetGraph(network.unet);
-  const common = { source, config, network, graph, layout, labelForNone, weights: null };
+  const common = { source, config, network, graph, head: null, layout, labelForNone, weights: null };
   if (layout.scheduler === null) {
     if (given !== undefined) throw refuseSchedule(source, family);
     return { ...common, schedule: family.schedule(new ConfigReader(config, source), options), scheduler: null };
@@ -99,23 +106,25 @@ export async function trainableOf(config: Fields, source: string, given?: string
 }
 
 /** Makes a network of a model, which goes on from the model's weights. */
-async function trainableModel(model: ModelFolder, given: string | undefined): Promise<TrainableNetwork> {
+async function trainableModel(
+  model: ModelFolder,
+  { schedule: given, head, headMode }: TrainableOptions,
+): Promise<TrainableNetwork> {
   const { path, config, schedule, layout, labelForNone, weights } = model;
   const family = familyByName(model.family);
   if (layout.scheduler === null && given !== undefined) throw refuseSchedule(path, family);
   const named = layout.namesFamily ? { family: family.name, ...config } : config;
   const network = networkOf(family, named, path, undefined);
   const file = model.companions.get(join('scheduler', 'scheduler_config.json'));
+  const alone = { network, graph: unetGraph(network.unet), weights, head: null };
   return {
     source: path,
     config: named,
-    network,
-    graph: unetGraph(network.unet),
+    ...(head === undefined ? alone : await withTrainableHead(model, network, head, headMode)),
     schedule,
     scheduler: file === undefined ? layout.scheduler : await readObject(file),
     layout,
     labelForNone,
-    weights,
   };
 }
 
@@ -130,17 +139,19 @@ function isConfigName(name: string): boolean {
  *
  * @throws {@link DpmError} naming the file, the wrong field or option.
  */
-export async function readTrainable(
-  given: string | Fields,
-  { config, schedule }: TrainableOptions,
-): Promise<TrainableNetwork> {
+export async function readTrainable(given: string | Fields, options: TrainableOptions): Promise<TrainableNetwork> {
+  const { config, schedule, head } = options;
   const refuse = (what: string): DpmError =>
     new DpmError('ERR_DPM_ARGUMENT', `config is for checkpoint files, ${what} is none`);
+  const isModel = typeof given === 'string' && !isConfigName(given);
+  if (head !== undefined && !isModel) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'head: a head learns on a model that has learned, not on a configuration');
+  }
   if (typeof given !== 'string') {
     if (config !== undefined) throw refuse('an object');
     return trainableOf(given, 'the network', schedule);
   }
-  if (!isConfigName(given)) return trainableModel(await readModelFolder(given, { config, schedule }), schedule);
+  if (!isConfigName(given)) return trainableModel(await readModelFolder(given, { config, schedule }), options);
   if (config !== undefined) throw refuse(given);
   const named = await readNamedConfig(given);
   return trainableOf(named.config, named.source, schedule);
@@ -152,7 +163,7 @@ export async function readTrainable(
  * @throws {@link DpmError} `ERR_DPM_TENSOR_*` naming the tensor that does not fit; `ERR_DPM_ABORTED`.
  */
 export async function readWeights(
-  { network, graph }: TrainableNetwork,
+  { network, graph }: Pick<TrainableNetwork, 'network' | 'graph'>,
   checkpoint: Checkpoint,
   signal: AbortSignal | undefined,
 ): Promise<WeightTensors> {

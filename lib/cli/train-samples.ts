@@ -4,7 +4,8 @@ import type { Trainer } from '../training/trainer.js';
 const SAMPLE_STEPS = 25;
 
 /**
- * Draws samples of the average of a run's weights by DDIM, with classes in turn, and writes them as a grid. Every picture has
+ * Draws samples of the average of a run's weights by DDIM, or by the sampler of the head that learns, with classes in turn, and
+ * writes them as a grid. Every picture has
  * the same noise, so that pictures of one run can be compared. Images of other than 1 or 3 channels have no picture.
  */
 export async function writeSamples(trainer: Trainer, path: string, count: number, signal: AbortSignal): Promise<void> {
@@ -14,7 +15,7 @@ export async function writeSamples(trainer: Trainer, path: string, count: number
   const classLabels =
     trainer.classes === 0 ? undefined : Array.from({ length: count }, (_, sample) => sample % trainer.classes);
   const { images } = await model.sample({
-    sampler: 'ddim',
+    sampler: trainer.head === null ? 'ddim' : `${trainer.head}-ddpm`,
     steps: Math.min(SAMPLE_STEPS, model.schedule.steps),
     count,
     seed: 0,

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { toDpmError } from '../base/errors.js';
 import type { OptionFact } from '../base/option-facts.js';
 import { integerFrom } from '../base/option-kinds.js';
+import { headNames } from '../checkpoint/heads.js';
+import { headModes } from '../checkpoint/trainable-head.js';
 import { recomputePolicies } from '../engine/evaluation.js';
 import { writeAtomically } from '../files/files.js';
 import { openImagesOptionFacts } from '../training/data/options.js';
@@ -28,7 +30,7 @@ const STEPS_OF_MEAN = 100;
 
 const samplesFact = {
   kind: integerFrom(0),
-  help: 'samples drawn at every checkpoint, by DDIM in 25 steps, 0: none',
+  help: "samples drawn at every checkpoint in 25 steps, by DDIM or the head's sampler, 0: none",
   standard: 16,
   value: 'N',
 } as const satisfies OptionFact;
@@ -62,6 +64,8 @@ function trainingOptions({ options }: Call): Omit<TrainerOptions, 'data'> {
     weightDecay: number('weightDecay'),
     flips: options.flag('flips'),
     labelDropout: number('labelDropout'),
+    head: options.choice('head', headNames),
+    headMode: options.choice(flagOf('headMode'), headModes),
     prediction: options.choice('prediction', learnedPredictions),
     snrGamma: number('snrGamma'),
     recompute: options.choice('recompute', recomputePolicies),

@@ -17,6 +17,8 @@ export interface NativeTrainerOptions extends NativeNetworkOptions {
   noise: Float64Array;
   /** Time that the network is given for n = 1, 2, … */
   times: Float32Array;
+  /** Head that learns in place of the output, of which the noise is predicted; absent: none. */
+  head?: 'npr' | 'sn';
   /** Meaning of the output. */
   prediction: 'epsilon' | 'x0' | 'v';
   /** Gamma of min-SNR weights of the loss; 0: all weights are 1. */

@@ -13,9 +13,13 @@ export function countElements(shapes: Iterable<readonly number[]>): number {
   return [...shapes].reduce((sum, shape) => sum + elementCount(shape), 0);
 }
 
-/** Counts the parameters of a network. */
-export function parameterCount(graph: Graph): number {
-  return countElements(requiredTensors(graph).values());
+/**
+ * Counts the parameters of a network.
+ *
+ * @param isCounted - Tells of a weight's name whether it counts. Default: all do.
+ */
+export function parameterCount(graph: Graph, isCounted: (name: string) => boolean = () => true): number {
+  return countElements([...requiredTensors(graph)].filter(([name]) => isCounted(name)).map(([, shape]) => shape));
 }
 
 function nodeCost({ values }: Graph, node: GraphNode): number {

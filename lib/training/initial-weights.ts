@@ -144,11 +144,13 @@ function requireRole(roles: ReadonlyMap<number, Role>, index: number, name: stri
  * every device, and another tensor, such as a head's, moves no other.
  *
  * @param seed - An integer from 0, or a bigint below 2^64.
+ * @param isWanted - Tells of a tensor's name in the file whether it is made. Default: all are.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a wrong seed.
  */
 export async function initialWeights(
   network: FamilyNetwork,
   seed: number | bigint,
+  isWanted: (key: string) => boolean = () => true,
 ): Promise<Map<string, HostTensor & { data: Float32Array }>> {
   const key = seedWords(seed);
   const graph = unetGraph({ ...network.unet, head: network.head });
@@ -163,7 +165,7 @@ export async function initialWeights(
     if (values !== undefined) continue;
     const { source, shape } = inFile(name, canonical);
     // What a family keeps in one tensor is drawn at once.
-    if (tensors.has(source.key)) continue;
+    if (tensors.has(source.key) || !isWanted(source.key)) continue;
     const weight = `${layerOf(name)}.weight`;
     const ofWeight = inFile(weight, shapes.get(weight) ?? canonical).shape;
     const distribution = distributionOf(network.initial, requireRole(roles, index, name), name, shape, ofWeight);

@@ -1,8 +1,10 @@
 import { elementCount } from '../base/arrays.js';
 import { isCentred, valueOfLevel } from '../base/pixel-range.js';
 import { seedWords } from '../base/random.js';
+import { isOfHead } from '../checkpoint/trainable-head.js';
 import type { RecomputePolicy } from '../engine/binding.js';
 import type { NativeTrainerOptions } from '../engine/native-trainer.js';
+import type { Graph } from '../network/graph.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { trainingDefaults } from './options.js';
 import type { Trainee } from './trainee.js';
@@ -23,6 +25,11 @@ function levelsOf(schedule: NoiseSchedule): Pick<NativeTrainerOptions, 'signal' 
   };
 }
 
+/** Indices of a head's constants. */
+function learnedConstants({ constants }: Graph): number[] {
+  return constants.flatMap(({ name }, index) => (isOfHead(name) ? [index] : []));
+}
+
 /** Gives the options of the engine's trainer. */
 export function nativeOptions(
   trainee: Trainee,
@@ -33,6 +40,7 @@ export function nativeOptions(
   return {
     classes: trainable.network.unet.classes,
     divisor: null,
+    ...(trainable.head !== null && { head: trainable.head.name, learned: learnedConstants(trainable.graph) }),
     recompute,
     images: modelValues(trainee),
     labels: data.labels,
@@ -70,6 +78,8 @@ export function runSettings({ data, settings, prediction, labelDropout, trainabl
     steps: settings.rateSchedule === 'constant' ? undefined : steps,
     prediction,
     labelDropout,
+    head: trainable.head?.name,
+    headMode: trainable.head?.config.mode,
     scheduler: trainable.scheduler ?? undefined,
   };
 }

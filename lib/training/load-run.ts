@@ -1,10 +1,12 @@
 import { nativeWork } from '../base/errors.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
+import { isOfHead } from '../checkpoint/trainable-head.js';
 import { graphOfTensors, readWeights, type TrainableNetwork } from '../checkpoint/trainable.js';
 import { cancellable } from '../engine/cancellable.js';
 import { CheckpointTensors, type WeightTensors } from '../engine/checkpoint-tensors.js';
 import { deviceOptionFacts, type Device } from '../engine/device.js';
 import type { NativeTrainer } from '../engine/native-trainer.js';
+import { unetGraph } from '../network/unet.js';
 import { initialWeights } from './initial-weights.js';
 import { nativeOptions } from './learning.js';
 import { memoryOf, type TrainingMemory } from './memory.js';
@@ -57,14 +59,17 @@ async function loadTrainer(
   }
 }
 
-/** Gives the weights that a run begins with: those of its model, or random ones. */
-function firstWeights(
+/** Gives the weights that a run begins with: those of its model, and random ones for what the model has not. */
+async function firstWeights(
   trainable: TrainableNetwork,
   seed: number | bigint,
   signal: AbortSignal | undefined,
 ): Promise<WeightTensors> {
-  const { weights, network } = trainable;
-  return weights === null ? initialWeights(network, seed) : readWeights(trainable, weights, signal);
+  const { weights, network, head } = trainable;
+  if (weights === null) return initialWeights(network, seed);
+  if (head === null || head.isBegun) return readWeights(trainable, weights, signal);
+  const known = await readWeights({ network, graph: unetGraph(network.unet) }, weights, signal);
+  return new Map([...known, ...(await initialWeights(network, seed, isOfHead))]);
 }
 
 /**

@@ -1,5 +1,7 @@
 import { requireRoom } from '../base/memory-budget.js';
 import type { NativeNetworkInfo } from '../engine/binding.js';
+import { isOfHead } from '../checkpoint/trainable-head.js';
+import type { TrainableNetwork } from '../checkpoint/trainable.js';
 import { parameterCount } from '../network/cost.js';
 import { imageBytes } from './learning.js';
 import type { Trainee } from './trainee.js';
@@ -8,7 +10,7 @@ import type { Trainee } from './trainee.js';
 export interface TrainingMemory {
   /** The images. */
   images: number;
-  /** Weights, their gradients, two moments and the average. */
+  /** Weights that learn, their gradients, two moments and the average. */
   parameters: number;
   /** Weights as the device has packed them, for both directions. */
   packed: number;
@@ -23,7 +25,12 @@ const BUFFERS = 5;
 
 /** Number of bytes of these tensors. */
 function parameterBytes({ trainable }: Trainee): number {
-  return 4 * BUFFERS * parameterCount(trainable.graph);
+  return 4 * BUFFERS * learnedCount(trainable);
+}
+
+/** Number of the parameters that learn. */
+export function learnedCount({ graph, head }: TrainableNetwork): number {
+  return parameterCount(graph, head === null ? undefined : isOfHead);
 }
 
 /**

@@ -11,6 +11,8 @@ import {
   seedKind,
   type OptionKinds,
 } from '../base/option-kinds.js';
+import { headNames, type HeadName } from '../checkpoint/heads.js';
+import { headModes, type HeadMode } from '../checkpoint/trainable-head.js';
 import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
 import { recomputeFact } from '../engine/evaluation.js';
 import type { RecomputePolicy } from '../engine/binding.js';
@@ -61,6 +63,17 @@ export interface TrainingOptions extends RateOptions, AverageOptions {
    * and 0.1 where the network is not given and has classes.
    */
   labelDropout?: number | undefined;
+  /**
+   * Variance head that learns on the network, which stays as it is: the expected squared error of its noise (`npr`), or the
+   * expected squared noise (`sn`) (Bao et al. 2022). The network is then a model in diffusers' layout that predicts the noise.
+   * Default: the network itself learns.
+   */
+  head?: HeadName | undefined;
+  /**
+   * What the head sees: the network's last map (`simple`), or what a residual block of its own makes of it (`complex`).
+   * Default: as the other heads of the model, else `simple`.
+   */
+  headMode?: HeadMode | undefined;
   /** What the network learns to predict. Default: the prediction of its noise schedule, the noise for most. */
   prediction?: LearnedPrediction | undefined;
   /** Gamma of the loss's min-SNR weights (Hang et al. 2023), 5 there; 0: all weights are 1. Default 0. */
@@ -139,6 +152,18 @@ export const trainingOptionFacts = {
     help: "probability that an image's class is replaced by that of no class",
     otherwise: '0; 0.1 where the network is not given',
     value: 'P',
+  },
+  head: {
+    kind: oneOf(headNames),
+    help: `variance head that learns on the network, which stays as it is: ${headNames.join(', ')}`,
+    otherwise: 'the network learns',
+    value: 'NAME',
+  },
+  headMode: {
+    kind: oneOf(headModes),
+    help: "what the head sees: the network's last map, or that behind a block of its own",
+    otherwise: 'that of the other heads, else simple',
+    value: 'NAME',
   },
   prediction: {
     kind: oneOf(learnedPredictions),

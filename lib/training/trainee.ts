@@ -49,10 +49,10 @@ function unsupported(source: string, what: string): DpmError {
 }
 
 /** Refuses networks that learn in ways that are not there. */
-function requireTrainable({ source, network, schedule }: TrainableNetwork): void {
-  const { unet, head } = network;
+function requireTrainable({ source, network, schedule, head }: TrainableNetwork): void {
+  const { unet } = network;
   if (unet.pool !== undefined) throw unsupported(source, 'a classifier');
-  if (head !== null) throw unsupported(source, 'a network with a variance head');
+  if (network.head !== null && head === null) throw unsupported(source, 'a network with a variance head');
   if (unet.outChannels !== unet.inChannels) throw unsupported(source, 'a network that learns its variance');
   if ((unet.divisor ?? null) !== null)
     throw unsupported(source, 'a network whose output is divided by the noise level');
@@ -60,6 +60,21 @@ function requireTrainable({ source, network, schedule }: TrainableNetwork): void
   if (schedule.alphaBar(schedule.steps) <= 0) {
     throw unsupported(source, 'a noise schedule that ends in noise alone (rescale_betas_zero_snr)');
   }
+}
+
+/** Refuses options that a head's loss has no use for. */
+function requireOptionsOfHead(
+  { head, source }: TrainableNetwork,
+  options: TakenOptions,
+  learned: LearnedPrediction,
+): void {
+  if (head === null) {
+    if (options.headMode === undefined) return;
+    throw new DpmError('ERR_DPM_ARGUMENT', 'headMode is for a head that learns: give head');
+  }
+  if (learned !== 'epsilon') throw unsupported(source, `a head beside the prediction '${learned}'`);
+  if ((options.snrGamma ?? 0) === 0) return;
+  throw new DpmError('ERR_DPM_ARGUMENT', "snrGamma: the samples of a head's loss weigh all alike");
 }
 
 const predictionTypes = { epsilon: 'epsilon', x0: 'sample', v: 'v_prediction' } as const;
@@ -126,11 +141,12 @@ function labelOfNone(
  * @throws {@link DpmError} naming the file, field or option.
  */
 export async function readTrainee(options: TakenOptions, data: GivenData): Promise<Trainee> {
-  const { network: given, config, schedule, signal, labels, resize, skipBroken, onProgress } = options;
+  const { network: given, config, schedule, signal, labels, resize, skipBroken, onProgress, head, headMode } = options;
   const reading = { labels, resize, skipBroken, signal, onProgress };
   const settings = settledOptions(options);
   const find = async (): Promise<{ trainable: TrainableNetwork; images: OpenedImages }> => {
     if (given === undefined) {
+      if (head !== undefined) throw new DpmError('ERR_DPM_ARGUMENT', 'head: a head learns on a model: give network');
       if (config !== undefined)
         throw new DpmError('ERR_DPM_ARGUMENT', 'config is for a network that is a checkpoint file');
       const images = await readData(data, reading);
@@ -138,7 +154,7 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
       const classes = images.labels === null ? 0 : largestLabel(images.labels) + 1;
       return { images, trainable: await trainableOf(defaultNetwork(shape, classes), 'the default network', schedule) };
     }
-    const trainable = await readTrainable(given, { config, schedule });
+    const trainable = await readTrainable(given, { config, schedule, head, headMode });
     requireTrainable(trainable);
     const { inChannels, height, width } = trainable.network.unet;
     return { trainable, images: await readData(data, { ...reading, shape: [inChannels, height, width] }) };
@@ -147,6 +163,7 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   throwIfAborted(signal);
   requireTrainable(found);
   const { trainable, prediction } = withPrediction(found, options.prediction);
+  requireOptionsOfHead(trainable, options, prediction);
   const learned = learnedLabels(trainable, images);
   const labelDropout = options.labelDropout ?? (given === undefined && learned !== null ? 0.1 : 0);
   const nullLabel = labelOfNone(trainable, learned, labelDropout);

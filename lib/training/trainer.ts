@@ -2,6 +2,7 @@ import { abortError, throwIfAborted } from '../base/abort.js';
 import { Closing } from '../base/closing.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
 import { checkOptions, oneOf, requireKind } from '../base/option-kinds.js';
+import type { HeadName } from '../checkpoint/heads.js';
 import { cancellable } from '../engine/cancellable.js';
 import type { WeightTensors } from '../engine/checkpoint-tensors.js';
 import type { Device } from '../engine/device.js';
@@ -12,7 +13,7 @@ import { takenData } from './data/given-images.js';
 import { takenNetwork } from './given-network.js';
 import { runSettings } from './learning.js';
 import { loadRun, type LoadedRun } from './load-run.js';
-import { requireMemoryFor, type TrainingMemory } from './memory.js';
+import { learnedCount, requireMemoryFor, type TrainingMemory } from './memory.js';
 import type { StepMetrics } from './metrics.js';
 import { trainerOptionKinds, trainingDefaults, type SavedCheckpoint, type TrainerOptions } from './options.js';
 import { ratesOfSteps } from './rates.js';
@@ -27,7 +28,7 @@ const MOST_AT_ONCE = 1000;
 
 /**
  * Training of a network on images: the regression of the noise, of the image or of the velocity, by Adam, with an average of
- * the weights (Ho et al. 2020). All draws are functions of seed, step and place in the batch, so that a run that is stopped
+ * the weights (Ho et al. 2020); or of a variance head on a network that stays as it is (Bao et al. 2022). All draws are functions of seed, step and place in the batch, so that a run that is stopped
  * and goes on ends with the same weights as one that never stopped. Close it when done.
  *
  * @example
@@ -58,6 +59,8 @@ export class Trainer implements AsyncDisposable {
   readonly sampleShape: readonly [channels: number, height: number, width: number];
   /** Number of classes; 0: not class-conditional. */
   readonly classes: number;
+  /** Variance head that learns; null: the network does. */
+  readonly head: HeadName | null;
   /** Checkpoints that were passed over as they are damaged. */
   readonly damaged: readonly DamagedCheckpoint[];
   readonly #parts: LoadedRun;
@@ -76,7 +79,7 @@ export class Trainer implements AsyncDisposable {
   #failure: DpmError | null = null;
 
   private constructor(parts: LoadedRun, options: TrainerOptions) {
-    const { trainee, opened, folder, trainer, begun, memory } = parts;
+    const { trainee, opened, folder, begun, memory } = parts;
     const [count, ...shape] = trainee.data.shape;
     this.#parts = parts;
     this.#options = options;
@@ -85,11 +88,12 @@ export class Trainer implements AsyncDisposable {
     this.steps = trainee.settings.steps;
     this.begun = begun.step;
     this.memory = memory;
-    this.parameters = trainer.info.parameters;
+    this.parameters = learnedCount(trainee.trainable);
     this.images = count;
     this.broken = trainee.data.broken;
     this.sampleShape = shape;
     this.classes = trainee.trainable.network.unet.classes;
+    this.head = trainee.trainable.head?.name ?? null;
     this.damaged = folder?.damaged ?? [];
     this.#done = begun.step;
     this.#saved = folder?.newest?.step ?? null;
@@ -112,14 +116,14 @@ export class Trainer implements AsyncDisposable {
     throwIfAborted(own.signal);
     const trainee = await readTrainee(own, data);
     requireMemoryFor(trainee);
-    const { config, scheduler, layout } = trainee.trainable;
+    const { config, scheduler, layout, head } = trainee.trainable;
     const { checkpointsKept, signal } = own;
     const folder =
       out === undefined
         ? null
         : await RunFolder.open(out, {
             settings: runSettings(trainee),
-            network: { config, scheduler, layout },
+            network: { config, scheduler, layout, head },
             checkpointsKept,
           });
     try {

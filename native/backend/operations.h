@@ -72,8 +72,8 @@ DPM_OPEN_ENUM(dpm_op){
                                     ///< that DPM_OP_EMBEDDING reads, to none where it reads none
     DPM_OP_GROUP_NORM_VECTOR = 30,  ///< (S1; S2) of DPM_OP_GROUP_NORM_BACKWARD -> cotangent of the scale and shift:
                                     ///< (gamma S1 + beta S2; S2), weights[0] gamma, biases[0] beta
-    DPM_OP_SQUARE_SCORE = 31,  ///< (map, target, weight [1]) -> 2 weight (map - target), the derivative of weight times
-                               ///< the sum of squared differences
+    DPM_OP_SQUARE_SCORE = 31,  ///< (map, target, weight [1], optional p) -> 2 weight (map - target), the derivative of
+                               ///< weight times the sum of squared differences; with p of (target - p)^2 for target
 
     // Operations for transformers.
     DPM_OP_LAYER_NORM = 32,  ///< (map) -> map, normalised over the channels of each pixel; weights[0] gamma, biases[0]

@@ -106,7 +106,7 @@ void Network::derive() {
       const std::vector<int> learned =
           options_.learned.empty() ? graph::differentiable_constants(graph_) : options_.learned;
       graph::differentiate_training(graph_, {learned, options_.pulls_to_image, options_.recompute, options_.seed});
-      if (options_.seed == graph::Seed::kSquare && divides()) {
+      if (options_.seed != graph::Seed::kGiven && divides()) {
         throw Error(ErrorCode::kUnsupported, "there is no square loss of an output that is divided afterwards");
       }
       gradients_ = GradientPlaces(graph_, learned);
@@ -242,8 +242,8 @@ void Network::require_what_is_seen(const Evaluation& evaluation) const {
 }
 
 void Network::require_tensors_of_gradients(const Evaluation& evaluation) const {
-  const bool has_cotangents =
-      evaluation.out_cotangent.buffer != nullptr && (shape_.head == 0 || evaluation.head_cotangent.buffer != nullptr);
+  const bool has_cotangents = (evaluation.out_cotangent.buffer != nullptr || graph::is_of_head(options_.seed)) &&
+                              (evaluation.head_cotangent.buffer != nullptr || shape_.head == 0);
   if (!has_cotangents || evaluation.gradients.buffer == nullptr) {
     throw Error(ErrorCode::kArgument, "gradients of weights take a tensor, and cotangents of all outputs");
   }

@@ -73,7 +73,7 @@ struct Evaluation {
   dpm_view out_tangent{};
   dpm_view head_tangent{};
 
-  // Tensors of a square loss (graph::Seed::kSquare), whose derivative by the output is written to out_cotangent.
+  // Tensors of a square loss (graph::Seed), whose derivative by the output that it is of is written to the cotangent.
   dpm_view target{};
   dpm_view loss_weight{};  ///< one number per sample
 

@@ -45,7 +45,7 @@ const Operation kOperations[] = {
     {DPM_OP_ROW_SUM, "row_sum", 1, 1, kOne, kNone, kNone, {}},
     {DPM_OP_EMBEDDING_WEIGHTS, "embedding_weights", 2, 2, kOne, kNone, kNone, EmbeddingWeights{}},
     {DPM_OP_GROUP_NORM_VECTOR, "group_norm_vector", 1, 1, kOne, kOne, kOne, {}},
-    {DPM_OP_SQUARE_SCORE, "square_score", 3, 3, kOne, kNone, kNone, {}},
+    {DPM_OP_SQUARE_SCORE, "square_score", 3, 4, kOne, kNone, kNone, {}},
     {DPM_OP_LAYER_NORM, "layer_norm", 1, 1, kOne, kOne, kOne, LayerNorm{}},
     {DPM_OP_GEGLU, "geglu", 1, 1, kOne, kNone, kNone, {}},
 };

@@ -275,6 +275,9 @@ Value infer_group_norm_vector(const Graph& graph, const Node& node) {
 Value infer_square_score(const Graph& graph, const Node& node) {
   const Value& in = input(graph, node, 0);
   if (!in.same_shape(input(graph, node, 1))) mismatch(node, "the target differs from the map in shape");
+  if (node.input(3) >= 0 && !in.same_shape(input(graph, node, 3))) {
+    mismatch(node, "what is compared with the target differs from it in shape");
+  }
   expect_vector(graph, node, 1, 2);
   return in;
 }

@@ -24,6 +24,7 @@ LossEvaluation::LossEvaluation(const std::shared_ptr<Device>& device, const Trai
       noised_(rows(elements_)),
       velocity_(options.prediction == Prediction::kVelocity ? rows(elements_) : nullptr),
       out_(rows(elements_)),
+      head_(options.learns_head() ? rows(elements_) : nullptr),
       cotangent_(rows(elements_)),
       times_(rows(1)),
       labels_(rows(1)),
@@ -52,7 +53,8 @@ double LossEvaluation::run(const Batch& batch, std::uint32_t step, std::uint32_t
   evaluation.time = times_->view(1);
   if (!batch.labels.empty()) evaluation.labels = labels_->view(1);
   evaluation.out = view(out_);
-  evaluation.out_cotangent = view(cotangent_);
+  if (head_) evaluation.head = view(head_);
+  (head_ ? evaluation.head_cotangent : evaluation.out_cotangent) = view(cotangent_);
   evaluation.target = view(target());
   evaluation.loss_weight = weights_->view(1);
   evaluation.gradients = gradients;

@@ -15,7 +15,7 @@ namespace dpm::training {
 /// Device memory of an evaluation's samples.
 class LossEvaluation {
  public:
-  /// @param network Network with a square loss (graph::Seed::kSquare).
+  /// @param network Network with the square loss of the options (graph::Seed).
   LossEvaluation(const std::shared_ptr<Device>& device, const TrainerOptions& options, Network& network);
 
   /// Evaluates `batch`, whose first sample has `first_slot` in step `step`: adds the gradients of its part of the
@@ -43,6 +43,7 @@ class LossEvaluation {
   std::shared_ptr<Buffer> noised_;
   std::shared_ptr<Buffer> velocity_;
   std::shared_ptr<Buffer> out_;
+  std::shared_ptr<Buffer> head_;  ///< null where the output learns
   std::shared_ptr<Buffer> cotangent_;
   std::shared_ptr<Buffer> times_;
   std::shared_ptr<Buffer> labels_;

@@ -16,6 +16,14 @@ enum class Prediction {
   kVelocity,  ///< sqrt(A) noise - sqrt(B) x0 (Salimans and Ho 2022)
 };
 
+/// What is learned.
+enum class Loss {
+  kPrediction,  ///< the output, which is to be what `Prediction` says
+  // The second output of a network that predicts the noise (Bao et al. 2022).
+  kResidual,  ///< expectation of the squared error of the predicted noise (NPR-DPM)
+  kNoise,     ///< expectation of the squared noise (SN-DPM)
+};
+
 /// Noise levels n = 1, 2, ...: x_n = sqrt(A_n) x0 + sqrt(B_n) noise. All three have an entry for each.
 struct Levels {
   std::vector<double> signal;  ///< A_n
@@ -25,6 +33,7 @@ struct Levels {
 
 struct TrainerOptions {
   Levels levels;
+  Loss loss = Loss::kPrediction;
   Prediction prediction = Prediction::kEpsilon;
   /// Gamma of min-SNR weights (Hang et al. 2023): min(SNR, gamma) of the loss of x0, SNR = A/B, divided by SNR for
   /// noise and by SNR + 1 for velocity. 0: every weight is 1.
@@ -39,6 +48,7 @@ struct TrainerOptions {
   graph::Recompute recompute = graph::Recompute::kNorms;
 
   [[nodiscard]] std::uint64_t samples() const { return std::uint64_t{batch} * accumulate; }
+  [[nodiscard]] bool learns_head() const { return loss != Loss::kPrediction; }
 };
 
 }  // namespace dpm::training

@@ -45,6 +45,9 @@ void check_options(const TrainerOptions& options) {
   const auto is_positive = [](double value) { return std::isfinite(value) && value > 0; };
   require(std::ranges::all_of(levels.signal, is_positive) && std::ranges::all_of(levels.noise, is_positive),
           "signal and noise have to be above 0");
+  require(!options.learns_head() || options.prediction == Prediction::kEpsilon,
+          "prediction: a head learns beside a prediction of the noise");
+  require(!options.learns_head() || options.snr_gamma == 0, "snrGamma: samples of a head weigh all alike");
   require(options.batch > 0 && options.batch <= 65536, "batch has to be from 1 to 65536");
   require(options.accumulate > 0 && options.accumulate <= 65536, "accumulate has to be from 1 to 65536");
   require(std::isfinite(options.snr_gamma) && options.snr_gamma >= 0, "snrGamma has to be at least 0");

@@ -16,10 +16,21 @@ using Clock = std::chrono::steady_clock;
 /// Number that the norm of gradients is made larger by before it is compared, as in PyTorch.
 constexpr double kClipEpsilon = 1e-6;
 
+graph::Seed seed_of(Loss loss) {
+  switch (loss) {
+    case Loss::kResidual:
+      return graph::Seed::kResidual;
+    case Loss::kNoise:
+      return graph::Seed::kNoise;
+    default:
+      return graph::Seed::kSquare;
+  }
+}
+
 std::unique_ptr<Network> load(const std::shared_ptr<Device>& device, graph::Graph graph, NetworkOptions network,
                               const TrainerOptions& options, const Parameters& parameters) {
   network.derivative = Derivative::kWeights;
-  network.seed = graph::Seed::kSquare;
+  network.seed = seed_of(options.loss);
   network.recompute = options.recompute;
   network.pulls_to_image = false;
   network.learned.clear();
@@ -51,6 +62,8 @@ Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, cons
   network_ = load(device, std::move(graph), network, options_, parameters_);
   parameters_.pack(*network_);
   require(network_->shape().out == network_->shape().image, "a network that learns has an output of its image's shape");
+  require(!options_.learns_head() || network_->shape().head == network_->shape().image,
+          "a head that learns has its image's shape");
   loss_ = std::make_unique<LossEvaluation>(device, options_, *network_);
 }
 

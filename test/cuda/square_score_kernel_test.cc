@@ -1,6 +1,8 @@
 // Test of the derivative of weighted squared differences against a plain loop.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "cuda/kernels/square_score.h"
 #include "kernel_case.h"
 
@@ -19,11 +21,13 @@ struct Case {
         padding(random.between(0, 3)),
         x(random_map<T>(random, batch, pixels, channels)),
         target(random_map<T>(random, batch, pixels, channels)),
+        compared(random_map<T>(random, batch, pixels, channels)),
         y(random_map<T>(random, batch, pixels, channels + padding)) {
     weights = stored<T>(random.normals(static_cast<std::size_t>(batch) * kStride));
     before = y.values();
     arguments.x = x.input();
     arguments.target = target.input();
+    if (random.between(0, 1) == 1) arguments.compared = compared.input();
     arguments.weight = weights.data();
     if (random.between(0, 1) == 1) arguments.weight_rest = weights.data() + 1;
     arguments.weight_stride = kStride;
@@ -45,7 +49,7 @@ struct Case {
   static constexpr std::size_t kStride = 3;
   RandomValues random;
   int batch, pixels, channels, padding;
-  WideMap<T> x, target, y;
+  WideMap<T> x, target, compared, y;
   DeviceVector<T> weights, before;
   cuda::SquareScoreArguments<T> arguments{};
 };
@@ -62,7 +66,11 @@ std::vector<float> expected_of(Case<T>& test) {
       for (int c = 0; c < test.channels + test.padding; ++c) {
         double score = 0;
         if (c < test.channels) {
-          score = 2 * weight * (value_of(test.x.input(), n, pixel, c) - value_of(test.target.input(), n, pixel, c));
+          double target = value_of(test.target.input(), n, pixel, c);
+          if (test.arguments.compared.data != nullptr) {
+            target = std::pow(target - value_of(test.compared.input(), n, pixel, c), 2);
+          }
+          score = 2 * weight * (value_of(test.x.input(), n, pixel, c) - target);
         }
         result[test.y.index(n, pixel, c)] = static_cast<float>(score);
       }

@@ -1,6 +1,7 @@
 // Trainers of fixture networks, and samples that goldens give.
 import { loadableNetwork } from '../../lib/checkpoint/model-folder.js';
 import { readModelFolder } from '../../lib/checkpoint/read-model.js';
+import { isOfHead } from '../../lib/checkpoint/trainable-head.js';
 import type { NativeParameterTensor, NativeTrainer, NativeTrainerOptions } from '../../lib/engine/native-trainer.js';
 import { CheckpointTensors } from '../../lib/engine/checkpoint-tensors.js';
 import { Device } from '../../lib/engine/device.js';
@@ -48,16 +49,23 @@ export interface OpenTrainer {
   [Symbol.asyncDispose]: () => Promise<void>;
 }
 
-/** Opens a trainer; null where the device does not compute gradients of all weights. */
+/** Opens a trainer of a network, or of its head; null where the device does not compute gradients of all weights. */
 export async function openTrainer(
   folder: string,
   deviceName: string,
   options: Partial<NativeTrainerOptions> & { batch: number },
 ): Promise<OpenTrainer | null> {
-  const { unet, graph } = await loadableNetwork(await readModelFolder(folder), null);
+  const { unet, graph } = await loadableNetwork(await readModelFolder(folder), options.head ?? null);
+  const ofHead = graph.constants.flatMap(({ name }, i) => (isOfHead(name) ? [i] : []));
+  const learned = options.head === undefined ? {} : { learned: ofHead };
   const device = Device.open({ device: deviceName, threads: 2 });
   try {
-    const trainer = await device.engine.loadTrainer(graph, { ...standard, classes: unet.classes, ...options });
+    const trainer = await device.engine.loadTrainer(graph, {
+      ...standard,
+      classes: unet.classes,
+      ...learned,
+      ...options,
+    });
     const places = new CheckpointTensors(graph.constants);
     return {
       trainer,

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join, sep } from 'node:path';
 
 import { DpmError, toDpmError } from '../../base/errors.js';
 import { standardsOf, type OptionFact } from '../../base/option-facts.js';
 import { kinds, requireKind } from '../../base/option-kinds.js';
 import type { FolderLayout } from '../../checkpoint/family.js';
+import { headPrefix, isOfHead, type TrainableHead } from '../../checkpoint/trainable-head.js';
 import type { WeightTensors } from '../../engine/checkpoint-tensors.js';
-import { isThere, makeFolder } from '../../files/files.js';
+import { fileError, isThere, makeFolder } from '../../files/files.js';
 import { MetricsFile, metricsName } from '../metrics.js';
 import {
   readCheckpointFiles,
@@ -41,6 +42,8 @@ export interface RunNetwork {
   readonly scheduler: Readonly<Record<string, unknown>> | null;
   /** Where the parts of such a model lie. */
   readonly layout: FolderLayout;
+  /** Head that learns; null: the network does. */
+  readonly head: TrainableHead | null;
 }
 
 /** Options of {@link RunFolder.open}. */
@@ -75,13 +78,33 @@ async function stepsIn(folder: string): Promise<number[]> {
 const json = (value: unknown): string[] => [`${JSON.stringify(value, null, 2)}\n`];
 
 /** The names that the beginning of a run gives to files, in the order in which it makes them. */
-function namesOf({ layout: { network } }: RunNetwork): string[] {
-  return [network === '' ? 'config.json' : network, 'scheduler', 'model_index.json', runName, lockName];
+function namesOf({ layout: { network }, head }: RunNetwork): string[] {
+  const ofHead = head === null ? [] : filesOfHead(head).map((path) => path.split(sep)[0] ?? path);
+  return [network === '' ? 'config.json' : network, 'scheduler', ...ofHead, 'model_index.json', runName, lockName];
+}
+
+/** Paths of the files that a model has for its head, in its folder. */
+function filesOfHead({ companions }: TrainableHead): string[] {
+  return [...companions.keys(), join('heads', 'config.json')];
 }
 
 /** The file of the model's weights in the folder of a run. */
 function weightsPath(path: string, { layout: { network, weights } }: RunNetwork): string {
   return join(path, network, `${weights}.safetensors`);
+}
+
+/** The files of the model's weights, and what they hold. */
+function weightFiles(path: string, run: RunNetwork, average: WeightTensors): [path: string, tensors: WeightTensors][] {
+  const { head } = run;
+  if (head === null) return [[weightsPath(path, run), average]];
+  const ofHead = [...average].filter(([name]) => isOfHead(name));
+  return [
+    [weightsPath(path, run), new Map([...average].filter(([name]) => !isOfHead(name)))],
+    [
+      join(path, 'heads', `${head.name}.safetensors`),
+      new Map(ofHead.map(([name, tensor]) => [name.slice(headPrefix.length + 1), tensor])),
+    ],
+  ];
 }
 
 function temporaryName(name: string): string {
@@ -147,9 +170,7 @@ export class RunFolder implements AsyncDisposable {
       const metrics = await MetricsFile.open(join(path, metricsName), newest?.step ?? 0);
       const run = new RunFolder(path, options, disk, { newest, damaged, metrics, lock });
       // A run that was killed right behind its checkpoint has not come to the model.
-      if (newest !== null && !(await holds(weightsPath(path, options.network), partsOf(newest.tensors.average)))) {
-        await run.#writeModel(newest.tensors.average);
-      }
+      if (newest !== null) await run.#writeModel(newest.tensors.average, holds);
       return run;
     } catch (error) {
       await lock.release();
@@ -172,7 +193,9 @@ export class RunFolder implements AsyncDisposable {
     requireTensors(checkpoint.tensors);
     await this.metrics.sync();
     await this.#writeCheckpoint(checkpoint);
-    await this.#writeModel(checkpoint.tensors.average);
+    // What does not learn is there from the first checkpoint on.
+    const isFixed = this.#network.head === null ? null : weightsPath(this.#path, this.#network);
+    await this.#writeModel(checkpoint.tensors.average, async (path, parts) => path === isFixed && holds(path, parts));
     const steps = await stepsIn(join(this.#path, checkpointsName));
     for (const step of steps.slice(this.#kept)) await this.#removeCheckpoint(step);
   }
@@ -197,10 +220,14 @@ export class RunFolder implements AsyncDisposable {
     }
   }
 
-  async #writeModel(average: WeightTensors): Promise<void> {
-    const path = weightsPath(this.#path, this.#network);
-    await this.#disk.write(path, partsOf(average));
-    await this.#disk.sync(dirname(path));
+  /** @param stays - Tells whether a file holds these parts already. */
+  async #writeModel(average: WeightTensors, stays: typeof holds): Promise<void> {
+    for (const [path, tensors] of weightFiles(this.#path, this.#network, average)) {
+      const parts = partsOf(tensors);
+      if (await stays(path, parts)) continue;
+      await this.#disk.write(path, parts);
+      await this.#disk.sync(dirname(path));
+    }
   }
 
   /** Removes a checkpoint whole: what a kill leaves of it has another name. */
@@ -227,6 +254,7 @@ async function removeUnfinished(path: string, { layout }: RunNetwork, disk: Disk
     path,
     join(path, layout.network),
     join(path, 'scheduler'),
+    join(path, 'heads'),
     join(path, checkpointsName),
   ])) {
     const names = await readdir(folder).catch(() => []);
@@ -247,9 +275,22 @@ async function requireOwn(path: string, network: RunNetwork): Promise<void> {
   }
 }
 
+/** Writes the configuration of heads, and copies what the model has beside its network and this one. */
+async function beginHead(path: string, { config, companions }: TrainableHead, disk: Disk): Promise<void> {
+  await disk.makeFolder(join(path, 'heads'));
+  await disk.write(join(path, 'heads', 'config.json'), json(config));
+  for (const [name, from] of companions) {
+    const bytes = await readFile(from).catch((cause: unknown) => {
+      throw fileError('read', from, cause);
+    });
+    await disk.makeFolder(dirname(join(path, name)));
+    await disk.write(join(path, name), [bytes]);
+  }
+}
+
 /** Begins a run; `run.json` is the last, so that a run is there once all of its beginning is. */
 async function begin(path: string, network: RunNetwork, settings: RunSettings, disk: Disk): Promise<void> {
-  const { config, scheduler, layout } = network;
+  const { config, scheduler, layout, head } = network;
   const folder = join(path, layout.network);
   await disk.makeFolder(folder);
   await disk.write(join(folder, 'config.json'), json(config));
@@ -263,6 +304,7 @@ async function begin(path: string, network: RunNetwork, settings: RunSettings, d
       json({ _class_name: 'DDPMPipeline', scheduler: ofScheduler, unet }),
     );
   }
+  if (head !== null) await beginHead(path, head, disk);
   await writeSettings(path, settings, disk);
   await disk.sync(path);
 }

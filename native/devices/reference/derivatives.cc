@@ -160,6 +160,15 @@ void norm_vector(const Network::Node& layer, const Map& sums, const Map& out) {
   }
 }
 
+void square_score(const Network::Node& layer, const Map* inputs, const Map& out) {
+  const bool squares = layer.operands.input(3) >= 0;
+  for (int i = 0; i < out.elements(); ++i) {
+    double target = inputs[1].data[i];
+    if (squares) target = (target - inputs[3].data[i]) * (target - inputs[3].data[i]);
+    out.data[i] = 2 * inputs[2].data[0] * (inputs[0].data[i] - target);
+  }
+}
+
 void zero_upsample(const Map& in, const Map& out) {
   std::fill_n(out.data, out.elements(), 0.0);
   for (int c = 0; c < in.channels; ++c) {
@@ -220,9 +229,7 @@ bool run_derivative(const Network::Node& layer, const Map* inputs, const Map* ou
       norm_vector(layer, inputs[0], out);
       return true;
     case DPM_OP_SQUARE_SCORE:
-      for (int i = 0; i < out.elements(); ++i) {
-        out.data[i] = 2 * inputs[2].data[0] * (inputs[0].data[i] - inputs[1].data[i]);
-      }
+      square_score(layer, inputs, out);
       return true;
     default:
       return false;

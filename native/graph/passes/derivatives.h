@@ -30,9 +30,14 @@ void differentiate_label(Graph& graph, Recompute recompute = Recompute::kNone);
 
 /// Where the cotangents of the outputs come from.
 enum class Seed {
-  kGiven,   ///< inputs of the network
-  kSquare,  ///< the derivative of a square loss of the output, for the inputs DPM_BINDING_TARGET and _LOSS_WEIGHT
+  kGiven,     ///< inputs of the network
+  kSquare,    ///< the derivative of a square loss of the output, for the inputs DPM_BINDING_TARGET and _LOSS_WEIGHT
+  kResidual,  ///< that of the second output, whose targets are the squared differences of output and target
+  kNoise,     ///< that of the second output, whose targets are the squared targets
 };
+
+/// Returns whether a loss is of the network's second output (Bao et al. 2022, NPR-DPM and SN-DPM).
+constexpr bool is_of_head(Seed seed) { return seed == Seed::kResidual || seed == Seed::kNoise; }
 
 /// What training differentiates.
 struct Training {
@@ -48,11 +53,12 @@ struct Training {
 std::vector<int> differentiable_constants(const Graph& graph);
 
 /// Appends the nodes that compute gradients of constants from cotangents of the outputs, which are inputs as those of
-/// `differentiate`, or from the derivative of a loss, which is also written to DPM_BINDING_OUTPUT_COTANGENT. Each
-/// gradient, a sum over rows, is added to the tensor of the binding DPM_BINDING_GRADIENT and the constant's name;
-/// several bindings of a name are terms of one gradient. Only values between a wanted constant and an output get
-/// cotangents. Throws as `differentiate` does; Error(kArgument) where there is no such constant or two have one name,
-/// Error(kUnsupported) naming a constant without a gradient, and for a loss of a network with a second output.
+/// `differentiate`, or from the derivative of a loss, which is also written to the binding of the cotangent of the
+/// output that it is of. Each gradient, a sum over rows, is added to the tensor of the binding DPM_BINDING_GRADIENT and
+/// the constant's name; several bindings of a name are terms of one gradient. Only values between a wanted constant and
+/// an output get cotangents. Throws as `differentiate` does; Error(kArgument) where there is no such constant or two
+/// have one name, Error(kUnsupported) naming a constant without a gradient, for a loss of the output of a network that
+/// has a second one, and for one of a second output that is not there.
 void differentiate_training(Graph& graph, const Training& training);
 
 /// Adds the nodes that push a tangent of the image, the new input DPM_BINDING_IMAGE_TANGENT, forward to

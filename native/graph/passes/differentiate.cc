@@ -39,10 +39,10 @@ void differentiate_training(Graph& graph, const Training& training) {
     WeightGradients weights(graph, training.constants);
     const auto learns = [&](const Node& node) { return weights.wants(node); };
     Reverse reverse(graph, depend_on(graph, training.image, learns), &weights);
-    if (training.seed == Seed::kSquare) {
-      reverse.pull_back_square();
-    } else {
+    if (training.seed == Seed::kGiven) {
       reverse.pull_back_given();
+    } else {
+      reverse.pull_back_square(training.seed);
     }
     if (training.image) reverse.bind_image();
   });

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "graph/passes/beside.h"
@@ -144,8 +145,8 @@ bool fold_one(Graph& graph, int index, const std::vector<int>& uses, const std::
   return false;
 }
 
-/// The input of a product, and whether a bias is added to it. Siblings have the same.
-using Sibling = std::pair<int, bool>;
+/// The input of a product, whether a bias is added to it, and whether its weights move. Siblings have the same.
+using Sibling = std::tuple<int, bool, bool>;
 
 /// Returns what `node` has in common with its siblings, if it is a product that could be merged with them.
 std::optional<Sibling> sibling_of(const Graph& graph, const Node& node) {
@@ -154,7 +155,7 @@ std::optional<Sibling> sibling_of(const Graph& graph, const Node& node) {
                           !is_enlarged(*convolution) && node.input(1) < 0 && !graph.values[node.output()].is_bound();
   const bool has_bias = !node.biases.empty();
   if (!is_product || (has_bias && node.biases.size() != node.weights.size())) return std::nullopt;
-  return Sibling{node.input(0), has_bias};
+  return Sibling{node.input(0), has_bias, graph.constants[static_cast<std::size_t>(node.weights.front())].moves()};
 }
 
 /// Replaces all of `members` by one node, whose new value has their outputs as channel ranges.

@@ -45,19 +45,25 @@ void Reverse::pull_back_label() {
   pull_back_all();
 }
 
-void Reverse::pull_back_square() {
-  if (graph_.find_binding(DPM_BINDING_HEAD) >= 0) {
+void Reverse::pull_back_square(Seed seed) {
+  const bool of_head = is_of_head(seed);
+  const int head = graph_.find_binding(DPM_BINDING_HEAD);
+  if (!of_head && head >= 0) {
     throw Error(ErrorCode::kUnsupported, "a square loss is of one output, this network has two");
   }
+  if (of_head && head < 0) throw Error(ErrorCode::kUnsupported, "the network has no second output to learn");
   const int output = graph_.bindings[index(graph_.find_binding(DPM_BINDING_OUTPUT))].value;
-  const Value of = shape(output);
+  const int learned = of_head ? graph_.bindings[index(head)].value : output;
+  const Value of = shape(learned);
   name_ = "loss.";
-  const int copy = add(DPM_OP_AFFINE, "output", {output});
-  const int target = add_given(graph_, DPM_BINDING_TARGET, of.channels, of.height, of.width);
-  const int weight = add_given(graph_, DPM_BINDING_LOSS_WEIGHT, 1, 1, 1);
-  const int score = add(DPM_OP_SQUARE_SCORE, "score", {copy, target, weight});
-  give(output, score);
-  bind_result(graph_, score, DPM_BINDING_OUTPUT_COTANGENT);
+  std::vector<int> inputs{add(DPM_OP_AFFINE, "output", {learned}),
+                          add_given(graph_, DPM_BINDING_TARGET, of.channels, of.height, of.width),
+                          add_given(graph_, DPM_BINDING_LOSS_WEIGHT, 1, 1, 1)};
+  if (seed == Seed::kResidual) inputs.push_back(add(DPM_OP_AFFINE, "prediction", {output}));
+  if (seed == Seed::kNoise) inputs.push_back(add(DPM_OP_AFFINE, "zeros", {inputs[1]}, Affine{0, 0}));
+  const int score = add(DPM_OP_SQUARE_SCORE, "score", std::move(inputs));
+  give(learned, score);
+  bind_result(graph_, score, of_head ? DPM_BINDING_HEAD_COTANGENT : DPM_BINDING_OUTPUT_COTANGENT);
   pull_back_all();
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "graph/passes/derivatives.h"
 #include "graph/passes/weight_gradients.h"
 
 namespace dpm::graph {
@@ -21,9 +22,9 @@ class Reverse {
   void pull_back_given();
   /// Starts from the cotangent of ln p(label), with logits as the output.
   void pull_back_label();
-  /// Starts from the cotangent of a square loss of the output, and binds it. Throws Error(kUnsupported) where there is
-  /// a second output.
-  void pull_back_square();
+  /// Starts from the cotangent of a square loss, and binds it. Throws Error(kUnsupported) for one of the output where
+  /// there is a second one, and for one of a second output that is not there.
+  void pull_back_square(Seed seed);
   /// Binds the image's cotangent. Throws Error(kUnsupported) where no output depends on the image.
   void bind_image();
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 
 import { decode } from 'fast-png';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { withStreams } from '../../../lib/cli/output.js';
 import { runCommandLine } from '../../../lib/cli/run.js';
@@ -77,6 +77,34 @@ describe('dpm train', () => {
     expect(other.stderr).toMatch(/^error \[ERR_DPM_ARGUMENT\]: clip is 2, the run of .* was begun with 1/);
   });
 
+  it('makes heads of a model, one after the other, which its samplers take', async () => {
+    const [model, npr, both] = [newFolder(), newFolder(), newFolder()];
+    expect((await train('--out', model, '--steps', '1', '--samples', '0')).code).toBe(0);
+    const drawn: unknown[] = [];
+    const sample = vi.spyOn(DiffusionModel.prototype, 'sample');
+    for (const [from, head, to] of [[model, 'npr', npr] as const, [npr, 'sn', both] as const]) {
+      const told = await train(
+        '--network',
+        from,
+        '--head',
+        head,
+        '--head-mode',
+        'complex',
+        '--out',
+        to,
+        '--steps',
+        '2',
+      );
+      expect([told.code, told.stdout]).toEqual([0, expect.stringMatching(/^2 steps in/)]);
+      drawn.push(sample.mock.calls.at(-1)![0].sampler);
+    }
+    sample.mockRestore();
+    expect(drawn).toEqual(['npr-ddpm', 'sn-ddpm']);
+    expect((await readdir(join(both, 'heads'))).sort()).toEqual(['config.json', 'npr.safetensors', 'sn.safetensors']);
+    const told = await dpm('inspect', both);
+    expect(told.stdout).toMatch(/\nheads +npr, sn\n/);
+  });
+
   it('does what the library does of each flag', async () => {
     const flags: Record<string, [string[], TrainerOptions[keyof TrainerOptions]]> = {
       steps: [['3'], 3],
@@ -103,7 +131,9 @@ describe('dpm train', () => {
       checkpointEvery: [['2'], 2],
       checkpointsKept: [['1'], 1],
     };
-    expect(Object.keys(flags).sort()).toEqual(Object.keys(trainingOptionFacts).sort());
+    // Flags of heads are for models; the test before this one gives them.
+    const known = [...Object.keys(flags), 'head', 'headMode'].sort();
+    expect(known).toEqual(Object.keys(trainingOptionFacts).sort());
     const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     const given = Object.entries(flags).flatMap(([name, [values]]) => [`--${kebab(name)}`, ...values]);
     const out = newFolder();

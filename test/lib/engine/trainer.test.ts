@@ -9,7 +9,7 @@ import type {
   NativeTrainerResult,
   NativeTrainerSamples,
 } from '../../../lib/engine/native-trainer.js';
-import { readTensors } from '../../support/tensors.js';
+import { largest, readTensors } from '../../support/tensors.js';
 import { packagePath } from '../../support/temporary.js';
 import { fromLevels, openTrainer, type OpenTrainer } from '../../support/trainer.js';
 
@@ -125,7 +125,65 @@ function expectMoved(
   expect(Math.sqrt(error)).toBeLessThan(1e-4 * Math.sqrt(way));
 }
 
+interface HeadFacts {
+  /** Sum of squared differences of each sample. */
+  losses: number[];
+  gradientNorms: Record<string, number>;
+}
+
 describe.each(devices)('a trainer on the %s device', (device) => {
+  it.each(['npr', 'sn'] as const)('differentiates the loss of a head (%s) as another engine does', async (head) => {
+    const fixture = 'test/fixtures/gradients/variance/heads-ho-ddpm-head-complex';
+    const { [head]: facts } = JSON.parse(await readFile(packagePath(`${fixture}.json`), 'utf8')) as Record<
+      string,
+      HeadFacts
+    >;
+    const golden = await readTensors(packagePath(`${fixture}.safetensors`));
+    const folder = packagePath('test/fixtures/unet/ho-ddpm-head-complex');
+    const open = (await openTrainer(folder, device, { batch: 4, head }))!;
+    // A mean over elements here, a sum there.
+    const { elements } = open;
+    const { losses, norms } = await open.trainer.run(
+      requestOf([{ loss: 0, gradientNorm: 0, lr: 0 }], samplesOf(golden)),
+    );
+    const mean = facts!.losses.reduce((sum, loss) => sum + loss) / 4;
+    expectRelative(losses[0]! * elements, mean, 1e-5, 'loss');
+    const norm = Math.hypot(...Object.values(facts!.gradientNorms));
+    expectRelative(norms[0]! * elements, norm, 1e-5, 'norm');
+    // Adam's first mean of gradients is (1 - beta1) times the gradient.
+    const moments = await open.tensors('firstMoments');
+    expect([...moments.keys()].sort()).toEqual(Object.keys(facts!.gradientNorms).sort());
+    for (const [name, values] of Object.entries(golden)) {
+      if (!name.startsWith(`${head}.grad.`)) continue;
+      const own = moments.get(name.slice(`${head}.grad.`.length))!.map((value) => 10 * elements * value);
+      const error = largest(own.map((value, i) => value - values[i]!));
+      expect(error, name).toBeLessThan(2e-5 * Math.max(largest(values), 1));
+    }
+    await open[Symbol.asyncDispose]();
+  });
+
+  it('moves the weights of a head alone', async () => {
+    const folder = packagePath('test/fixtures/unet/ho-ddpm-head-complex');
+    const golden = await readTensors(
+      packagePath('test/fixtures/gradients/variance/heads-ho-ddpm-head-complex.safetensors'),
+    );
+    for (const head of ['npr', 'sn'] as const) {
+      await using open = (await openTrainer(folder, device, { batch: 4, head }))!;
+      const before = await open.tensors('parameters');
+      const steps = Array.from({ length: 3 }, () => ({ loss: 0, gradientNorm: 0, lr: 1e-2 }));
+      const { images, noise, levels } = samplesOf(golden);
+      const thrice = <T extends Float32Array | Uint32Array>(values: T): T =>
+        (values instanceof Uint32Array ? Uint32Array : Float32Array).from([...values, ...values, ...values]) as T;
+      const samples = { images: thrice(images), noise: thrice(noise), levels: thrice(levels), labels: null };
+      const { losses } = await open.trainer.run(requestOf(steps, samples));
+      expect(losses[2]).toBeLessThan(losses[0]!);
+      for (const [name, values] of await open.tensors('parameters')) {
+        // Biases before a norm have no gradient.
+        if (name.endsWith('.weight')) expect(values, name).not.toEqual(before.get(name));
+      }
+    }
+  });
+
   it('takes ten steps of Adam as another engine does', async ({ skip }) => {
     const facts = await readFacts<Facts & { emaDecay: number }>('adam-epsilon');
     const golden = await readTensors(packagePath(`${goldens}/adam-epsilon.safetensors`));

@@ -152,6 +152,25 @@ TEST(Fusion, SiblingsHaveABiasOrHaveNone) {
   EXPECT_EQ(merged, (std::vector<std::pair<std::size_t, std::size_t>>{{2, 2}, {2, 0}}));
 }
 
+TEST(Fusion, SiblingsHaveWeightsThatMoveOrThatStay) {
+  RandomValues random(6);
+  GraphMaker maker(random);
+  const int x = maker.enter(maker.image(4, 4, 4));
+  const auto product = [&] { return maker.silu(maker.convolution(x, 4, {})); };
+  const int staying = maker.sum(product(), product());
+  maker.leave(maker.sum(staying, maker.sum(product(), product())));
+  graph::Graph graph = maker.graph();
+  for (const std::size_t constant : {1, 2}) graph.constants[constant].parameter.kind = DPM_PARAMETER_PLAIN;
+  graph::fuse(graph, [](const graph::Graph& /*graph*/, const graph::Node& node) {
+    return node.op != DPM_OP_CONVOLUTION || !graph::attributes<graph::Convolution>(node).silu;
+  });
+  std::vector<std::vector<int>> merged;
+  for (const graph::Node& node : graph.nodes) {
+    if (node.op == DPM_OP_CONVOLUTION) merged.push_back(node.weights);
+  }
+  EXPECT_EQ(merged, (std::vector<std::vector<int>>{{0, 3}, {1, 2}}));
+}
+
 TEST(Fusion, ZerosBetweenElementsAreReadOverWhereADeviceCan) {
   RandomValues random(5);
   GraphMaker maker(random);
@@ -412,6 +431,8 @@ TEST(Shapes, OfGradientsAreThoseOfWhatTheyAreOf) {
   EXPECT_EQ(shape(maker.add(DPM_OP_SQUARE_SCORE, {x, x, maker.time_vector(1)})), (std::vector{4, 5, 6, 0}));
   expect_shape_error([&] { maker.add(DPM_OP_SQUARE_SCORE, {x, d, maker.time_vector(1)}); });
   expect_shape_error([&] { maker.add(DPM_OP_SQUARE_SCORE, {x, x, vector}); });
+  EXPECT_EQ(shape(maker.add(DPM_OP_SQUARE_SCORE, {x, x, maker.time_vector(1), x})), (std::vector{4, 5, 6, 0}));
+  expect_shape_error([&] { maker.add(DPM_OP_SQUARE_SCORE, {x, x, maker.time_vector(1), d}); });
 }
 
 TEST(Nodes, HaveTheAttributesOfTheirOperationOnly) {

@@ -520,6 +520,24 @@ TEST(SquareScore, IsTheDerivativeOfWeightedSquares) {
   }
 }
 
+TEST(SquareScore, ComparesWithTheSquareOfADifference) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  const int x = maker.image(1, 1, 1);
+  const std::vector<int> inputs{x, maker.affine(x, -0.5F, 1), maker.affine(x, 3), maker.affine(x, 2, 5)};
+  maker.output(maker.affine(maker.add(DPM_OP_SQUARE_SCORE, inputs), 1));
+  GraphInputs given;
+  given.image = {-2, 0, 0.5F, 3};
+  for (const char* device : {"reference", "cpu", "cuda:0"}) {
+    const auto found = run_graph(Device::open(device, {}), maker.graph(), 4, given, false);
+    for (std::size_t n = 0; n < found.size(); ++n) {
+      const float number = given.image[n];
+      const float difference = (1 - 0.5F * number) - (2 * number + 5);
+      EXPECT_FLOAT_EQ(found[n], 2 * 3 * number * (number - difference * difference)) << device;
+    }
+  }
+}
+
 /// Compares <gradient of W, V> with <d, convolution of V>, for maps of odd and even sides and all borders.
 TEST(ConvolutionWeights, AreTheAdjointOfTheConvolution) {
   const auto reference = Device::open("reference", {});

@@ -7,7 +7,9 @@ namespace {
 Case square_score(RandomValues& random, int channels, int height, int width, int batch) {
   GraphMaker maker(random);
   const int x = maker.enter(maker.image(channels, height, width));
-  maker.leave(maker.add(DPM_OP_SQUARE_SCORE, {x, maker.affine(x, -0.5F, 1), maker.time_vector(1)}));
+  std::vector<int> inputs{x, maker.affine(x, -0.5F, 1), maker.time_vector(1)};
+  if (random.between(0, 1) == 1) inputs.push_back(maker.affine(x, 0.7F, -0.3F));
+  maker.leave(maker.add(DPM_OP_SQUARE_SCORE, std::move(inputs)));
   return without_pushforward(
       without_pullback(image_case(maker, random, batch), DPM_OP_SQUARE_SCORE, "this operation has no derivative"),
       DPM_OP_SQUARE_SCORE, "its vector depends on the image, which has no derivative yet");

@@ -134,6 +134,56 @@ TEST(Trainer, LearnsTheSameFromPartsOfABatch) {
   }
 }
 
+/// Options of a network whose head learns: the last convolution of SmallNetwork and its bias.
+NetworkOptions head_options(const SmallNetwork& network) {
+  NetworkOptions options = SmallNetwork::options();
+  const auto constants = static_cast<int>(network.graph().constants.size());
+  options.learned = {constants - 2, constants - 1};
+  return options;
+}
+
+TEST(Trainer, LearnsAHeadOnTheReferenceAndTheCardAsOnTheCpu) {
+  const SmallNetwork network(test::SecondOutput::kHead);
+  for (const Loss loss : {Loss::kResidual, Loss::kNoise}) {
+    std::vector<StepResult> results;
+    for (const char* name : {"reference", "cpu", "cuda:0"}) {
+      TrainerOptions options = options_of(3);
+      options.loss = loss;
+      Trainer trainer(Device::open(name, {2, true}), network.graph(), head_options(network), options,
+                      small_dataset(11));
+      EXPECT_EQ(trainer.parameters().places().all().size(), 2U);
+      results.push_back(trainer.run(steps(0, 4, 1e-2), kGoesOn));
+    }
+    for (const StepResult& result : results) {
+      ASSERT_EQ(result.losses.size(), 4U);
+      for (std::size_t i = 0; i < 4; ++i) {
+        EXPECT_NEAR(result.losses[i], results.front().losses[i], 1e-4 * results.front().losses[i]);
+        EXPECT_NEAR(result.norms[i], results.front().norms[i], 1e-4 * results.front().norms[i]);
+      }
+    }
+  }
+}
+
+TEST(Trainer, RefusesAHeadThatCannotLearn) {
+  const SmallNetwork network(test::SecondOutput::kHead);
+  const auto refused = [&](const SmallNetwork& of, const auto& change) {
+    TrainerOptions options = options_of(2);
+    options.loss = Loss::kNoise;
+    change(options);
+    return failure(
+        [&] { Trainer(Device::open("reference", {}), of.graph(), head_options(of), options, small_dataset(11)); });
+  };
+  EXPECT_EQ(refused(network, [](TrainerOptions&) {}), "none");
+  EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.prediction = Prediction::kVelocity; }),
+            "ERR_DPM_ARGUMENT prediction: a head learns beside a prediction of the noise");
+  EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.snr_gamma = 5; }),
+            "ERR_DPM_ARGUMENT snrGamma: samples of a head weigh all alike");
+  EXPECT_EQ(refused(SmallNetwork(), [](TrainerOptions&) {}),
+            "ERR_DPM_UNSUPPORTED the network has no second output to learn");
+  EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.loss = Loss::kPrediction; }),
+            "ERR_DPM_UNSUPPORTED a square loss is of one output, this network has two");
+}
+
 TEST(Trainer, DoesNotDependOnTheNumberOfThreads) {
   const SmallNetwork network;
   for (const auto& device : training_devices()) {

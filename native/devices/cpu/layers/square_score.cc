@@ -13,6 +13,8 @@ class SquareScore : public Layer {
     const MapView target = context.map(operands_.input(1));
     const MapView weight = context.map(operands_.input(2));
     const MapView out = context.map(operands_.output());
+    const bool squares = operands_.input(3) >= 0;
+    const MapView compared = squares ? context.map(operands_.input(3)) : target;
     context.pool.parallel_for(context.batch, [&](std::int64_t row, int /*thread*/) {
       const auto n = static_cast<int>(row);
       const float twice = 2 * *weight.sample(n);
@@ -21,7 +23,8 @@ class SquareScore : public Layer {
           const auto at = [&](const MapView& view) -> float& {
             return view.sample(n)[p * view.pixel_stride + c * view.channel_stride];
           };
-          at(out) = twice * (at(map) - at(target));
+          const float difference = at(target) - at(compared);
+          at(out) = twice * (at(map) - (squares ? difference * difference : at(target)));
         }
       }
     });

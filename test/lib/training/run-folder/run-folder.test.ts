@@ -46,7 +46,7 @@ const initial = (name: string): Record<string, unknown> =>
   ).config;
 
 const config = initial('diffusers');
-const network: RunNetwork = { config, scheduler: diffusersFile.layout.scheduler, layout: diffusersFile.layout };
+const network: RunNetwork = { config, scheduler: diffusersFile.layout.scheduler, layout: diffusersFile.layout, head: null };
 const options: RunFolderOptions = { settings: { batch: 8, rate: 2e-4, head: undefined }, network };
 
 let weights: WeightTensors;
@@ -148,7 +148,7 @@ describe('the folder of a run', () => {
     const average = await initialWeights(ho.network(ofHo, 'config.json'), 1);
     await using run = await RunFolder.open(path, {
       settings: {},
-      network: { config: ofHo, scheduler: ho.layout.scheduler, layout: ho.layout },
+      network: { config: ofHo, scheduler: ho.layout.scheduler, layout: ho.layout, head: null },
     });
     await run.save({
       step: 1,

@@ -1,0 +1,178 @@
+// Variance heads that learn on a network which stays as it is: what their run writes, and how it goes on.
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { readJson } from '../../../lib/files/files.js';
+import { DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
+import { packagePath, temporaryFolder } from '../../support/temporary.js';
+import { readTensors } from '../../support/tensors.js';
+import { tinyImages, tinyRun } from '../../support/training-data.js';
+
+const mnist = packagePath('models/mnist');
+const folder = temporaryFolder();
+let folders = 0;
+const newFolder = (): string => join(folder, `run-${folders++}`);
+
+const data = tinyImages(6, [1, 28, 28]);
+const headRun = (changed: Partial<TrainerOptions> = {}): TrainerOptions => ({
+  data: { ...data, labels: null },
+  network: mnist,
+  head: 'npr',
+  device: 'cpu',
+  threads: 1,
+  steps: 3,
+  batch: 2,
+  rate: 1e-3,
+  seed: 3,
+  ...changed,
+});
+
+const headOf = (run: string, name = 'npr'): Promise<Buffer> => readFile(join(run, 'heads', `${name}.safetensors`));
+const trunkOf = (run: string) => readTensors(join(run, 'unet/diffusion_pytorch_model.safetensors'));
+
+async function run(options: TrainerOptions): Promise<void> {
+  await using trainer = await Trainer.open(options);
+  await trainer.run();
+}
+
+/** The bundled model without heads. */
+let bare: string;
+beforeAll(async () => {
+  bare = newFolder();
+  await cp(mnist, bare, { recursive: true });
+  await rm(join(bare, 'heads'), { recursive: true });
+});
+
+describe('a head of a model', () => {
+  it('goes on from its weights, beside a network and other files that stay', async () => {
+    const out = newFolder();
+    await using trainer = await Trainer.open(headRun({ out }));
+    expect(trainer.parameters).toBe(
+      Object.values(await readTensors(join(mnist, 'heads/npr.safetensors'))).reduce(
+        (sum, { length }) => sum + length,
+        0,
+      ),
+    );
+    expect(trainer.memory.parameters).toBe(20 * trainer.parameters);
+    await trainer.run();
+    expect(await trunkOf(out)).toEqual(await trunkOf(mnist));
+    expect(await headOf(out, 'sn')).toEqual(await headOf(mnist, 'sn'));
+    expect(await readFile(join(out, 'gamma.json'))).toEqual(await readFile(join(mnist, 'gamma.json')));
+    expect(await readJson(join(out, 'heads/config.json'))).toEqual(await readJson(join(mnist, 'heads/config.json')));
+    const [own, before] = [out, mnist].map((path) => readTensors(join(path, 'heads/npr.safetensors')));
+    const learned = await own!;
+    for (const [name, values] of Object.entries(await before!)) {
+      expect(learned[name]!.length, name).toBe(values.length);
+      // Three steps of 1e-3 move no weight by more than Adam does.
+      expect(Math.max(...values.map((value, i) => Math.abs(value - learned[name]![i]!))), name).toBeLessThan(4e-3);
+    }
+    expect(learned).not.toEqual(await before!);
+  });
+
+  it('serves the samplers of its model', async () => {
+    const out = newFolder();
+    await using trainer = await Trainer.open(headRun({ out }));
+    await trainer.run();
+    await using model = await trainer.model();
+    await using original = await DiffusionModel.load(mnist, { device: 'cpu', threads: 1 });
+    const call = { count: 1, steps: 3, seed: 1 };
+    const byHead = await model.sample({ ...call, sampler: 'npr-ddpm' });
+    expect(byHead.images.data).not.toEqual((await original.sample({ ...call, sampler: 'npr-ddpm' })).images.data);
+    const without = await model.sample({ ...call, sampler: 'ddim' });
+    expect(without.images.data).toEqual((await original.sample({ ...call, sampler: 'ddim' })).images.data);
+  });
+
+  it('learns otherwise than another one, from other images, and with another seed', async () => {
+    const outs = await Promise.all(
+      [{}, { head: 'sn' }, { data: { ...data, images: data.images.map((level) => 255 - level) } }, { seed: 4 }].map(
+        async (changed) => {
+          const out = newFolder();
+          await run(headRun({ ...changed, out } as Partial<TrainerOptions>));
+          return headOf(out, (changed as { head?: string }).head);
+        },
+      ),
+    );
+    for (const [i, other] of outs.entries()) if (i > 0) expect(other.equals(outs[0]!), String(i)).toBe(false);
+  });
+
+  it("has the form of the model's other heads, and no other", async () => {
+    const partial = newFolder();
+    await cp(mnist, partial, { recursive: true });
+    await rm(join(partial, 'heads/npr.safetensors'));
+    const config = (await readJson(join(mnist, 'heads/config.json'))) as Record<string, unknown>;
+    await writeFile(join(partial, 'heads/config.json'), JSON.stringify({ ...config, heads: { sn: 'sn.safetensors' } }));
+    const out = newFolder();
+    await run(headRun({ network: partial, out, steps: 1 }));
+    expect(await readJson(join(out, 'heads/config.json'))).toEqual({
+      ...config,
+      heads: { npr: 'npr.safetensors', sn: 'sn.safetensors' },
+    });
+    expect(await headOf(out, 'sn')).toEqual(await headOf(mnist, 'sn'));
+    const shapes = async (path: string) => Object.keys(await readTensors(join(path, 'heads/npr.safetensors'))).sort();
+    expect(await shapes(out)).toEqual(await shapes(mnist));
+    await expect(Trainer.open(headRun({ network: partial, headMode: 'simple' }))).rejects.toThrow(
+      /headMode is simple, the heads of .* are complex/,
+    );
+  });
+});
+
+describe('a head of a model without one', () => {
+  it.each([undefined, 'simple', 'complex'] as const)('begins with the weights of its seed, %s', async (headMode) => {
+    const [out, other] = [newFolder(), newFolder()];
+    await run(headRun({ network: bare, headMode, out }));
+    const { mode, heads } = (await readJson(join(out, 'heads/config.json'))) as Record<string, unknown>;
+    expect([mode, heads]).toEqual([headMode ?? 'simple', { npr: 'npr.safetensors' }]);
+    const names = Object.keys(await readTensors(join(out, 'heads/npr.safetensors')));
+    expect(names.some((name) => name.startsWith('resnet.'))).toBe(headMode === 'complex');
+    await run(headRun({ network: bare, headMode, out: other, seed: 4 }));
+    expect(await headOf(other)).not.toEqual(await headOf(out));
+    await using model = await DiffusionModel.load(out, { device: 'cpu', threads: 1, head: 'npr' });
+    expect(model.unet.hasHead).toBe(true);
+  });
+
+  it('goes on to the bit where a run was stopped, and mends what a kill has left', async () => {
+    const [whole, parts] = [newFolder(), newFolder()];
+    const options = headRun({ network: bare, steps: 4, checkpointEvery: 2 });
+    await run({ ...options, out: whole });
+    const abort = new AbortController();
+    const onCheckpoint = ({ step }: { step: number }): void => {
+      if (step === 2) abort.abort();
+    };
+    await expect(run({ ...options, out: parts, signal: abort.signal, onCheckpoint })).rejects.toMatchObject({
+      code: 'ERR_DPM_ABORTED',
+    });
+    await writeFile(join(parts, 'heads/npr.safetensors'), 'damaged');
+    await rm(join(parts, 'unet/diffusion_pytorch_model.safetensors'));
+    await (await Trainer.open({ ...options, out: parts })).close();
+    expect((await headOf(parts)).length).toBe((await headOf(whole)).length);
+    await run({ ...options, out: parts });
+    expect(await headOf(parts)).toEqual(await headOf(whole));
+    expect(await trunkOf(parts)).toEqual(await trunkOf(whole));
+    await expect(Trainer.open({ ...options, out: parts, head: 'sn' })).rejects.toThrow('head is "sn"');
+    await expect(Trainer.open({ ...options, out: parts, headMode: 'complex' })).rejects.toThrow(
+      'headMode is "complex"',
+    );
+  });
+
+  it.each([
+    [{ network: undefined }, 'head: a head learns on a model: give network'],
+    [{ network: 'ddpm-cifar10' }, 'head: a head learns on a model that has learned'],
+    [{ network: {} }, 'head: a head learns on a model that has learned'],
+    [{ head: undefined, headMode: 'simple' }, 'headMode is for a head that learns'],
+    [{ head: 'ocm' }, 'head'],
+    [{ headMode: 'both' }, 'headMode'],
+    [{ snrGamma: 5 }, 'snrGamma'],
+    [{ prediction: 'v' }, "a head beside the prediction 'v' cannot be trained"],
+    [{ network: packagePath('test/fixtures/unet/ho-ddpm') }, 'heads of the family ho cannot be trained'],
+    [{ network: packagePath('models/mnist-classifier') }, 'cannot be trained'],
+  ] as const)('is refused with %o', async (changed, message) => {
+    await expect(Trainer.open(headRun({ network: bare, ...changed } as never))).rejects.toThrow(message);
+  });
+});
+
+it('a run of the network itself has no head', async () => {
+  await using trainer = await Trainer.open(tinyRun({ steps: 1 }));
+  expect([...(await trainer.tensors()).keys()].some((name) => name.startsWith('head.'))).toBe(false);
+});
