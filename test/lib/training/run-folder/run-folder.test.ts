@@ -46,7 +46,12 @@ const initial = (name: string): Record<string, unknown> =>
   ).config;
 
 const config = initial('diffusers');
-const network: RunNetwork = { config, scheduler: diffusersFile.layout.scheduler, layout: diffusersFile.layout, head: null };
+const network: RunNetwork = {
+  config,
+  scheduler: diffusersFile.layout.scheduler,
+  layout: diffusersFile.layout,
+  head: null,
+};
 const options: RunFolderOptions = { settings: { batch: 8, rate: 2e-4, head: undefined }, network };
 
 let weights: WeightTensors;
