@@ -1,5 +1,4 @@
 import { DpmError } from '../../base/errors.js';
-import { requireMemory } from '../../base/memory-budget.js';
 import type { PlainReader } from './pages.js';
 
 function tooShort(where: string, count: number): DpmError {
@@ -28,7 +27,6 @@ export const readByteArrays: PlainReader<Uint8Array> = (where, bytes, count) => 
 export function integerReader(size: 4 | 8): PlainReader<number> {
   return (where, bytes, count) => {
     if (count * size > bytes.length) throw tooShort(where, count);
-    requireMemory(where, count, 8);
     const view = viewOf(bytes);
     return Array.from({ length: count }, (_, i) =>
       size === 4 ? view.getInt32(4 * i, true) : Number(view.getBigInt64(8 * i, true)),

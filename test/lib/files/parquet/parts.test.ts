@@ -1,4 +1,6 @@
 // Parts of Parquet files: structs of Thrift, numbers in runs, codecs; right ones, and such as say that they are large.
+import { brotliCompressSync, gzipSync } from 'node:zlib';
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -11,11 +13,12 @@ import { varint } from '../../../support/write-parquet.js';
 import { bytes } from '../../../support/write-pytorch.js';
 
 describe('structs', () => {
-  it.each<[string, Buffer, RegExp]>([
+  it.each<[string, Uint8Array, RegExp]>([
     ['a list of 2^40', bytes('\x19\xfc', varint(2 ** 40), '\0'), /list that is too long/],
     ['a list of 2^20 and few bytes', bytes('\x19\xfc', varint(2 ** 20), '\0'), /list that is too long/],
     ['bytes of 2^60', bytes('\x18', varint(2n ** 60n), '\0'), /ends too early/],
     ['a number that does not end', bytes('\x16', Buffer.alloc(99, 0xff)), /more than 64 bits/],
+    ['half a double', Uint8Array.of(0x17, 0, 0, 0, 0), /ends too early/],
     ['an unknown type', bytes('\x1b\0'), /unknown type 11/],
     ['3 million values', bytes('\x19\xf6', varint(3e6), Buffer.alloc(3e6), '\0'), /list that is too long/],
     [
@@ -78,6 +81,11 @@ describe('numbers in runs and packed bits', () => {
     );
     expect([...readHybrid('a', Buffer.alloc(0), 0, 3)]).toEqual([0, 0, 0]);
   });
+
+  it('are refused before memory is taken', () => {
+    const refused = expect.objectContaining({ code: 'ERR_DPM_OUT_OF_MEMORY' }) as Error;
+    expect(() => readHybrid('a', bytes(varint(2), '\x01'), 1, 2 ** 40)).toThrow(refused);
+  });
 });
 
 describe('codecs', () => {
@@ -111,6 +119,18 @@ describe('codecs', () => {
       }
     }
     expect(() => unpack(bytes('none'), 2 ** 45)).toThrow(expect.objectContaining({ code: 'ERR_DPM_OUT_OF_MEMORY' }));
+  });
+
+  it('of Node unpack no more than they have to', async () => {
+    const zeros = Buffer.alloc(100_000);
+    for (const [codec, packed] of [
+      [2, gzipSync(zeros)],
+      [4, brotliCompressSync(zeros)],
+    ] as const) {
+      const unpack = await decompressorOf('a', codec);
+      expect(unpack(packed, zeros.length)).toHaveLength(zeros.length);
+      expect(() => unpack(packed, 10)).toThrow(/cannot be unpacked/);
+    }
   });
 
   it('Snappy writes no more than there is room for', async () => {

@@ -313,6 +313,12 @@ describe('pages', () => {
       /last of 3/,
     ],
     [
+      'a last value longer than the page',
+      pages(dataPage(3, bytes(byteArrays(pictures.slice(1)), u32(99), 'abc'))),
+      'ERR_DPM_FILE_TRUNCATED',
+      /last of 3/,
+    ],
+    [
       'bytes for two values of three',
       pages(dataPage(3, byteArrays(pictures.slice(1)))),
       'ERR_DPM_FILE_TRUNCATED',
@@ -405,6 +411,12 @@ describe('footers', () => {
     ['no end', whole.subarray(0, -1), 'ERR_DPM_FILE_TRUNCATED', /does not end with its footer/],
     ['an encrypted footer', bytes(whole.subarray(0, -4), 'PARE'), 'ERR_DPM_UNSUPPORTED', /encrypted/],
     ['a footer longer than the file', end(u32(99), 'PAR1'), 'ERR_DPM_FILE_HEADER', /footer has 99 bytes/],
+    [
+      'a footer of 20 MiB',
+      end(Buffer.alloc(20 * 2 ** 20), u32(20 * 2 ** 20), 'PAR1'),
+      'ERR_DPM_FILE_HEADER',
+      /footer has 20971520/,
+    ],
     ['a footer of 4 GiB', end(Buffer.alloc(50), u32(2 ** 32 - 1), 'PAR1'), 'ERR_DPM_FILE_HEADER', /4294967295/],
     ['an empty footer', end(u32(0), 'PAR1'), 'ERR_DPM_FILE_HEADER', /ends too early/],
     ['no schema', end('\0', u32(1), 'PAR1'), 'ERR_DPM_FILE_HEADER', /schema \(field 2\)/],
@@ -466,6 +478,11 @@ describe('footers', () => {
   it('take no more memory than there is', async () => {
     vi.stubEnv('DPM_MEMORY', String(2 ** -29));
     expect(await failure(openImages(file(whole)))).toMatchObject({ code: 'ERR_DPM_OUT_OF_MEMORY' });
+    // A hundred bytes are enough for labels, and for what a page says that it unpacks to.
+    vi.stubEnv('DPM_MEMORY', String(100 * 2 ** -30));
+    const page = dataPage(3, byteArrays(pictures), { 2: 1 });
+    const error = await failure(openImages(file(small({ image: { pages: [page] } }))));
+    expect([error.code, error.message]).toEqual(['ERR_DPM_OUT_OF_MEMORY', expect.stringContaining("column 'image'")]);
     vi.unstubAllEnvs();
   });
 });
