@@ -29,13 +29,18 @@ export function shownPath(path: FilePath): string {
   return typeof path === 'string' ? path : path.shown;
 }
 
+/** A file that is open, and its size in bytes. */
+interface OpenFile {
+  readonly file: FileHandle;
+  readonly size: number;
+}
+
 /**
- * Opens a file for reading, calls `use` with it and its size in bytes, and closes it in any case.
+ * Opens a file for reading. Whoever opens it closes it; {@link withFile} does both.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` if it cannot be opened, is not a regular file or `use` fails; a DpmError of `use`
- * passes unchanged.
+ * @throws {@link DpmError} `ERR_DPM_FILE` if it cannot be opened or is not a regular file.
  */
-export async function withFile<T>(given: FilePath, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
+export async function openFile(given: FilePath): Promise<OpenFile> {
   const path = shownPath(given);
   let file: FileHandle;
   try {
@@ -46,9 +51,25 @@ export async function withFile<T>(given: FilePath, use: (file: FileHandle, size:
   try {
     const status = await file.stat();
     if (!status.isFile()) throw new DpmError('ERR_DPM_FILE', `${path} is not a regular file`);
-    return await use(file, status.size);
+    return { file, size: status.size };
   } catch (cause) {
+    await file.close();
     throw fileError('read', path, cause);
+  }
+}
+
+/**
+ * Opens a file for reading, calls `use` with it and its size in bytes, and closes it in any case.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE` if it cannot be opened, is not a regular file or `use` fails; a DpmError of `use`
+ * passes unchanged.
+ */
+export async function withFile<T>(given: FilePath, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
+  const { file, size } = await openFile(given);
+  try {
+    return await use(file, size);
+  } catch (cause) {
+    throw fileError('read', shownPath(given), cause);
   } finally {
     await file.close();
   }
@@ -209,6 +230,14 @@ export async function filesIn(folder: string): Promise<FilePath[]> {
 export async function isThere(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
+    () => false,
+  );
+}
+
+/** Tells whether there is a folder of this name. */
+export async function isFolder(path: FilePath): Promise<boolean> {
+  return stat(typeof path === 'string' ? path : path.bytes).then(
+    (found) => found.isDirectory(),
     () => false,
   );
 }

@@ -184,6 +184,25 @@ function planes(path: string, { channels, levels }: Pixels, wanted: number): Flo
   });
 }
 
+/** Number of bytes that say the sides of a PNG. */
+const START_BYTES = SIGNATURE.length + CHUNK_BYTES + HEADER_BYTES;
+
+/**
+ * Reads the shape [C, H, W] of a PNG in memory, as {@link shapeOfPng} that of a file.
+ *
+ * @param path - Name in errors.
+ * @param bytes - The PNG, or its first 33 bytes.
+ * @throws {@link DpmError} The errors of {@link shapeOfPng}.
+ */
+export function shapeOfPngBytes(path: string, bytes: Uint8Array): [channels: number, height: number, width: number] {
+  const [first] = chunksOf(path, bytes.subarray(0, START_BYTES));
+  const { width, height, channels = 1 } = fieldsOf(path, first);
+  if (Math.min(width, height) === 0 || Math.max(width, height) > MOST_SIDE) {
+    throw wrongFile(path, `the PNG says that it has ${width} x ${height} pixels`);
+  }
+  return [channels > 2 ? 3 : 1, height, width];
+}
+
 /**
  * Reads the shape [C, H, W] of a PNG: 1 channel of grey, 3 of colours; transparency does not count.
  *
@@ -192,15 +211,29 @@ function planes(path: string, { channels, levels }: Pixels, wanted: number): Flo
  */
 export async function shapeOfPng(given: FilePath): Promise<[channels: number, height: number, width: number]> {
   const path = shownPath(given);
-  return withFile(given, async (file, size) => {
-    const bytes = await readExactly(file, path, 0, Math.min(size, SIGNATURE.length + CHUNK_BYTES + HEADER_BYTES));
-    const [first] = chunksOf(path, bytes);
-    const { width, height, channels = 1 } = fieldsOf(path, first);
-    if (Math.min(width, height) === 0 || Math.max(width, height) > MOST_SIDE) {
-      throw wrongFile(path, `the PNG says that it has ${width} x ${height} pixels`);
-    }
-    return [channels > 2 ? 3 : 1, height, width];
-  });
+  return withFile(given, async (file, size) =>
+    shapeOfPngBytes(path, await readExactly(file, path, 0, Math.min(size, START_BYTES))),
+  );
+}
+
+function requireSize(path: string, size: number, height: number, width: number): void {
+  if (size <= mostBytes(height, width) + MOST_BESIDE) return;
+  throw wrongFile(path, `${size} bytes are more than a PNG of ${width} x ${height} pixels takes`);
+}
+
+/**
+ * Reads levels 0..255 of a PNG in memory, as {@link readPng} those of a file.
+ *
+ * @param path - Name in errors.
+ * @throws {@link DpmError} The errors of {@link readPng}.
+ */
+export function readPngBytes(
+  path: string,
+  bytes: Uint8Array,
+  [channels = 0, height = 0, width = 0]: readonly number[],
+): Float32Array {
+  requireSize(path, bytes.length, height, width);
+  return planes(path, decoded(path, essentialOf(path, bytes, height, width), height * width), channels);
 }
 
 /**
@@ -209,14 +242,11 @@ export async function shapeOfPng(given: FilePath): Promise<[channels: number, he
  * @throws {@link DpmError} `ERR_DPM_FILE` naming the file if it is no PNG, damaged, has a palette or transparent pixels,
  * `ERR_DPM_TENSOR_SHAPE` if it has other sides, or is RGB and the shape is not.
  */
-export async function readPng(given: FilePath, [channels, height, width]: readonly number[]): Promise<Float32Array> {
-  const [c, h, w] = [channels ?? 0, height ?? 0, width ?? 0];
+export async function readPng(given: FilePath, shape: readonly number[]): Promise<Float32Array> {
+  const [, height = 0, width = 0] = shape;
   const path = shownPath(given);
   return withFile(given, async (file, size) => {
-    if (size > mostBytes(h, w) + MOST_BESIDE) {
-      throw wrongFile(path, `${size} bytes are more than a PNG of ${w} x ${h} pixels takes`);
-    }
-    const bytes = essentialOf(path, await readExactly(file, path, 0, size), h, w);
-    return planes(path, decoded(path, bytes, h * w), c);
+    requireSize(path, size, height, width);
+    return readPngBytes(path, await readExactly(file, path, 0, size), shape);
   });
 }

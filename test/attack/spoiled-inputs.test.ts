@@ -295,6 +295,10 @@ const cases: Record<string, SpoiledCase> = {
       return [path, { shape: [3, 8, 8], labels: false }];
     },
   ),
+  'openImages of Parquet': of(
+    (path, options) => dpm.openImages(path, options),
+    () => [packagePath('test/fixtures/parquet/snappy.parquet'), { shape: [3, 4, 4], resize: true, labels: false }],
+  ),
   'ImageBatch.load': of(
     (path, like) => dpm.ImageBatch.load(path, like),
     async () => {

@@ -5,16 +5,18 @@ import { elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { requireMemory } from '../../base/memory-budget.js';
 import { checkOptions, kinds, requireKind } from '../../base/option-kinds.js';
-import { fileError } from '../../files/files.js';
+import { fileError, filesIn, shownPath } from '../../files/files.js';
 import { floatsOf } from '../../files/floats.js';
 import { readSafetensorsHeader, readTensorBytes, requireTensor } from '../../files/safetensors.js';
 import { readFloats } from '../../files/tensor-data.js';
+import { cifarFilesOf, readCifar } from './cifar.js';
 import { isIdxName, readIdx } from './idx.js';
 import { checkedLabels, fingerprintOf, wrongShape, type DataImages } from './images-in-memory.js';
 import { readNpz } from './npz.js';
 import { openImagesDefaults, openImagesOptionKinds, type OpenImagesOptions } from './options.js';
+import { isParquetName, parquetFilesOf, readParquet } from './parquet/read-parquet.js';
 import { picturesOfFolder } from './picture-folder.js';
-import { readPictures } from './read-pictures.js';
+import { picturesInFiles, readPictures } from './read-pictures.js';
 import { nearestLevel, resizedImage } from './resize.js';
 
 /** Images to train with, all in memory. */
@@ -86,28 +88,42 @@ async function readFile(path: string): Promise<DataImages> {
   const ending = extname(path).toLowerCase();
   if (ending === '.npz') return readNpz(path);
   if (ending === '.safetensors') return readTensors(path);
+  if (ending === '.bin') return readCifar([path]);
   if (isIdxName(path)) return readIdx(path);
   throw new DpmError(
     'ERR_DPM_ARGUMENT',
-    `${path} is none of a folder of PNG files, .safetensors, .npz and IDX (…-idx3-ubyte, …-idx3-ubyte.gz, ….idx)`,
+    `${path} is none of a folder of PNG files, .safetensors, .npz, .parquet, CIFAR's .bin and IDX (…-idx3-ubyte, …-idx3-ubyte.gz, ….idx)`,
   );
 }
 
-/** Reads a folder as pictures, anything else as one file. */
+/** Reads a folder by the names in it: pictures, whatever lies beside them, files of Parquet or of CIFAR, or folders of pictures. */
+async function readFolder(path: string, options: OpenImagesOptions): Promise<DataImages & { broken: number }> {
+  const hasPictures = (await filesIn(path)).some((file) => extname(shownPath(file)).toLowerCase() === '.png');
+  const rows = hasPictures ? [] : await parquetFilesOf(path);
+  if (rows.length > 0) return readParquet(rows, options);
+  const records = hasPictures ? [] : await cifarFilesOf(path);
+  if (records.length > 0) return { ...fitted(path, await readCifar(records), options), broken: 0 };
+  const { labels = openImagesDefaults.labels } = options;
+  return readPictures(picturesInFiles(await picturesOfFolder(path, labels)), options);
+}
+
+/** Reads a folder, or one file. */
 async function readData(path: string, options: OpenImagesOptions): Promise<DataImages & { broken: number }> {
   const found = await stat(path).catch((cause: unknown) => {
     throw fileError('open', path, cause);
   });
-  if (found.isDirectory()) {
-    const { labels = openImagesDefaults.labels } = options;
-    return readPictures(await picturesOfFolder(path, labels), options);
-  }
+  if (found.isDirectory()) return readFolder(path, options);
+  if (isParquetName(path)) return readParquet([path], options);
   return { ...fitted(path, await readFile(path), options), broken: 0 };
 }
 
 /**
  * Opens images to train with: a folder of PNG files, whose folders are classes, a file of safetensors (`images`, `labels`),
- * of NumPy (`.npz`), or of IDX with its labels beside it. Levels stay bytes; values of float32 are taken as model space.
+ * of NumPy (`.npz`), or of IDX with its labels beside it; binary batches of CIFAR-10 and CIFAR-100 (`.bin`, whose fine
+ * labels are the classes), of a folder those to train with; Parquet files or a folder of them, with a column of PNG files,
+ * as data sets of Hugging Face are stored. Levels stay bytes; values of float32 are taken as model space.
+ *
+ * Parquet that is compressed by Snappy, Zstandard or LZ4 takes the package `hyparquet-compressors`.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a wrong option or kind of file; `ERR_DPM_TENSOR_SHAPE` naming the file if
  * images have another shape; `ERR_DPM_FILE*`, `ERR_DPM_TENSOR_*` and `ERR_DPM_UNSUPPORTED` naming the file for one that

@@ -1,8 +1,7 @@
-import { stat } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 
 import { DpmError } from '../../base/errors.js';
-import { filesIn, shownPath, type FilePath } from '../../files/files.js';
+import { filesIn, isFolder, shownPath, type FilePath } from '../../files/files.js';
 
 /** Depth of folders that are looked into; links can make circles. */
 const DEEPEST = 32;
@@ -23,13 +22,6 @@ interface Content {
 /** The order of code points, that of Python; JavaScript's own compares halves of them. */
 function byCodePoints(a: FilePath, b: FilePath): number {
   return Buffer.compare(Buffer.from(shownPath(a)), Buffer.from(shownPath(b)));
-}
-
-async function isFolder(path: FilePath): Promise<boolean> {
-  return stat(typeof path === 'string' ? path : path.bytes).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 }
 
 async function contentOf(folder: string): Promise<Content> {

@@ -2,7 +2,7 @@ import { throwIfAborted } from '../../base/abort.js';
 import { at, elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { requireMemory } from '../../base/memory-budget.js';
-import { shownPath, type FilePath } from '../../files/files.js';
+import { shownPath } from '../../files/files.js';
 import { readPng, shapeOfPng } from '../../images/read-png.js';
 import type { DataImages } from './images-in-memory.js';
 import type { OpenImagesOptions } from './options.js';
@@ -11,13 +11,31 @@ import { nearestLevel, resizedImage } from './resize.js';
 
 type Shape = readonly [channels: number, height: number, width: number];
 
+/** A picture that is read when it is its turn. */
+export interface Picture {
+  /** Name in errors. */
+  readonly name: string;
+  /** Class; null without classes. */
+  readonly label: number | null;
+  /** Reads the shape [C, H, W]. */
+  shape(): Promise<Shape>;
+  /** Reads levels 0..255 as [C, H, W] of a shape that has the picture's sides. */
+  levels(shape: Shape): Promise<Float32Array>;
+}
+
+/** Pictures one after the other. */
+export interface Pictures {
+  readonly count: number;
+  [Symbol.asyncIterator](): AsyncIterator<Picture>;
+}
+
 /** Reads a picture as levels, of another size if it may be resized. */
-async function levelsOf(picture: FilePath, shape: Shape, resize: boolean): Promise<Float32Array> {
-  if (!resize) return readPng(picture, shape);
-  const [, height, width] = await shapeOfPng(picture);
+async function levelsOf(picture: Picture, shape: Shape, resize: boolean): Promise<Float32Array> {
+  if (!resize) return picture.levels(shape);
+  const [, height, width] = await picture.shape();
   const [channels, toHeight, toWidth] = shape;
-  requireMemory(shownPath(picture), channels * height * width, Float32Array.BYTES_PER_ELEMENT);
-  const levels = await readPng(picture, [channels, height, width]);
+  requireMemory(picture.name, channels * height * width, Float32Array.BYTES_PER_ELEMENT);
+  const levels = await picture.levels([channels, height, width]);
   if (height === toHeight && width === toWidth) return levels;
   return resizedImage(levels, [channels, height, width], [toHeight, toWidth]);
 }
@@ -33,10 +51,9 @@ class Skipping {
 
   constructor(private readonly allowed: boolean) {}
 
-  /** Gives null for a broken picture. */
-  async tried<T>(work: () => Promise<T>): Promise<T | null> {
+  async tried(work: () => Promise<void>): Promise<void> {
     try {
-      return await work();
+      await work();
     } catch (error) {
       if (!isBroken(error)) throw error;
       if (!this.allowed) {
@@ -44,48 +61,86 @@ class Skipping {
         throw new DpmError(code, `${message} (skipBroken leaves such pictures out)`, { cause: error });
       }
       ++this.broken;
-      return null;
     }
   }
 }
 
-/** The shape of the first picture that can be read. */
-async function firstShape(pictures: readonly FilePath[], skipBroken: boolean): Promise<Shape> {
-  const skipping = new Skipping(skipBroken);
-  for (const picture of pictures) {
-    const shape = await skipping.tried(() => shapeOfPng(picture));
-    if (shape !== null) return shape;
+/** Images that are filled one after the other; the first picture that can be read says their shape, if nothing else does. */
+class ImageStore {
+  #images = new Uint8Array();
+  readonly #labels: number[] = [];
+  #shape: Shape | null = null;
+  #kept = 0;
+
+  constructor(
+    private readonly count: number,
+    shape: Shape | undefined,
+  ) {
+    if (shape !== undefined) this.#allocate(shape);
   }
-  throw new DpmError('ERR_DPM_FILE', `none of ${pictures.length} pictures can be read`);
+
+  async add(picture: Picture, resize: boolean): Promise<void> {
+    const shape = this.#shape ?? this.#allocate(await picture.shape());
+    const levels = await levelsOf(picture, shape, resize);
+    this.#images.set(levels.map(nearestLevel), this.#kept++ * levels.length);
+    if (picture.label !== null) this.#labels.push(picture.label);
+  }
+
+  end(): DataImages {
+    const shape = this.#shape;
+    if (shape === null || this.#kept === 0) {
+      throw new DpmError('ERR_DPM_FILE', `none of ${this.count} pictures can be read`);
+    }
+    return {
+      images: this.#images.subarray(0, this.#kept * elementCount(shape)),
+      labels: this.#labels.length === 0 ? null : Int32Array.from(this.#labels),
+      shape: [this.#kept, ...shape],
+    };
+  }
+
+  #allocate(shape: Shape): Shape {
+    const elements = elementCount(shape);
+    requireMemory(`${this.count} pictures`, this.count * elements, 1);
+    this.#images = new Uint8Array(this.count * elements);
+    this.#shape = shape;
+    return shape;
+  }
+}
+
+/** The pictures of a folder. */
+export function picturesInFiles({ pictures, labels }: PictureFolder): Pictures {
+  return {
+    count: pictures.length,
+    async *[Symbol.asyncIterator]() {
+      for (const [i, path] of pictures.entries()) {
+        yield await Promise.resolve({
+          name: shownPath(path),
+          label: labels === null ? null : at(labels, i),
+          shape: () => shapeOfPng(path),
+          levels: (shape: Shape) => readPng(path, shape),
+        });
+      }
+    },
+  };
 }
 
 /**
  * Reads pictures as levels of one shape.
  *
  * @throws {@link DpmError} `ERR_DPM_FILE` naming a broken picture, or if all are; `ERR_DPM_TENSOR_SHAPE` naming one of
- * another shape, `ERR_DPM_OUT_OF_MEMORY`, `ERR_DPM_ABORTED`.
+ * another shape, `ERR_DPM_OUT_OF_MEMORY`, `ERR_DPM_ABORTED`; what the pictures themselves throw.
  */
 export async function readPictures(
-  { pictures, labels }: PictureFolder,
+  pictures: Pictures,
   { shape, resize = false, skipBroken = false, signal, onProgress }: OpenImagesOptions,
 ): Promise<DataImages & { broken: number }> {
-  const sample = shape ?? (await firstShape(pictures, skipBroken));
-  const elements = elementCount(sample);
-  requireMemory(`${pictures.length} pictures`, pictures.length * elements, 1);
-  const images = new Uint8Array(pictures.length * elements);
-  const kept: number[] = [];
+  const store = new ImageStore(pictures.count, shape);
   const skipping = new Skipping(skipBroken);
-  for (const [i, picture] of pictures.entries()) {
+  let done = 0;
+  for await (const picture of pictures) {
     throwIfAborted(signal);
-    const levels = await skipping.tried(() => levelsOf(picture, sample, resize));
-    if (levels !== null) images.set(levels.map(nearestLevel), kept.push(i) * elements - elements);
-    onProgress?.(i + 1, pictures.length);
+    await skipping.tried(() => store.add(picture, resize));
+    onProgress?.(++done, pictures.count);
   }
-  if (kept.length === 0) throw new DpmError('ERR_DPM_FILE', `none of ${pictures.length} pictures can be read`);
-  return {
-    images: images.subarray(0, kept.length * elements),
-    labels: labels === null ? null : Int32Array.from(kept, (i) => at(labels, i)),
-    shape: [kept.length, ...sample],
-    broken: skipping.broken,
-  };
+  return { ...store.end(), broken: skipping.broken };
 }

@@ -1,5 +1,6 @@
 // Calls that train, on a network of a few pixels.
 import * as dpm from '../../../lib/index.js';
+import { packagePath } from '../../support/temporary.js';
 import { tinyRun } from '../../support/training-data.js';
 import type { PublicCall } from '../attack.js';
 import { of } from './of.js';
@@ -13,6 +14,10 @@ export function trainingCalls(trainer: dpm.Trainer, data: string, device: dpm.De
   return [
     of('Trainer.open', async (given: never) => (await dpm.Trainer.open(given)).close(), [options]),
     of('openImages', (path: never, given: never) => dpm.openImages(path, given), [data, { shape: [3, 8, 8] }]),
+    of('openImages: Parquet', (path: never, given: never) => dpm.openImages(path, given), [
+      packagePath('test/fixtures/parquet/snappy.parquet'),
+      { shape: [3, 2, 3], skipBroken: true },
+    ]),
     of('Trainer.step', () => trainer.step(), []),
     of('Trainer.tensors', (which: never) => trainer.tensors(which), ['average']),
     of('Trainer.save', () => trainer.save(), []),

@@ -5,13 +5,15 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
 
+import { fuzz as cifar } from '../../fuzz/targets/cifar.js';
 import { fuzz as idx } from '../../fuzz/targets/idx.js';
 import { fuzz as metrics } from '../../fuzz/targets/metrics.js';
 import { fuzz as npz } from '../../fuzz/targets/npz.js';
+import { fuzz as parquet } from '../../fuzz/targets/parquet.js';
 import { fuzz as trainingState } from '../../fuzz/targets/training-state.js';
 import { packagePath } from '../../support/temporary.js';
 
-const targets = { idx, metrics, npz, 'training-state': trainingState };
+const targets = { cifar, idx, metrics, npz, parquet, 'training-state': trainingState };
 
 describe.each(Object.entries(targets))('%s', (name, fuzz) => {
   const corpus = packagePath(`test/fuzz/corpus/${name}`);
