@@ -8,7 +8,9 @@ import { DiffusionModel, ImageBatch, readFloats, Trainer, type TrainerOptions } 
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readData, takenData } from '../../../lib/training/data/given-images.js';
 import type { OpenedImages } from '../../../lib/training/data/open-images.js';
+import { nativeOptions } from '../../../lib/training/learning.js';
 import { trainingDefaults } from '../../../lib/training/options.js';
+import { readTrainee } from '../../../lib/training/trainee.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 import { tinyImages, tinyNetwork, tinyRun, writeTinyImages } from '../../support/training-data.js';
 
@@ -264,6 +266,11 @@ describe('options that are not given', () => {
 });
 
 describe('data that are read', () => {
+  it('stay levels where the data of the network are from -1 to 1', async () => {
+    const trainee = await readTrainee({ ...tinyRun(), network: tinyNetwork }, takenData(tinyImages()));
+    expect(nativeOptions(trainee).images).toBe(trainee.data.images);
+  });
+
   it('have the height and the width of the network', async () => {
     const config = JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>;
     const network = { ...config, sample_size: [8, 16] };
