@@ -1,7 +1,7 @@
 // Models written in JavaScript behind a batch.
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import {
   createBatcher,
@@ -15,6 +15,7 @@ import {
   type BatchEvaluate,
   type DpmError,
 } from '../../../lib/index.js';
+import { batchBytes } from '../../../lib/batch/batches.js';
 import { packagePath } from '../../support/temporary.js';
 
 const PIXELS = 28 * 28;
@@ -249,6 +250,38 @@ describe('a batcher over a function', () => {
       unconditionalLabel: 1,
     } as const;
     expect((await batcher.sample(request)).images.data).toEqual((await plain.sample(request)).images.data);
+  });
+
+  it('has a cpu of one thread where no device is named', async () => {
+    const open = vi.spyOn(Device, 'open');
+    onTestFinished(() => {
+      open.mockRestore();
+    });
+    for (const device of [undefined, 'reference']) {
+      await using _ = await createBatcher({ shape: [1, 2, 2], evaluate: (x) => x, rows: 1, device });
+    }
+    expect(open.mock.calls).toEqual([[{ device: 'cpu', threads: 1 }], [{ device: 'reference', threads: 1 }]]);
+  });
+
+  it('has rows for a guided sample where there are labels, however long a step takes', async () => {
+    for (const [classes, rows] of [
+      [0, 1],
+      [1, 2],
+    ] as const) {
+      const options = { shape: [1, 2, 2], evaluate: (x: Float32Array) => x, classes, stepTarget: 1e-9 } as const;
+      await using batcher = await createBatcher(options);
+      expect(batcher.capacity.rows).toBe(rows);
+    }
+  });
+
+  it('counts second outputs in its memory', async () => {
+    const evaluate: BatchEvaluate = (x) => ({ out: x, head: x });
+    for (const head of [false, true]) {
+      const memoryBudget = batchBytes({ image: 4, out: 4, head: head ? 4 : 0, rowBytes: 0 }, 2, 3);
+      const options = { shape: [1, 2, 2], rows: 2, slots: 50, memoryBudget, head } as const;
+      await using batcher = await createBatcher({ ...options, evaluate: head ? evaluate : (x) => x });
+      expect(batcher.capacity).toMatchObject({ rows: 2, slots: 3 });
+    }
   });
 
   it('works on a device that is open, and refuses what is wrong', async () => {

@@ -26,6 +26,8 @@ beforeAll(async () => {
       encode({ width: 28, height: 28, channels: 1, depth: 8, data: grey[n]! }),
     );
   }
+  // Systems and programs lay files of their own beside pictures.
+  await writeFile(join(folder, 'grey', '._b.png'), 'no picture');
   await writeFile(join(folder, 'rgb.png'), encode({ width: 2, height: 3, channels: 3, depth: 8, data: levels(18, 7) }));
   const opaque = levels(24, 7).map((level, i) => (i % 4 === 3 ? 255 : level));
   await writeFile(join(folder, 'rgba.png'), encode({ width: 2, height: 3, channels: 4, depth: 8, data: opaque }));

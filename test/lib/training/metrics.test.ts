@@ -147,14 +147,13 @@ describe('a file of metrics that a run goes on with', () => {
   it('is closed where it cannot be cut off', async () => {
     const path = await written(1, 2);
     await using other = await open(path, 'r');
-    const handle = Object.getPrototypeOf(other) as FileHandle;
-    const cut = vi.spyOn(handle, 'truncate').mockRejectedValue(new Error('EIO'));
-    const close = vi.spyOn(handle, 'close');
+    const cut = vi.spyOn(Object.getPrototypeOf(other) as FileHandle, 'truncate').mockRejectedValue(new Error('EIO'));
     onTestFinished(() => {
-      for (const spy of [cut, close]) spy.mockRestore();
+      cut.mockRestore();
     });
     expect((await failure(MetricsFile.open(path, 1))).message).toContain(`cannot write ${path}: EIO`);
-    expect(close.mock.contexts.filter((closed) => closed === cut.mock.contexts[0])).toHaveLength(1);
+    // A file that is closed has no number.
+    expect((cut.mock.contexts[0] as FileHandle).fd).toBe(-1);
   });
 
   it.skipIf(!existsSync('/dev/full'))('says that the disk is full', async () => {
