@@ -16,6 +16,7 @@ import { Ending } from '../../../lib/batch/ending.js';
 import { EventQueue } from '../../../lib/batch/events.js';
 import { batchBytes, Batches, bothCounts } from '../../../lib/batch/batches.js';
 import { ProgramCache } from '../../../lib/batch/program-cache.js';
+import { Requests } from '../../../lib/batch/requests.js';
 import { Turnstile } from '../../../lib/batch/turnstile.js';
 import { failure } from '../../support/failure.js';
 
@@ -253,6 +254,25 @@ describe('admission', () => {
     admission.finish(cancelled);
     expect(admission.clock.start('mine')).toBe(12.5);
     admission.finish(other);
+  });
+});
+
+describe('work other than sampling', () => {
+  it('is refused where there is no room', async () => {
+    const overloaded = new DpmError('ERR_DPM_OVERLOADED', 'no room');
+    const admission = {
+      refused: { wait: 0, deadline: 0, bytes: 0 },
+      requireRoom() {
+        throw overloaded;
+      },
+    };
+    const served = { hostPrograms: 1, maxWait: 1 };
+    const [model, batches, programs] = [{}, {}, {}] as never[];
+    const requests = new Requests(model!, batches!, admission as unknown as Admission, programs!, served);
+    const work = vi.fn();
+    await expect(requests.other({}, work)).rejects.toBe(overloaded);
+    expect(work).not.toHaveBeenCalled();
+    expect(requests.unfinished).toBe(0);
   });
 });
 

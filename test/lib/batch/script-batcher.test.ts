@@ -72,6 +72,10 @@ describe('a batcher over a function', () => {
     expect(seen).toEqual([{ t: [7, 7, 7], labels: [1, 0, 2] }]);
     // The guided one takes more work and comes second: 3 * 1 - 2 * 3. The other: 2.
     expect([...images.data]).toEqual([-3, -3, 2, 2]);
+    const guided = { sampler: 'ddim', steps: 3, count: 2, classLabels: 1, guidance: [3, 1] } as const;
+    let evaluations = 0;
+    for await (const event of batcher.stream(guided)) if (event.type === 'done') evaluations = event.evaluations;
+    expect(evaluations).toBe(3 * (2 + 1));
     const host = { sampler: 'dpm-solver-adaptive', seed: 1, classLabels: 1, unconditionalLabel: 2 } as const;
     seen.length = 0;
     await batcher.sample({ ...host, guidance: 2 });
@@ -272,6 +276,13 @@ describe('a batcher over a function', () => {
       await using batcher = await createBatcher(options);
       expect(batcher.capacity.rows).toBe(rows);
     }
+  });
+
+  it('has a slot for each of its rows at least', async () => {
+    const options = { shape: [1, 2, 2], evaluate: (x: Float32Array) => x, rows: 2 } as const;
+    await using batcher = await createBatcher({ ...options, slots: 2 });
+    expect(batcher.capacity).toMatchObject({ rows: 2, slots: 2 });
+    await expect(createBatcher({ ...options, slots: 1 })).rejects.toThrow('slots is 1, it has to be at least rows, 2');
   });
 
   it('counts second outputs in its memory', async () => {
