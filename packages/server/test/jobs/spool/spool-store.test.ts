@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { ATTEMPTS } from '../../../src/jobs/failure.js';
 import { SpoolStore, type SpoolOptions } from '../../../src/jobs/spool/spool-store.js';
@@ -238,6 +238,48 @@ describe('the folder of a spool', () => {
     expect((await store!.get(job.id))!.state).toBe('queued');
     await store!.cancel(job.id);
     expect((await store!.get(job.id))!.state).toBe('cancelled');
+  });
+
+  it('blames nobody for what a cancelled chunk fails with', async () => {
+    const told: unknown[] = [];
+    const begun: number[] = [];
+    await open({
+      roomFor: () => 1,
+      onFailure: (...failure) => told.push(failure),
+      draw: (_, chunk, signal) =>
+        new Promise((_resolve, reject) => {
+          begun.push(chunk);
+          signal.addEventListener('abort', () => {
+            reject(new Error('broken off'));
+          });
+        }),
+    });
+    const job = jobOf();
+    await store!.add(job);
+    await until(() => begun.length === 1);
+    await store!.cancel(job.id);
+    await store!.close();
+    expect(told).toEqual([]);
+    expect(await store!.get(job.id)).toMatchObject({ state: 'cancelled', failures: [] });
+  });
+
+  it('has no timer of a reader who has left', async () => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const left = new AbortController();
+    const waiting = [left.signal, new AbortController().signal].map((signal) => store!.changed(job.id, signal));
+    expect(vi.getTimerCount()).toBe(2);
+    left.abort();
+    await waiting[0];
+    expect(vi.getTimerCount()).toBe(1);
+    store!.pause();
+    await waiting[1];
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('removes no job while its end is being written', async () => {
