@@ -43,10 +43,14 @@ describe('the low-pass', () => {
     expect(maxDifference(low, await golden('lowPass'))).toBeLessThan(1e-5);
   });
 
-  it('has the gradient of its squared distance', () => {
-    const filter = new LowPass(6, 4, 2, 'cubic');
-    const y = Float64Array.from({ length: 24 }, (_, i) => Math.sin(i));
-    const x = Float64Array.from({ length: 24 }, (_, i) => Math.cos(3 * i));
+  it.each([
+    [6, 4, 2],
+    [5, 7, 3],
+    [7, 5, 2],
+  ])('of %i x %i by %i has the gradient of its squared distance', (height, width, factor) => {
+    const filter = new LowPass(height, width, factor, 'cubic');
+    const y = Float64Array.from({ length: height * width }, (_, i) => Math.sin(i));
+    const x = Float64Array.from({ length: height * width }, (_, i) => Math.cos(3 * i));
     const distance = (at: Float64Array): number => {
       const [a, b] = [filter.apply(at), filter.apply(x)];
       return a.reduce((sum, value, i) => sum + (value - b[i]!) ** 2, 0);

@@ -17,6 +17,7 @@ import {
 } from '../../src/jobs/job.js';
 import { newJob } from '../../src/jobs/new-job.js';
 import { imageOfChunk } from '../../src/jobs/sample-of-chunk.js';
+import { viewOf } from '../../src/jobs/view.js';
 import type { ServedModel } from '../../src/models/registry.js';
 import { ThreadPool } from '../../src/threads/pool.js';
 import { anybody } from '../../src/base/client.js';
@@ -149,6 +150,42 @@ it('leaves out the label for no class where a chunk has no guidance', () => {
   const job = jobOf({ body: { model: 'm', count: 10, chunk: 4, seed: '1', guidance, unconditionalLabel: 5 } });
   const labels = [0, 1, 2].map((chunk) => chunkRequest(job, chunk).unconditionalLabel);
   expect(labels).toEqual([undefined, 5, undefined]);
+});
+
+it('shows what is asked for and what is there', () => {
+  const { createdAt, id, ...job } = jobOf({ body: { model: 'm', count: 10, chunk: 4, seed: '7', first: 100 } });
+  const failures = [{ chunk: 2, code: 'ERR_DPM_INTERNAL', message: 'no' }];
+  const state = { job: { ...job, createdAt, id }, state: 'running', doneChunks: 1, failures } as const;
+  const view = {
+    id,
+    object: 'job',
+    state: 'running',
+    done: 4,
+    total: 10,
+    chunks: 3,
+    chunk: 4,
+    failedChunks: failures,
+    createdAt,
+    // A third of the rows is left.
+    expectedSeconds: 3.333,
+    model: 'm',
+    digest: job.digest,
+    engine: 'cpu-test',
+    sampler: 'scheduler',
+    seed: '7',
+    first: 100,
+    priority: 'low',
+    shape: [1, 2, 2],
+    format: 'npy',
+  };
+  expect(viewOf(state, 10)).toEqual(view);
+  expect(viewOf(state, undefined)).toEqual({ ...view, expectedSeconds: null });
+  expect(viewOf({ ...state, job: { ...state.job, rows: 0 } }, 10)).toEqual({ ...view, expectedSeconds: null });
+  const done = { ...state, state: 'done', doneChunks: 3, failures: [] } as const;
+  expect(viewOf(done, 10)).toEqual({ ...view, state: 'done', done: 10, failedChunks: [], expectedSeconds: 0 });
+  const given = { sampler: 'ddim', priority: 'high', format: 'png' } as const;
+  const others = { ...state, job: { ...state.job, body: { ...job.body, ...given } } };
+  expect(viewOf(others, 10)).toEqual({ ...view, ...given });
 });
 
 describe('the place of a chunk', () => {

@@ -308,6 +308,14 @@ describe('the folder of a spool', () => {
     for (const [i, wait] of waits.entries()) expect(wait).toBeGreaterThanOrEqual(2 ** i);
   });
 
+  it('asks for the room of each size of chunks', async () => {
+    await open({ draw, roomFor: ({ body }) => (body.chunk === 1 ? 1 : 0) });
+    const [large, small] = [4, 1].map((chunk) => jobOf({ body: { model: 'm', count: 2, chunk, seed: '1' } }));
+    for (const job of [large!, small!]) await store!.add(job);
+    await until(async () => (await store!.get(small!.id))!.state === 'done');
+    expect((await store!.get(large!.id))!.state).toBe('queued');
+  });
+
   it('waits for a model that comes later', async () => {
     let room = 0;
     await open({ draw, roomFor: () => room });
