@@ -130,7 +130,7 @@ describe('a file of tokens', () => {
     const made = join(folder, 'made.yaml');
     await writeFile(made, line, { mode: 0o600 });
     const tokens = await Tokens.open(made);
-    expect(tokens.find(token)).toMatchObject({ name: 'new', weight: 1 });
+    expect(tokens.find(token)).toMatchObject({ name: 'new', weight: 1, requestsPerMinute: 600 });
     expect(tokens.find(`${token}x`)).toBeUndefined();
     expect(line).not.toContain(token);
   });

@@ -12,11 +12,13 @@ import {
   chunkRequest,
   contentTypes,
   hashOf,
+  jobBodySchema,
   keyedId,
   queueOf,
 } from '../../src/jobs/job.js';
 import { newJob } from '../../src/jobs/new-job.js';
 import { imageOfChunk } from '../../src/jobs/sample-of-chunk.js';
+import { mismatchOf } from '../../src/base/schema.js';
 import { viewOf } from '../../src/jobs/view.js';
 import type { ServedModel } from '../../src/models/registry.js';
 import { ThreadPool } from '../../src/threads/pool.js';
@@ -96,6 +98,22 @@ describe('a new job', () => {
     }
     const { classLabels: _labels, ...unlabelled } = body;
     expect(() => newJob({ ...unlabelled, guidance: 1 }, served({ classes: 0 }), own)).not.toThrow();
+  });
+
+  it('has at most 4096 chunks, of samples below 2^32', () => {
+    const many = { ...body, chunk: 1, count: 4096 };
+    expect(chunkCount(newJob(many, served(), own))).toBe(4096);
+    expect(() => newJob({ ...many, count: 4097 }, served(), own)).toThrow(/4097 chunks are more than 4096/);
+    expect(() => newJob({ ...body, first: 2 ** 32 - 100 }, served(), own)).not.toThrow();
+    const beyond = expect.objectContaining({ param: 'first' }) as Error;
+    expect(() => newJob({ ...body, first: 2 ** 32 - 99 }, served(), own)).toThrow(beyond);
+  });
+
+  it('has at most 256 samples in a chunk, and a million in all', () => {
+    const asked = { model: 'm', count: 1_000_000, chunk: 256 };
+    expect(mismatchOf(jobBodySchema, asked)).toBeUndefined();
+    expect(mismatchOf(jobBodySchema, { ...asked, chunk: 257 })).toMatchObject({ field: 'chunk' });
+    expect(mismatchOf(jobBodySchema, { ...asked, count: 1_000_001 })).toMatchObject({ field: 'count' });
   });
 
   it('needs the scope for a high priority', () => {

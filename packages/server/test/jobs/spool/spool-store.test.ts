@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { ATTEMPTS } from '../../../src/jobs/failure.js';
+import { listJobs } from '../../../src/jobs/places/admin.js';
 import { SpoolStore, type SpoolOptions } from '../../../src/jobs/spool/spool-store.js';
 import type { DrawChunk, JobStore } from '../../../src/jobs/store.js';
 import { until } from '../../support.js';
@@ -314,6 +315,14 @@ describe('the folder of a spool', () => {
     for (const job of [large!, small!]) await store!.add(job);
     await until(async () => (await store!.get(small!.id))!.state === 'done');
     expect((await store!.get(large!.id))!.state).toBe('queued');
+  });
+
+  it('is listed beside its server, the newest first', async () => {
+    await open();
+    const jobs = [2, 3, 1].map((second) => jobOf({ createdAt: new Date(second * 1000).toISOString() }));
+    for (const job of jobs) await store!.add(job);
+    const listed = await listJobs({ spool: folder });
+    expect(listed.map(({ id }) => id)).toEqual([jobs[1]!.id, jobs[0]!.id, jobs[2]!.id]);
   });
 
   it('waits for a model that comes later', async () => {
