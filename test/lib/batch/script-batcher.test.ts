@@ -288,10 +288,10 @@ describe('a batcher over a function', () => {
   it('counts second outputs in its memory', async () => {
     const evaluate: BatchEvaluate = (x) => ({ out: x, head: x });
     for (const head of [false, true]) {
-      const memoryBudget = batchBytes({ image: 4, out: 4, head: head ? 4 : 0, rowBytes: 0 }, 2, 3);
+      const memoryBudget = batchBytes({ image: 4, out: 4, head: head ? 4 : 0, rowBytes: 0 }, 2, 10);
       const options = { shape: [1, 2, 2], rows: 2, slots: 50, memoryBudget, head } as const;
       await using batcher = await createBatcher({ ...options, evaluate: head ? evaluate : (x) => x });
-      expect(batcher.capacity).toMatchObject({ rows: 2, slots: 3 });
+      expect(batcher.capacity).toMatchObject({ rows: 2, slots: 10 });
     }
   });
 

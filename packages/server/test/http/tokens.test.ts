@@ -78,6 +78,8 @@ describe('a client', () => {
     const refused = await draw('rare-token');
     expectProblem(refused, 429, 'ERR_DPM_RATE');
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    // Seconds of a minute.
+    expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(60);
     expect((await draw('plain-token')).status).toBe(200);
   });
 
