@@ -267,6 +267,20 @@ describe('a batcher over a function', () => {
     expect(open.mock.calls).toEqual([[{ device: 'cpu', threads: 1 }], [{ device: 'reference', threads: 1 }]]);
   });
 
+  it('closes a device of its own, and no other', async () => {
+    const close = vi.spyOn(Device.prototype, 'close');
+    onTestFinished(() => {
+      close.mockRestore();
+    });
+    const device = Device.open({ device: 'cpu', threads: 1 });
+    const options = { shape: [1, 2, 2], evaluate: (x: Float32Array) => x, rows: 1 } as const;
+    await (await createBatcher({ ...options, device })).close();
+    expect(close).not.toHaveBeenCalled();
+    await (await createBatcher(options)).close();
+    expect(close).toHaveBeenCalledOnce();
+    await device.close();
+  });
+
   it('has rows for a guided sample where there are labels, however long a step takes', async () => {
     for (const [classes, rows] of [
       [0, 1],
