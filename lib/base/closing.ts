@@ -16,11 +16,6 @@ export class Closing {
     if (this.#isClosed) throw this.#error();
   }
 
-  /** False once it is closed. */
-  get isOpen(): boolean {
-    return !this.#isClosed;
-  }
-
   /** Rejects all waits. Can be called again. */
   close(): void {
     this.#isClosed = true;

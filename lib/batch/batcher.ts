@@ -360,7 +360,6 @@ export class Batcher {
     try {
       yield* queue.read();
     } finally {
-      left.abort();
       await work;
     }
   }

@@ -53,7 +53,7 @@ async function classify(
 function guesses(logarithms: Float64Array): Guess[] {
   return [...logarithms]
     .map((logarithm, label) => ({ label, probability: Math.exp(logarithm) }))
-    .sort((a, b) => b.probability - a.probability || a.label - b.label)
+    .sort((a, b) => b.probability - a.probability)
     .slice(0, shown);
 }
 

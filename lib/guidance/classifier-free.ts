@@ -96,14 +96,14 @@ export function checkedGuidance(
   if (classes === 0) {
     throw new DpmError('ERR_DPM_ARGUMENT', 'guidance needs a class-conditional network, which this one is not');
   }
-  const label = (unconditionalLabel === undefined ? standard : unconditionalLabel) ?? -1;
-  if (!Number.isInteger(label) || label < -1 || label >= classes) {
+  const label = unconditionalLabel === undefined ? standard : unconditionalLabel;
+  if (label !== null && (!Number.isInteger(label) || label < 0 || label >= classes)) {
     throw new DpmError(
       'ERR_DPM_ARGUMENT',
       `unconditionalLabel is ${label}, it has to be a class from 0 to ${classes - 1} or null`,
     );
   }
-  return { weights, unconditionalLabel: label };
+  return { weights, unconditionalLabel: label ?? -1 };
 }
 
 /** Options of {@link guidedRows}: those of a run that affect its classifier-free guidance. */

@@ -1,4 +1,4 @@
-import { abortError, throwIfAborted } from '../base/abort.js';
+import { abortError } from '../base/abort.js';
 import { Closing } from '../base/closing.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
 import { checkOptions, oneOf, requireKind } from '../base/option-kinds.js';
@@ -113,11 +113,10 @@ export class Trainer implements AsyncDisposable {
     const out = options.out === undefined ? undefined : pathOf('out', options.out);
     const own = { ...options, network: takenNetwork(options.network), out };
     const data = takenData(own.data);
-    throwIfAborted(own.signal);
     const trainee = await readTrainee(own, data);
     requireMemoryFor(trainee);
     const { config, scheduler, layout, head } = trainee.trainable;
-    const { checkpointsKept, signal } = own;
+    const { checkpointsKept } = own;
     const folder =
       out === undefined
         ? null
@@ -127,7 +126,6 @@ export class Trainer implements AsyncDisposable {
             checkpointsKept,
           });
     try {
-      throwIfAborted(signal);
       return new Trainer(await loadRun(trainee, folder, own), own);
     } catch (error) {
       await folder?.close();
@@ -274,13 +272,11 @@ export class Trainer implements AsyncDisposable {
   /** Calls a hook, which may call the trainer. */
   async #hook<T>(hook: ((value: T) => void | Promise<void>) | undefined, value: T): Promise<void> {
     if (hook === undefined) return;
-    const own = this.#work;
     this.#isBusy = false;
     try {
       await this.#closing.during(() => hook(value));
     } finally {
       await this.#idle();
-      this.#work = own;
     }
   }
 
@@ -342,7 +338,7 @@ export class Trainer implements AsyncDisposable {
   /** Says what is left of a run that has failed. */
   #left(): string {
     const { folder } = this.#parts;
-    if (folder === null || !this.#closing.isOpen) return '';
+    if (folder === null) return '';
     return this.#saved === null
       ? '; there is no checkpoint yet'
       : `; the last checkpoint is ${folder.checkpointPath(this.#saved)}`;

@@ -9,7 +9,6 @@ const MAGIC = '\x93NUMPY';
 const START_BYTES = 12;
 
 const MOST_HEADER_BYTES = 65_536;
-const MOST_SIZES = 8;
 
 /** Types of NumPy, lowest byte first, by the names of safetensors. */
 const dtypes: Readonly<Record<string, Dtype>> = {
@@ -78,7 +77,7 @@ export function parseNpy(where: string, bytes: Uint8Array): NumpyArray {
     .map(Number);
   const data = bytes.subarray(start + length);
   const needed = elementCount(shape) * dtypeBytes[dtype];
-  if (shape.length > MOST_SIZES || !shape.every(Number.isSafeInteger) || needed !== data.length) {
+  if (!shape.every(Number.isSafeInteger) || needed !== data.length) {
     throw new DpmError(
       'ERR_DPM_TENSOR_SIZE',
       `${where}: ${dtype} [${shape.join(', ')}] needs ${needed} bytes, there are ${data.length}`,

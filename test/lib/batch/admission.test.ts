@@ -76,6 +76,12 @@ describe('admission', () => {
     await batch.sample({ sampler: 'ddpm', steps: 3, snapshotEvery: 1 });
     expect((await failure(batch.sample({ sampler: 'ddpm', steps: 4, snapshotEvery: 1 }))).message).toMatch(/12544/);
     await batch.sample({ sampler: 'ddpm', steps: 4, snapshotEvery: 1, format: 'uint8' });
+    await batch.sample({ sampler: 'ddpm', steps: 2, count: 3, snapshotEvery: 2 });
+    const three = { sampler: 'ddpm', steps: 2, count: 4, snapshotEvery: 2 } as const;
+    expect((await failure(batch.sample(three))).message).toMatch(/12544/);
+    // What is told belongs to its reader.
+    batch.stats().refused.bytes = 7;
+    expect(batch.stats().refused.bytes).toBe(1);
     for (const count of [2e8, 2 ** 33]) {
       const many = await failure(batch.sample({ sampler: 'ddim', steps: 2, count }));
       expect([many.code, many.message]).toEqual([

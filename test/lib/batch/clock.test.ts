@@ -187,6 +187,11 @@ describe('the clock', () => {
     const never = clock.admit({ tenant: 'a', weight: 1, samples: [sample(5)], deadline: 4000 });
     expect([...never.keys]).toEqual([105 + 50]);
     const shortest = new ServiceClock('shortest', 1);
+    const first = shortest.admit({ tenant: '', weight: 1, samples: [sample(6)], deadline: 10 });
+    expect([...first.keys]).toEqual([4]);
+    // Keys of the shortest are lengths, whatever the time.
+    shortest.finish(first);
+    expect(shortest.now).toBeGreaterThan(0);
     expect([...shortest.admit({ tenant: '', weight: 1, samples: [sample(6)], deadline: 10 }).keys]).toEqual([4]);
   });
 
@@ -198,5 +203,16 @@ describe('the clock', () => {
     // Tenants start now, the earliest ones as well.
     expect(clock.start('tenant 0')).toBe(clock.now);
     expect(clock.tenants).toBeLessThan(1100);
+  });
+
+  it('remembers tenants whose time is to come', () => {
+    const clock = new ServiceClock('share', 1);
+    clock.admit({ tenant: 'running', weight: 1, samples: [sample(1)] });
+    clock.charge('ahead', 1, 100);
+    for (let i = 0; i < 3000; ++i) {
+      clock.finish(clock.admit({ tenant: `tenant ${i}`, weight: 1, samples: [sample(1)] }));
+    }
+    expect(clock.tenants).toBeLessThan(1100);
+    expect([clock.now, clock.start('running'), clock.start('ahead')]).toEqual([0, 1, 100]);
   });
 });

@@ -153,7 +153,9 @@ describe('a stream', () => {
     );
     const many = await failure(batcher.stream({ ...request, previewEvery: 2 }).next());
     expect(many.message).toBe('previewEvery of 2 makes 30 previews of a sample, at most 20 are kept for a reader');
-    await batcher.stream({ ...request, previewEvery: 3 }).return();
+    const events: string[] = [];
+    for await (const { type } of batcher.stream({ ...request, previewEvery: 3, count: 4 })) events.push(type);
+    expect(events.filter((type) => type === 'preview')).toHaveLength(4 * 20);
   });
 
   it('is left while its reader waits for an event', async () => {

@@ -1,10 +1,11 @@
 // The parts that batchers are made of.
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';
 import { poissonArrivals } from '../../../lib/cli/bench/arrivals.js';
+import type { BatchCounts } from '../../../lib/engine/binding.js';
 import { linear, stepProgram, stepRecord } from '../../../lib/program/builder.js';
 import { packRecords } from '../../../lib/program/pack.js';
 import type { RunNetwork } from '../../../lib/run/resolve.js';
@@ -13,10 +14,23 @@ import { Admission } from '../../../lib/batch/admission.js';
 import { chooseRows, measureCurve, measureUpTo, stepTime, type Curve } from '../../../lib/batch/calibrate.js';
 import { Ending } from '../../../lib/batch/ending.js';
 import { EventQueue } from '../../../lib/batch/events.js';
-import { batchBytes, Batches } from '../../../lib/batch/batches.js';
+import { batchBytes, Batches, bothCounts } from '../../../lib/batch/batches.js';
 import { ProgramCache } from '../../../lib/batch/program-cache.js';
+import { Requests } from '../../../lib/batch/requests.js';
 import { Turnstile } from '../../../lib/batch/turnstile.js';
 import { failure } from '../../support/failure.js';
+
+const none: BatchCounts = {
+  steps: 0,
+  rows: 0,
+  paddedRows: 0,
+  seconds: 0,
+  resident: 0,
+  waiting: 0,
+  finished: 0,
+  cancelled: 0,
+  lastStepAt: 0,
+};
 
 describe('batches', () => {
   it('are opened once for a network, and again where that failed', async () => {
@@ -32,6 +46,30 @@ describe('batches', () => {
     expect(both[1]).toBe(both[0]);
     expect(opened).toBe(2);
     expect(batches.bytes).toBe(7);
+  });
+
+  it('have the counts of their end when they are closed, and no bytes', async () => {
+    const counts = Object.fromEntries(Object.keys(none).map((name, i) => [name, i + 1]));
+    const native = { batch: () => Promise.resolve({ bytes: 7, stats: () => counts, close: () => Promise.resolve() }) };
+    const batches = new Batches({ rows: 1, slots: 1, fit: true, whole: false, weight: 1 });
+    expect(batches.stats()).toEqual(none);
+    for (let i = 0; i < 2; ++i) await batches.of({ native } as unknown as RunNetwork);
+    const both = bothCounts(counts as unknown as BatchCounts, counts as unknown as BatchCounts);
+    expect(batches.stats()).toEqual(both);
+    await batches.close();
+    expect([batches.stats(), batches.bytes]).toEqual([both, 0]);
+  });
+
+  it('have the sum of all counts, and the last step of both', () => {
+    const [a, b] = [0, 1].map((more) => Object.fromEntries(Object.keys(none).map((name, i) => [name, 10 * i + more])));
+    const sums = Object.fromEntries(Object.keys(none).map((name, i) => [name, 20 * i + 1]));
+    const expected = { ...sums, lastStepAt: b!.lastStepAt };
+    for (const [one, other] of [
+      [a, b],
+      [b, a],
+    ] as unknown as [BatchCounts, BatchCounts][]) {
+      expect(bothCounts(one, other)).toEqual(expected);
+    }
   });
 });
 
@@ -132,6 +170,8 @@ describe('rows of a step', () => {
     };
     // No gain from 1 on: three more are looked at.
     expect(await sizes((rows) => 10 * rows)).toEqual([1, 2, 3, 4]);
+    // Nor is one of less than a hundredth a gain.
+    expect(await sizes((rows) => rows ** 0.995)).toEqual([1, 2, 3, 4]);
     expect((await sizes(() => 10)).at(-1)).toBe(128);
     expect(await sizes(() => 10, { most: 8 })).toEqual([1, 2, 3, 4, 6, 8]);
     // One that takes too long is the last, but never below what a guided sample needs.
@@ -191,6 +231,21 @@ describe('admission', () => {
     expect(() => many.admit({ ...client, deadline: 49 }, samples(10, 10))).toThrow(/50 ms of its own/);
   });
 
+  it('goes by the rows that a step has', () => {
+    expect(new Admission({ order: 'share', stretch: 1 }, limits, curve, 1).rate).toBe(1);
+  });
+
+  it('counts the wait before a request among its time', () => {
+    const admission = new Admission({ order: 'share', stretch: 1 }, limits, curve, 4);
+    admission.admit(client, samples(1, 100));
+    // One sample whose start is that of others is before them as a whole.
+    expect(admission.expectedWait({ tenant: 'other', priority: 'normal' })).toBe(50);
+    expect(() => admission.admit({ ...client, deadline: 60 }, samples(1, 10))).toThrow(
+      /expected wait of 50 ms and 14 ms/,
+    );
+    admission.admit({ ...client, deadline: 64 }, samples(1, 10));
+  });
+
   it('gives back what a tenant has not used', () => {
     const admission = new Admission({ order: 'share', stretch: 0 }, limits, curve, 4);
     const other = admission.admit({ ...client, tenant: 'other' }, samples(1, 10));
@@ -199,6 +254,25 @@ describe('admission', () => {
     admission.finish(cancelled);
     expect(admission.clock.start('mine')).toBe(12.5);
     admission.finish(other);
+  });
+});
+
+describe('work other than sampling', () => {
+  it('is refused where there is no room', async () => {
+    const overloaded = new DpmError('ERR_DPM_OVERLOADED', 'no room');
+    const admission = {
+      refused: { wait: 0, deadline: 0, bytes: 0 },
+      requireRoom() {
+        throw overloaded;
+      },
+    };
+    const served = { hostPrograms: 1, maxWait: 1 };
+    const [model, batches, programs] = [{}, {}, {}] as never[];
+    const requests = new Requests(model!, batches!, admission as unknown as Admission, programs!, served);
+    const work = vi.fn();
+    await expect(requests.other({}, work)).rejects.toBe(overloaded);
+    expect(work).not.toHaveBeenCalled();
+    expect(requests.unfinished).toBe(0);
   });
 });
 
@@ -279,6 +353,17 @@ describe('the ending of a request', () => {
     expect(listeners).toBe(1);
     await ending.during(() => Promise.resolve());
     expect(listeners).toBe(0);
+  });
+
+  it('leaves no timer', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const ending = new Ending(undefined, 10_000, late);
+    expect(vi.getTimerCount()).toBe(1);
+    await ending.during(() => Promise.resolve());
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('passes other errors, and its first reason', async () => {

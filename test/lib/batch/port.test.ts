@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, Worker } from 'node:worker_threads';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import {
   connectBatcher,
@@ -64,6 +64,24 @@ describe('a batcher at the other end of a port', () => {
     expect(await remote.forward(x, 7)).toEqual(await batcher.forward(x, 7));
   });
 
+  it('keeps its thread only while it waits for an answer', async () => {
+    const { port1, port2 } = new MessageChannel();
+    exposeBatcher(batcher, port1);
+    const other = await connectBatcher(port2);
+    // Types of Node leave the method out.
+    const isHeld = (): boolean => (port2 as unknown as { hasRef(): boolean }).hasRef();
+    expect(isHeld()).toBe(false);
+    const waiting = [1, 2].map((steps) => other.sample({ sampler: 'ddim', steps }));
+    expect(isHeld()).toBe(true);
+    await Promise.all(waiting);
+    expect(isHeld()).toBe(false);
+    other.close();
+    expect(await failure(other.sample({ sampler: 'ddim', steps: 1 }))).toMatchObject({
+      code: 'ERR_DPM_CLOSED',
+      message: 'the port to the batcher is closed',
+    });
+  });
+
   it('tells of progress and shows states', async () => {
     const told: [number, number][] = [];
     const shown: [number, number][] = [];
@@ -112,10 +130,30 @@ describe('a batcher at the other end of a port', () => {
       expect(events).toEqual(await of(batcher.stream(request)));
       expect(events).toHaveLength(5);
     }
+    // Samples of one run share their memory here.
+    const adaptive = { sampler: 'dpm-solver-adaptive', count: 2, seed: 8 } as const;
+    expect(await of(remote.stream(adaptive))).toEqual(await of(batcher.stream(adaptive)));
     for await (const event of remote.stream({ sampler: 'ddpm', steps: 1000 })) {
       if (event.type === 'progress') break;
     }
     await idle();
+  });
+
+  it.each([
+    ['uint8', Uint8Array],
+    ['float32', Float32Array],
+  ] as const)('sends images of a stream as %s', async (format, type) => {
+    const { port1, port2 } = new MessageChannel();
+    const sent = vi.spyOn(port1, 'postMessage');
+    exposeBatcher(batcher, port1);
+    const own = await connectBatcher(port2);
+    for await (const event of own.stream({ sampler: 'ddim', steps: 1, format })) expect(event.type).not.toBe('preview');
+    own.close();
+    const images = sent.mock.calls.flatMap(([answer]) => {
+      const { event } = answer as { event?: { image?: { values: unknown } } };
+      return event?.image === undefined ? [] : [event.image.values];
+    });
+    expect(images).toEqual([expect.any(type)]);
   });
 
   it('passes errors with their numbers', async () => {
@@ -180,6 +218,15 @@ describe('a batcher at the other end of a port', () => {
 });
 
 describe('messages that no client sends', () => {
+  it.each([null, undefined, 'text', 7])('are passed over: %j', async (message) => {
+    const { port1, port2 } = new MessageChannel();
+    exposeBatcher(batcher, port1);
+    port2.postMessage(message);
+    const own = await connectBatcher(port2);
+    expect(own.capacity).toEqual(batcher.capacity);
+    own.close();
+  });
+
   const long = 'x'.repeat(2 ** 20);
   it.each([
     ['a request that is a long string', { kind: 'sample', request: long, watches: {} }],

@@ -1,7 +1,7 @@
 // Models written in JavaScript behind a batch.
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import {
   createBatcher,
@@ -15,6 +15,7 @@ import {
   type BatchEvaluate,
   type DpmError,
 } from '../../../lib/index.js';
+import { batchBytes } from '../../../lib/batch/batches.js';
 import { packagePath } from '../../support/temporary.js';
 
 const PIXELS = 28 * 28;
@@ -71,6 +72,10 @@ describe('a batcher over a function', () => {
     expect(seen).toEqual([{ t: [7, 7, 7], labels: [1, 0, 2] }]);
     // The guided one takes more work and comes second: 3 * 1 - 2 * 3. The other: 2.
     expect([...images.data]).toEqual([-3, -3, 2, 2]);
+    const guided = { sampler: 'ddim', steps: 3, count: 2, classLabels: 1, guidance: [3, 1] } as const;
+    let evaluations = 0;
+    for await (const event of batcher.stream(guided)) if (event.type === 'done') evaluations = event.evaluations;
+    expect(evaluations).toBe(3 * (2 + 1));
     const host = { sampler: 'dpm-solver-adaptive', seed: 1, classLabels: 1, unconditionalLabel: 2 } as const;
     seen.length = 0;
     await batcher.sample({ ...host, guidance: 2 });
@@ -249,6 +254,59 @@ describe('a batcher over a function', () => {
       unconditionalLabel: 1,
     } as const;
     expect((await batcher.sample(request)).images.data).toEqual((await plain.sample(request)).images.data);
+  });
+
+  it('has a cpu of one thread where no device is named', async () => {
+    const open = vi.spyOn(Device, 'open');
+    onTestFinished(() => {
+      open.mockRestore();
+    });
+    for (const device of [undefined, 'reference']) {
+      await using _ = await createBatcher({ shape: [1, 2, 2], evaluate: (x) => x, rows: 1, device });
+    }
+    expect(open.mock.calls).toEqual([[{ device: 'cpu', threads: 1 }], [{ device: 'reference', threads: 1 }]]);
+  });
+
+  it('closes a device of its own, and no other', async () => {
+    const close = vi.spyOn(Device.prototype, 'close');
+    onTestFinished(() => {
+      close.mockRestore();
+    });
+    const device = Device.open({ device: 'cpu', threads: 1 });
+    const options = { shape: [1, 2, 2], evaluate: (x: Float32Array) => x, rows: 1 } as const;
+    await (await createBatcher({ ...options, device })).close();
+    expect(close).not.toHaveBeenCalled();
+    await (await createBatcher(options)).close();
+    expect(close).toHaveBeenCalledOnce();
+    await device.close();
+  });
+
+  it('has rows for a guided sample where there are labels, however long a step takes', async () => {
+    for (const [classes, rows] of [
+      [0, 1],
+      [1, 2],
+    ] as const) {
+      const options = { shape: [1, 2, 2], evaluate: (x: Float32Array) => x, classes, stepTarget: 1e-9 } as const;
+      await using batcher = await createBatcher(options);
+      expect(batcher.capacity.rows).toBe(rows);
+    }
+  });
+
+  it('has a slot for each of its rows at least', async () => {
+    const options = { shape: [1, 2, 2], evaluate: (x: Float32Array) => x, rows: 2 } as const;
+    await using batcher = await createBatcher({ ...options, slots: 2 });
+    expect(batcher.capacity).toMatchObject({ rows: 2, slots: 2 });
+    await expect(createBatcher({ ...options, slots: 1 })).rejects.toThrow('slots is 1, it has to be at least rows, 2');
+  });
+
+  it('counts second outputs in its memory', async () => {
+    const evaluate: BatchEvaluate = (x) => ({ out: x, head: x });
+    for (const head of [false, true]) {
+      const memoryBudget = batchBytes({ image: 4, out: 4, head: head ? 4 : 0, rowBytes: 0 }, 2, 10);
+      const options = { shape: [1, 2, 2], rows: 2, slots: 50, memoryBudget, head } as const;
+      await using batcher = await createBatcher({ ...options, evaluate: head ? evaluate : (x) => x });
+      expect(batcher.capacity).toMatchObject({ rows: 2, slots: 10 });
+    }
   });
 
   it('works on a device that is open, and refuses what is wrong', async () => {

@@ -9,6 +9,7 @@ import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
 import type { NativeNode } from '../../../lib/engine/native-node.js';
+import { DiffusionModel } from '../../../lib/model.js';
 import { unetGraph } from '../../../lib/network/unet.js';
 import { commandNames, dpm, dpmMain } from '../../support/dpm.js';
 import { maxDifference } from '../../support/golden.js';
@@ -54,6 +55,24 @@ describe('what reaches the terminal', () => {
       /^error \[ERR_DPM_FILE\]: cannot write to the standard output: .*\n$/,
     );
     expect(code).toBe(1);
+  });
+});
+
+describe('samples of a class', () => {
+  it('are guided away from no class at all, and have their class below', async () => {
+    const [model, out] = [packagePath('test/fixtures/unet/diffusers-adm'), temporary('class.png')];
+    const guided = ['--class', '3', '--guidance', '2', '--unconditional-label', 'none'];
+    const picture = ['--labels', '--scale', '2', '--out', out];
+    const { code } = await dpm(
+      ...['sample', model, '--device', 'cpu', '--sampler', 'ddim', '--steps', '2', '--count', '2'],
+      ...guided,
+      ...picture,
+    );
+    expect(code).toBe(0);
+    await using loaded = await DiffusionModel.load(model, { device: 'cpu' });
+    const options = { classLabels: 3, guidance: 2, unconditionalLabel: null, format: 'uint8' } as const;
+    const { images } = await loaded.sample({ sampler: 'ddim', steps: 2, count: 2, ...options });
+    expect(readFileSync(out)).toEqual(Buffer.from(images.toPng({ scale: 2, labels: [3, 3] })));
   });
 });
 

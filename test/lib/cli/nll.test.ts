@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { flowLikelihood, type FlowLikelihoodOptions } from '../../../lib/estimation/flow/flow-likelihood.js';
 import {
   estimateLikelihood,
   likelihoodOptionFacts,
@@ -171,8 +172,10 @@ describe('dpm nll', () => {
   const folder = temporaryFolder();
   const data = join(folder, 'images.safetensors');
   const wrong = join(folder, 'wrong.safetensors');
+  const two = join(folder, 'two.safetensors');
   beforeAll(async () => {
     await writeSafetensors(data, { images: { shape: [6, 1, 28, 28], data: images } });
+    await writeSafetensors(two, { images: { shape: [2, 1, 28, 28], data: images.subarray(0, 2 * 784) } });
     await writeSafetensors(wrong, { images: { shape: [1, 1, 14, 56], data: images.subarray(0, 784) } });
   });
   const base = ['nll', mnist, '--device', 'cpu', '--data', data, '--sampler', 'npr-ddpm'];
@@ -186,6 +189,35 @@ describe('dpm nll', () => {
     const json = JSON.parse((await dpm(...base, '--steps', '3', '--samples', '4', '--json')).stdout) as Likelihood;
     expect(json.total.bits).toBeCloseTo(sumOfTerms(json), 10);
     expect(stdout).toContain(json.total.bits.toPrecision(5));
+  });
+
+  it.each<[readonly string[], FlowLikelihoodOptions]>([
+    [['--rtol', '0.5'], { rtol: 0.5 }],
+    [['--atol', '0.5'], { atol: 0.5 }],
+    [['--batch-norm', 'reference'], { batchNorm: 'reference' }],
+    [['--probe', 'gaussian'], { probe: 'gaussian' }],
+    [['--repeats', '2'], { repeats: 2 }],
+    [['--seed', '7'], { seed: 7 }],
+    [['--samples', '1'], { samples: 1 }],
+  ])('hands %j on to the flow', async (flags, options) => {
+    const loose = { '--atol': 'atol', '--rtol': 'rtol' } as const;
+    const others = Object.entries(loose).filter(([flag]) => !flags.includes(flag));
+    const args = [...flags, ...others.flatMap(([flag]) => [flag, '0.1'])];
+    const { stdout } = await dpm('nll', mnist, '--device', 'cpu', '--data', two, '--flow', '--json', ...args);
+    await using model = await DiffusionModel.load(mnist, { device: 'cpu' });
+    const found = await flowLikelihood(model, images.subarray(0, 2 * 784), { atol: 0.1, rtol: 0.1, ...options });
+    const { bits, evaluations } = JSON.parse(stdout) as { bits: number[]; evaluations: number };
+    expect({ bits, evaluations }).toEqual({ bits: [...found.bits], evaluations: found.evaluations });
+  });
+
+  it.each([
+    [['--flow', '--steps', '3'], '--steps is for bounds'],
+    [['--flow', '--decoder', 'tanh'], '--decoder is for bounds'],
+    [['--sampler', 'ddpm', '--rtol', '1'], '--rtol is for --flow'],
+  ])('%j is refused', async (args, message) => {
+    const { code, stderr } = await dpm('nll', mnist, '--data', two, ...args);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
   });
 
   it.each<[string[], number, RegExp]>([

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { describeRun } from '../../../lib/cli/scheduler-summary.js';
+import type { SchedulerRun } from '../../../lib/samplers/scheduler/run.js';
 import type { GivenLevel } from '../../../lib/schedule/noise-level.js';
 import { dpm } from '../../support/dpm.js';
 import { schedulerFixtures } from '../../support/scheduler-cases.js';
@@ -33,6 +35,18 @@ interface Inspected {
     options: { levels: GivenLevel[]; order: number };
   };
 }
+
+it('a run of one evaluation is one in its description', () => {
+  const run = {
+    scheduler: 'S',
+    sampler: 'ddim',
+    trajectory: 'linear',
+    options: { levels: [] as GivenLevel[], eta: 1 },
+  };
+  const of = (evaluations: number): string => describeRun({ ...run, evaluations } as unknown as SchedulerRun);
+  expect(of(1)).toBe('S is ddim, trajectory linear, eta 1, 1 evaluation');
+  expect(of(2)).toBe('S is ddim, trajectory linear, eta 1, 2 evaluations');
+});
 
 async function inspected(model: string, ...args: string[]): Promise<Inspected> {
   return JSON.parse((await dpm('inspect', model, ...cpu, '--json', ...args)).stdout) as Inspected;

@@ -164,6 +164,7 @@ describe('dpm translate', () => {
     for (const [from, out] of [
       [pictures, pictures],
       [path, path],
+      [path, `${pictures}/../own/one.png`],
       [path, pictures],
     ] as const) {
       const told = await of(from, out);

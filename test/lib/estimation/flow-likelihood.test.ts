@@ -226,6 +226,9 @@ describe('flowLikelihood', () => {
     const alone = await flowLikelihood(model, images, { ...quick, batch: 1, repeats: 2 });
     const together = await flowLikelihood(model, images, { ...quick, batch: 2, repeats: 2 });
     expect(together.bits).toEqual(alone.bits);
+    // Of one image that takes part in no batch they are its own, on average.
+    expect(alone.evaluations).toBeLessThanOrEqual(together.evaluations);
+    expect(together.evaluations).toBeLessThan(2 * alone.evaluations);
     const { total, probeError, images: count, dimensions } = together;
     expect({ count, dimensions }).toEqual({ count: 2, dimensions: 784 });
     const mean = together.bits.reduce((sum, each) => sum + each, 0) / 2;
@@ -327,6 +330,8 @@ describe('flowLikelihood', () => {
     await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
     const images = new Float32Array(784).fill(0.123);
     await expect(flowLikelihood(model, images)).rejects.toThrow('image 0');
+    const three = new Float32Array(3 * 784).fill(-1).fill(0.123, 2 * 784, 2 * 784 + 1);
+    for (const seed of [0, 1, 2, 3]) await expect(flowLikelihood(model, three, { seed })).rejects.toThrow('image 2');
     const controller = new AbortController();
     const running = flowLikelihood(model, images.fill(-1), {
       signal: controller.signal,

@@ -7,7 +7,14 @@ import {
   evaluateTerms,
   type BoundOptions,
 } from '../../../lib/estimation/likelihood/bound.js';
-import { binProbability, discretisedDecoder, erfc, normalCdf } from '../../../lib/estimation/likelihood/decoder.js';
+import { centredRange, valueOfLevel } from '../../../lib/base/pixel-range.js';
+import {
+  binProbability,
+  checkGrid,
+  discretisedDecoder,
+  erfc,
+  normalCdf,
+} from '../../../lib/estimation/likelihood/decoder.js';
 import { likelihoodSampler } from '../../../lib/estimation/likelihood/estimate.js';
 import { summarise, type Likelihood } from '../../../lib/estimation/likelihood/summary.js';
 import {
@@ -259,6 +266,24 @@ describe('the decoder', () => {
     );
     expect(Math.max(...differences)).toBeLessThan(3.5e-4);
     expect(Math.max(...differences)).toBeGreaterThan(3e-4);
+  });
+
+  it('is of levels, but for the rounding of float32', () => {
+    const grid = [0, 1, 127, 255].map((level) => valueOfLevel(level, centredRange));
+    for (const [off, isLevel] of [
+      [9e-5, true],
+      [-9e-5, true],
+      [1.1e-4, false],
+      [-1.1e-4, false],
+    ] as const) {
+      for (const value of grid) {
+        const check = (): void => {
+          checkGrid(Float32Array.of(0.2, value + off), 1, centredRange, [4, 7]);
+        };
+        if (isLevel) expect(check).not.toThrow(/image 7/);
+        else expect(check).toThrow(/image 7 holds/);
+      }
+    }
   });
 
   it('has a floor', () => {

@@ -1,10 +1,11 @@
 // Classifiers against what another engine makes of the same weights in float64, and against differences.
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { Device } from '../../../lib/engine/device.js';
 import { Classifier, logSoftmax } from '../../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { namedNumbers } from '../../support/splitmix.js';
@@ -141,6 +142,47 @@ describe('a classifier', () => {
     await other.close();
     await other.close();
     expect(await classifier.logits(states(1), 9)).toHaveLength(classes);
+  });
+
+  it('gives back all that it takes on a device that is open, once it is closed', async () => {
+    await using device = Device.open({ device: 'cpu', threads: 1 });
+    const before = device.memory().host;
+    const other = await Classifier.load(folder, { device });
+    await other.features();
+    await other.gradient(states(1), 9, 3);
+    expect(device.memory().host).toBeGreaterThan(before);
+    await other.close();
+    expect(device.memory().host).toBe(before);
+    await expect(other.features()).rejects.toMatchObject({ code: 'ERR_DPM_CLOSED' });
+    expect(device.memory().host).toBe(before);
+  });
+
+  it('reads its features again where they could not be read', async () => {
+    const place = join(work, 'moved');
+    await cp(folder, place, { recursive: true });
+    await using other = await Classifier.load(place, { device: 'cpu', threads: 1 });
+    const weights = join(place, 'model.safetensors');
+    await rename(weights, join(place, 'elsewhere'));
+    await expect(other.features()).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+    await rename(join(place, 'elsewhere'), weights);
+    await expect(other.features()).resolves.toBe(await other.features());
+  });
+
+  it('is not loaded where the signal has aborted', async () => {
+    const attempt = Classifier.load(folder, { device: classifier.device, signal: AbortSignal.abort() });
+    await expect(attempt).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+  });
+
+  it('guides samples by labels of their own, one for each', async () => {
+    const guide = classifier.guide({ labels: [1, 2], scale: 3 });
+    const x = states(2);
+    const expected = (await classifier.gradient(x, 9, [1, 2])).map((value) => 3 * value);
+    expect(await guide(x, Float32Array.of(9, 9), 0)).toEqual(expected);
+    const second = x.slice(elements);
+    expect(await guide(second, Float32Array.of(9), 1)).toEqual(expected.slice(elements));
+    await expect(guide(second, Float32Array.of(9), 2)).rejects.toThrow(
+      'the labels of a guide are 2, there are 3 samples',
+    );
   });
 
   it('pools by the mean as well', async () => {

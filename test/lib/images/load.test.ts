@@ -6,8 +6,9 @@ import { pathToFileURL } from 'node:url';
 import { encode } from 'fast-png';
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { readNamedImages } from '../../../lib/images/load.js';
+import { readMask, readNamedImages } from '../../../lib/images/load.js';
 import * as dpm from '../../../lib/index.js';
+import { writeSafetensors } from '../../../lib/files/tensor-data.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
 const folder = temporaryFolder();
@@ -25,6 +26,8 @@ beforeAll(async () => {
       encode({ width: 28, height: 28, channels: 1, depth: 8, data: grey[n]! }),
     );
   }
+  // Systems and programs lay files of their own beside pictures.
+  await writeFile(join(folder, 'grey', '._b.png'), 'no picture');
   await writeFile(join(folder, 'rgb.png'), encode({ width: 2, height: 3, channels: 3, depth: 8, data: levels(18, 7) }));
   const opaque = levels(24, 7).map((level, i) => (i % 4 === 3 ? 255 : level));
   await writeFile(join(folder, 'rgba.png'), encode({ width: 2, height: 3, channels: 4, depth: 8, data: opaque }));
@@ -83,6 +86,26 @@ describe('ImageBatch.load', () => {
     await expect(ImageBatch.load(join(folder, 'rgb.png'), like)).rejects.toMatchObject(wrong);
     await expect(ImageBatch.load(join(folder, 'rgb.png'), { sampleShape: [1, 3, 2] })).rejects.toMatchObject(wrong);
     await expect(ImageBatch.load(join(folder, 'some.safetensors'), like)).rejects.toMatchObject(wrong);
+  });
+
+  it('reads levels of a data set in the range of a model', async () => {
+    const path = join(folder, 'levels.safetensors');
+    await writeSafetensors(path, { images: { shape: [1, 1, 1, 3], data: Uint8Array.of(0, 51, 255) } });
+    const found = await ImageBatch.load(path, { range: [0, 1] });
+    expect([...found.data]).toEqual([0, Math.fround(0.2), 1]);
+    expect([...(await ImageBatch.load(path)).data]).toEqual([-1, Math.fround(-0.6), 1]);
+  });
+
+  it('reads what the call has asked for, whatever becomes of its argument', async () => {
+    const [sampleShape, range] = [[1, 28, 28], [0, 1] as [number, number]];
+    const loading = ImageBatch.load(join(folder, 'grey'), { sampleShape, range });
+    sampleShape[0] = 3;
+    range[1] = 255;
+    const found = await loading;
+    expect([found.shape, found.range]).toEqual([
+      [2, 1, 28, 28],
+      [0, 1],
+    ]);
   });
 
   it('refuses what is no path, no shape, no PNG and a PNG without end', async () => {
@@ -144,7 +167,25 @@ describe('batches of images', () => {
     const same = dpm.compareImages(batch, batch);
     expect(dpm.compareImages(batch.data, batch)).toEqual(same);
     expect(dpm.compareImages(batch, batch.data)).toEqual(same);
+    const wide = await ImageBatch.load(join(folder, 'grey'), { range: [0, 255] });
+    expect(
+      dpm.compareImages(
+        wide,
+        wide.data.map((value) => value / 2),
+      ),
+    ).not.toEqual(same);
+    expect(dpm.compareImages(wide.data, wide)).toEqual(same);
     expect(() => dpm.compareImages(batch.data, batch.data)).toThrow(/one of both/);
     expect(() => dpm.compareImages(batch.data.slice(1), batch)).toThrow(/the images have 1567 values/);
+  });
+});
+
+describe('a mask', () => {
+  it('is 1 where its picture is white, of the sides of the images', async () => {
+    const path = join(folder, 'mask.png');
+    const data = Uint8Array.of(0, 51, 255, 0, 0, 255);
+    await writeFile(path, encode({ width: 2, height: 3, channels: 1, depth: 8, data }));
+    expect([...(await readMask(path, [3, 3, 2]))]).toEqual([0, Math.fround(0.2), 1, 0, 0, 1]);
+    await expect(readMask(path, [3, 2, 3])).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_SHAPE' });
   });
 });

@@ -6,6 +6,7 @@ import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
 import { ImageBatch, readFloats, readSafetensorsHeader } from '../../../lib/index.js';
+import { captioned } from '../../../lib/images/captions.js';
 import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
@@ -33,6 +34,8 @@ describe('images', () => {
     expect(pixels).toBeInstanceOf(Uint8ClampedArray);
     expect([...pixels.subarray(0, 8)]).toEqual([0, 6, 12, 255, 1, 7, 13, 255]);
     expect([...grey.toRGBA().subarray(16, 20)]).toEqual([55, 55, 55, 255]);
+    const own = new ImageBatch(Uint8Array.of(7, 8), [1, 1, 1, 2]);
+    expect([...own.toRGBA()]).toEqual([7, 7, 7, 255, 8, 8, 8, 255]);
     const two = new ImageBatch(new Uint8Array(8), [1, 2, 2, 2]);
     expect(() => two.toRGBA()).toThrow(expect.objectContaining({ code: 'ERR_DPM_UNSUPPORTED' }));
     expect(() => two.toPng()).toThrow(/a PNG holds 1 or 3 channels, the images have 2/);
@@ -118,6 +121,28 @@ describe('images', () => {
     expect(() => blank.toPng({ labels: ['a', 'b', 'c'] })).toThrow(/labels has 3 texts for 2 images/);
     expect(() => blank.toPng({ labels: [null as never] })).toThrow(/a label is null/);
   });
+
+  it.each([
+    [10, '1'],
+    [11, '12'],
+    [16, '12'],
+    [17, '123'],
+  ])('of %i pixels have room for %s', (width, shown) => {
+    const blank = new ImageBatch(new Uint8Array(width), [1, 1, 1, width]);
+    expect(blank.toPng({ labels: ['1234'] })).toEqual(blank.toPng({ labels: [shown] }));
+    expect(blank.toPng({ labels: ['1234'] })).not.toEqual(blank.toPng({ labels: [shown.slice(0, -1)] }));
+  });
+
+  it('have the same text in all of their channels', () => {
+    const ofGrey = captioned(new Uint8Array(2 * 13), [2, 1, 1, 13], ['a', 7]);
+    const { levels, shape } = captioned(new Uint8Array(2 * 3 * 13), [2, 3, 1, 13], ['a', 7]);
+    expect(shape).toEqual([2, 3, 10, 13]);
+    for (let plane = 0; plane < 6; ++plane) {
+      const image = Math.floor(plane / 3);
+      const own = levels.subarray(plane * 130, (plane + 1) * 130);
+      expect(own).toEqual(ofGrey.levels.subarray(image * 130, (image + 1) * 130));
+    }
+  });
 });
 
 describe('files of images', () => {
@@ -132,6 +157,20 @@ describe('files of images', () => {
     await grey.save(path('tensors.safetensors'));
     const { data, shape } = await readFloats(await readSafetensorsHeader(path('tensors.safetensors')), 'images');
     expect([shape, data]).toEqual([[5, 1, 2, 2], grey.data]);
+  });
+
+  it.each(['later.png', 'later'])('hold in %s what was there when the call was made', async (name) => {
+    const values = Float32Array.from({ length: 13 }, () => 0.5);
+    const [labels, texts] = [['12'], { Author: 'first' }];
+    const images = new ImageBatch(values, [1, 1, 1, 13]);
+    const expected = images.toPng({ labels, texts });
+    const path = join(folder, name);
+    const saving = images.save(path, { labels, texts });
+    values.fill(-1);
+    labels[0] = '3';
+    texts.Author = 'second';
+    await saving;
+    expect(readFileSync(name === 'later' ? join(path, '00000.png') : path)).toEqual(Buffer.from(expected));
   });
 
   it('of another kind are refused', async () => {

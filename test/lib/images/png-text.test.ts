@@ -55,6 +55,15 @@ describe('a text of a PNG', () => {
     const other = Buffer.from(images.toPng({ texts: { parameters: 'a \u{1f98a}' } }));
     expect(decode(other, { checkCrc: true }).text).toEqual({});
     expect(other.includes(Buffer.from('iTXtparameters\0\0\0\0\0a \u{1f98a}'))).toBe(true);
+    const control = Buffer.from(images.toPng({ texts: { parameters: '\u0085' } }));
+    expect(control.includes('iTXtparameters')).toBe(true);
+  });
+
+  it.each(['x', '\u00e4', '\u{1f98a}'])('has at most 2^20 bytes, of %j', async (letter) => {
+    const [keyword, text] = ['k'.repeat(79), letter.repeat(2 ** 20 / Buffer.byteLength(letter))];
+    await images.save(path, { texts: { [keyword]: text } });
+    expect((await readPngText(path, keyword)) === text).toBe(true);
+    expect(() => images.toPng({ texts: { [keyword]: `${text}x` } })).toThrow(/^texts is/);
   });
 
   it('is in every picture of a folder, and in no other file', async () => {
@@ -101,6 +110,12 @@ describe('a text that is looked for', () => {
     expect(await readPngText(path, 'parameters')).toBe('\u00fc');
   });
 
+  it('is none behind the end of the picture', async () => {
+    await withChunks();
+    await writeFile(path, Buffer.concat([await readFile(path), chunk('tEXt', 'parameters\0beyond')]));
+    expect(await readPngText(path, 'parameters')).toBeNull();
+  });
+
   const damaged = chunk('tEXt', 'parameters\0a');
   damaged[20] = 0x62;
   it.each([
@@ -112,7 +127,7 @@ describe('a text that is looked for', () => {
     ['without an end of its keyword', [chunk('tEXt', 'parameters')], 'has no keyword'],
     ['with NUL', [chunk('tEXt', 'parameters\0a\0b')], 'holds NUL'],
     ['too long', [chunk('tEXt', `parameters\0${'x'.repeat(2 ** 20 + 1024)}`)], 'bytes'],
-    ['behind many chunks', [Buffer.alloc(70_000 * 12, chunk('abCd', ''))], 'more than 65536 chunks'],
+    ['behind many chunks', [Buffer.alloc(65_534 * 12, chunk('abCd', ''))], 'more than 65536 chunks'],
     ['behind what is longer than the file', [Buffer.from('7fffffff74455874', 'hex')], 'cut off'],
   ])('and is %s is refused', async (_, chunks, problem) => {
     await withChunks(...chunks);

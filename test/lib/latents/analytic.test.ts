@@ -119,6 +119,14 @@ describe('an estimate of moments', () => {
     expect((await estimate({ seed: 1 })).m[500]).not.toBe(whole.m[500]);
   });
 
+  it('is of latents of the network’s own sides where none are given', async () => {
+    const { unet, vae } = pipeline;
+    const side = unet.sampleSize * vae.factor;
+    const latents = Float32Array.from({ length: 2 * vae.latentChannels * unet.sampleSize ** 2 }, (_, i) => Math.sin(i));
+    const unsaid = await estimate({ height: undefined, width: undefined }, latents);
+    expect(unsaid).toEqual(await estimate({ height: side, width: side }, latents));
+  });
+
   it('is of the latents of images, whatever their range', async () => {
     const values = Float32Array.from({ length: 2 * 3 * 32 * 16 }, (_, i) => Math.sin(i * i));
     const { mean } = await pipeline.vae.encode(values, size);

@@ -1,8 +1,9 @@
 // Metrics of steps: one line of JSON each, read again, and cut off where a run goes on.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { meanLosses, MetricsFile, metricsLine, readLosses, type StepMetrics } from '../../../lib/training/metrics.js';
 import { failure } from '../../support/failure.js';
@@ -49,6 +50,14 @@ describe('metrics', () => {
     const path = fresh();
     writeFileSync(path, metricsLine(metrics(3, Infinity)));
     expect(await readLosses(path)).toEqual([{ step: 3, loss: NaN }]);
+  });
+
+  it('have lines of at most 65,536 bytes', async () => {
+    const path = fresh();
+    writeFileSync(path, ' '.repeat(65_536));
+    expect(await readLosses(path)).toEqual([]);
+    appendFileSync(path, ' ');
+    expect((await failure(readLosses(path))).message).toMatch(/line 1 is longer than 65536 bytes$/);
   });
 
   it('are read across the parts of a long file', async () => {
@@ -133,6 +142,18 @@ describe('a file of metrics that a run goes on with', () => {
       const error = await failure(MetricsFile.open(path, 0));
       expect(error).toMatchObject({ code: 'ERR_DPM_FILE', message: expect.stringContaining(path) as string });
     }
+  });
+
+  it('is closed where it cannot be cut off', async () => {
+    const path = await written(1, 2);
+    await using other = await open(path, 'r');
+    const cut = vi.spyOn(Object.getPrototypeOf(other) as FileHandle, 'truncate').mockRejectedValue(new Error('EIO'));
+    onTestFinished(() => {
+      cut.mockRestore();
+    });
+    expect((await failure(MetricsFile.open(path, 1))).message).toContain(`cannot write ${path}: EIO`);
+    // A file that is closed has no number.
+    expect((cut.mock.contexts[0] as FileHandle).fd).toBe(-1);
   });
 
   it.skipIf(!existsSync('/dev/full'))('says that the disk is full', async () => {

@@ -92,6 +92,12 @@ describe("the average's decays", () => {
     },
   );
 
+  it.each(averageSchedules)('are those of the updates behind the steps, by %s', (averageSchedule) => {
+    const options = { ...settledRates({}, 100), ...settledAverage({ averageSchedule }, 100) };
+    const expected = [1, 2, 3].map((update) => averageDecayOfUpdate(update, options));
+    expect([...ratesOfSteps(0, 3, 100, options).averageDecays]).toEqual(expected);
+  });
+
   it('grow in short runs where nothing is said', () => {
     expect(settledAverage({}, 49_999).averageSchedule).toBe('warm');
     expect(settledAverage({}, 50_000).averageSchedule).toBe('constant');

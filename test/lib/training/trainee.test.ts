@@ -6,6 +6,11 @@ import { describe, expect, it } from 'vitest';
 
 import { DiffusionModel, ImageBatch, readFloats, Trainer, type TrainerOptions } from '../../../lib/index.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
+import { readData, takenData } from '../../../lib/training/data/given-images.js';
+import type { OpenedImages } from '../../../lib/training/data/open-images.js';
+import { nativeOptions } from '../../../lib/training/learning.js';
+import { trainingDefaults } from '../../../lib/training/options.js';
+import { readTrainee } from '../../../lib/training/trainee.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 import { tinyImages, tinyNetwork, tinyRun, writeTinyImages } from '../../support/training-data.js';
 
@@ -242,7 +247,38 @@ describe('what cannot be trained is refused', () => {
   });
 });
 
+describe('options that are not given', () => {
+  it('are the defaults of the facts, as the folder of the run tells', async () => {
+    const out = newFolder();
+    await using trainer = await Trainer.open({
+      data: tinyImages(),
+      network: tinyNetwork,
+      device: 'cpu',
+      threads: 1,
+      out,
+    });
+    const { options } = JSON.parse(await readFile(join(out, 'run.json'), 'utf8')) as { options: object };
+    // The others do not change what is learned, or may change while a run lasts.
+    const { steps, recompute: _, checkpointEvery: __, checkpointsKept: ___, seed, ...learned } = trainingDefaults;
+    expect(options).toMatchObject({ ...learned, seed: String(seed) });
+    expect(trainer.steps).toBe(steps);
+  });
+});
+
 describe('data that are read', () => {
+  it('stay levels where the data of the network are from -1 to 1', async () => {
+    const trainee = await readTrainee({ ...tinyRun(), network: tinyNetwork }, takenData(tinyImages()));
+    expect(nativeOptions(trainee).images).toBe(trainee.data.images);
+  });
+
+  it('have the height and the width of the network', async () => {
+    const config = JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>;
+    const network = { ...config, sample_size: [8, 16] };
+    await using trainer = await Trainer.open(tinyRun({ network, data: tinyImages(4, [3, 8, 16]) }));
+    expect(trainer.sampleShape).toEqual([3, 8, 16]);
+    expect(await refusal({ network, data: tinyImages(4, [3, 16, 8]) })).toContain('has to be [N, 3, 8, 16]');
+  });
+
   it('are what those in memory are', async () => {
     const path = await writeTinyImages(join(folder, 'data.safetensors'));
     const losses = [];
@@ -257,6 +293,32 @@ describe('data that are read', () => {
     await trainer.close();
     await using again = await Trainer.open(tinyRun({ out }));
     expect(again.begun).toBe(6);
+  });
+
+  it('are, as the network is, what they were when the call was made', async () => {
+    const network = JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>;
+    const loss = async (change: (data: ReturnType<typeof tinyImages>) => void): Promise<number> => {
+      const data = tinyImages();
+      const own = structuredClone(network);
+      const opening = Trainer.open(tinyRun({ data, network: own }));
+      change(data);
+      own.act_fn = 'none';
+      await using trainer = await opening;
+      return (await trainer.step()).loss;
+    };
+    const expected = await loss(() => undefined);
+    expect(await loss(({ images }) => images.fill(0))).toBe(expected);
+    expect(await loss(({ labels }) => labels!.fill(0))).toBe(expected);
+  });
+
+  it('are told apart by the labels that are learned', async () => {
+    const data = tinyImages();
+    const { images, shape } = data;
+    const withoutLabels = takenData({ images, shape } as OpenedImages) as OpenedImages;
+    expect(withoutLabels).toMatchObject({ labels: null, broken: 0 });
+    const leftOut = await readData(takenData(data), { labels: false });
+    expect(leftOut).toEqual(withoutLabels);
+    expect((await readData(takenData(data), {})).fingerprint).not.toBe(withoutLabels.fingerprint);
   });
 
   it('tell how far they are read', async () => {

@@ -263,6 +263,12 @@ describe('the folder of a run', () => {
     const out = newFolder();
     const signal = AbortSignal.abort(new Error('enough'));
     await expect(Trainer.open(tinyRun({ out, signal }))).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+    const early = new AbortController();
+    const idle = await Trainer.open(tinyRun({ out, signal: early.signal }));
+    early.abort();
+    await expect(idle.step()).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+    expect(await readdir(out)).not.toContain('checkpoints');
+    await idle.close();
     const abort = new AbortController();
     await using trainer = await Trainer.open(tinyRun({ out, signal: abort.signal }));
     await trainer.step();

@@ -1,7 +1,8 @@
 // A trainer's steps: their numbers, their options, and how they end.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { Device, DpmError, Trainer, type StepMetrics, type TrainerOptions } from '../../../lib/index.js';
 import { temporaryFolder } from '../../support/temporary.js';
@@ -163,6 +164,38 @@ describe('a trainer', () => {
     await expect(trainer.step()).rejects.toThrow(message);
     expect((await linesOf(out)).length).toBe(trainer.done);
     expect((await trainer.tensors()).get('conv_in.weight')!.every(Number.isFinite)).toBe(true);
+    await trainer.close();
+    await using again = await Trainer.open(tinyRun({ data: { ...data, images }, steps: 12, checkpointEvery: 1, out }));
+    await expect(again.run()).rejects.toThrow(message);
+  });
+
+  it('writes no checkpoint where a loop fails', async () => {
+    const data = tinyImages();
+    const images = Float32Array.from(data.images, (level) => level / 255).fill(NaN, 2 * 192, 3 * 192);
+    const out = newFolder();
+    await using trainer = await Trainer.open(
+      tinyRun({ data: { ...data, images }, steps: 12, checkpointEvery: 12, out }),
+    );
+    const steps: number[] = [];
+    const loop = async (): Promise<void> => {
+      for await (const { step } of trainer) steps.push(step);
+    };
+    await expect(loop()).rejects.toThrow(/the loss is not finite; there is no checkpoint yet$/);
+    expect(steps.length).toBeGreaterThan(0);
+    expect(existsSync(join(out, 'checkpoints'))).toBe(false);
+  });
+
+  it('says what it learns', async () => {
+    const data = { ...tinyImages(7, [3, 8, 16]), broken: 2 };
+    await using trainer = await Trainer.open(tinyRun({ data, network: undefined }));
+    const { images, broken, sampleShape, classes, steps } = trainer;
+    expect({ images, broken, sampleShape, classes, steps }).toEqual({
+      images: 7,
+      broken: 2,
+      sampleShape: [3, 8, 16],
+      classes: 6,
+      steps: 6,
+    });
   });
 
   it('keeps a device that was open, and closes its own', async () => {
@@ -173,6 +206,7 @@ describe('a trainer', () => {
     await trainer.step();
     await trainer.close();
     expect(device.memory().host).toBe(before);
+    await expect(device.tensor([1]).read()).resolves.toBeDefined();
     const own = await Trainer.open(tinyRun());
     await own.close();
     expect(() => own.device.tensor([1])).toThrow('closed');
@@ -188,9 +222,17 @@ describe('a trainer', () => {
     const wide = { ...tinyImages(), images: new Uint8Array(12 * 48), shape: [12, 3, 4, 4] as const };
     await expect(Trainer.open(tinyRun({ device, threads: undefined, out, data: wide }))).rejects.toThrow('data.images');
     process.env.DPM_MEMORY = '0.01';
+    const close = vi.spyOn(Device.prototype, 'close');
+    onTestFinished(() => {
+      close.mockRestore();
+    });
     try {
       const large = Trainer.open(tinyRun({ device, threads: undefined, out, batch: 2048 }));
       await expect(large).rejects.toMatchObject({ code: 'ERR_DPM_OUT_OF_MEMORY' });
+      expect(close).not.toHaveBeenCalled();
+      const own = Trainer.open(tinyRun({ out, batch: 2048 }));
+      await expect(own).rejects.toMatchObject({ code: 'ERR_DPM_OUT_OF_MEMORY' });
+      expect(close).toHaveBeenCalledOnce();
     } finally {
       delete process.env.DPM_MEMORY;
     }

@@ -43,10 +43,14 @@ describe('the low-pass', () => {
     expect(maxDifference(low, await golden('lowPass'))).toBeLessThan(1e-5);
   });
 
-  it('has the gradient of its squared distance', () => {
-    const filter = new LowPass(6, 4, 2, 'cubic');
-    const y = Float64Array.from({ length: 24 }, (_, i) => Math.sin(i));
-    const x = Float64Array.from({ length: 24 }, (_, i) => Math.cos(3 * i));
+  it.each([
+    [6, 4, 2],
+    [5, 8, 3],
+    [8, 5, 3],
+  ])('of %i x %i by %i has the gradient of its squared distance', (height, width, factor) => {
+    const filter = new LowPass(height, width, factor, 'cubic');
+    const y = Float64Array.from({ length: height * width }, (_, i) => Math.sin(i));
+    const x = Float64Array.from({ length: height * width }, (_, i) => Math.cos(3 * i));
     const distance = (at: Float64Array): number => {
       const [a, b] = [filter.apply(at), filter.apply(x)];
       return a.reduce((sum, value, i) => sum + (value - b[i]!) ** 2, 0);
@@ -61,6 +65,61 @@ describe('the low-pass', () => {
   it.each(['triangle', 'cubic'] as const)('of a constant is the constant (%s)', (kernel) => {
     for (const row of lowPassAxis(12, 3, kernel)) expect(row.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 12);
   });
+});
+
+describe('a translation of digits', () => {
+  const source = Float32Array.from({ length: 784 }, (_, i) => Math.sin(i / 9));
+
+  it('makes one step at least', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu', threads: 1 });
+    const told: [number, number][] = [];
+    const onProgress = (done: number, total: number): void => void told.push([done, total]);
+    const { images } = await translate(model, source, { start: 1e-6, onProgress });
+    expect(told.at(-1)).toEqual([1, 1]);
+    expect(images.data.every(Number.isFinite)).toBe(true);
+  });
+
+  it('goes on from itself where it is repeated, with other noise than that of any seed nearby', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu', threads: 1 });
+    const options = { start: 0.1, stride: 50 } as const;
+    const twice = (await translate(model, source, { ...options, seed: 5, repeats: 2 })).images.data;
+    const once = (await translate(model, source, { ...options, seed: 5 })).images.data;
+    const then = async (seed: bigint): Promise<Float32Array> =>
+      (await translate(model, once, { ...options, seed })).images.data;
+    expect(await then(5n + 0x9e3779b97f4a7c15n)).toEqual(twice);
+    expect(await then(6n)).not.toEqual(twice);
+  });
+
+  it('is that of the images of the call', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu', threads: 1 });
+    const options = { start: 0.1, stride: 50 } as const;
+    const expected = await translate(model, source, options);
+    const own = source.slice();
+    const translating = translate(model, own, options);
+    own.fill(0);
+    expect((await translating).images.data).toEqual(expected.images.data);
+  });
+
+  it('takes the noise of each repeat', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu', threads: 1 });
+    const options = { start: 0.1, stride: 50 } as const;
+    const noise = (of: number, length: number): Float32Array =>
+      Float32Array.from({ length }, (_, i) => Math.sin(of * (i + 1)));
+    const [sources, steps] = [[3, 5].map((of) => noise(of, 784)), [7, 11].map((of) => noise(of, 2 * 784))];
+    const whole = Float32Array.from(sources.flatMap((each) => [...each]));
+    const both = await translate(model, source, { ...options, repeats: 2, noise: { sources: whole, steps } });
+    let own: Float32Array = source;
+    for (const n of [0, 1]) {
+      const given = { sources: sources[n]!, steps: [steps[n]!] };
+      own = (await translate(model, own, { ...options, noise: given })).images.data;
+    }
+    expect(both.images.data).toEqual(own);
+  });
+});
+
+it('is repeated at most a thousand times', () => {
+  expect(checkedOptions({ repeats: 1000 }, [1, 2, 2])).toMatchObject({ repeats: 1000 });
+  expect(() => checkedOptions({ repeats: 1001 }, [1, 2, 2])).toThrow(/repeats is 1001/);
 });
 
 describe.each(['reference', 'cpu'])('translation on %s', (device) => {

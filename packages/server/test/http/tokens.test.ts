@@ -78,6 +78,8 @@ describe('a client', () => {
     const refused = await draw('rare-token');
     expectProblem(refused, 429, 'ERR_DPM_RATE');
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    // Seconds of a minute.
+    expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(60);
     expect((await draw('plain-token')).status).toBe(200);
   });
 
@@ -130,7 +132,7 @@ describe('a file of tokens', () => {
     const made = join(folder, 'made.yaml');
     await writeFile(made, line, { mode: 0o600 });
     const tokens = await Tokens.open(made);
-    expect(tokens.find(token)).toMatchObject({ name: 'new', weight: 1 });
+    expect(tokens.find(token)).toMatchObject({ name: 'new', weight: 1, requestsPerMinute: 600 });
     expect(tokens.find(`${token}x`)).toBeUndefined();
     expect(line).not.toContain(token);
   });

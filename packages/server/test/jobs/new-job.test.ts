@@ -12,11 +12,14 @@ import {
   chunkRequest,
   contentTypes,
   hashOf,
+  jobBodySchema,
   keyedId,
   queueOf,
 } from '../../src/jobs/job.js';
 import { newJob } from '../../src/jobs/new-job.js';
 import { imageOfChunk } from '../../src/jobs/sample-of-chunk.js';
+import { mismatchOf } from '../../src/base/schema.js';
+import { viewOf } from '../../src/jobs/view.js';
 import type { ServedModel } from '../../src/models/registry.js';
 import { ThreadPool } from '../../src/threads/pool.js';
 import { anybody } from '../../src/base/client.js';
@@ -97,6 +100,22 @@ describe('a new job', () => {
     expect(() => newJob({ ...unlabelled, guidance: 1 }, served({ classes: 0 }), own)).not.toThrow();
   });
 
+  it('has at most 4096 chunks, of samples below 2^32', () => {
+    const many = { ...body, chunk: 1, count: 4096 };
+    expect(chunkCount(newJob(many, served(), own))).toBe(4096);
+    expect(() => newJob({ ...many, count: 4097 }, served(), own)).toThrow(/4097 chunks are more than 4096/);
+    expect(() => newJob({ ...body, first: 2 ** 32 - 100 }, served(), own)).not.toThrow();
+    const beyond = expect.objectContaining({ param: 'first' }) as Error;
+    expect(() => newJob({ ...body, first: 2 ** 32 - 99 }, served(), own)).toThrow(beyond);
+  });
+
+  it('has at most 256 samples in a chunk, and a million in all', () => {
+    const asked = { model: 'm', count: 1_000_000, chunk: 256 };
+    expect(mismatchOf(jobBodySchema, asked)).toBeUndefined();
+    expect(mismatchOf(jobBodySchema, { ...asked, chunk: 257 })).toMatchObject({ field: 'chunk' });
+    expect(mismatchOf(jobBodySchema, { ...asked, count: 1_000_001 })).toMatchObject({ field: 'count' });
+  });
+
   it('needs the scope for a high priority', () => {
     const client = { ...own.client, scopes: new Set(['jobs'] as const) };
     expect(() => newJob({ ...body, priority: 'high' }, served(), { ...own, client })).toThrow("scope 'priority'");
@@ -149,6 +168,42 @@ it('leaves out the label for no class where a chunk has no guidance', () => {
   const job = jobOf({ body: { model: 'm', count: 10, chunk: 4, seed: '1', guidance, unconditionalLabel: 5 } });
   const labels = [0, 1, 2].map((chunk) => chunkRequest(job, chunk).unconditionalLabel);
   expect(labels).toEqual([undefined, 5, undefined]);
+});
+
+it('shows what is asked for and what is there', () => {
+  const { createdAt, id, ...job } = jobOf({ body: { model: 'm', count: 10, chunk: 4, seed: '7', first: 100 } });
+  const failures = [{ chunk: 2, code: 'ERR_DPM_INTERNAL', message: 'no' }];
+  const state = { job: { ...job, createdAt, id }, state: 'running', doneChunks: 1, failures } as const;
+  const view = {
+    id,
+    object: 'job',
+    state: 'running',
+    done: 4,
+    total: 10,
+    chunks: 3,
+    chunk: 4,
+    failedChunks: failures,
+    createdAt,
+    // A third of the rows is left.
+    expectedSeconds: 3.333,
+    model: 'm',
+    digest: job.digest,
+    engine: 'cpu-test',
+    sampler: 'scheduler',
+    seed: '7',
+    first: 100,
+    priority: 'low',
+    shape: [1, 2, 2],
+    format: 'npy',
+  };
+  expect(viewOf(state, 10)).toEqual(view);
+  expect(viewOf(state, undefined)).toEqual({ ...view, expectedSeconds: null });
+  expect(viewOf({ ...state, job: { ...state.job, rows: 0 } }, 10)).toEqual({ ...view, expectedSeconds: null });
+  const done = { ...state, state: 'done', doneChunks: 3, failures: [] } as const;
+  expect(viewOf(done, 10)).toEqual({ ...view, state: 'done', done: 10, failedChunks: [], expectedSeconds: 0 });
+  const given = { sampler: 'ddim', priority: 'high', format: 'png' } as const;
+  const others = { ...state, job: { ...state.job, body: { ...job.body, ...given } } };
+  expect(viewOf(others, 10)).toEqual({ ...view, ...given });
 });
 
 describe('the place of a chunk', () => {

@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 
 import { writeSafetensors } from '../../../../lib/files/tensor-data.js';
 import { openImages, type OpenedImages } from '../../../../lib/training/data/open-images.js';
-import { parseNpy } from '../../../../lib/training/data/npy.js';
+import { parseNpy, valuesOfNumpy } from '../../../../lib/training/data/npy.js';
 import { resizedImage } from '../../../../lib/training/data/resize.js';
 import { failure } from '../../../support/failure.js';
 import { packagePath, temporaryFolder } from '../../../support/temporary.js';
@@ -94,6 +94,7 @@ describe('IDX', () => {
     ],
     ['labels as images', idx([2], counted(2)), 'ERR_DPM_TENSOR_SHAPE', /\[N, H, W\]/],
     ['no images', idx([0, 3, 4], counted(0)), 'ERR_DPM_TENSOR_SHAPE', /there are none/],
+    ['images without height', idx([2, 0, 4], counted(0)), 'ERR_DPM_TENSOR_SHAPE', /there are none/],
   ])('refuses %s', async (_, bytes, code, message) => {
     for (const path of [file('a-idx3-ubyte', bytes), file('a-idx3-ubyte.gz', gzipSync(bytes))]) {
       const error = await failure(openImages(path));
@@ -162,6 +163,7 @@ describe('npz', () => {
       /1 to 4/,
     ],
     ['integers', () => npz({ images: npy('<i4', [1, 1, 1, 1], counted(4)) }), 'ERR_DPM_TENSOR_DTYPE', /images are I32/],
+    ['levels of 16 bits', () => npz({ images: npy('<u2', [1, 1, 1, 1], counted(2)) }), 'ERR_DPM_TENSOR_DTYPE', /U16/],
     ['highest byte first', () => npz({ images: npy('>f4', [1, 1, 1, 1], counted(4)) }), 'ERR_DPM_TENSOR_DTYPE', />f4/],
     ['objects', () => npz({ images: npy('|O8', [1, 1, 1, 1], counted(8)) }), 'ERR_DPM_TENSOR_DTYPE', /\|O8/],
     ['Fortran', () => npz({ images: npy('|u1', [1, 2, 2, 1], counted(4), 'True') }), 'ERR_DPM_UNSUPPORTED', /Fortran/],
@@ -197,6 +199,12 @@ describe('npz', () => {
       /label -1/,
     ],
     [
+      'labels of 2^31',
+      () => npz({ arr_0: image, arr_1: npy('<u4', [1], new Uint8Array(Uint32Array.of(2 ** 31).buffer)) }),
+      'ERR_DPM_ARGUMENT',
+      /label 2147483648 /,
+    ],
+    [
       'labels that are fractions',
       () => npz({ arr_0: image, arr_1: npy('<f4', [1], new Uint8Array(Float32Array.of(0.5).buffer)) }),
       'ERR_DPM_ARGUMENT',
@@ -226,6 +234,13 @@ describe('npz', () => {
     head.writeUInt32LE(text.length, 8);
     const array = parseNpy('a', Buffer.concat([head, Buffer.from(text), counted(4)]));
     expect(array).toMatchObject({ dtype: 'F16', shape: [2] });
+  });
+
+  it.each([0, 1, 2, 3])('has floats behind a header of any length, %i bytes beside their places', (beside) => {
+    const head = npy('<f4', [2], new Uint8Array(Float32Array.of(0.5, -2).buffer));
+    const bytes = new Uint8Array(head.length + beside);
+    bytes.set(head, beside);
+    expect(valuesOfNumpy(parseNpy('a', bytes.subarray(beside)))).toEqual(Float32Array.of(0.5, -2));
   });
 });
 
@@ -282,6 +297,22 @@ describe('folders of pictures', () => {
     expect([plain.labels, plain.shape]).toEqual([null, [8, 1, 1, 2]]);
   });
 
+  it('are read in the order of code points in one folder, too', async () => {
+    const root = place('data');
+    ['\u{1f600}', '\uffee', 'b', 'B'].forEach((name, i) => {
+      png(join(root, `${name}.png`), 1, 1, 1, Uint8Array.of(i));
+    });
+    expect([...(await openImages(root)).images]).toEqual([3, 2, 1, 0]);
+  });
+
+  it('are found 32 folders deep, and no deeper', async () => {
+    const root = place('data');
+    png(join(root, ...Array<string>(32).fill('d'), 'a.png'), 1, 1);
+    expect((await openImages(root, { labels: false })).shape).toEqual([1, 1, 1, 1]);
+    png(join(root, ...Array<string>(33).fill('d'), 'a.png'), 1, 1);
+    expect((await failure(openImages(root, { labels: false }))).message).toMatch(/more than 32 deep/);
+  });
+
   it('without folders have no labels; grey ones serve for RGB', async () => {
     const root = place('data');
     png(join(root, 'a.png'), 2, 2, 3);
@@ -317,6 +348,7 @@ describe('folders of pictures', () => {
     });
     expect(rest).toMatchObject({ broken: 1, shape: [3, 1, 2, 2] });
     expect([...rest.labels!]).toEqual([0, 2, 3]);
+    expect(rest.images).toHaveLength(3 * 4);
     expect(progress).toEqual(['1/4', '2/4', '3/4', '4/4']);
   });
 
@@ -406,6 +438,20 @@ describe('shapes of the network', () => {
     expect(ofPicture.images).toEqual(ofFile.images);
     // Halves are means of 2 x 2.
     expect(ofFile.images[0]).toBe(Math.round((levels[0]! + levels[1]! + levels[8]! + levels[9]!) / 4));
+  });
+
+  it('is cut from the middle where one side fits', () => {
+    const wide = Float32Array.from({ length: 2 * 8 }, (_, i) => i);
+    expect([...resizedImage(wide, [1, 2, 8], [2, 4])]).toEqual([2, 3, 4, 5, 10, 11, 12, 13]);
+    const tall = Float32Array.from({ length: 8 * 2 }, (_, i) => i);
+    expect([...resizedImage(tall, [1, 8, 2], [4, 2])]).toEqual([4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+
+  it('is that of the call, whatever becomes of its argument', async () => {
+    const shape: [number, number, number] = [1, 4, 4];
+    const opening = openImages(image([2, 4, 4]), { shape });
+    shape[1] = 9;
+    expect((await opening).shape).toEqual([2, 1, 4, 4]);
   });
 
   it('keep what is constant, and the middle', () => {

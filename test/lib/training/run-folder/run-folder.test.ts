@@ -13,10 +13,11 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { DpmError } from '../../../../lib/base/errors.js';
 import { diffusersFile } from '../../../../lib/checkpoint/families/diffusers-file.js';
@@ -141,10 +142,17 @@ describe('the folder of a run', () => {
       'state.json',
     ]);
     expect(await modelOf(path)).toBe(biasOf(10));
-    expect((JSON.parse(readFileSync(join(path, 'model_index.json'), 'utf8')) as { unet: unknown }).unet).toEqual([
-      'diffusers',
-      'UNet2DModel',
-    ]);
+  });
+
+  it('names the classes of its network and of its scheduler', async () => {
+    const path = fresh();
+    const scheduler = { ...network.scheduler, _class_name: 'DDIMScheduler' };
+    await (await RunFolder.open(path, { ...options, network: { ...network, scheduler } })).close();
+    expect(JSON.parse(readFileSync(join(path, 'model_index.json'), 'utf8'))).toEqual({
+      _class_name: 'DDPMPipeline',
+      scheduler: ['diffusers', 'DDIMScheduler'],
+      unet: ['diffusers', 'UNet2DModel'],
+    });
   });
 
   it('of another family has its layout', async () => {
@@ -234,6 +242,20 @@ describe('the folder of a run', () => {
     expect(readdirSync(path)).toEqual(before);
   });
 
+  it('is begun beside the file of another process that asks for its lock', async () => {
+    const path = fresh();
+    mkdirSync(path);
+    writeFileSync(join(path, '.lock.0123456789ab.tmp'), '');
+    await (await RunFolder.open(path, options)).close();
+    expect(existsSync(join(path, 'run.json'))).toBe(true);
+  });
+
+  it('that is closed has its metrics closed', async () => {
+    const run = await RunFolder.open(fresh(), options);
+    await run.close();
+    expect(await failure(run.metrics.add(metrics(1)))).toMatchObject({ code: 'ERR_DPM_FILE' });
+  });
+
   it.each<[string, string, RegExp]>([
     ['text', 'x', /run\.json is not JSON/],
     ['a list', '[]', /run\.json is not a JSON object/],
@@ -278,6 +300,13 @@ describe('damaged checkpoints', () => {
       /average\.safetensors has 100 bytes/,
     ],
     [
+      'a longer file',
+      (path) => {
+        appendFileSync(join(path, 'average.safetensors'), '\0');
+      },
+      /average\.safetensors has \d+ bytes/,
+    ],
+    [
       'a file that is gone',
       (path) => {
         rmSync(join(path, 'second_moments.safetensors'));
@@ -305,14 +334,14 @@ describe('damaged checkpoints', () => {
       },
       /format/,
     ],
-    [
-      'another step',
+    ...[3, 5].map((step): [string, (path: string) => void, RegExp] => [
+      `step ${step}`,
       (path) => {
         const file = join(path, 'state.json');
-        writeFileSync(file, readFileSync(file, 'utf8').replace('"step": 4', '"step": 5'));
+        writeFileSync(file, readFileSync(file, 'utf8').replace('"step": 4', `"step": ${step}`));
       },
-      /says that it is of step 5/,
-    ],
+      new RegExp(`says that it is of step ${step}`),
+    ]),
     [
       'no hash',
       (path) => {
@@ -355,6 +384,16 @@ describe('damaged checkpoints', () => {
     }
     await trained(path, 3, 4);
     expect(checkpointsOf(path)).toEqual(['damaged-step-4', 'step-3', 'step-4']);
+  });
+
+  it('take the name of the one of their step that was damaged before', async () => {
+    const path = fresh();
+    await trained(path, 2, 4);
+    for (const text of ['first', 'second']) {
+      writeFileSync(join(path, 'checkpoints', 'step-4', 'state.json'), text);
+      await trained(path, 4);
+      expect(readFileSync(join(path, 'checkpoints', 'damaged-step-4', 'state.json'), 'utf8')).toBe(text);
+    }
   });
 
   it('end a run that has no other', async () => {
@@ -501,6 +540,94 @@ describe('a run that is killed', () => {
   });
 });
 
+/** A disk that writes down what it does; parts of names that are drawn are left out. */
+function recordingDisk(root: string, calls: string[]): Disk {
+  const shown = (path: string): string =>
+    (relative(root, path).replaceAll('\\', '/') || '.').replace(/\.[0-9a-f]{12}(?=\.tmp(?:\/|$))/, '');
+  const tell = (call: string, ...paths: string[]): void => void calls.push([call, ...paths.map(shown)].join(' '));
+  return {
+    makeFolder: (path) => systemDisk.makeFolder(path),
+    write(path, parts) {
+      tell('write', path);
+      return systemDisk.write(path, parts);
+    },
+    rename(from, to) {
+      tell('rename', from, to);
+      return systemDisk.rename(from, to);
+    },
+    remove(path) {
+      tell('remove', path);
+      return systemDisk.remove(path);
+    },
+    sync(path) {
+      tell('sync', path);
+      return systemDisk.sync(path);
+    },
+  };
+}
+
+describe('a crash of the machine', () => {
+  it('finds the beginning of a run before run.json, and all names', async () => {
+    const path = fresh();
+    const calls: string[] = [];
+    await (await RunFolder.open(path, options, recordingDisk(path, calls))).close();
+    expect(calls).toEqual([
+      'write unet/config.json',
+      'write scheduler/scheduler_config.json',
+      'write model_index.json',
+      'write run.json',
+      'sync .',
+    ]);
+  });
+
+  it('finds metrics before their checkpoint, that before the model, and names before the next', async () => {
+    const path = fresh();
+    const calls: string[] = [];
+    await using run = await RunFolder.open(path, { ...options, checkpointsKept: 1 }, recordingDisk(path, calls));
+    const sync = run.metrics.sync.bind(run.metrics);
+    vi.spyOn(run.metrics, 'sync').mockImplementation(() => {
+      calls.push('sync metrics.jsonl');
+      return sync();
+    });
+    await run.save(checkpoint(1));
+    calls.length = 0;
+    await run.save(checkpoint(2));
+    const own = 'checkpoints/.step-2.tmp';
+    expect(calls).toEqual([
+      'sync metrics.jsonl',
+      ...['parameters', 'first_moments', 'second_moments', 'average'].map((name) => `write ${own}/${name}.safetensors`),
+      `write ${own}/state.json`,
+      `sync ${own}`,
+      `rename ${own} checkpoints/step-2`,
+      'sync checkpoints',
+      'write unet/diffusion_pytorch_model.safetensors',
+      'sync unet',
+      'rename checkpoints/step-1 checkpoints/.step-1.tmp',
+      'remove checkpoints/.step-1.tmp',
+    ]);
+  });
+
+  it('finds what is on the disk: files and metrics are synced, and folders where the system can', async () => {
+    const path = fresh();
+    mkdirSync(path);
+    await using run = await RunFolder.open(fresh(), options);
+    await using file = await open(join(path, 'any'), 'w');
+    const sync = vi.spyOn(Object.getPrototypeOf(file) as FileHandle, 'sync');
+    onTestFinished(() => {
+      sync.mockRestore();
+    });
+    for (const work of [
+      () => systemDisk.write(join(path, 'other'), ['a']),
+      () => systemDisk.sync(path),
+      () => run.metrics.sync(),
+    ]) {
+      sync.mockClear();
+      await work();
+      expect(sync).toHaveBeenCalledOnce();
+    }
+  });
+});
+
 describe('a full disk', () => {
   it('leaves the last checkpoint and the model whole, and no file behind', async () => {
     let calls = Infinity;
@@ -579,6 +706,29 @@ describe('the lock of a folder', () => {
     lock(path, { pid: process.pid, began: 'another boot 1' });
     await (await RunLock.take(path)).release();
     expect(readdirSync(path)).toEqual([]);
+  });
+
+  it.skipIf(process.platform !== 'linux')('says which process has it, and since when', async () => {
+    const path = fresh();
+    mkdirSync(path);
+    await using own = await RunLock.take(path);
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+    // `starttime`, the 22nd field of proc_pid_stat(5).
+    const began = readFileSync('/proc/self/stat', 'latin1').split(') ').at(-1)!.split(' ')[22 - 3];
+    const { pid, host } = { pid: process.pid, host: hostname() };
+    expect(JSON.parse(readFileSync(own.path, 'utf8'))).toMatchObject({ pid, host, began: `${boot} ${began}` });
+  });
+
+  it('of a process that may not be asked is left to it', async () => {
+    const path = fresh();
+    lock(path, { pid: 4_000_000 });
+    const kill = vi.spyOn(process, 'kill').mockImplementation(() => {
+      throw Object.assign(new Error('kill EPERM'), { code: 'EPERM' });
+    });
+    onTestFinished(() => {
+      kill.mockRestore();
+    });
+    expect((await failure(RunLock.take(path))).message).toMatch(/process 4000000 trains there/);
   });
 
   it.each<[string, Record<string, unknown>, RegExp]>([

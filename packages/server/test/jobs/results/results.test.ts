@@ -1,12 +1,12 @@
 // Tests of places for samples: a folder, and a server that speaks S3.
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rm, writeFile, type FileHandle } from 'node:fs/promises';
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { optional } from '../../../src/base/optional.js';
 import { openResults } from '../../../src/jobs/results/open-results.js';
@@ -146,6 +146,19 @@ it('says which package is missing', async () => {
   });
   const broken = new Error('broken');
   await expect(optional(() => Promise.reject(broken), 'a', 'b')).rejects.toBe(broken);
+});
+
+it('keeps what is written, and its name, on the disk', async () => {
+  await using file = await open(join(folder, 'any'), 'w');
+  const sync = vi.spyOn(Object.getPrototypeOf(file) as FileHandle, 'sync');
+  onTestFinished(() => {
+    sync.mockRestore();
+  });
+  for (const write of [writeOnce, replaceFile]) {
+    sync.mockClear();
+    await write(join(folder, write.name), 'x');
+    expect(sync).toHaveBeenCalledTimes(2);
+  }
 });
 
 it('leaves nothing where a file cannot be written', async () => {

@@ -3,9 +3,10 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { ATTEMPTS } from '../../../src/jobs/failure.js';
+import { listJobs } from '../../../src/jobs/places/admin.js';
 import { SpoolStore, type SpoolOptions } from '../../../src/jobs/spool/spool-store.js';
 import type { DrawChunk, JobStore } from '../../../src/jobs/store.js';
 import { until } from '../../support.js';
@@ -240,6 +241,48 @@ describe('the folder of a spool', () => {
     expect((await store!.get(job.id))!.state).toBe('cancelled');
   });
 
+  it('blames nobody for what a cancelled chunk fails with', async () => {
+    const told: unknown[] = [];
+    const begun: number[] = [];
+    await open({
+      roomFor: () => 1,
+      onFailure: (...failure) => told.push(failure),
+      draw: (_, chunk, signal) =>
+        new Promise((_resolve, reject) => {
+          begun.push(chunk);
+          signal.addEventListener('abort', () => {
+            reject(new Error('broken off'));
+          });
+        }),
+    });
+    const job = jobOf();
+    await store!.add(job);
+    await until(() => begun.length === 1);
+    await store!.cancel(job.id);
+    await store!.close();
+    expect(told).toEqual([]);
+    expect(await store!.get(job.id)).toMatchObject({ state: 'cancelled', failures: [] });
+  });
+
+  it('has no timer of a reader who has left', async () => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const left = new AbortController();
+    const waiting = [left.signal, new AbortController().signal].map((signal) => store!.changed(job.id, signal));
+    expect(vi.getTimerCount()).toBe(2);
+    left.abort();
+    await waiting[0];
+    expect(vi.getTimerCount()).toBe(1);
+    store!.pause();
+    await waiting[1];
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it('removes no job while its end is being written', async () => {
     await open();
     const job = jobOf();
@@ -264,6 +307,22 @@ describe('the folder of a spool', () => {
     const waits = begun.slice(1).map((time, i) => (time - begun[i]! + 2) / 60);
     expect(waits).toHaveLength(ATTEMPTS - 1);
     for (const [i, wait] of waits.entries()) expect(wait).toBeGreaterThanOrEqual(2 ** i);
+  });
+
+  it('asks for the room of each size of chunks', async () => {
+    await open({ draw, roomFor: ({ body }) => (body.chunk === 1 ? 1 : 0) });
+    const [large, small] = [4, 1].map((chunk) => jobOf({ body: { model: 'm', count: 2, chunk, seed: '1' } }));
+    for (const job of [large!, small!]) await store!.add(job);
+    await until(async () => (await store!.get(small!.id))!.state === 'done');
+    expect((await store!.get(large!.id))!.state).toBe('queued');
+  });
+
+  it('is listed beside its server, the newest first', async () => {
+    await open();
+    const jobs = [2, 3, 1].map((second) => jobOf({ createdAt: new Date(second * 1000).toISOString() }));
+    for (const job of jobs) await store!.add(job);
+    const listed = await listJobs({ spool: folder });
+    expect(listed.map(({ id }) => id)).toEqual([jobs[1]!.id, jobs[0]!.id, jobs[2]!.id]);
   });
 
   it('waits for a model that comes later', async () => {

@@ -1,0 +1,86 @@
+// Tests of the store that a server opens for its jobs, and of what it counts there.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+
+import { openJobs, openWorker, type JobsContext } from '../../src/jobs/places/open.js';
+import { SpoolStore } from '../../src/jobs/spool/spool-store.js';
+import type { JobFigures } from '../../src/observe/metrics.js';
+import { jobOf } from './job-of.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'open-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+});
+
+/** A server without a model that can draw, which has the capacity of one. */
+function context(settings: Partial<JobsContext['settings']>) {
+  let figures: (() => Promise<JobFigures>) | undefined;
+  let loaded: (() => void) | undefined;
+  const capacity = { rowsPerSecond: 10 };
+  const made = {
+    settings: { keep: 5000, ...settings },
+    registry: {
+      models: [{ digest: 'ab'.repeat(32), batcher: { capacity } }],
+      onLoaded: (call: () => void) => (loaded = call),
+    },
+    metrics: { readJobs: (read: () => Promise<JobFigures>) => (figures = read), chunks: { inc: () => undefined } },
+    log: { warn: () => undefined, error: () => undefined },
+  };
+  return {
+    made: made as unknown as JobsContext,
+    figures: () => figures!(),
+    load: () => {
+      loaded!();
+    },
+  };
+}
+
+it('is none without a place, and a worker needs a queue', async () => {
+  expect(await openJobs(context({}).made)).toBeUndefined();
+  expect(await openJobs(context({ queue: 'redis://nowhere' }).made)).toBeUndefined();
+  expect(() => openWorker(context({ spool: folder }).made)).toThrow(/a worker takes a queue/);
+});
+
+it('is a spool that keeps jobs as long as is said, and wakes when a model comes', async () => {
+  const open = vi.spyOn(SpoolStore, 'open');
+  const wake = vi.spyOn(SpoolStore.prototype, 'wake').mockImplementation(() => undefined);
+  onTestFinished(() => {
+    for (const spy of [open, wake]) spy.mockRestore();
+  });
+  const { made, load } = context({ spool: folder });
+  const store = await openJobs(made);
+  expect(open).toHaveBeenCalledWith(folder, expect.objectContaining({ keep: 5000 }));
+  wake.mockClear();
+  load();
+  expect(wake).toHaveBeenCalledOnce();
+  await store!.close();
+});
+
+it('counts jobs by their state, and the seconds that each queue needs', async () => {
+  const wake = vi.spyOn(SpoolStore.prototype, 'wake').mockImplementation(() => undefined);
+  onTestFinished(() => {
+    wake.mockRestore();
+  });
+  const { made, figures } = context({ spool: folder });
+  const store = await openJobs(made);
+  const cancelled = jobOf();
+  const jobs = [jobOf(), jobOf({ rows: 50 }), jobOf({ engine: 'any' }), jobOf({ digest: 'cd'.repeat(32) }), cancelled];
+  for (const job of jobs) await store!.add(job);
+  await store!.cancel(cancelled.id);
+  const found = await figures();
+  expect(found.jobs).toEqual({ queued: 4, running: 0, done: 0, failed: 0, cancelled: 1 });
+  expect([...found.backlogSeconds]).toEqual(
+    expect.arrayContaining([
+      ['dpm-abababababab-cpu-test', 15],
+      ['dpm-abababababab-any', 10],
+    ]),
+  );
+  expect(found.backlogSeconds.size).toBe(2);
+  await store!.close();
+});

@@ -1,0 +1,46 @@
+// Samples that show how far training is.
+import { describe, expect, it, vi } from 'vitest';
+
+import { writeSamples } from '../../../lib/cli/train-samples.js';
+import type { Trainer } from '../../../lib/index.js';
+
+/** A trainer whose model notes what it is asked for. */
+function trainerOf(classes: number, channels = 3, steps = 1000) {
+  const save = vi.fn<(path: string) => Promise<void>>(() => Promise.resolve());
+  const sample = vi.fn((_options: object) => Promise.resolve({ images: { save } }));
+  const dispose = vi.fn(() => Promise.resolve());
+  const model = vi.fn(() => Promise.resolve({ sample, schedule: { steps }, [Symbol.asyncDispose]: dispose }));
+  return {
+    trainer: { classes, sampleShape: [channels, 8, 8], model } as unknown as Trainer,
+    model,
+    sample,
+    save,
+    dispose,
+  };
+}
+
+describe('samples of a run', () => {
+  const { signal } = new AbortController();
+
+  it.each<[number, number, number, number, readonly number[] | undefined]>([
+    [0, 4, 1000, 25, undefined],
+    [3, 4, 1000, 25, [0, 1, 2, 0]],
+    [3, 2, 10, 10, [0, 1]],
+  ])(
+    'of %i classes are %i of them in turn, the same noise every time',
+    async (classes, count, all, steps, classLabels) => {
+      const { trainer, sample, save, dispose } = trainerOf(classes, 3, all);
+      await writeSamples(trainer, 'samples.png', count, signal);
+      const expected = { sampler: 'ddim', steps, count, seed: 0, classLabels, format: 'uint8', signal };
+      expect(sample.mock.calls).toEqual([[expected]]);
+      expect(save.mock.calls).toEqual([['samples.png']]);
+      expect(dispose).toHaveBeenCalledOnce();
+    },
+  );
+
+  it.each([2, 4])('of %i channels have no picture', async (channels) => {
+    const { trainer, model } = trainerOf(0, channels);
+    await writeSamples(trainer, 'samples.png', 4, signal);
+    expect(model).not.toHaveBeenCalled();
+  });
+});
