@@ -77,7 +77,7 @@ struct Own : HostDevice {
   }
   static std::unique_ptr<Network> load(Device& device, const dpm_graph& graph) {
     const FlushDenormals flush;
-    return std::make_unique<Network>(device, graph);
+    return std::make_unique<Network>(device, graph, Network::winograd_bytes_of(device));
   }
   static std::unique_ptr<Executable> compile(Network& network, const dpm_plan& plan) {
     return std::make_unique<Executable>(network, plan);

@@ -51,6 +51,15 @@ TEST(Winograd, StaysWithinItsMemory) {
   EXPECT_EQ(used(bytes - 1), none);
 }
 
+TEST(Winograd, HasHalfTheMemoryWhereOneTermOfBfloat16TakesTheOtherLayers) {
+  const auto bytes = [](int terms) {
+    return cpu::Network::winograd_bytes_of(cpu::Device(1, cpu::select_isa(), false, terms));
+  };
+  EXPECT_EQ(bytes(0), cpu::Network::kWinogradBytes);
+  EXPECT_EQ(bytes(1), cpu::Network::kWinogradBytes / 2);
+  EXPECT_EQ(bytes(2), cpu::Network::kWinogradBytes);
+}
+
 TEST(Winograd, ServesTheLargestMapsFirst) {
   RandomValues random(8);
   GraphMaker maker(random);
