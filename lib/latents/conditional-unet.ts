@@ -121,6 +121,8 @@ export interface ConditionalSize {
   tokens?: number | undefined;
   /** Number of states at once, two for each guided sample. Default 1. */
   batch?: number | undefined;
+  /** Number of contexts that these share. Default: each has its own. */
+  contexts?: number | undefined;
 }
 
 const tokenCounts = integerBetween(1, 2 ** 20);
@@ -131,6 +133,7 @@ const sizeKinds: OptionKinds<ConditionalSize> = {
   width: kinds.positiveInteger,
   tokens: tokenCounts,
   batch: kinds.positiveInteger,
+  contexts: kinds.positiveInteger,
 };
 
 const LARGEST_SIDE = 4096;
@@ -286,10 +289,10 @@ export class ConditionalUNet extends LatentNetwork {
    */
   async bytesFor(options: ConditionalSize): Promise<number> {
     checkOptions('bytesFor', options, sizeKinds);
-    const { height, width, tokens = 77, batch = 1 } = options;
+    const { height, width, tokens = 77, batch = 1, contexts } = options;
     requireSides(height, width);
     requireRoom('the weights of the U-Net', this.parameters * LEAST_WEIGHT_BYTES, 'take a network of fewer');
-    const { weights, maps } = await this.networks.bytesFor({ part: String(tokens), height, width }, batch);
+    const { weights, maps } = await this.networks.bytesFor({ part: String(tokens), height, width }, batch, contexts);
     return weights + maps;
   }
 

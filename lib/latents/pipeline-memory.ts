@@ -58,7 +58,9 @@ export async function pipelineMemory(
   await unet.release();
   const [down, right] = [height / vae.factor, width / vae.factor];
   const states = count * rows;
-  const network = await unet.bytesFor({ height: down, width: right, tokens: encoders.tokens, batch: states });
+  const sides = { height: down, width: right };
+  // All images have one prompt, and one negative prompt where they are guided.
+  const network = await unet.bytesFor({ ...sides, tokens: encoders.tokens, batch: states, contexts: rows });
   await unet.release();
   const peak = {
     all: texts + network + decoder,

@@ -3,7 +3,7 @@ import { type Checkpoint, nativeGraph } from '../checkpoint/checkpoint.js';
 import type { OpenedDevice } from '../checkpoint/load-network.js';
 import { MapNetwork } from '../engine/map-network.js';
 import type { Graph } from '../network/graph.js';
-import type { Extents } from '../network/operation.js';
+import type { Extents, GraphValue } from '../network/operation.js';
 
 /** Most networks that are kept while nobody uses them. */
 export const MOST_IDLE = 4;
@@ -87,14 +87,23 @@ export class SizedNetworks {
    * included. Loads it.
    *
    * @param rows - Number of maps at once, or what gives it for the bytes of one.
+   * @param groups - Number of the inputs that rows share. Default: each row has its own.
    */
-  async bytesFor(size: NetworkSize, rows: number | ((rowBytes: number) => number)): Promise<NetworkBytes> {
+  async bytesFor(
+    size: NetworkSize,
+    rows: number | ((rowBytes: number) => number),
+    groups?: number,
+  ): Promise<NetworkBytes> {
     const { values } = this.#model.network(size).graph;
-    const bound = values.filter(({ binding }) => binding !== null).reduce((sum, value) => sum + elementsOf(value), 0);
+    const boundBy = (wanted: GraphValue['varies']): number =>
+      values
+        .filter(({ binding, varies }) => binding !== null && varies === wanted)
+        .reduce((sum, value) => sum + elementsOf(value), 0);
     return this.using(size, ({ info: { rowBytes } }) => {
       const count = typeof rows === 'number' ? rows : rows(rowBytes);
       const weights = [...this.#packed.values()].reduce((sum, bytes) => sum + bytes, 0);
-      return Promise.resolve({ weights, maps: count * (rowBytes + FLOAT * bound) });
+      const shared = (groups ?? count) * FLOAT * boundBy('group');
+      return Promise.resolve({ weights, maps: count * (rowBytes + FLOAT * boundBy(undefined)) + shared });
     });
   }
 

@@ -102,7 +102,7 @@ export function latentCalls(
       [folders.unet, { device: 'cpu', threads: 1 }],
     ),
     of('ConditionalUNet.bytesFor', (size: never) => unet.bytesFor(size), [
-      { height: 2, width: 4, tokens: 2, batch: 1 },
+      { height: 2, width: 4, tokens: 2, batch: 1, contexts: 1 },
     ]),
     of('ConditionalUNet.promptBytesFor', (tokens: never) => unet.promptBytesFor(tokens), [2]),
     of('ConditionalUNet.prepare', (context: never, count: never) => unet.prepare(context, count), [

@@ -124,7 +124,7 @@ export const latentCases = (networks: () => LatentNetworks): Record<string, Spoi
   ),
   'ConditionalUNet.bytesFor': of(
     (size) => networks().pipeline.unet.bytesFor(size),
-    () => [{ height: 4, width: 4, tokens: 77, batch: 2 }],
+    () => [{ height: 4, width: 4, tokens: 77, batch: 2, contexts: 1 }],
   ),
   'ConditionalUNet.promptBytesFor': of(
     (tokens) => networks().pipeline.unet.promptBytesFor(tokens),

@@ -202,7 +202,8 @@ describe('memory', () => {
     for (const keep of ['all', 'unet', 'none'] as const) {
       const ratio = (await taken(model, device, keep, 16)) / memory.peak[keep];
       expect(ratio, keep).toBeGreaterThanOrEqual(1);
-      expect(ratio, keep).toBeLessThan(1.1);
+      // The cpu's working memory is not in it, which beside networks as small as these is not small.
+      expect(ratio, keep).toBeLessThan(device === 'cpu' ? 1.25 : 1.05);
     }
   });
 

@@ -5,13 +5,13 @@ import { writeSamples } from '../../../lib/cli/train-samples.js';
 import type { Trainer } from '../../../lib/index.js';
 
 /** A trainer whose model notes what it is asked for. */
-function trainerOf(classes: number, channels = 3, steps = 1000) {
+function trainerOf(classes: number, channels = 3, steps = 1000, head: 'npr' | 'sn' | null = null) {
   const save = vi.fn<(path: string) => Promise<void>>(() => Promise.resolve());
   const sample = vi.fn((_options: object) => Promise.resolve({ images: { save } }));
   const dispose = vi.fn(() => Promise.resolve());
   const model = vi.fn(() => Promise.resolve({ sample, schedule: { steps }, [Symbol.asyncDispose]: dispose }));
   return {
-    trainer: { classes, sampleShape: [channels, 8, 8], model } as unknown as Trainer,
+    trainer: { classes, head, sampleShape: [channels, 8, 8], model } as unknown as Trainer,
     model,
     sample,
     save,
@@ -37,6 +37,12 @@ describe('samples of a run', () => {
       expect(dispose).toHaveBeenCalledOnce();
     },
   );
+
+  it.each(['npr', 'sn'] as const)('of a head (%s) are those of its sampler', async (head) => {
+    const { trainer, sample } = trainerOf(0, 3, 1000, head);
+    await writeSamples(trainer, 'samples.png', 1, signal);
+    expect(sample.mock.calls[0]![0]).toMatchObject({ sampler: `${head}-ddpm` });
+  });
 
   it.each([2, 4])('of %i channels have no picture', async (channels) => {
     const { trainer, model } = trainerOf(0, channels);

@@ -55,6 +55,16 @@ describe('a conditional U-Net', () => {
     expect(difference(out, expected.subarray(0, out.length))).toBeLessThan(1e-5);
   });
 
+  it('takes memory for each context once, however many states share it', async () => {
+    await using unet = await ConditionalUNet.load(place('sd1'), { device: 'reference' });
+    const size = { height: 8, width: 8, tokens: 5, batch: 4 };
+    const { data } = await unet.prepare(new Float32Array(5 * 32), 1);
+    const [own, four, two, one] = [undefined, 4, 2, 1].map((contexts) => unet.bytesFor({ ...size, contexts }));
+    expect(await own).toBe(await four);
+    expect((await four!) - (await two!)).toBe(2 * data.byteLength);
+    expect((await two!) - (await one!)).toBe(data.byteLength);
+  });
+
   it('shares its weights between sizes and lengths of contexts', async () => {
     const device = Device.open({ device: 'cpu' });
     const unet = await ConditionalUNet.load(place('sd1'), { device });

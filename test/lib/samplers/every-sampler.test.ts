@@ -97,7 +97,7 @@ describe('samplers on the bundled network', () => {
     // The register y is not seen from here: its rounding goes through the network before it shows. And a variance that is
     // the difference of a head and a square keeps fewer digits.
     const hidden = program.head !== null || program.records.some(({ read }) => read === 'y');
-    expect(worst).toBeLessThan(hidden ? 5e-5 : 1.5e-5);
+    expect(worst).toBeLessThan(hidden ? 1e-4 : 1.5e-5);
   });
 
   it('take the head they need, whatever the model was loaded with', async () => {
