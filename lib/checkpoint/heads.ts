@@ -13,6 +13,9 @@ export type HeadName = 'npr' | 'sn';
 
 export const headNames: readonly HeadName[] = ['npr', 'sn'];
 
+/** What the names of a head's weights begin with, beside those of its network. */
+export const headPrefix = 'head';
+
 /** The variance heads of a model folder (`heads/config.json`). */
 export interface HeadsConfig {
   folder: string;
@@ -80,6 +83,29 @@ export async function readHeadsConfig(folder: string): Promise<HeadsConfig> {
 }
 
 /**
+ * Describes the heads of a network, which are of one form.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` if they do not fit the network.
+ */
+export function headOf(unet: UNetDescription, heads: HeadsConfig): NonNullable<UNetDescription['head']> {
+  const { complex, outChannels, groups, epsilon } = heads;
+  if (outChannels !== unet.inChannels) {
+    throw new DpmError(
+      'ERR_DPM_CONFIG',
+      `${join(heads.folder, 'config.json')}: out_channels is ${outChannels}, a variance has the ${unet.inChannels} channels of the image`,
+    );
+  }
+  const channels = lastChannels(unet);
+  if (channels % groups !== 0) {
+    throw new DpmError(
+      'ERR_DPM_CONFIG',
+      `${join(heads.folder, 'config.json')}: norm_num_groups ${groups} does not divide ${channels} channels`,
+    );
+  }
+  return { prefix: headPrefix, complex, outChannels, groups, epsilon };
+}
+
+/**
  * Adds one of the heads to a network and its weights.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there is no such head, `ERR_DPM_CONFIG` if it does not fit the network.
@@ -95,23 +121,8 @@ export async function addHead(
     const known = [...heads.files.keys()].join(', ') || 'none';
     throw new DpmError('ERR_DPM_ARGUMENT', `${heads.folder} has no head '${name}'; it has: ${known}`);
   }
-  if (heads.outChannels !== unet.inChannels) {
-    throw new DpmError(
-      'ERR_DPM_CONFIG',
-      `${join(heads.folder, 'config.json')}: out_channels is ${heads.outChannels}, a variance has the ${unet.inChannels} channels of the image`,
-    );
-  }
-  const channels = lastChannels(unet);
-  if (channels % heads.groups !== 0) {
-    throw new DpmError(
-      'ERR_DPM_CONFIG',
-      `${join(heads.folder, 'config.json')}: norm_num_groups ${heads.groups} does not divide ${channels} channels`,
-    );
-  }
-  const prefix = 'head';
-  const { complex, outChannels, groups, epsilon } = heads;
   return {
-    unet: { ...unet, head: { prefix, complex, outChannels, groups, epsilon } },
-    checkpoint: mergeCheckpoints(checkpoint, await openSingleFile(join(heads.folder, file)), prefix),
+    unet: { ...unet, head: headOf(unet, heads) },
+    checkpoint: mergeCheckpoints(checkpoint, await openSingleFile(join(heads.folder, file)), headPrefix),
   };
 }

@@ -3,20 +3,16 @@ import { join } from 'node:path';
 import { DpmError } from '../base/errors.js';
 import type { Graph } from '../network/graph.js';
 import { unetGraph } from '../network/unet.js';
-import { mergeCheckpoints, type Checkpoint } from './checkpoint.js';
+import type { Checkpoint } from './checkpoint.js';
 import type { FamilyNetwork } from './family.js';
-import { readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
+import { addHead, headOf, headPrefix, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
 import type { ModelFolder } from './model-folder.js';
-import { openSingleFile } from './weight-files.js';
 
 /** What a head computes its output from: the network's last map, or one that a residual block of its own has made of it. */
 export type HeadMode = 'simple' | 'complex';
 
 /** Every {@link HeadMode}. */
 export const headModes: readonly HeadMode[] = ['simple', 'complex'];
-
-/** What the names of a head's weights begin with, beside those of its network. */
-export const headPrefix = 'head';
 
 /** A head that learns on a network that stays as it is. */
 export interface TrainableHead {
@@ -37,21 +33,23 @@ interface WithHead {
   readonly head: TrainableHead;
 }
 
-/** The head's form: that of the heads which the model has, as they share one configuration. */
-function formOf(
-  { path }: ModelFolder,
+const modeOf = ({ complex }: HeadsConfig): HeadMode => (complex ? 'complex' : 'simple');
+
+/** The heads of a model, whose form a new one shares; those of a model without any have the wanted mode. */
+async function headsOf(
+  { path, heads }: ModelFolder,
   { unet }: FamilyNetwork,
-  known: HeadsConfig | null,
   mode: HeadMode | undefined,
-): Pick<HeadsConfig, 'complex' | 'groups' | 'epsilon'> {
-  if (known !== null) {
-    if (mode === undefined || (mode === 'complex') === known.complex) return known;
-    const own = known.complex ? 'complex' : 'simple';
-    throw new DpmError('ERR_DPM_ARGUMENT', `headMode is ${mode}, the heads of ${path} are ${own}`);
+): Promise<HeadsConfig> {
+  const folder = join(path, 'heads');
+  if (heads.length > 0) {
+    const known = await readHeadsConfig(folder);
+    if (mode === undefined || mode === modeOf(known)) return known;
+    throw new DpmError('ERR_DPM_ARGUMENT', `headMode is ${mode}, the heads of ${path} are ${modeOf(known)}`);
   }
   if (unet.output === null)
     throw new DpmError('ERR_DPM_UNSUPPORTED', `${path}: a network without an output norm has no head`);
-  return { complex: mode === 'complex', ...unet.output };
+  return { folder, files: new Map(), complex: mode === 'complex', outChannels: unet.inChannels, ...unet.output };
 }
 
 /**
@@ -69,17 +67,15 @@ export async function withTrainableHead(
   if (model.layout.scheduler === null) {
     throw new DpmError('ERR_DPM_UNSUPPORTED', `${model.path}: heads of the family ${model.family} cannot be trained`);
   }
-  const known = model.heads.length === 0 ? null : await readHeadsConfig(join(model.path, 'heads'));
-  const { complex, groups, epsilon } = formOf(model, network, known, mode);
-  const outChannels = network.unet.inChannels;
-  const head = { prefix: headPrefix, complex, outChannels, groups, epsilon };
-  const file = known?.files.get(name);
+  const heads = await headsOf(model, network, mode);
+  const head = headOf(network.unet, heads);
+  const file = heads.files.get(name);
   const config = {
-    heads: { ...Object.fromEntries(known?.files ?? []), [name]: file ?? `${name}.safetensors` },
-    mode: complex ? 'complex' : 'simple',
-    out_channels: outChannels,
-    norm_num_groups: groups,
-    norm_eps: epsilon,
+    heads: { ...Object.fromEntries(heads.files), [name]: file ?? `${name}.safetensors` },
+    mode: modeOf(heads),
+    out_channels: heads.outChannels,
+    norm_num_groups: heads.groups,
+    norm_eps: heads.epsilon,
   };
   const own = new Set([
     join('heads', 'config.json'),
@@ -90,10 +86,7 @@ export async function withTrainableHead(
   return {
     network: { ...network, head },
     graph: unetGraph({ ...network.unet, head }),
-    weights:
-      file === undefined
-        ? weights
-        : mergeCheckpoints(weights, await openSingleFile(join(model.path, 'heads', file)), headPrefix),
+    weights: file === undefined ? weights : (await addHead(network.unet, weights, heads, name)).checkpoint,
     head: {
       name,
       config,

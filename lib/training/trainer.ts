@@ -28,8 +28,9 @@ const MOST_AT_ONCE = 1000;
 
 /**
  * Training of a network on images: the regression of the noise, of the image or of the velocity, by Adam, with an average of
- * the weights (Ho et al. 2020); or of a variance head on a network that stays as it is (Bao et al. 2022). All draws are functions of seed, step and place in the batch, so that a run that is stopped
- * and goes on ends with the same weights as one that never stopped. Close it when done.
+ * the weights (Ho et al. 2020); or of a variance head on a network that stays as it is (Bao et al. 2022). All draws are
+ * functions of seed, step and place in the batch, so that a run that is stopped and goes on ends with the same weights as one
+ * that never stopped. Close it when done.
  *
  * @example
  * ```ts
