@@ -1,6 +1,6 @@
 import { ConfigReader, isJsonObject, widthRange } from '../files/config-reader.js';
 import type { FamilyNetwork } from './family.js';
-import { headNames, type HeadName } from './heads.js';
+import { headNames, headPrefix, type HeadName } from './heads.js';
 
 /** A variance head that a checkpoint holds beside the network. */
 export interface EmbeddedHead {
@@ -40,7 +40,7 @@ export function familyHead(
   if (head === null) return { head, heads: [] };
   const { kind, complex, outChannels } = head;
   return {
-    head: { prefix: 'head', complex, outChannels, groups, epsilon },
+    head: { prefix: headPrefix, complex, outChannels, groups, epsilon },
     heads: kind === null ? headNames : [kind],
   };
 }

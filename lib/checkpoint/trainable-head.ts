@@ -17,6 +17,8 @@ export const headModes: readonly HeadMode[] = ['simple', 'complex'];
 /** A head that learns on a network that stays as it is. */
 export interface TrainableHead {
   readonly name: HeadName;
+  /** Name of its file in the model's `heads/`. */
+  readonly file: string;
   /** Contents of the model's `heads/config.json` with this head. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Files that the model has beside its network and this head: their paths in a model folder, and where they lie. */
@@ -69,29 +71,27 @@ export async function withTrainableHead(
   }
   const heads = await headsOf(model, network, mode);
   const head = headOf(network.unet, heads);
-  const file = heads.files.get(name);
+  const isBegun = heads.files.has(name);
+  const file = heads.files.get(name) ?? `${name}.safetensors`;
   const config = {
-    heads: { ...Object.fromEntries(heads.files), [name]: file ?? `${name}.safetensors` },
+    heads: { ...Object.fromEntries(heads.files), [name]: file },
     mode: modeOf(heads),
     out_channels: heads.outChannels,
     norm_num_groups: heads.groups,
     norm_eps: heads.epsilon,
   };
-  const own = new Set([
-    join('heads', 'config.json'),
-    join('heads', file ?? ''),
-    join('scheduler', 'scheduler_config.json'),
-  ]);
+  const own = new Set([join('heads', 'config.json'), join('heads', file), join('scheduler', 'scheduler_config.json')]);
   const { weights } = model;
   return {
     network: { ...network, head },
     graph: unetGraph({ ...network.unet, head }),
-    weights: file === undefined ? weights : (await addHead(network.unet, weights, heads, name)).checkpoint,
+    weights: isBegun ? (await addHead(network.unet, weights, heads, name)).checkpoint : weights,
     head: {
       name,
+      file,
       config,
       companions: new Map([...model.companions].filter(([path]) => !own.has(path))),
-      isBegun: file !== undefined,
+      isBegun,
     },
   };
 }

@@ -102,7 +102,7 @@ function weightFiles(path: string, run: RunNetwork, average: WeightTensors): [pa
   return [
     [weightsPath(path, run), new Map([...average].filter(([name]) => !isOfHead(name)))],
     [
-      join(path, 'heads', `${head.name}.safetensors`),
+      join(path, 'heads', head.file),
       new Map(ofHead.map(([name, tensor]) => [name.slice(headPrefix.length + 1), tensor])),
     ],
   ];

@@ -118,6 +118,22 @@ describe('a head of a model', () => {
   });
 });
 
+it('a head of a model keeps the name of its file, and has to fit the network', async () => {
+  const [own, out] = [newFolder(), newFolder()];
+  await cp(mnist, own, { recursive: true });
+  await cp(join(own, 'heads/npr.safetensors'), join(own, 'heads/error.safetensors'));
+  await rm(join(own, 'heads/npr.safetensors'));
+  const config = (await readJson(join(mnist, 'heads/config.json'))) as Record<string, unknown>;
+  const heads = { npr: 'error.safetensors', sn: 'sn.safetensors' };
+  await writeFile(join(own, 'heads/config.json'), JSON.stringify({ ...config, heads }));
+  await run(headRun({ network: own, out, steps: 1 }));
+  await using model = await DiffusionModel.load(out, { device: 'cpu', threads: 1, head: 'npr' });
+  expect(model.unet.hasHead).toBe(true);
+  expect(await headOf(out, 'error')).not.toEqual(await headOf(own, 'error'));
+  await writeFile(join(own, 'heads/config.json'), JSON.stringify({ ...config, heads, out_channels: 3 }));
+  await expect(Trainer.open(headRun({ network: own }))).rejects.toThrow('out_channels is 3');
+});
+
 describe('a head of a model without one', () => {
   it.each([undefined, 'simple', 'complex'] as const)('begins with the weights of its seed, %s', async (headMode) => {
     const [out, other] = [newFolder(), newFolder()];
