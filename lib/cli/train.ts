@@ -66,6 +66,7 @@ function trainingOptions({ options }: Call): Omit<TrainerOptions, 'data'> {
     labelDropout: number('labelDropout'),
     head: options.choice('head', headNames),
     headMode: options.choice(flagOf('headMode'), headModes),
+    classifier: options.flag('classifier'),
     prediction: options.choice('prediction', learnedPredictions),
     snrGamma: number('snrGamma'),
     recompute: options.choice('recompute', recomputePolicies),
@@ -118,9 +119,13 @@ async function plan(call: Call): Promise<void> {
   printTable(memoryRows(memory).map((row) => ['', ...row]));
 }
 
-/** What is told while a run goes on: the mean of the last losses, and the speed. */
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** What is told while a run goes on: means of the last steps, and the speed. */
 class Report {
-  readonly #losses: number[] = [];
+  readonly #steps: StepMetrics[] = [];
   #last: StepMetrics | null = null;
 
   constructor(
@@ -130,8 +135,8 @@ class Report {
 
   add(metrics: StepMetrics): void {
     this.#last = metrics;
-    this.#losses.push(metrics.loss);
-    if (this.#losses.length > STEPS_OF_MEAN) this.#losses.shift();
+    this.#steps.push(metrics);
+    if (this.#steps.length > STEPS_OF_MEAN) this.#steps.shift();
     this.progress.update(metrics.step, this.steps, this.text);
   }
 
@@ -140,12 +145,24 @@ class Report {
   }
 
   get loss(): number {
-    return this.#losses.reduce((sum, loss) => sum + loss, 0) / this.#losses.length;
+    return meanOf(this.#steps.map(({ loss }) => loss));
+  }
+
+  /** Share of the classes that were told; undefined where no classifier learns. */
+  get accuracy(): number | undefined {
+    const known = this.#steps.flatMap(({ accuracy }) => accuracy ?? []);
+    return known.length === 0 ? undefined : meanOf(known);
+  }
+
+  /** The loss, and the accuracy if there is one. */
+  get means(): string {
+    const { loss, accuracy } = this;
+    return `loss ${loss.toPrecision(4)}${accuracy === undefined ? '' : `, accuracy ${accuracy.toFixed(3)}`}`;
   }
 
   get text(): string {
     const speed = this.#last?.imagesPerSecond ?? 0;
-    return `loss ${this.loss.toPrecision(4)} | ${speed.toPrecision(3)} images/s`;
+    return `${this.means} | ${speed.toPrecision(3)} images/s`;
   }
 }
 
@@ -159,7 +176,7 @@ async function show(call: Call, trainer: Trainer, { step }: SavedCheckpoint): Pr
   const out = call.options.required('out');
   await writeLossChart(out);
   const count = call.options.integer('samples', samplesFact) ?? samplesFact.standard;
-  if (count === 0 || call.signal.aborted) return;
+  if (count === 0 || trainer.isClassifier || call.signal.aborted) return;
   try {
     await writeSamples(trainer, join(out, 'samples', `step-${String(step).padStart(7, '0')}.png`), count, call.signal);
   } catch (error) {
@@ -210,12 +227,12 @@ async function train(call: Call, out: string): Promise<void> {
   const { done: step, steps, begun, device } = trainer;
   const { imagesPerSecond, seconds, gradientNorm } = report.last ?? {};
   const loss = report.last === null ? undefined : report.loss;
-  if (json) printJson({ out, step, steps, begun, loss, gradientNorm, imagesPerSecond, seconds, device: device.name });
+  const { accuracy } = report;
+  const facts = { out, step, steps, begun, loss, accuracy, gradientNorm, imagesPerSecond, seconds };
+  if (json) printJson({ ...facts, device: device.name });
   else if (loss === undefined) printLine(`all ${steps} steps were done before -> ${out}`);
   else
-    printLine(
-      `${step - begun} steps in ${(seconds ?? 0).toFixed(1)} s on ${device.name}, loss ${loss.toPrecision(4)} -> ${out}`,
-    );
+    printLine(`${step - begun} steps in ${(seconds ?? 0).toFixed(1)} s on ${device.name}, ${report.means} -> ${out}`);
 }
 
 /** Refuses flags that would have no effect. */

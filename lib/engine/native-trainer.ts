@@ -17,8 +17,11 @@ export interface NativeTrainerOptions extends NativeNetworkOptions {
   noise: Float64Array;
   /** Time that the network is given for n = 1, 2, … */
   times: Float32Array;
-  /** Head that learns in place of the output, of which the noise is predicted; absent: none. */
-  head?: 'npr' | 'sn';
+  /**
+   * What learns: the output; a variance head beside an output that predicts the noise; or logits, the output, by the cross
+   * entropy of the labels of noised images.
+   */
+  loss: 'prediction' | 'npr' | 'sn' | 'cross-entropy';
   /** Meaning of the output. */
   prediction: 'epsilon' | 'x0' | 'v';
   /** Gamma of min-SNR weights of the loss; 0: all weights are 1. */
@@ -74,10 +77,12 @@ export interface NativeTrainerRequest {
 
 /** Measurements of the steps that were done. */
 export interface NativeTrainerResult {
-  /** Mean over the samples of the weighted mean square error, per step. */
+  /** Mean over the samples of the weighted mean square error, or of the cross entropy, per step. */
   losses: Float64Array;
   /** L2 norms of the gradients before they were clipped, per step. */
   norms: Float64Array;
+  /** Share of the samples whose largest logit is that of their label, per step; empty where no logits learn. */
+  accuracies: Float64Array;
   seconds: number;
   /** Why the step behind these was not taken, which ended the run; empty: nothing. */
   failure: string;

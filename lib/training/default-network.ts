@@ -1,5 +1,10 @@
+import { DpmError } from '../base/errors.js';
+
 /** Most halvings of a default network's maps, and the largest side of maps with attention. */
 const [MOST_HALVINGS, ATTENTION_SIDE] = [3, 16];
+
+/** Largest side of the last maps of a default classifier. */
+const LAST_SIDE = 16;
 
 /** Counts how often both sides can be halved, as far as a default network does. */
 function halvingsOf(height: number, width: number): number {
@@ -40,5 +45,41 @@ export function defaultNetwork(
     attention_head_dim: null,
     norm_num_groups: 8,
     num_class_embeds: classes > 0 ? classes + 1 : null,
+  };
+}
+
+/**
+ * Makes the configuration of a classifier for images that nobody has said one for: a small one of guided-diffusion's, whose
+ * maps are halved until they have the size of 16, with attention there and as its pool.
+ *
+ * @param shape - Shape [C, H, W] of an image.
+ * @param classes - Number of classes.
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for images that are not square.
+ */
+export function defaultClassifier(
+  [channels, height, width]: readonly [number, number, number],
+  classes: number,
+): Readonly<Record<string, unknown>> {
+  if (height !== width) {
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `a classifier of images of ${height} x ${width}: guided-diffusion's are square`,
+    );
+  }
+  let halvings = 0;
+  while (height / 2 ** halvings > LAST_SIDE && height % 2 ** (halvings + 1) === 0) ++halvings;
+  return {
+    family: 'openai-classifier',
+    image_size: height,
+    in_channels: channels,
+    model_channels: 32,
+    out_channels: classes,
+    num_res_blocks: 1,
+    attention_resolutions: [2 ** halvings],
+    channel_mult: Array.from({ length: halvings + 1 }, (_, level) => Math.min(4, 2 ** level)),
+    num_head_channels: 32,
+    use_scale_shift_norm: true,
+    resblock_updown: true,
+    pool: 'attention',
   };
 }

@@ -7,7 +7,7 @@ import type { NativeTrainerOptions } from '../engine/native-trainer.js';
 import type { Graph } from '../network/graph.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { trainingDefaults } from './options.js';
-import type { Trainee } from './trainee.js';
+import { isClassifier, type Trainee } from './trainee.js';
 
 /** Levels as values of networks whose data are not from -1 to 1. */
 function modelValues({ data: { images }, trainable }: Trainee): Uint8Array | Float32Array {
@@ -40,7 +40,8 @@ export function nativeOptions(
   return {
     classes: trainable.network.unet.classes,
     divisor: null,
-    ...(trainable.head !== null && { head: trainable.head.name, learned: learnedConstants(trainable.graph) }),
+    loss: isClassifier(trainable) ? 'cross-entropy' : (trainable.head?.name ?? 'prediction'),
+    ...(trainable.head !== null && { learned: learnedConstants(trainable.graph) }),
     recompute,
     images: modelValues(trainee),
     labels: data.labels,

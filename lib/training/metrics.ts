@@ -20,6 +20,8 @@ export interface StepMetrics {
   readonly loss: number;
   /** Norm of the gradient of all weights, before clipping. */
   readonly gradientNorm: number;
+  /** Share of the images whose class a classifier has told; absent: none learns. */
+  readonly accuracy?: number;
   /** Learning rate. */
   readonly rate: number;
   /** What the average kept of itself. */
@@ -32,8 +34,8 @@ export interface StepMetrics {
 
 /** Writes metrics as one line of JSON; numbers that are not finite become null, as JSON has none. */
 export function metricsLine(metrics: StepMetrics): string {
-  const { step, loss, gradientNorm, rate, averageDecay, imagesPerSecond, seconds } = metrics;
-  return `${JSON.stringify({ step, loss, gradientNorm, rate, averageDecay, imagesPerSecond, seconds })}\n`;
+  const { step, loss, gradientNorm, accuracy, rate, averageDecay, imagesPerSecond, seconds } = metrics;
+  return `${JSON.stringify({ step, loss, gradientNorm, accuracy, rate, averageDecay, imagesPerSecond, seconds })}\n`;
 }
 
 /** What is read of a line: its step, and its loss, NaN if it was not finite. */

@@ -74,6 +74,11 @@ export interface TrainingOptions extends RateOptions, AverageOptions {
    * Default: as the other heads of the model, else `simple`.
    */
   headMode?: HeadMode | undefined;
+  /**
+   * True: a classifier learns to tell the class of noisy images, for guidance and as the extractor of a translation; one of
+   * `network` does without the option. Default false; without `network` a small classifier learns.
+   */
+  classifier?: boolean | undefined;
   /** What the network learns to predict. Default: the prediction of its noise schedule, the noise for most. */
   prediction?: LearnedPrediction | undefined;
   /** Gamma of the loss's min-SNR weights (Hang et al. 2023), 5 there; 0: all weights are 1. Default 0. */
@@ -164,6 +169,11 @@ export const trainingOptionFacts = {
     help: "what the head sees: the network's last map, or that behind a block of its own",
     otherwise: 'that of the other heads, else simple',
     value: 'NAME',
+  },
+  classifier: {
+    kind: kinds.boolean,
+    help: 'a classifier of noisy images learns, from their labels, for guidance and translation',
+    standard: false,
   },
   prediction: {
     kind: oneOf(learnedPredictions),

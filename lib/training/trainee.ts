@@ -1,7 +1,7 @@
 import { throwIfAborted, untilAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
 import { readTrainable, trainableOf, type TrainableNetwork } from '../checkpoint/trainable.js';
-import { defaultNetwork } from './default-network.js';
+import { defaultClassifier, defaultNetwork } from './default-network.js';
 import { readData, type GivenData } from './data/given-images.js';
 import type { takenNetwork } from './given-network.js';
 import type { OpenedImages } from './data/open-images.js';
@@ -48,10 +48,21 @@ function unsupported(source: string, what: string): DpmError {
   return new DpmError('ERR_DPM_UNSUPPORTED', `${source}: ${what} cannot be trained`);
 }
 
+/** Tells whether what learns are logits of noisy images. */
+export function isClassifier({ network }: Pick<TrainableNetwork, 'network'>): boolean {
+  return network.unet.pool !== undefined;
+}
+
+/** Number of classes of the labels that a network learns from; 0: it takes none. */
+export function classesOf({ network }: Pick<TrainableNetwork, 'network'>): number {
+  return isClassifier({ network }) ? network.unet.outChannels : network.unet.classes;
+}
+
 /** Refuses networks that learn in ways that are not there. */
-function requireTrainable({ source, network, schedule, head }: TrainableNetwork): void {
+function requireTrainable(trainable: TrainableNetwork): void {
+  if (isClassifier(trainable)) return;
+  const { source, network, schedule, head } = trainable;
   const { unet } = network;
-  if (unet.pool !== undefined) throw unsupported(source, 'a classifier');
   if (network.head !== null && head === null) throw unsupported(source, 'a network with a variance head');
   if (unet.outChannels !== unet.inChannels) throw unsupported(source, 'a network that learns its variance');
   if ((unet.divisor ?? null) !== null)
@@ -75,6 +86,19 @@ function requireOptionsOfHead(
   if (learned !== 'epsilon') throw unsupported(source, `a head beside the prediction '${learned}'`);
   if ((options.snrGamma ?? 0) === 0) return;
   throw new DpmError('ERR_DPM_ARGUMENT', "snrGamma: the samples of a head's loss weigh all alike");
+}
+
+/** Refuses options that a classifier's loss has no use for, and one that asks for a classifier where there is none. */
+function requireOptionsOfClassifier(trainable: TrainableNetwork, options: TakenOptions): void {
+  if (!isClassifier(trainable)) {
+    if (options.classifier !== true) return;
+    throw new DpmError('ERR_DPM_ARGUMENT', `classifier: ${trainable.source} is none`);
+  }
+  const { prediction, labelDropout = 0, snrGamma = 0, headMode } = options;
+  const facts = { prediction, labelDropout: labelDropout || undefined, snrGamma: snrGamma || undefined, headMode };
+  const [useless] = Object.entries(facts).find(([, value]) => value !== undefined) ?? [];
+  if (useless === undefined) return;
+  throw new DpmError('ERR_DPM_ARGUMENT', `${useless}: the classifier ${trainable.source} has no use for it`);
 }
 
 const predictionTypes = { epsilon: 'epsilon', x0: 'sample', v: 'v_prediction' } as const;
@@ -103,8 +127,9 @@ function largestLabel(labels: Int32Array): number {
 }
 
 /** Refuses labels that the network does not know, and finds those that it learns; null: it takes none. */
-function learnedLabels({ network, source }: TrainableNetwork, { labels }: OpenedImages): Int32Array | null {
-  const { classes } = network.unet;
+function learnedLabels(trainable: TrainableNetwork, { labels }: OpenedImages): Int32Array | null {
+  const { source } = trainable;
+  const classes = classesOf(trainable);
   if (classes === 0) return null;
   if (labels === null) {
     throw new DpmError('ERR_DPM_ARGUMENT', `the network ${source} has ${classes} classes, the data have no labels`);
@@ -143,6 +168,10 @@ function labelOfNone(
 export async function readTrainee(options: TakenOptions, data: GivenData): Promise<Trainee> {
   const { network: given, config, schedule, signal, labels, resize, skipBroken, onProgress, head, headMode } = options;
   const reading = { labels, resize, skipBroken, signal, onProgress };
+  const [defaultOf, defaultSource] =
+    options.classifier === true
+      ? [defaultClassifier, 'the default classifier']
+      : [defaultNetwork, 'the default network'];
   const settings = settledOptions(options);
   const find = async (): Promise<{ trainable: TrainableNetwork; images: OpenedImages }> => {
     if (given === undefined) {
@@ -152,7 +181,7 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
       const images = await readData(data, reading);
       const [, ...shape] = images.shape;
       const classes = images.labels === null ? 0 : largestLabel(images.labels) + 1;
-      return { images, trainable: await trainableOf(defaultNetwork(shape, classes), 'the default network', schedule) };
+      return { images, trainable: await trainableOf(defaultOf(shape, classes), defaultSource, schedule) };
     }
     const trainable = await readTrainable(given, { config, schedule, head, headMode });
     requireTrainable(trainable);
@@ -163,9 +192,11 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   throwIfAborted(signal);
   requireTrainable(found);
   const { trainable, prediction } = withPrediction(found, options.prediction);
+  requireOptionsOfClassifier(trainable, options);
   requireOptionsOfHead(trainable, options, prediction);
   const learned = learnedLabels(trainable, images);
-  const labelDropout = options.labelDropout ?? (given === undefined && learned !== null ? 0.1 : 0);
+  const drops = given === undefined && learned !== null && !isClassifier(trainable);
+  const labelDropout = options.labelDropout ?? (drops ? 0.1 : 0);
   const nullLabel = labelOfNone(trainable, learned, labelDropout);
   return { trainable, data: { ...images, labels: learned }, settings, prediction, labelDropout, nullLabel };
 }

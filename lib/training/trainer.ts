@@ -8,6 +8,7 @@ import type { WeightTensors } from '../engine/checkpoint-tensors.js';
 import type { Device } from '../engine/device.js';
 import type { NativeParameterTensor } from '../engine/native-trainer.js';
 import { pathOf } from '../files/paths.js';
+import { Classifier } from '../guidance/classifier.js';
 import { DiffusionModel } from '../model.js';
 import { takenData } from './data/given-images.js';
 import { takenNetwork } from './given-network.js';
@@ -19,7 +20,7 @@ import { trainerOptionKinds, trainingDefaults, type SavedCheckpoint, type Traine
 import { ratesOfSteps } from './rates.js';
 import type { TrainingTensors } from './run-folder/checkpoint-files.js';
 import { RunFolder, type DamagedCheckpoint } from './run-folder/run-folder.js';
-import { readTrainee } from './trainee.js';
+import { classesOf, isClassifier, readTrainee } from './trainee.js';
 
 /** Seconds of steps that are run at once, so that their numbers come in time and a signal is heard. */
 const SECONDS_AT_ONCE = 0.25;
@@ -28,7 +29,8 @@ const MOST_AT_ONCE = 1000;
 
 /**
  * Training of a network on images: the regression of the noise, of the image or of the velocity, by Adam, with an average of
- * the weights (Ho et al. 2020); or of a variance head on a network that stays as it is (Bao et al. 2022). All draws are
+ * the weights (Ho et al. 2020); of a variance head on a network that stays as it is (Bao et al. 2022); or of a classifier of
+ * noisy images, by the cross entropy of their labels (Dhariwal and Nichol 2021). All draws are
  * functions of seed, step and place in the batch, so that a run that is stopped and goes on ends with the same weights as one
  * that never stopped. Close it when done.
  *
@@ -58,8 +60,10 @@ export class Trainer implements AsyncDisposable {
   readonly broken: number;
   /** Shape [C, H, W] of an image. */
   readonly sampleShape: readonly [channels: number, height: number, width: number];
-  /** Number of classes; 0: not class-conditional. */
+  /** Number of classes of the images; 0: the network takes none. */
   readonly classes: number;
+  /** True if a classifier learns. */
+  readonly isClassifier: boolean;
   /** Variance head that learns; null: the network does. */
   readonly head: HeadName | null;
   /** Checkpoints that were passed over as they are damaged. */
@@ -93,7 +97,8 @@ export class Trainer implements AsyncDisposable {
     this.images = count;
     this.broken = trainee.data.broken;
     this.sampleShape = shape;
-    this.classes = trainee.trainable.network.unet.classes;
+    this.classes = classesOf(trainee.trainable);
+    this.isClassifier = isClassifier(trainee.trainable);
     this.head = trainee.trainable.head?.name ?? null;
     this.damaged = folder?.damaged ?? [];
     this.#done = begun.step;
@@ -206,11 +211,24 @@ export class Trainer implements AsyncDisposable {
    * Loads the average of the weights as a model on the trainer's device, after a checkpoint of the steps that are done. Close
    * it before the trainer.
    *
-   * @throws {@link DpmError} The errors of {@link Trainer.save}.
+   * @throws {@link DpmError} The errors of {@link Trainer.save}; `ERR_DPM_ARGUMENT` if a classifier learns.
    */
   async model(): Promise<DiffusionModel> {
+    if (this.isClassifier) throw new DpmError('ERR_DPM_ARGUMENT', 'a classifier learns, which is no model');
     await this.save();
     return DiffusionModel.load(pathOf('out', this.#options.out), { device: this.device });
+  }
+
+  /**
+   * Loads the average of the weights as a classifier on the trainer's device, after a checkpoint of the steps that are done.
+   * Close it before the trainer.
+   *
+   * @throws {@link DpmError} The errors of {@link Trainer.save}; `ERR_DPM_ARGUMENT` if no classifier learns.
+   */
+  async classifier(): Promise<Classifier> {
+    if (!this.isClassifier) throw new DpmError('ERR_DPM_ARGUMENT', 'what learns is no classifier');
+    await this.save();
+    return Classifier.load(pathOf('out', this.#options.out), { device: this.device });
   }
 
   /**
@@ -319,6 +337,7 @@ export class Trainer implements AsyncDisposable {
         step: first + i + 1,
         loss,
         gradientNorm: result.norms[i] ?? NaN,
+        ...(this.isClassifier && { accuracy: result.accuracies[i] ?? NaN }),
         rate: rates[i] ?? NaN,
         averageDecay: averageDecays[i] ?? NaN,
         imagesPerSecond: (batch * accumulate) / seconds,

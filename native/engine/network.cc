@@ -105,9 +105,10 @@ void Network::derive() {
     case Derivative::kWeights: {
       const std::vector<int> learned =
           options_.learned.empty() ? graph::differentiable_constants(graph_) : options_.learned;
-      graph::differentiate_training(graph_, {learned, options_.pulls_to_image, options_.recompute, options_.seed});
+      graph::differentiate_training(
+          graph_, {learned, options_.pulls_to_image, options_.recompute, options_.seed, options_.row_weight});
       if (options_.seed != graph::Seed::kGiven && divides()) {
-        throw Error(ErrorCode::kUnsupported, "there is no square loss of an output that is divided afterwards");
+        throw Error(ErrorCode::kUnsupported, "there is no loss of an output that is divided afterwards");
       }
       gradients_ = GradientPlaces(graph_, learned);
     }
@@ -242,12 +243,15 @@ void Network::require_what_is_seen(const Evaluation& evaluation) const {
 }
 
 void Network::require_tensors_of_gradients(const Evaluation& evaluation) const {
-  const bool has_cotangents = (evaluation.out_cotangent.buffer != nullptr || graph::is_of_head(options_.seed)) &&
-                              (evaluation.head_cotangent.buffer != nullptr || shape_.head == 0);
+  const bool makes_all = options_.seed == graph::Seed::kCrossEntropy;
+  const bool has_cotangents =
+      (evaluation.out_cotangent.buffer != nullptr || makes_all || graph::is_of_head(options_.seed)) &&
+      (evaluation.head_cotangent.buffer != nullptr || shape_.head == 0);
   if (!has_cotangents || evaluation.gradients.buffer == nullptr) {
     throw Error(ErrorCode::kArgument, "gradients of weights take a tensor, and cotangents of all outputs");
   }
-  if (options_.seed == graph::Seed::kGiven) return;
+  if (makes_all) require(evaluation.labels.buffer != nullptr, "a cross entropy takes a label for each sample");
+  if (!graph::is_square(options_.seed)) return;
   require(evaluation.target.buffer != nullptr && evaluation.loss_weight.buffer != nullptr,
           "a square loss takes a target, and a weight for each sample");
 }

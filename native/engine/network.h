@@ -101,6 +101,7 @@ struct NetworkOptions {
   std::vector<int> learned = {};           ///< constants whose gradients kWeights computes; empty: all that have one
   bool pulls_to_image = false;             ///< kWeights computes the image's cotangent, too
   graph::Seed seed = graph::Seed::kGiven;  ///< cotangents that kWeights starts from
+  float row_weight = 1;                    ///< factor of each row where `seed` is kCrossEntropy
 };
 
 class Network {

@@ -8,10 +8,12 @@
 namespace dpm::training {
 namespace {
 
-void check_labels(const std::vector<std::int32_t>& labels, int classes) {
+void check_labels(const TrainerOptions& options, const std::vector<std::int32_t>& labels, int classes) {
   require(labels.empty() == (classes == 0),
           classes == 0 ? "labels: the network takes none" : "labels: the network has classes, so it needs some");
-  require(std::ranges::all_of(labels, [&](std::int32_t label) { return label >= -1 && label < classes; }),
+  // A classifier knows nothing like an image of no class.
+  const std::int32_t least = options.classifies() ? 0 : -1;
+  require(std::ranges::all_of(labels, [&](std::int32_t label) { return label >= least && label < classes; }),
           "labels: one is out of range");
 }
 
@@ -57,7 +59,7 @@ void check_dataset(const TrainerOptions& options, const Dataset& dataset, int cl
   require(dataset.count() * dataset.elements == numbers, "images: the last one is not whole");
   require(dataset.labels.empty() || dataset.labels.size() == dataset.count(),
           "labels: there has to be one for each image");
-  check_labels(dataset.labels, classes);
+  check_labels(options, dataset.labels, classes);
   require(options.null_label >= -1 && (options.null_label == -1 || options.null_label < classes),
           "nullLabel is out of range");
 }
@@ -69,7 +71,7 @@ void check_given(const TrainerOptions& options, const GivenSamples& given, std::
   require(given.images.size() == count * elements && given.noise.size() == count * elements,
           "samples.images and samples.noise have another shape");
   require(given.labels.empty() || given.labels.size() == count, "samples.labels: there has to be one each");
-  check_labels(given.labels, classes);
+  check_labels(options, given.labels, classes);
   const std::size_t levels = options.levels.times.size();
   require(std::ranges::all_of(given.levels, [&](std::uint32_t level) { return level > 0 && level <= levels; }),
           "samples.levels: one is out of range");

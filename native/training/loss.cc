@@ -1,6 +1,8 @@
 #include "training/loss.h"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "training/targets.h"
 
@@ -10,6 +12,14 @@ namespace {
 template <typename T>
 void upload_all(Buffer& buffer, const std::vector<T>& values) {
   buffer.upload(0, values.data(), values.size() * sizeof(T));
+}
+
+/// -ln of the softmax of `logits` at `label`.
+double cross_entropy(std::span<const float> logits, std::size_t label) {
+  const double largest = *std::ranges::max_element(logits);
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
+  return largest + std::log(sum) - static_cast<double>(logits[label]);
 }
 
 }  // namespace
@@ -23,7 +33,7 @@ LossEvaluation::LossEvaluation(const std::shared_ptr<Device>& device, const Trai
       noise_(rows(elements_)),
       noised_(rows(elements_)),
       velocity_(options.prediction == Prediction::kVelocity ? rows(elements_) : nullptr),
-      out_(rows(elements_)),
+      out_(rows(network.shape().out)),
       head_(options.learns_head() ? rows(elements_) : nullptr),
       cotangent_(rows(elements_)),
       times_(rows(1)),
@@ -42,8 +52,8 @@ std::shared_ptr<Buffer> LossEvaluation::rows(std::uint64_t elements) const {
   return device_->allocate(options_.batch * elements * sizeof(float));
 }
 
-double LossEvaluation::run(const Batch& batch, std::uint32_t step, std::uint32_t first_slot,
-                           const dpm_view& gradients) {
+MeasuredLoss LossEvaluation::run(const Batch& batch, std::uint32_t step, std::uint32_t first_slot,
+                                 const dpm_view& gradients) {
   upload(batch);
   add_noise(batch, step, first_slot);
   if (velocity_) make_targets(batch);
@@ -52,14 +62,16 @@ double LossEvaluation::run(const Batch& batch, std::uint32_t step, std::uint32_t
   evaluation.image = view(noised_);
   evaluation.time = times_->view(1);
   if (!batch.labels.empty()) evaluation.labels = labels_->view(1);
-  evaluation.out = view(out_);
-  if (head_) evaluation.head = view(head_);
-  (head_ ? evaluation.head_cotangent : evaluation.out_cotangent) = view(cotangent_);
-  evaluation.target = view(target());
-  evaluation.loss_weight = weights_->view(1);
+  evaluation.out = out_->view(network_.shape().out);
   evaluation.gradients = gradients;
+  if (!options_.classifies()) {
+    if (head_) evaluation.head = view(head_);
+    (head_ ? evaluation.head_cotangent : evaluation.out_cotangent) = view(cotangent_);
+    evaluation.target = view(target());
+    evaluation.loss_weight = weights_->view(1);
+  }
   network_.evaluate(evaluation, host_times_.data());
-  return value();
+  return options_.classifies() ? classified(batch.labels) : MeasuredLoss{square()};
 }
 
 void LossEvaluation::upload(const Batch& batch) {
@@ -129,7 +141,7 @@ const std::shared_ptr<Buffer>& LossEvaluation::target() const {
 }
 
 // The cotangent of a sample is 2 w (out - target), so the sum of its squares is 4 w times w |out - target|^2.
-double LossEvaluation::value() const {
+double LossEvaluation::square() const {
   std::vector<double> squares(options_.batch);
   dpm_reduce request{};
   request.kind = DPM_REDUCE_SUM_SQUARES;
@@ -144,6 +156,21 @@ double LossEvaluation::value() const {
     if (weight > 0) sum += squares[row] / (4 * weight);
   }
   return sum;
+}
+
+MeasuredLoss LossEvaluation::classified(const std::vector<std::int32_t>& labels) const {
+  const auto classes = static_cast<std::size_t>(network_.shape().out);
+  std::vector<float> logits(labels.size() * classes);
+  out_->download(0, logits.data(), logits.size() * sizeof(float));
+  MeasuredLoss sum;
+  for (std::size_t row = 0; row < labels.size(); ++row) {
+    const std::span<const float> own(logits.data() + row * classes, classes);
+    const auto label = static_cast<std::size_t>(labels[row]);
+    sum.loss += cross_entropy(own, label);
+    if (std::ranges::max_element(own) - own.begin() == labels[row]) ++sum.accuracy;
+  }
+  const auto samples = static_cast<double>(options_.samples());
+  return {sum.loss / samples, sum.accuracy / samples};
 }
 
 }  // namespace dpm::training

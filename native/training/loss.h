@@ -12,16 +12,22 @@
 
 namespace dpm::training {
 
+/// What a part of a step measures.
+struct MeasuredLoss {
+  double loss = 0;      ///< its part of the step's loss
+  double accuracy = 0;  ///< its part of the step's share of samples whose largest logit is that of their label
+};
+
 /// Device memory of an evaluation's samples.
 class LossEvaluation {
  public:
-  /// @param network Network with the square loss of the options (graph::Seed).
+  /// @param network Network with the loss of the options (graph::Seed).
   LossEvaluation(const std::shared_ptr<Device>& device, const TrainerOptions& options, Network& network);
 
   /// Evaluates `batch`, whose first sample has `first_slot` in step `step`: adds the gradients of its part of the
   /// step's loss to `gradients`, and returns this part. The loss is the mean over all samples of the step of weight
-  /// times the mean over elements of squared differences.
-  double run(const Batch& batch, std::uint32_t step, std::uint32_t first_slot, const dpm_view& gradients);
+  /// times the mean over elements of squared differences, or of the cross entropy.
+  MeasuredLoss run(const Batch& batch, std::uint32_t step, std::uint32_t first_slot, const dpm_view& gradients);
 
  private:
   [[nodiscard]] std::shared_ptr<Buffer> rows(std::uint64_t elements) const;
@@ -32,7 +38,8 @@ class LossEvaluation {
   /// Makes targets that are neither the noise nor the images.
   void make_targets(const Batch& batch);
   [[nodiscard]] const std::shared_ptr<Buffer>& target() const;
-  [[nodiscard]] double value() const;
+  [[nodiscard]] double square() const;
+  [[nodiscard]] MeasuredLoss classified(const std::vector<std::int32_t>& labels) const;
 
   std::shared_ptr<Device> device_;
   const TrainerOptions& options_;

@@ -22,6 +22,8 @@ enum class Loss {
   // The second output of a network that predicts the noise (Bao et al. 2022).
   kResidual,  ///< expectation of the squared error of the predicted noise (NPR-DPM)
   kNoise,     ///< expectation of the squared noise (SN-DPM)
+  /// The classes of noised images: the cross entropy of logits, the only output.
+  kCrossEntropy,
 };
 
 /// Noise levels n = 1, 2, ...: x_n = sqrt(A_n) x0 + sqrt(B_n) noise. All three have an entry for each.
@@ -48,7 +50,8 @@ struct TrainerOptions {
   graph::Recompute recompute = graph::Recompute::kNorms;
 
   [[nodiscard]] std::uint64_t samples() const { return std::uint64_t{batch} * accumulate; }
-  [[nodiscard]] bool learns_head() const { return loss != Loss::kPrediction; }
+  [[nodiscard]] bool learns_head() const { return loss == Loss::kResidual || loss == Loss::kNoise; }
+  [[nodiscard]] bool classifies() const { return loss == Loss::kCrossEntropy; }
 };
 
 }  // namespace dpm::training

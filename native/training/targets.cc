@@ -48,6 +48,8 @@ void check_options(const TrainerOptions& options) {
   require(!options.learns_head() || options.prediction == Prediction::kEpsilon,
           "prediction: a head learns beside a prediction of the noise");
   require(!options.learns_head() || options.snr_gamma == 0, "snrGamma: samples of a head weigh all alike");
+  require(!options.classifies() || options.snr_gamma == 0, "snrGamma: samples of a classifier weigh all alike");
+  require(!options.classifies() || options.label_dropout == 0, "labelDropout: a classifier learns from every label");
   require(options.batch > 0 && options.batch <= 65536, "batch has to be from 1 to 65536");
   require(options.accumulate > 0 && options.accumulate <= 65536, "accumulate has to be from 1 to 65536");
   require(std::isfinite(options.snr_gamma) && options.snr_gamma >= 0, "snrGamma has to be at least 0");

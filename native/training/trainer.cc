@@ -22,6 +22,8 @@ graph::Seed seed_of(Loss loss) {
       return graph::Seed::kResidual;
     case Loss::kNoise:
       return graph::Seed::kNoise;
+    case Loss::kCrossEntropy:
+      return graph::Seed::kCrossEntropy;
     default:
       return graph::Seed::kSquare;
   }
@@ -31,6 +33,7 @@ std::unique_ptr<Network> load(const std::shared_ptr<Device>& device, graph::Grap
                               const TrainerOptions& options, const Parameters& parameters) {
   network.derivative = Derivative::kWeights;
   network.seed = seed_of(options.loss);
+  network.row_weight = 1 / static_cast<float>(options.samples());
   network.recompute = options.recompute;
   network.pulls_to_image = false;
   network.learned.clear();
@@ -43,25 +46,36 @@ std::vector<int> learned_constants(const graph::Graph& graph, const NetworkOptio
   return network.learned.empty() ? graph::differentiable_constants(graph) : network.learned;
 }
 
+/// Returns the value of a binding that every network has.
+const graph::Value& bound_value(const graph::Graph& graph, const char* name) {
+  const int binding = graph.find_binding(name);
+  require(binding >= 0, "a network has an image and an output");
+  const int value = graph.bindings[static_cast<std::size_t>(binding)].value;
+  return graph.values[static_cast<std::size_t>(value)];
+}
+
+int classes_of(const graph::Graph& graph, const NetworkOptions& network, const TrainerOptions& options) {
+  return options.classifies() ? bound_value(graph, DPM_BINDING_OUTPUT).channels : network.classes;
+}
+
 }  // namespace
 
 Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, const NetworkOptions& network,
                  TrainerOptions options, Dataset dataset)
     : options_(std::move(options)),
+      classes_(classes_of(graph, network, options_)),
       dataset_(std::move(dataset)),
       device_(device),
       parameters_(device, graph, learned_constants(graph, network)) {
   check_options(options_);
-  const int binding = graph.find_binding(DPM_BINDING_IMAGE);
-  require(binding >= 0, "a network has an image");
-  const int image = graph.bindings[static_cast<std::size_t>(binding)].value;
-  const graph::Value& shape = graph.values[static_cast<std::size_t>(image)];
+  const graph::Value& shape = bound_value(graph, DPM_BINDING_IMAGE);
   dataset_.elements = shape.elements();
   dataset_.width = static_cast<std::uint64_t>(shape.width);
-  if (!dataset_.levels.empty() || !dataset_.values.empty()) check_dataset(options_, dataset_, network.classes);
+  if (!dataset_.levels.empty() || !dataset_.values.empty()) check_dataset(options_, dataset_, classes_);
   network_ = load(device, std::move(graph), network, options_, parameters_);
   parameters_.pack(*network_);
-  require(network_->shape().out == network_->shape().image, "a network that learns has an output of its image's shape");
+  require(options_.classifies() || network_->shape().out == network_->shape().image,
+          "a network that learns has an output of its image's shape");
   require(!options_.learns_head() || network_->shape().head == network_->shape().image,
           "a head that learns has its image's shape");
   loss_ = std::make_unique<LossEvaluation>(device, options_, *network_);
@@ -77,7 +91,7 @@ void Trainer::check(const StepRequest& request) const {
   const auto is_decay = [](double decay) { return decay >= 0 && decay <= 1; };
   require(std::ranges::all_of(request.average_decays, is_decay), "averageDecays have to be from 0 to 1");
   if (request.samples) {
-    check_given(options_, *request.samples, dataset_.elements, request.rates.size(), network_->shape().classes);
+    check_given(options_, *request.samples, dataset_.elements, request.rates.size(), classes_);
   } else {
     require(dataset_.count() > 0, "images: there are none, and no samples were given");
   }
@@ -99,18 +113,18 @@ StepResult Trainer::run(const StepRequest& request, const std::atomic<bool>& sto
 
 void Trainer::step(const StepRequest& request, std::uint64_t index, StepResult& result) {
   const std::uint64_t number = request.first_step + index;
-  double loss = 0;
+  MeasuredLoss measured;
   double norm = 0;
   try {
-    loss = differentiate(request, index, static_cast<std::uint32_t>(number));
+    measured = differentiate(request, index, static_cast<std::uint32_t>(number));
     norm = parameters_.gradient_norm();
   } catch (...) {
     parameters_.clear_gradients();
     throw;
   }
-  if (!std::isfinite(loss) || !std::isfinite(norm)) {
+  if (!std::isfinite(measured.loss) || !std::isfinite(norm)) {
     parameters_.clear_gradients();
-    result.failure = std::isfinite(loss) ? "the gradients are not finite" : "the loss is not finite";
+    result.failure = std::isfinite(measured.loss) ? "the gradients are not finite" : "the loss is not finite";
     return;
   }
   AdamStep adam;
@@ -120,12 +134,13 @@ void Trainer::step(const StepRequest& request, std::uint64_t index, StepResult& 
   if (options_.clip > 0) adam.gradient_scale = std::min(1.0, options_.clip / (norm + kClipEpsilon));
   parameters_.step(options_.adam, adam);
   parameters_.pack(*network_);
-  result.losses.push_back(loss);
+  result.losses.push_back(measured.loss);
+  if (options_.classifies()) result.accuracies.push_back(measured.accuracy);
   result.norms.push_back(norm);
 }
 
-double Trainer::differentiate(const StepRequest& request, std::uint64_t index, std::uint32_t step) {
-  double loss = 0;
+MeasuredLoss Trainer::differentiate(const StepRequest& request, std::uint64_t index, std::uint32_t step) {
+  MeasuredLoss sum;
   for (std::uint32_t part = 0; part < options_.accumulate; ++part) {
     const std::uint32_t slot = part * options_.batch;
     if (request.samples) {
@@ -133,9 +148,11 @@ double Trainer::differentiate(const StepRequest& request, std::uint64_t index, s
     } else {
       draw_batch(options_, dataset_, step, slot, batch_);
     }
-    loss += loss_->run(batch_, step, slot, parameters_.gradients());
+    const MeasuredLoss measured = loss_->run(batch_, step, slot, parameters_.gradients());
+    sum.loss += measured.loss;
+    sum.accuracy += measured.accuracy;
   }
-  return loss;
+  return sum;
 }
 
 void Trainer::write(ParameterTensor which, const float* from) {

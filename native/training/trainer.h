@@ -33,6 +33,8 @@ struct StepRequest {
 struct StepResult {
   std::vector<double> losses;
   std::vector<double> norms;  ///< L2 norms of the gradients, before they are clipped
+  /// Shares of a classifier's samples whose largest logit is that of their label; empty: it is none.
+  std::vector<double> accuracies;
   double seconds = 0;
   std::string failure;  ///< why the step behind these was not taken, which ended the run; empty: nothing
 };
@@ -63,9 +65,10 @@ class Trainer {
   /// Takes step number `step`, the one of index `index` in the request.
   void step(const StepRequest& request, std::uint64_t index, StepResult& result);
   /// Adds the gradients of a step, and returns its loss.
-  double differentiate(const StepRequest& request, std::uint64_t index, std::uint32_t step);
+  MeasuredLoss differentiate(const StepRequest& request, std::uint64_t index, std::uint32_t step);
 
   TrainerOptions options_;
+  int classes_;  ///< number of classes of the labels; 0: there are none
   Dataset dataset_;
   std::shared_ptr<Device> device_;
   Parameters parameters_;

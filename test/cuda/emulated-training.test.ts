@@ -30,6 +30,26 @@ describe('training on the emulated CUDA device', () => {
     });
   });
 
+  it('has the losses and norms of the cpu for a classifier', async () => {
+    const network = {
+      family: 'openai-classifier',
+      image_size: 8,
+      in_channels: 3,
+      model_channels: 32,
+      out_channels: 5,
+      num_res_blocks: 1,
+      attention_resolutions: [2],
+      channel_mult: [1, 2],
+      num_head_channels: 32,
+      pool: 'attention',
+    };
+    const expected = await losses({ network, device: 'cpu' });
+    const found = await losses({ network, device: 'cuda', dtype: 'f32', threads: undefined });
+    found.forEach((value, i) => {
+      expect(Math.abs(value / expected[i]! - 1)).toBeLessThan(2e-5);
+    });
+  });
+
   it('goes on to the bit', async () => {
     const [whole, parts] = [join(folder, 'whole'), join(folder, 'parts')];
     const options = { device: 'cuda', dtype: 'f32', threads: undefined, steps: 3 } as const;

@@ -25,6 +25,7 @@ const standard = {
   signal,
   noise: signal.map((a) => 1 - a),
   times: Float32Array.from({ length: steps }, (_, i) => i),
+  loss: 'prediction',
   prediction: 'epsilon',
   snrGamma: 0,
   accumulate: 1,
@@ -55,9 +56,11 @@ export async function openTrainer(
   deviceName: string,
   options: Partial<NativeTrainerOptions> & { batch: number },
 ): Promise<OpenTrainer | null> {
-  const { unet, graph } = await loadableNetwork(await readModelFolder(folder), options.head ?? null);
+  const { loss } = options;
+  const head = loss === 'npr' || loss === 'sn' ? loss : null;
+  const { unet, graph } = await loadableNetwork(await readModelFolder(folder), head);
   const ofHead = graph.constants.flatMap(({ name }, i) => (isOfHead(name) ? [i] : []));
-  const learned = options.head === undefined ? {} : { learned: ofHead };
+  const learned = head === null ? {} : { learned: ofHead };
   const device = Device.open({ device: deviceName, threads: 2 });
   try {
     const trainer = await device.engine.loadTrainer(graph, {

@@ -1,6 +1,7 @@
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import { linearSchedule } from '../family-schedule.js';
 import { fusedProjections, type Renames } from '../family-tensors.js';
+import type { InitialRule } from '../initial-rule.js';
 import { flatLayout, type Family, type FamilyNetwork } from '../family.js';
 import type { TensorSource } from '../tensor-source.js';
 import {
@@ -20,6 +21,12 @@ const meanNames: Renames = [[/^pool\.to_out\./, 'out.3.']];
 
 /** Pools of the original that no published classifier has. */
 const unpublished = ['spatial', 'spatial_v2'];
+
+/** Behind the mean of the pixels the last layer is zero, too; behind attention it is not. */
+const meanInitial: InitialRule = {
+  ...openAiInitial,
+  scale: (name) => (name.startsWith('pool.to_out.') ? 0 : openAiInitial.scale(name)),
+};
 
 interface ClassifierConfig extends OpenAiEncoder {
   outChannels: number;
@@ -80,7 +87,7 @@ function classifierNetwork(raw: Readonly<Record<string, unknown>>, source: strin
       return name === 'pool.to_out.weight' ? { ...own, shape: [...shape, ...kernel] } : own;
     },
     ignores: () => false,
-    initial: openAiInitial,
+    initial: attends ? openAiInitial : meanInitial,
   };
 }
 

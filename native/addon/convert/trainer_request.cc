@@ -44,8 +44,9 @@ training::TrainerOptions to_trainer_options(const Napi::Object& object) {
   constexpr training::Prediction kPredictions[] = {training::Prediction::kEpsilon, training::Prediction::kData,
                                                    training::Prediction::kVelocity};
   options.prediction = kPredictions[to_choice(object, "prediction", {"epsilon", "x0", "v"})];
-  constexpr training::Loss kLosses[] = {training::Loss::kPrediction, training::Loss::kResidual, training::Loss::kNoise};
-  if (has_value(object, "head")) options.loss = kLosses[1 + to_choice(object, "head", {"npr", "sn"})];
+  constexpr training::Loss kLosses[] = {training::Loss::kPrediction, training::Loss::kResidual, training::Loss::kNoise,
+                                        training::Loss::kCrossEntropy};
+  options.loss = kLosses[to_choice(object, "loss", {"prediction", "npr", "sn", "cross-entropy"})];
   options.snr_gamma = to_double(object, "snrGamma");
   options.batch = to_uint32(object.Get("batch"), "batch");
   options.accumulate = to_uint32(object.Get("accumulate"), "accumulate");

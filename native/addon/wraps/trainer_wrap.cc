@@ -68,6 +68,7 @@ Napi::Value to_result(Napi::Env env, const RunCall& call) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("losses", to_doubles(env, call.result.losses));
   object.Set("norms", to_doubles(env, call.result.norms));
+  object.Set("accuracies", to_doubles(env, call.result.accuracies));
   set_number(object, "seconds", call.result.seconds);
   object.Set("failure", call.result.failure);
   return object;

@@ -30,14 +30,18 @@ void differentiate_label(Graph& graph, Recompute recompute = Recompute::kNone);
 
 /// Where the cotangents of the outputs come from.
 enum class Seed {
-  kGiven,     ///< inputs of the network
-  kSquare,    ///< the derivative of a square loss of the output, for the inputs DPM_BINDING_TARGET and _LOSS_WEIGHT
-  kResidual,  ///< that of the second output, whose targets are the squared differences of output and target
-  kNoise,     ///< that of the second output, whose targets are the squared targets
+  kGiven,         ///< inputs of the network
+  kSquare,        ///< the derivative of a square loss of the output, for the inputs DPM_BINDING_TARGET and _LOSS_WEIGHT
+  kResidual,      ///< that of the second output, whose targets are the squared differences of output and target
+  kNoise,         ///< that of the second output, whose targets are the squared targets
+  kCrossEntropy,  ///< the derivative of -ln p(label) with logits as the output, for the input DPM_BINDING_LABEL
 };
 
 /// Returns whether a loss is of the network's second output (Bao et al. 2022, NPR-DPM and SN-DPM).
 constexpr bool is_of_head(Seed seed) { return seed == Seed::kResidual || seed == Seed::kNoise; }
+
+/// Returns whether a loss is a square.
+constexpr bool is_square(Seed seed) { return seed != Seed::kGiven && seed != Seed::kCrossEntropy; }
 
 /// What training differentiates.
 struct Training {
@@ -45,6 +49,7 @@ struct Training {
   bool image = false;          ///< the image's cotangent is wanted, too
   Recompute recompute = Recompute::kNone;
   Seed seed = Seed::kGiven;
+  float row_weight = 1;  ///< factor of each row's cross entropy; rows of a square loss have their own
 };
 
 /// Returns the constants that have gradients: weights and biases of convolutions and norms, biases, positions and rows
@@ -53,12 +58,12 @@ struct Training {
 std::vector<int> differentiable_constants(const Graph& graph);
 
 /// Appends the nodes that compute gradients of constants from cotangents of the outputs, which are inputs as those of
-/// `differentiate`, or from the derivative of a loss, which is also written to the binding of the cotangent of the
-/// output that it is of. Each gradient, a sum over rows, is added to the tensor of the binding DPM_BINDING_GRADIENT and
-/// the constant's name; several bindings of a name are terms of one gradient. Only values between a wanted constant and
-/// an output get cotangents. Throws as `differentiate` does; Error(kArgument) where there is no such constant or two
-/// have one name, Error(kUnsupported) naming a constant without a gradient, for a loss of the output of a network that
-/// has a second one, and for one of a second output that is not there.
+/// `differentiate`, or from the derivative of a loss, which, if it is a square, is also written to the binding of the
+/// cotangent of the output that it is of. Each gradient, a sum over rows, is added to the tensor of the binding
+/// DPM_BINDING_GRADIENT and the constant's name; several bindings of a name are terms of one gradient. Only values
+/// between a wanted constant and an output get cotangents. Throws as `differentiate` does; Error(kArgument) where there
+/// is no such constant or two have one name, Error(kUnsupported) naming a constant without a gradient, for a loss of
+/// the output of a network that has a second one, and for one of a second output that is not there.
 void differentiate_training(Graph& graph, const Training& training);
 
 /// Adds the nodes that push a tangent of the image, the new input DPM_BINDING_IMAGE_TANGENT, forward to

@@ -41,6 +41,8 @@ void differentiate_training(Graph& graph, const Training& training) {
     Reverse reverse(graph, depend_on(graph, training.image, learns), &weights);
     if (training.seed == Seed::kGiven) {
       reverse.pull_back_given();
+    } else if (training.seed == Seed::kCrossEntropy) {
+      reverse.pull_back_label(-training.row_weight);
     } else {
       reverse.pull_back_square(training.seed);
     }

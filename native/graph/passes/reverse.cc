@@ -31,7 +31,7 @@ void Reverse::pull_back_given() {
   pull_back_all();
 }
 
-void Reverse::pull_back_label() {
+void Reverse::pull_back_label(float scale) {
   const int logits = graph_.bindings[index(graph_.find_binding(DPM_BINDING_OUTPUT))].value;
   const Value of = shape(logits);
   if (of.height != 1 || of.width != 1) throw Error(ErrorCode::kUnsupported, "the network's output is no logits");
@@ -41,7 +41,8 @@ void Reverse::pull_back_label() {
   const int label = graph_.add_input(DPM_BINDING_LABEL, 1, 1, 1);
   name_ = "label.";
   const int copy = add(DPM_OP_AFFINE, "logits", {logits});
-  give(logits, add(DPM_OP_LABEL_SCORE, "score", {copy, label}));
+  const int score = add(DPM_OP_LABEL_SCORE, "score", {copy, label});
+  give(logits, scale == 1 ? score : scaled(score, scale));
   pull_back_all();
 }
 

@@ -20,8 +20,9 @@ class Reverse {
 
   /// Starts from cotangents of the outputs, which are inputs.
   void pull_back_given();
-  /// Starts from the cotangent of ln p(label), with logits as the output.
-  void pull_back_label();
+  /// Starts from `scale` times the cotangent of ln p(label), with logits as the output. Throws Error(kUnsupported) for
+  /// an output that is a map, and for a graph that takes labels or has a second output.
+  void pull_back_label(float scale = 1);
   /// Starts from the cotangent of a square loss, and binds it. Throws Error(kUnsupported) for one of the output where
   /// there is a second one, and for one of a second output that is not there.
   void pull_back_square(Seed seed);

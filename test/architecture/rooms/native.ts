@@ -30,7 +30,7 @@ export const nativeRooms: readonly Room[] = [
     path: 'native/graph/passes',
     holds: 'what rewrites a graph: fusion, as far as the device supports it; derivatives',
     uses: ['native/core', 'native/backend', 'native/graph'],
-    lines: 1590,
+    lines: 1600,
   },
   {
     path: 'native/weights',
@@ -60,7 +60,7 @@ export const nativeRooms: readonly Room[] = [
     path: 'native/engine',
     holds: 'device handles, the engine thread, loaded networks',
     uses: ['native/platform', 'native/core', 'native/backend', 'native/graph', 'native/graph/passes', 'native/devices'],
-    lines: 1680,
+    lines: 1700,
   },
   {
     path: 'native/sampling',
@@ -72,7 +72,7 @@ export const nativeRooms: readonly Room[] = [
     path: 'native/training',
     holds: 'steps of training: samples, losses, the optimiser',
     uses: ['native/core', 'native/engine'],
-    lines: 820,
+    lines: 960,
   },
   {
     path: 'native/addon',

@@ -22,6 +22,7 @@ export function trainingCalls(trainer: dpm.Trainer, data: string, device: dpm.De
     of('Trainer.tensors', (which: never) => trainer.tensors(which), ['average']),
     of('Trainer.save', () => trainer.save(), []),
     of('Trainer.model', async () => (await trainer.model()).close(), []),
+    of('Trainer.classifier', async () => (await trainer.classifier().catch(() => trainer.model())).close(), []),
     of('Trainer.run', () => trainer.run(), []),
   ];
 }

@@ -105,6 +105,29 @@ describe('dpm train', () => {
     expect(told.stdout).toMatch(/\nheads +npr, sn\n/);
   });
 
+  it('makes a classifier, which tells classes and guides', async () => {
+    const [model, classifier] = [newFolder(), newFolder()];
+    expect((await train('--out', model, '--steps', '1', '--samples', '0')).code).toBe(0);
+    const own = ['--data', data, '--classifier', '--batch', '2', '--steps', '2', '--device', 'cpu', '--threads', '1'];
+    const told = await dpm('train', ...own, '--out', classifier);
+    expect([told.code, told.stdout]).toEqual([0, expect.stringMatching(/^2 steps in .*, accuracy [01]\.\d{3} -> /)]);
+    expect((await readdir(classifier)).sort()).toEqual([
+      'checkpoints',
+      'config.json',
+      'loss.svg',
+      'metrics.jsonl',
+      'model.safetensors',
+      'run.json',
+    ]);
+    const again = JSON.parse((await dpm('train', ...own, '--out', newFolder(), '--json')).stdout) as object;
+    expect(again).toHaveProperty('accuracy');
+    const classes = await dpm('classify', classifier, '--input', data, '--device', 'cpu', '--json');
+    expect(classes.code).toBe(0);
+    const guided = ['--classifier', classifier, '--classifier-class', '2', '--class', '2', '--steps', '2'];
+    const drawn = await dpm('sample', model, ...guided, '--device', 'cpu', '--out', join(folder, 'guided.png'));
+    expect([drawn.code, drawn.stderr]).toEqual([0, expect.not.stringContaining('error')]);
+  });
+
   it('does what the library does of each flag', async () => {
     const flags: Record<string, [string[], TrainerOptions[keyof TrainerOptions]]> = {
       steps: [['3'], 3],
@@ -131,8 +154,8 @@ describe('dpm train', () => {
       checkpointEvery: [['2'], 2],
       checkpointsKept: [['1'], 1],
     };
-    // Flags of heads are for models; the test before this one gives them.
-    const known = [...Object.keys(flags), 'head', 'headMode'].sort();
+    // Flags of heads and classifiers are for other networks; the tests before this one give them.
+    const known = [...Object.keys(flags), 'classifier', 'head', 'headMode'].sort();
     expect(known).toEqual(Object.keys(trainingOptionFacts).sort());
     const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     const given = Object.entries(flags).flatMap(([name, [values]]) => [`--${kebab(name)}`, ...values]);

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 
 import { describe, expect, it } from 'vitest';
 
+import { Classifier, logSoftmax } from '../../../lib/guidance/classifier.js';
 import type {
   NativeTrainerOptions,
   NativeTrainerRequest,
@@ -140,7 +141,7 @@ describe.each(devices)('a trainer on the %s device', (device) => {
     >;
     const golden = await readTensors(packagePath(`${fixture}.safetensors`));
     const folder = packagePath('test/fixtures/unet/ho-ddpm-head-complex');
-    const open = (await openTrainer(folder, device, { batch: 4, head }))!;
+    const open = (await openTrainer(folder, device, { batch: 4, loss: head }))!;
     // A mean over elements here, a sum there.
     const { elements } = open;
     const { losses, norms } = await open.trainer.run(
@@ -168,7 +169,7 @@ describe.each(devices)('a trainer on the %s device', (device) => {
       packagePath('test/fixtures/gradients/variance/heads-ho-ddpm-head-complex.safetensors'),
     );
     for (const head of ['npr', 'sn'] as const) {
-      await using open = (await openTrainer(folder, device, { batch: 4, head }))!;
+      await using open = (await openTrainer(folder, device, { batch: 4, loss: head }))!;
       const before = await open.tensors('parameters');
       const steps = Array.from({ length: 3 }, () => ({ loss: 0, gradientNorm: 0, lr: 1e-2 }));
       const { images, noise, levels } = samplesOf(golden);
@@ -212,6 +213,28 @@ describe.each(devices)('a trainer on the %s device', (device) => {
       expectMoved(await open.tensors('parameters'), before, golden, 'weight.', facts.vanishing);
       expectMoved(await open.tensors('average'), before, golden, prefix, facts.vanishing);
     }
+  });
+
+  it('takes steps of a classifier by AdamW as another engine does', async ({ skip }) => {
+    const facts = await readFacts<Facts & { emaDecay: number }>('adamw-classifier');
+    const golden = await readTensors(packagePath(`${goldens}/adamw-classifier.safetensors`));
+    // The reference takes a second a step.
+    const log = facts.log.slice(0, device === 'reference' ? 2 : undefined);
+    const options = { ...optionsOf(facts), clip: 0, loss: 'cross-entropy' } as const;
+    await using open = await opened(skip, 'test/fixtures/unet/classifier-attention', device, options);
+    const before = await open.tensors('parameters');
+    const count = log.length * facts.batch;
+    const { images, noise, levels, labels } = samplesOf(golden, golden.labels);
+    const samples = {
+      images: images.subarray(0, count * open.elements),
+      noise: noise.subarray(0, count * open.elements),
+      levels: levels.subarray(0, count),
+      labels: labels!.subarray(0, count),
+    };
+    expectLog(await open.trainer.run(requestOf(log, samples, () => facts.emaDecay)), log);
+    if (device === 'reference') return;
+    expectMoved(await open.tensors('parameters'), before, golden, 'weight.', facts.vanishing);
+    expectMoved(await open.tensors('average'), before, golden, 'ema.', facts.vanishing);
   });
 
   it('adds micro-batches, clips once, and lets all weights decay', async ({ skip }) => {
@@ -285,6 +308,43 @@ describe.each(devices)('a trainer on the %s device', (device) => {
 });
 
 describe('a trainer', () => {
+  it('tells how many samples a classifier knows, as its logits do', async () => {
+    const golden = await readTensors(packagePath(`${goldens}/adamw-classifier.safetensors`));
+    const folder = packagePath('test/fixtures/unet/classifier-attention');
+    const samples = samplesOf(golden, golden.labels);
+    const log = Array.from({ length: 5 }, () => ({ loss: 0, gradientNorm: 0, lr: 0 }));
+    await using classifier = await Classifier.load(folder, { device: 'cpu', threads: 2 });
+    await using open = (await openTrainer(folder, 'cpu', { batch: 4, accumulate: 2, loss: 'cross-entropy' }))!;
+    await using whole = (await openTrainer(folder, 'cpu', { batch: 8, loss: 'cross-entropy' }))!;
+    const { losses, norms, accuracies } = await open.trainer.run(requestOf(log, samples));
+    const atOnce = await whole.trainer.run(requestOf(log, samples));
+    norms.forEach((norm, step) => {
+      expectRelative(norm, atOnce.norms[step]!, 1e-5, `norm ${step}`);
+    });
+    const x = samples.images.map((value, i) => {
+      const alphaBar = classifier.schedule.alphaBar(samples.levels[Math.floor(i / open.elements)]!);
+      return Math.sqrt(alphaBar) * value + Math.sqrt(1 - alphaBar) * samples.noise[i]!;
+    });
+    const logits = await classifier.logits(
+      x,
+      samples.levels.map((level) => level - 1),
+    );
+    const rows = Array.from(samples.labels!, (label, row) => {
+      const own = [...logits.subarray(row * classifier.classes, (row + 1) * classifier.classes)];
+      return { entropy: -logSoftmax(own)[label]!, isKnown: own.indexOf(Math.max(...own)) === label };
+    });
+    log.forEach((_, step) => {
+      const part = rows.slice(step * 8, (step + 1) * 8);
+      expectRelative(losses[step]!, part.reduce((sum, { entropy }) => sum + entropy, 0) / 8, 1e-5, `loss ${step}`);
+      expect(accuracies[step], `accuracy ${step}`).toBe(part.filter(({ isKnown }) => isKnown).length / 8);
+    });
+    expect(new Set(accuracies).size).toBeGreaterThan(1);
+    const labels = Int32Array.from(samples.labels!).fill(-1, 3, 4);
+    await expect(open.trainer.run(requestOf(log, { ...samples, labels }))).rejects.toThrow(
+      'labels: one is out of range',
+    );
+  });
+
   const log = Array.from({ length: 4 }, () => ({ loss: 0, gradientNorm: 0, lr: 1e-3 }));
   const data = (count: number): Partial<NativeTrainerOptions> & { batch: number } => ({
     batch: 2,

@@ -182,7 +182,7 @@ describe('a head of a model without one', () => {
     [{ snrGamma: 5 }, 'snrGamma'],
     [{ prediction: 'v' }, "a head beside the prediction 'v' cannot be trained"],
     [{ network: packagePath('test/fixtures/unet/ho-ddpm') }, 'heads of the family ho cannot be trained'],
-    [{ network: packagePath('models/mnist-classifier') }, 'cannot be trained'],
+    [{ network: packagePath('models/mnist-classifier') }, 'heads of the family openai-classifier cannot be trained'],
   ] as const)('is refused with %o', async (changed, message) => {
     await expect(Trainer.open(headRun({ network: bare, ...changed } as never))).rejects.toThrow(message);
   });
