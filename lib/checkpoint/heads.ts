@@ -8,10 +8,13 @@ import { lastChannels } from '../network/description.js';
 import { mergeCheckpoints, type Checkpoint } from './checkpoint.js';
 import { openSingleFile } from './weight-files.js';
 
-/** A second output that predicts the variance: E[(eps - eps_hat)^2] (`npr`) or E[eps^2] (`sn`), Bao et al. 2022. */
-export type HeadName = 'npr' | 'sn';
+/**
+ * A second output that predicts the variance: E[(eps - eps_hat)^2] (`npr`) or E[eps^2] (`sn`), Bao et al. 2022; or B_t times
+ * the diagonal of the Hessian of ln q(x_t) (`ocm`), Ou et al. 2024.
+ */
+export type HeadName = 'npr' | 'sn' | 'ocm';
 
-export const headNames: readonly HeadName[] = ['npr', 'sn'];
+export const headNames: readonly HeadName[] = ['npr', 'sn', 'ocm'];
 
 /** What the names of a head's weights begin with, beside those of its network. */
 export const headPrefix = 'head';

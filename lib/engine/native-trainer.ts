@@ -21,7 +21,7 @@ export interface NativeTrainerOptions extends NativeNetworkOptions {
    * What learns: the output; a variance head beside an output that predicts the noise; or logits, the output, by the cross
    * entropy of the labels of noised images.
    */
-  loss: 'prediction' | 'npr' | 'sn' | 'cross-entropy';
+  loss: 'prediction' | 'npr' | 'sn' | 'ocm' | 'cross-entropy';
   /** Meaning of the output. */
   prediction: 'epsilon' | 'x0' | 'v';
   /** Gamma of min-SNR weights of the loss; 0: all weights are 1. */
@@ -56,6 +56,8 @@ export interface NativeTrainerSamples {
   levels: Uint32Array;
   /** Labels if the network takes some, or null. */
   labels: Int32Array | null;
+  /** Signs, -1 or 1, of the images' shape, for the loss `ocm`; absent: they are drawn. */
+  probes?: Float32Array;
 }
 
 /** Steps of a trainer. */

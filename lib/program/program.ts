@@ -3,13 +3,13 @@ import type { HostContext } from './host-context.js';
 import type { StepRecord } from './record.js';
 
 /** Second output of the network that a program reads. */
-export type ProgramHead = 'npr' | 'sn' | 'learned';
+export type ProgramHead = 'npr' | 'sn' | 'ocm' | 'learned';
 
-const heads: readonly ProgramHead[] = ['npr', 'sn', 'learned'];
+const heads: readonly ProgramHead[] = ['npr', 'sn', 'ocm', 'learned'];
 
 /** Kind of a program's `head`. */
 export const headKind: Kind = {
-  expected: "'npr', 'sn', 'learned' or null",
+  expected: "'npr', 'sn', 'ocm', 'learned' or null",
   holds: (value) => value === null || heads.some((head) => head === value),
 };
 

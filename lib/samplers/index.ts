@@ -34,6 +34,8 @@ import {
 } from './families/multistep.js';
 import { nprDdim } from './families/npr-ddim.js';
 import { nprDdpm } from './families/npr-ddpm.js';
+import { ocmDdim } from './families/ocm-ddim.js';
+import { ocmDdpm } from './families/ocm-ddpm.js';
 import { plms, pndm } from './families/pndm.js';
 import { predictorCorrector } from './families/predictor-corrector.js';
 import { probabilityFlow } from './families/probability-flow.js';
@@ -61,6 +63,8 @@ export const samplers = {
   'npr-ddim': nprDdim,
   'sn-ddpm': snDdpm,
   'sn-ddim': snDdim,
+  'ocm-ddpm': ocmDdpm,
+  'ocm-ddim': ocmDdim,
   'full-ddpm': fullDdpm,
   'euler-maruyama': eulerMaruyama,
   ancestral,

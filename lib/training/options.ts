@@ -64,8 +64,9 @@ export interface TrainingOptions extends RateOptions, AverageOptions {
    */
   labelDropout?: number | undefined;
   /**
-   * Variance head that learns on the network, which stays as it is: the expected squared error of its noise (`npr`), or the
-   * expected squared noise (`sn`) (Bao et al. 2022). The network is then a model in diffusers' layout that predicts the noise.
+   * Variance head that learns on the network, which stays as it is: the expected squared error of its noise (`npr`), the
+   * expected squared noise (`sn`) (Bao et al. 2022), or the curvature of the noised data's log density, by one probe a sample
+   * (`ocm`) (Ou et al. 2024), which takes a derivative of the network in every step. The network is then a model in diffusers' layout that predicts the noise.
    * Default: the network itself learns.
    */
   head?: HeadName | undefined;

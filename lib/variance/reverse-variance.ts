@@ -57,19 +57,25 @@ export function analyticVarianceBounds(step: Jump, dataRange = widthOf(step)): {
 
 /**
  * Computes the optimal reverse variance of every element, l^2 + gamma^2 C, C limited to [0, w^2 / 4] for data of width
- * w (Bao et al. 2022, "Estimating the optimal covariance with imperfect mean").
+ * w (Bao et al. 2022, "Estimating the optimal covariance with imperfect mean"; Ou et al. 2024, "Improving probabilistic
+ * diffusion models with optimal diagonal covariance matching").
  *
  * - `npr`: the head predicts E[(eps - eps_hat)^2 | x_t], so that C = (B_t / A_t) h holds for an imperfect mean, too
  * - `sn`: the head predicts E[eps^2 | x_t], C = (B_t / A_t) (h - eps_hat^2), eps_hat unclipped
+ * - `ocm`: the head predicts B_t times the diagonal of the Hessian of ln q(x_t), C = (B_t / A_t) (1 + h)
  *
  * @param noise - The network's noise prediction as a combination of state and output.
  */
-export function headVariance(head: 'npr' | 'sn', step: Jump, noise: Combination): RecordVariance & { kind: 'linear' } {
+export function headVariance(
+  head: 'npr' | 'sn' | 'ocm',
+  step: Jump,
+  noise: Combination,
+): RecordVariance & { kind: 'linear' } {
   const { baseVariance, sensitivity, sigmaT, alphaT, dataWidth } = step;
   const scale = (sensitivity * (sigmaT / alphaT)) ** 2;
   return {
     kind: 'linear',
-    offset: baseVariance,
+    offset: head === 'ocm' ? baseVariance + scale : baseVariance,
     head: scale,
     epsilonSquared: head === 'sn' ? -scale : 0,
     epsilon: noise,

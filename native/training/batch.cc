@@ -33,6 +33,7 @@ void draw_batch(const TrainerOptions& options, const Dataset& dataset, std::uint
   batch.levels.clear();
   batch.labels.clear();
   batch.noise.clear();
+  batch.probes.clear();
   for (std::uint32_t row = 0; row < options.batch; ++row) {
     const std::uint32_t slot = first + row;
     const std::uint64_t position = step * options.samples() + slot;
@@ -49,6 +50,7 @@ void copy_batch(const TrainerOptions& options, const GivenSamples& given, std::u
                 Batch& batch) {
   copy_range(given.images, first * elements, options.batch * elements, batch.images);
   copy_range(given.noise, first * elements, options.batch * elements, batch.noise);
+  if (!given.probes.empty()) copy_range(given.probes, first * elements, options.batch * elements, batch.probes);
   copy_range(given.levels, first, options.batch, batch.levels);
   if (!given.labels.empty()) copy_range(given.labels, first, options.batch, batch.labels);
 }
@@ -70,6 +72,7 @@ void check_given(const TrainerOptions& options, const GivenSamples& given, std::
   require(given.levels.size() == count, "samples.levels: there has to be one for each sample of each step");
   require(given.images.size() == count * elements && given.noise.size() == count * elements,
           "samples.images and samples.noise have another shape");
+  require(given.probes.empty() || given.probes.size() == count * elements, "samples.probes have another shape");
   require(given.labels.empty() || given.labels.size() == count, "samples.labels: there has to be one each");
   check_labels(options, given.labels, classes);
   const std::size_t levels = options.levels.times.size();

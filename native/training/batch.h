@@ -16,6 +16,7 @@ struct GivenSamples {
   std::vector<std::uint32_t> levels;  ///< noise levels, from 1 on
   std::vector<float> noise;           ///< of the images' shape
   std::vector<std::int32_t> labels;   ///< empty: none
+  std::vector<float> probes = {};    ///< signs of the images' shape, for Loss::kCurvature; empty: they are drawn
 };
 
 /// Samples of an evaluation.
@@ -24,6 +25,7 @@ struct Batch {
   std::vector<std::uint32_t> levels;
   std::vector<std::int32_t> labels;  ///< empty: none
   std::vector<float> noise;          ///< empty: drawn from the slots' streams
+  std::vector<float> probes;         ///< empty: drawn from the slots' streams
 };
 
 /// Draws the samples of slots from `first` on, of step `step`, into `batch`. Step k takes the positions from

@@ -1,5 +1,6 @@
 #include "training/draws.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "core/philox.h"
@@ -9,6 +10,7 @@ namespace {
 
 constexpr std::uint32_t kOrderDraw = 0xF0;
 constexpr std::uint32_t kSampleDraw = 1;
+constexpr std::uint32_t kSignDraw = 3;
 constexpr std::uint32_t kRounds = 4;
 
 }  // namespace
@@ -39,6 +41,18 @@ SampleDraw draw_sample(Seed seed, std::uint32_t step, std::uint32_t slot, std::u
   draw.flips = (words.word[1] >> 31) != 0;
   draw.uniform = static_cast<double>(words.word[2]) * 0x1p-32;
   return draw;
+}
+
+void draw_signs(Seed seed, std::uint32_t step, std::uint32_t slot, std::uint64_t count, float* to) {
+  constexpr std::uint64_t kBits = 32;
+  constexpr std::uint64_t kBlock = 4 * kBits;
+  for (std::uint64_t first = 0; first < count; first += kBlock) {
+    const auto block = static_cast<std::uint32_t>(first / kBlock);
+    const PhiloxWords words = philox4x32(block, step, slot, kSignDraw, seed.low, seed.high);
+    for (std::uint64_t k = 0; k < std::min(kBlock, count - first); ++k) {
+      to[first + k] = (words.word[k / kBits] >> (k % kBits) & 1) != 0 ? 1.0F : -1.0F;
+    }
+  }
 }
 
 }  // namespace dpm::training

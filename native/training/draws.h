@@ -30,4 +30,8 @@ struct SampleDraw {
 /// Draws for slot `slot` of step `step`: words 0 to 2 of counter (0, step, slot, 1).
 SampleDraw draw_sample(Seed seed, std::uint32_t step, std::uint32_t slot, std::uint32_t levels);
 
+/// Draws `count` signs, -1 or 1, for slot `slot` of step `step`: of element e bit e mod 32 of word (e mod 128) / 32 of
+/// counter (e / 128, step, slot, 3).
+void draw_signs(Seed seed, std::uint32_t step, std::uint32_t slot, std::uint64_t count, float* to);
+
 }  // namespace dpm::training

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include "training/targets.h"
 
@@ -24,15 +25,17 @@ double cross_entropy(std::span<const float> logits, std::size_t label) {
 
 }  // namespace
 
-LossEvaluation::LossEvaluation(const std::shared_ptr<Device>& device, const TrainerOptions& options, Network& network)
+LossEvaluation::LossEvaluation(const std::shared_ptr<Device>& device, const TrainerOptions& options, Network& network,
+                               std::unique_ptr<Curvature> curvature)
     : device_(device),
       options_(options),
       network_(network),
+      curvature_(std::move(curvature)),
       elements_(network.shape().image),
       data_(rows(elements_)),
       noise_(rows(elements_)),
       noised_(rows(elements_)),
-      velocity_(options.prediction == Prediction::kVelocity ? rows(elements_) : nullptr),
+      made_(curvature_ || options.prediction == Prediction::kVelocity ? rows(elements_) : nullptr),
       out_(rows(network.shape().out)),
       head_(options.learns_head() ? rows(elements_) : nullptr),
       cotangent_(rows(elements_)),
@@ -56,13 +59,17 @@ MeasuredLoss LossEvaluation::run(const Batch& batch, std::uint32_t step, std::ui
                                  const dpm_view& gradients) {
   upload(batch);
   add_noise(batch, step, first_slot);
-  if (velocity_) make_targets(batch);
   Evaluation evaluation;
   evaluation.batch = options_.batch;
   evaluation.image = view(noised_);
   evaluation.time = times_->view(1);
   if (!batch.labels.empty()) evaluation.labels = labels_->view(1);
   evaluation.out = out_->view(network_.shape().out);
+  if (curvature_) {
+    curvature_->estimate(evaluation, host_times_.data(), batch, step, first_slot, *made_);
+  } else if (made_) {
+    make_velocity(batch);
+  }
   evaluation.gradients = gradients;
   if (!options_.classifies()) {
     if (head_) evaluation.head = view(head_);
@@ -117,7 +124,7 @@ void LossEvaluation::add_noise(const Batch& batch, std::uint32_t step, std::uint
   device_->update(update);
 }
 
-void LossEvaluation::make_targets(const Batch& batch) {
+void LossEvaluation::make_velocity(const Batch& batch) {
   for (std::uint32_t row = 0; row < options_.batch; ++row) {
     const TargetCoefficients target = target_of(options_, batch.levels[row]);
     dpm_record& record = records_[row] = {};
@@ -129,14 +136,14 @@ void LossEvaluation::make_targets(const Batch& batch) {
   update.batch = options_.batch;
   update.elements = elements_;
   update.samples = samples_.data();
-  update.x = view(velocity_);
+  update.x = view(made_);
   update.y = view(noise_);
   update.out = view(data_);
   device_->update(update);
 }
 
 const std::shared_ptr<Buffer>& LossEvaluation::target() const {
-  if (velocity_) return velocity_;
+  if (made_) return made_;
   return options_.prediction == Prediction::kData ? data_ : noise_;
 }
 

@@ -7,6 +7,7 @@
 #include "engine/network.h"
 #include "engine/parameters.h"
 #include "training/batch.h"
+#include "training/curvature.h"
 #include "training/draws.h"
 #include "training/options.h"
 
@@ -22,7 +23,9 @@ struct MeasuredLoss {
 class LossEvaluation {
  public:
   /// @param network Network with the loss of the options (graph::Seed).
-  LossEvaluation(const std::shared_ptr<Device>& device, const TrainerOptions& options, Network& network);
+  /// @param curvature What makes the targets of Loss::kCurvature; null for others.
+  LossEvaluation(const std::shared_ptr<Device>& device, const TrainerOptions& options, Network& network,
+                 std::unique_ptr<Curvature> curvature);
 
   /// Evaluates `batch`, whose first sample has `first_slot` in step `step`: adds the gradients of its part of the
   /// step's loss to `gradients`, and returns this part. The loss is the mean over all samples of the step of weight
@@ -35,8 +38,8 @@ class LossEvaluation {
   void upload(const Batch& batch);
   /// Makes noise and noised images in one update: x becomes the noise, unless it is given, and y the noised image.
   void add_noise(const Batch& batch, std::uint32_t step, std::uint32_t first_slot);
-  /// Makes targets that are neither the noise nor the images.
-  void make_targets(const Batch& batch);
+  /// Makes targets that are sums of noise and images.
+  void make_velocity(const Batch& batch);
   [[nodiscard]] const std::shared_ptr<Buffer>& target() const;
   [[nodiscard]] double square() const;
   [[nodiscard]] MeasuredLoss classified(const std::vector<std::int32_t>& labels) const;
@@ -44,11 +47,12 @@ class LossEvaluation {
   std::shared_ptr<Device> device_;
   const TrainerOptions& options_;
   Network& network_;
+  std::unique_ptr<Curvature> curvature_;
   std::uint64_t elements_;
   std::shared_ptr<Buffer> data_;
   std::shared_ptr<Buffer> noise_;
   std::shared_ptr<Buffer> noised_;
-  std::shared_ptr<Buffer> velocity_;
+  std::shared_ptr<Buffer> made_;  ///< targets that are neither noise nor images; null where they are
   std::shared_ptr<Buffer> out_;
   std::shared_ptr<Buffer> head_;  ///< null where the output learns
   std::shared_ptr<Buffer> cotangent_;

@@ -22,6 +22,8 @@ enum class Loss {
   // The second output of a network that predicts the noise (Bao et al. 2022).
   kResidual,  ///< expectation of the squared error of the predicted noise (NPR-DPM)
   kNoise,     ///< expectation of the squared noise (SN-DPM)
+  /// B_n times the diagonal of the Hessian of ln q(x_n) (OCM-DPM, Ou et al. 2024)
+  kCurvature,
   /// The classes of noised images: the cross entropy of logits, the only output.
   kCrossEntropy,
 };
@@ -50,7 +52,7 @@ struct TrainerOptions {
   graph::Recompute recompute = graph::Recompute::kNorms;
 
   [[nodiscard]] std::uint64_t samples() const { return std::uint64_t{batch} * accumulate; }
-  [[nodiscard]] bool learns_head() const { return loss == Loss::kResidual || loss == Loss::kNoise; }
+  [[nodiscard]] bool learns_head() const { return loss != Loss::kPrediction && !classifies(); }
   [[nodiscard]] bool classifies() const { return loss == Loss::kCrossEntropy; }
 };
 

@@ -22,6 +22,8 @@ graph::Seed seed_of(Loss loss) {
       return graph::Seed::kResidual;
     case Loss::kNoise:
       return graph::Seed::kNoise;
+    case Loss::kCurvature:
+      return graph::Seed::kHead;
     case Loss::kCrossEntropy:
       return graph::Seed::kCrossEntropy;
     default:
@@ -72,13 +74,20 @@ Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, cons
   dataset_.elements = shape.elements();
   dataset_.width = static_cast<std::uint64_t>(shape.width);
   if (!dataset_.levels.empty() || !dataset_.values.empty()) check_dataset(options_, dataset_, classes_);
+  std::unique_ptr<Curvature> curvature;
+  if (options_.loss == Loss::kCurvature) curvature = std::make_unique<Curvature>(device, graph, network, options_);
   network_ = load(device, std::move(graph), network, options_, parameters_);
+  info_ = network_->info();
+  if (curvature) {
+    info_.weight_bytes += curvature->info().weight_bytes;
+    info_.row_bytes += curvature->info().row_bytes;
+  }
   parameters_.pack(*network_);
   require(options_.classifies() || network_->shape().out == network_->shape().image,
           "a network that learns has an output of its image's shape");
   require(!options_.learns_head() || network_->shape().head == network_->shape().image,
           "a head that learns has its image's shape");
-  loss_ = std::make_unique<LossEvaluation>(device, options_, *network_);
+  loss_ = std::make_unique<LossEvaluation>(device, options_, *network_, std::move(curvature));
 }
 
 void Trainer::check(const StepRequest& request) const {

@@ -49,7 +49,8 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  [[nodiscard]] const Network& network() const { return *network_; }
+  /// Facts about all that is loaded.
+  [[nodiscard]] const NetworkInfo& info() const { return info_; }
   [[nodiscard]] const Parameters& parameters() const { return parameters_; }
 
   /// Runs steps. Between two it looks at `cancelled`, after which the result is that of the steps done so far, and at
@@ -73,6 +74,7 @@ class Trainer {
   std::shared_ptr<Device> device_;
   Parameters parameters_;
   std::unique_ptr<Network> network_;
+  NetworkInfo info_;
   std::unique_ptr<LossEvaluation> loss_;
   Batch batch_;
 };

@@ -1,6 +1,7 @@
 // Trainers of fixture networks, and samples that goldens give.
 import { loadableNetwork } from '../../lib/checkpoint/model-folder.js';
 import { readModelFolder } from '../../lib/checkpoint/read-model.js';
+import { headNames } from '../../lib/checkpoint/heads.js';
 import { isOfHead } from '../../lib/checkpoint/trainable-head.js';
 import type { NativeParameterTensor, NativeTrainer, NativeTrainerOptions } from '../../lib/engine/native-trainer.js';
 import { CheckpointTensors } from '../../lib/engine/checkpoint-tensors.js';
@@ -57,7 +58,7 @@ export async function openTrainer(
   options: Partial<NativeTrainerOptions> & { batch: number },
 ): Promise<OpenTrainer | null> {
   const { loss } = options;
-  const head = loss === 'npr' || loss === 'sn' ? loss : null;
+  const head = headNames.find((name) => name === loss) ?? null;
   const { unet, graph } = await loadableNetwork(await readModelFolder(folder), head);
   const ofHead = graph.constants.flatMap(({ name }, i) => (isOfHead(name) ? [i] : []));
   const learned = head === null ? {} : { learned: ofHead };

@@ -29,8 +29,9 @@ training::GivenSamples to_samples(const Napi::Object& object) {
   const Napi::Value noise = object.Get("noise");
   const Napi::Value levels = object.Get("levels");
   const Napi::Value labels = object.Get("labels");
+  const Napi::Value probes = object.Get("probes");
   return {to_floats(images, "images"), copy_of(uint32_elements(levels, "levels")), to_floats(noise, "noise"),
-          to_labels(labels)};
+          to_labels(labels), is_absent(probes) ? std::vector<float>() : to_floats(probes, "probes")};
 }
 
 }  // namespace
@@ -45,8 +46,8 @@ training::TrainerOptions to_trainer_options(const Napi::Object& object) {
                                                    training::Prediction::kVelocity};
   options.prediction = kPredictions[to_choice(object, "prediction", {"epsilon", "x0", "v"})];
   constexpr training::Loss kLosses[] = {training::Loss::kPrediction, training::Loss::kResidual, training::Loss::kNoise,
-                                        training::Loss::kCrossEntropy};
-  options.loss = kLosses[to_choice(object, "loss", {"prediction", "npr", "sn", "cross-entropy"})];
+                                        training::Loss::kCurvature, training::Loss::kCrossEntropy};
+  options.loss = kLosses[to_choice(object, "loss", {"prediction", "npr", "sn", "ocm", "cross-entropy"})];
   options.snr_gamma = to_double(object, "snrGamma");
   options.batch = to_uint32(object.Get("batch"), "batch");
   options.accumulate = to_uint32(object.Get("accumulate"), "accumulate");

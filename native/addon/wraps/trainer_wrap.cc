@@ -102,7 +102,7 @@ Napi::Object TrainerWrap::make(Napi::Env env, const std::shared_ptr<Engine>& eng
   Environment& environment = Environment::of(env);
   environment.constructing = true;
   Napi::Object object = environment.trainer_constructor.New({});
-  set_constant(object, "info", to_object(env, trainer->network().info()));
+  set_constant(object, "info", to_object(env, trainer->info()));
   TrainerWrap* self = Unwrap(object);
   self->engine_ = engine;
   self->trainer_ = std::move(trainer);
@@ -119,7 +119,7 @@ TrainerWrap::TrainerWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Trai
 void TrainerWrap::report_memory(Napi::Env env, int sign) const {
   constexpr std::uint64_t kTensors = 5;
   const std::uint64_t parameters = kTensors * trainer_->parameters().elements() * sizeof(float);
-  const auto bytes = static_cast<std::int64_t>(trainer_->network().info().weight_bytes + parameters);
+  const auto bytes = static_cast<std::int64_t>(trainer_->info().weight_bytes + parameters);
   Napi::MemoryManagement::AdjustExternalMemory(env, sign * bytes);
 }
 

@@ -34,11 +34,13 @@ enum class Seed {
   kSquare,        ///< the derivative of a square loss of the output, for the inputs DPM_BINDING_TARGET and _LOSS_WEIGHT
   kResidual,      ///< that of the second output, whose targets are the squared differences of output and target
   kNoise,         ///< that of the second output, whose targets are the squared targets
+  kHead,          ///< that of the second output, whose targets are given
   kCrossEntropy,  ///< the derivative of -ln p(label) with logits as the output, for the input DPM_BINDING_LABEL
 };
 
-/// Returns whether a loss is of the network's second output (Bao et al. 2022, NPR-DPM and SN-DPM).
-constexpr bool is_of_head(Seed seed) { return seed == Seed::kResidual || seed == Seed::kNoise; }
+/// Returns whether a loss is of the network's second output (Bao et al. 2022, NPR-DPM and SN-DPM; Ou et al. 2024,
+/// OCM-DPM).
+constexpr bool is_of_head(Seed seed) { return seed == Seed::kResidual || seed == Seed::kNoise || seed == Seed::kHead; }
 
 /// Returns whether a loss is a square.
 constexpr bool is_square(Seed seed) { return seed != Seed::kGiven && seed != Seed::kCrossEntropy; }

@@ -1,11 +1,12 @@
 // Samples that show how far training is.
 import { describe, expect, it, vi } from 'vitest';
 
+import type { HeadName } from '../../../lib/checkpoint/heads.js';
 import { writeSamples } from '../../../lib/cli/train-samples.js';
 import type { Trainer } from '../../../lib/index.js';
 
 /** A trainer whose model notes what it is asked for. */
-function trainerOf(classes: number, channels = 3, steps = 1000, head: 'npr' | 'sn' | null = null) {
+function trainerOf(classes: number, channels = 3, steps = 1000, head: HeadName | null = null) {
   const save = vi.fn<(path: string) => Promise<void>>(() => Promise.resolve());
   const sample = vi.fn((_options: object) => Promise.resolve({ images: { save } }));
   const dispose = vi.fn(() => Promise.resolve());

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 
 import { describe, expect, it } from 'vitest';
 
+import { headNames } from '../../../lib/checkpoint/heads.js';
 import { Classifier, logSoftmax } from '../../../lib/guidance/classifier.js';
 import type {
   NativeTrainerOptions,
@@ -133,7 +134,7 @@ interface HeadFacts {
 }
 
 describe.each(devices)('a trainer on the %s device', (device) => {
-  it.each(['npr', 'sn'] as const)('differentiates the loss of a head (%s) as another engine does', async (head) => {
+  it.each(headNames)('differentiates the loss of a head (%s) as another engine does', async (head) => {
     const fixture = 'test/fixtures/gradients/variance/heads-ho-ddpm-head-complex';
     const { [head]: facts } = JSON.parse(await readFile(packagePath(`${fixture}.json`), 'utf8')) as Record<
       string,
@@ -145,7 +146,7 @@ describe.each(devices)('a trainer on the %s device', (device) => {
     // A mean over elements here, a sum there.
     const { elements } = open;
     const { losses, norms } = await open.trainer.run(
-      requestOf([{ loss: 0, gradientNorm: 0, lr: 0 }], samplesOf(golden)),
+      requestOf([{ loss: 0, gradientNorm: 0, lr: 0 }], { ...samplesOf(golden), probes: golden.signs! }),
     );
     const mean = facts!.losses.reduce((sum, loss) => sum + loss) / 4;
     expectRelative(losses[0]! * elements, mean, 1e-5, 'loss');
@@ -168,7 +169,7 @@ describe.each(devices)('a trainer on the %s device', (device) => {
     const golden = await readTensors(
       packagePath('test/fixtures/gradients/variance/heads-ho-ddpm-head-complex.safetensors'),
     );
-    for (const head of ['npr', 'sn'] as const) {
+    for (const head of headNames) {
       await using open = (await openTrainer(folder, device, { batch: 4, loss: head }))!;
       const before = await open.tensors('parameters');
       const steps = Array.from({ length: 3 }, () => ({ loss: 0, gradientNorm: 0, lr: 1e-2 }));

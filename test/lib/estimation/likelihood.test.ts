@@ -361,7 +361,7 @@ describe('the bound on a quantised mixture', () => {
 });
 
 describe('what has no bound', () => {
-  it.each(['ddim', 'analytic-ddim', 'npr-ddim', 'sn-ddim'])('%s is refused as infinite', (name) => {
+  it.each(['ddim', 'analytic-ddim', 'npr-ddim', 'sn-ddim', 'ocm-ddim'])('%s is refused as infinite', (name) => {
     expect(() => likelihoodSampler(name)).toThrow(/not Markov.*infinite; use one of ddpm/);
   });
   it.each([

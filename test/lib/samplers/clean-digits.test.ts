@@ -34,7 +34,7 @@ async function grain(sampler: SamplerName, steps: number): Promise<number> {
   const { facts } = samplers[sampler];
   const given = 'steps' in facts.options ? { steps } : {};
   const options = { sampler, ...given, seed: 1, count } as AnySampleOptions;
-  const { images } = await models.get(facts.head)!.sample(options);
+  const { images } = await models.get(facts.head as (typeof heads)[number])!.sample(options);
   let [sum, pixels] = [0, 0];
   images.toUint8().forEach((level, i) => {
     const [x, y] = [i % side, Math.floor(i / side) % side];

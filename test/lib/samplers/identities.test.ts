@@ -7,6 +7,7 @@ import type { Prediction } from '../../../lib/schedule/defaults.js';
 import { jump } from '../../../lib/schedule/jump.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { transitions } from '../../../lib/schedule/trajectory.js';
+import type { HeadName } from '../../../lib/checkpoint/heads.js';
 import { headVariance } from '../../../lib/variance/reverse-variance.js';
 import { moments } from '../../support/gaussian.js';
 import { maxDifference } from '../../support/golden.js';
@@ -23,13 +24,17 @@ const mixture = new Mixture([
 
 const powersOf = (sde: NoiseSchedule, time: number) => ({ alphaBar: sde.alphaBar(time), betaBar: sde.betaBar(time) });
 
-/** The exact network; its head is what an NPR or an SN head should say. */
-function exactModel(head: 'npr' | 'sn' = 'npr'): InterpretedModel {
+/** The exact network; its head is what a head of the kind should say. */
+function exactModel(head: HeadName = 'npr'): InterpretedModel {
   const at = (x: number, networkTime: number) => {
     const powers = powersOf(schedule, networkTime / 999);
     const epsilon = mixture.epsilon([x], powers)[0]!;
     const spread = (powers.alphaBar / powers.betaBar) * mixture.posterior([x], powers).covariance[0]!;
-    return { epsilon, head: head === 'npr' ? spread : spread + epsilon * epsilon };
+    const width = 1e-4;
+    const [above, below] = [x + width, x - width].map((each) => mixture.epsilon([each], powers)[0]!);
+    // The score is -epsilon / sqrt(B), so B times its derivative is this.
+    const curvature = (-Math.sqrt(powers.betaBar) * (above! - below!)) / (2 * width);
+    return { epsilon, head: { npr: spread, sn: spread + epsilon * epsilon, ocm: curvature }[head] };
   };
   return { out: (x, t) => at(x, t).epsilon, head: (x, t) => at(x, t).head };
 }
@@ -99,6 +104,14 @@ describe('one method under several names', () => {
       const npr = result(`npr-${form}`, options, exactModel('npr'));
       const sn = result(`sn-${form}`, options, exactModel('sn'));
       expect(maxDifference(npr, sn)).toBeLessThan(1e-10);
+    }
+  });
+
+  it.each(['ddpm', 'ddim'] as const)('OCM is NPR when score and curvature are exact: %s', (form) => {
+    for (const options of [{ steps: 15 }, { steps: 15, lastNoiseClip: null }]) {
+      const npr = result(`npr-${form}`, options, exactModel('npr'));
+      const ocm = result(`ocm-${form}`, options, exactModel('ocm'));
+      expect(maxDifference(npr, ocm)).toBeLessThan(1e-6);
     }
   });
 
