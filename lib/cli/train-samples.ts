@@ -1,16 +1,18 @@
+import type { ImageBatch } from '../images/image-batch.js';
 import type { Trainer } from '../training/trainer.js';
 
 /** Number of evaluations of a sample. */
 const SAMPLE_STEPS = 25;
 
 /**
- * Draws samples of the average of a run's weights by DDIM, or by the sampler of the head that learns, with classes in turn, and
- * writes them as a grid. Every picture has
- * the same noise, so that pictures of one run can be compared. Images of other than 1 or 3 channels have no picture.
+ * Draws samples of the average of a run's weights by DDIM, or by the sampler of the head that learns, with classes in turn.
+ * Every draw has the same noise, so that pictures of one run can be compared.
+ *
+ * @returns Null for images of other than 1 or 3 channels, which have no picture.
  */
-export async function writeSamples(trainer: Trainer, path: string, count: number, signal: AbortSignal): Promise<void> {
+export async function drawSamples(trainer: Trainer, count: number, signal: AbortSignal): Promise<ImageBatch | null> {
   const [channels] = trainer.sampleShape;
-  if (channels !== 1 && channels !== 3) return;
+  if (channels !== 1 && channels !== 3) return null;
   await using model = await trainer.model();
   const classLabels =
     trainer.classes === 0 ? undefined : Array.from({ length: count }, (_, sample) => sample % trainer.classes);
@@ -23,5 +25,5 @@ export async function writeSamples(trainer: Trainer, path: string, count: number
     format: 'uint8',
     signal,
   });
-  await images.save(path);
+  return images;
 }

@@ -23,7 +23,7 @@ import { configOption, deviceOptions, deviceSettings } from './model-options.js'
 import { formatBytes, printJson, printLine, printNote, printTable, progressBar, type Progress } from './output.js';
 import { lineChart } from './plot/chart.js';
 import { lossChart } from './plot/loss.js';
-import { writeSamples } from './train-samples.js';
+import { drawSamples } from './train-samples.js';
 
 /** Number of steps that the loss of the progress line is a mean of. */
 const STEPS_OF_MEAN = 100;
@@ -72,6 +72,7 @@ function trainingOptions({ options }: Call): Omit<TrainerOptions, 'data'> {
     recompute: options.choice('recompute', recomputePolicies),
     checkpointEvery: integer('checkpointEvery'),
     checkpointsKept: integer('checkpointsKept'),
+    tensorboard: options.flag('tensorboard'),
   };
 }
 
@@ -178,7 +179,10 @@ async function show(call: Call, trainer: Trainer, { step }: SavedCheckpoint): Pr
   const count = call.options.integer('samples', samplesFact) ?? samplesFact.standard;
   if (count === 0 || trainer.isClassifier || call.signal.aborted) return;
   try {
-    await writeSamples(trainer, join(out, 'samples', `step-${String(step).padStart(7, '0')}.png`), count, call.signal);
+    const images = await drawSamples(trainer, count, call.signal);
+    if (images === null) return;
+    await images.save(join(out, 'samples', `step-${String(step).padStart(7, '0')}.png`));
+    if (call.options.flag('tensorboard')) await trainer.addImages('samples', images);
   } catch (error) {
     const { code, message } = toDpmError(error);
     // The run goes on: a picture that cannot be drawn loses nothing.
@@ -237,7 +241,7 @@ async function train(call: Call, out: string): Promise<void> {
 
 /** Refuses flags that would have no effect. */
 function refuseOrphans({ options }: Call): void {
-  const orphan = ['out', 'samples'].find((name) => options.has(name));
+  const orphan = ['out', 'samples', 'tensorboard'].find((name) => options.has(name));
   if (orphan !== undefined) throw usageError(`--${orphan} has no effect with --plan, which writes nothing`);
 }
 

@@ -90,6 +90,11 @@ export interface TrainingOptions extends RateOptions, AverageOptions {
   checkpointEvery?: number | undefined;
   /** Number of checkpoints that are kept, the newest ones. Default 2. */
   checkpointsKept?: number | undefined;
+  /**
+   * True: the metrics of each step are written into the folder of the run as events, too, which TensorBoard shows, beside the
+   * images that `Trainer.addImages` gets. Default false.
+   */
+  tensorboard?: boolean | undefined;
 }
 
 /** Options of {@link Trainer.open}. */

@@ -1,7 +1,7 @@
 import { abortError } from '../base/abort.js';
 import { Closing } from '../base/closing.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
-import { checkOptions, oneOf, requireKind } from '../base/option-kinds.js';
+import { checkOptions, instanceOf, kinds, oneOf, requireKind } from '../base/option-kinds.js';
 import type { HeadName } from '../checkpoint/heads.js';
 import { cancellable } from '../engine/cancellable.js';
 import type { WeightTensors } from '../engine/checkpoint-tensors.js';
@@ -9,6 +9,7 @@ import type { Device } from '../engine/device.js';
 import type { NativeParameterTensor } from '../engine/native-trainer.js';
 import { pathOf } from '../files/paths.js';
 import { Classifier } from '../guidance/classifier.js';
+import { ImageBatch } from '../images/image-batch.js';
 import { DiffusionModel } from '../model.js';
 import { takenData } from './data/given-images.js';
 import { takenNetwork } from './given-network.js';
@@ -117,12 +118,15 @@ export class Trainer implements AsyncDisposable {
   static async open(options: TrainerOptions): Promise<Trainer> {
     checkOptions('Trainer.open', options, trainerOptionKinds);
     const out = options.out === undefined ? undefined : pathOf('out', options.out);
+    if (options.tensorboard === true && out === undefined) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'tensorboard needs out, the folder that its events are written into');
+    }
     const own = { ...options, network: takenNetwork(options.network), out };
     const data = takenData(own.data);
     const trainee = await readTrainee(own, data);
     requireMemoryFor(trainee);
     const { config, scheduler, layout, head } = trainee.trainable;
-    const { checkpointsKept } = own;
+    const { checkpointsKept, tensorboard } = own;
     const folder =
       out === undefined
         ? null
@@ -130,6 +134,7 @@ export class Trainer implements AsyncDisposable {
             settings: runSettings(trainee),
             network: { config, scheduler, layout, head },
             checkpointsKept,
+            tensorboard,
           });
     try {
       return new Trainer(await loadRun(trainee, folder, own), own);
@@ -205,6 +210,23 @@ export class Trainer implements AsyncDisposable {
       await this.#hook(this.#options.onCheckpoint, checkpoint);
       return checkpoint;
     });
+  }
+
+  /**
+   * Writes images as an event of the steps that are done, a grid that TensorBoard shows under a tag.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` without `tensorboard`, `ERR_DPM_UNSUPPORTED` for other images than grey and
+   * RGB, `ERR_DPM_FILE` if it cannot be written.
+   */
+  async addImages(tag: string, images: ImageBatch): Promise<void> {
+    requireKind('tag', tag, kinds.string);
+    requireKind('images', images, instanceOf('an ImageBatch', ImageBatch));
+    const events = this.#parts.folder?.events ?? null;
+    if (events === null) throw new DpmError('ERR_DPM_ARGUMENT', 'a trainer without tensorboard has no file of events');
+    const grid = images.grid();
+    const [, channels, height, width] = grid.shape;
+    const png = grid.toPng();
+    await this.#alone(() => events.addPicture(this.#done, tag, { png, channels, height, width }));
   }
 
   /**
@@ -345,7 +367,7 @@ export class Trainer implements AsyncDisposable {
       }));
       this.#done += metrics.length;
       if (metrics.length > 0) this.#secondsOfStep = seconds;
-      for (const each of metrics) await folder?.metrics.add(each);
+      for (const each of metrics) await folder?.record(each);
       if (result.failure === '') return metrics;
       throw new DpmError('ERR_DPM_NOT_FINITE', `step ${this.#done + 1}: ${result.failure}`);
     } catch (cause) {

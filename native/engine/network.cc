@@ -12,6 +12,7 @@
 #include "graph/lowered.h"
 #include "graph/operation.h"
 #include "graph/passes/fusion.h"
+#include "graph/passes/remove_output.h"
 #include "graph/validate.h"
 
 namespace dpm {
@@ -93,6 +94,7 @@ void Network::load() {
 }
 
 void Network::derive() {
+  if (options_.without_head) graph::remove_output(graph_, DPM_BINDING_HEAD);
   switch (options_.derivative) {
     case Derivative::kNone:
       return;

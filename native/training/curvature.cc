@@ -3,7 +3,6 @@
 #include <cmath>
 #include <utility>
 
-#include "graph/passes/remove_output.h"
 #include "training/draws.h"
 
 namespace dpm::training {
@@ -11,7 +10,7 @@ namespace {
 
 std::unique_ptr<Network> load(const std::shared_ptr<Device>& device, graph::Graph graph, NetworkOptions network,
                               const TrainerOptions& options) {
-  graph::remove_output(graph, DPM_BINDING_HEAD);
+  network.without_head = true;
   network.derivative = Derivative::kPullback;
   network.recompute = options.recompute;
   network.learned.clear();

@@ -136,7 +136,8 @@ describe('hostile values', { timeout: 600_000 }, () => {
   it('of training', async () => {
     const share = process.env.DPM_ATTACK === 'all' ? 1 : 9;
     const data = await writeTinyImages(join(folder, 'training.safetensors'));
-    await using trainer = await dpm.Trainer.open(tinyRun({ steps: 40, checkpointEvery: 40, out: join(folder, 'run') }));
+    const run = { steps: 40, checkpointEvery: 40, out: join(folder, 'run'), tensorboard: true };
+    await using trainer = await dpm.Trainer.open(tinyRun(run));
     const { tried, problems } = await problemsOf(trainingCalls(trainer, data, device), share);
     expect(tried).toBeGreaterThan(1000 / share);
     expect(problems).toEqual([]);

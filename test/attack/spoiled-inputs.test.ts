@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import * as dpm from '../../lib/index.js';
+import { shownEvents } from '../support/read-events.js';
 import { packagePath } from '../support/temporary.js';
 import { normals, of, type SpoiledCase } from './calls/spoiled-case.js';
 import { latentCases, openLatents, type LatentNetworks } from './calls/spoiled-latents.js';
@@ -20,6 +21,7 @@ let classifier: dpm.Classifier;
 let latents: LatentNetworks;
 let batcher: dpm.Batcher;
 let scripted: dpm.Batcher;
+let trainer: dpm.Trainer;
 
 beforeAll(async () => {
   model = await dpm.DiffusionModel.load('mnist', { device: 'cpu', threads: 1 });
@@ -30,10 +32,11 @@ beforeAll(async () => {
   batcher = await model.batcher({ rows: 2 });
   const evaluate = (x: Float32Array): Float32Array => x.map((value) => 0.5 * value);
   scripted = await dpm.createBatcher({ shape: [1, 2, 2], evaluate, schedule });
+  trainer = await dpm.Trainer.open(tinyRun({ out: join(folder, 'run'), tensorboard: true }));
 });
 afterAll(async () => {
   const { vae, encoder, conditional, prior, pipeline } = latents;
-  for (const each of [batcher, scripted, classifier, vae, encoder, conditional, prior, pipeline, small, model])
+  for (const each of [trainer, batcher, scripted, classifier, vae, encoder, conditional, prior, pipeline, small, model])
     await each.close();
 });
 
@@ -287,6 +290,13 @@ const cases: Record<string, SpoiledCase> = {
       );
     },
     () => [tinyRun({ network: JSON.parse(readFileSync(tinyNetwork, 'utf8')) as Record<string, unknown> })],
+  ),
+  'Trainer.addImages': of(
+    async (tag, batch) => {
+      await trainer.addImages(tag, batch);
+      return shownEvents(join(folder, 'run')).at(-1)?.values;
+    },
+    () => ['samples', new dpm.ImageBatch(images(2), [2, 1, 28, 28])],
   ),
   openImages: of(
     (path, options) => dpm.openImages(path, options),

@@ -7,8 +7,10 @@ import { setTimeout } from 'node:timers/promises';
 
 import { expect, it } from 'vitest';
 
+import type { StepMetrics } from '../../lib/index.js';
 import { dpmMain, dpmProcess } from '../support/dpm.js';
 import { Random } from '../support/random.js';
+import { eventFiles, shownEvents } from '../support/read-events.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { tinyNetwork, writeTinyImages } from '../support/training-data.js';
 
@@ -36,7 +38,17 @@ async function killed(args: readonly string[], milliseconds: number): Promise<bo
 it('a run that is killed anywhere ends as if it had never been', { timeout: 60_000 * Math.max(4, kills) }, async () => {
   const data = await writeTinyImages(join(folder, 'data.safetensors'));
   const options = ['--data', data, '--network', tinyNetwork, '--device', 'cpu', '--threads', '1', '--batch', '1'];
-  const command = ['train', ...options, '--steps', String(steps), '--checkpoint-every', '3', '--samples', '0'];
+  const command = [
+    'train',
+    ...options,
+    '--steps',
+    String(steps),
+    '--checkpoint-every',
+    '3',
+    '--samples',
+    '0',
+    '--tensorboard',
+  ];
   const random = new Random(Number(process.env.DPM_SEED ?? 1));
   const run = join(folder, 'killed');
   let done = false;
@@ -51,14 +63,17 @@ it('a run that is killed anywhere ends as if it had never been', { timeout: 60_0
   expect((await dpmProcess(...command, '--out', whole)).code).toBe(0);
   const weights = join('unet', 'diffusion_pytorch_model.safetensors');
   expect(await readFile(join(run, weights))).toEqual(await readFile(join(whole, weights)));
-  const losses = async (path: string): Promise<unknown[]> => {
+  const losses = async (path: string): Promise<[step: number, loss: number, norm: number][]> => {
     const lines = (await readFile(join(path, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n');
     return lines.map((line) => {
-      const { step, loss, gradientNorm } = JSON.parse(line) as Record<string, number>;
+      const { step, loss, gradientNorm } = JSON.parse(line) as StepMetrics;
       return [step, loss, gradientNorm];
     });
   };
   const found = await losses(run);
   expect(found).toHaveLength(steps);
   expect(found).toEqual(await losses(whole));
+  const shown = shownEvents(run).map(({ step, values }) => [step, values['train/loss'], values['train/gradient_norm']]);
+  expect(shown).toEqual(found.map(([step, ...numbers]) => [step, ...numbers.map(Math.fround)]));
+  expect(eventFiles(run).length).toBeGreaterThan(1);
 });

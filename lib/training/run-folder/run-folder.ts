@@ -10,7 +10,8 @@ import { headPrefix } from '../../checkpoint/heads.js';
 import { isOfHead, type TrainableHead } from '../../checkpoint/trainable-head.js';
 import type { WeightTensors } from '../../engine/checkpoint-tensors.js';
 import { fileError, isThere, makeFolder } from '../../files/files.js';
-import { MetricsFile, metricsName } from '../metrics.js';
+import { MetricsFile, metricsName, type StepMetrics } from '../metrics.js';
+import { EventFile } from '../tensorboard/event-file.js';
 import {
   readCheckpointFiles,
   requireTensors,
@@ -33,6 +34,11 @@ export const runFolderFacts = {
     standard: 2,
     value: 'N',
   },
+  tensorboard: {
+    kind: kinds.boolean,
+    help: 'writes losses, rates and samples as events, which TensorBoard shows',
+    standard: false,
+  },
 } as const satisfies Record<string, OptionFact>;
 
 /** The network that a run trains, as files of its model say it. */
@@ -54,6 +60,8 @@ export interface RunFolderOptions {
   readonly network: RunNetwork;
   /** Number of checkpoints that are kept. A positive integer. Default 2. */
   readonly checkpointsKept?: number | undefined;
+  /** True: metrics are written as events of TensorBoard, too. Default false. */
+  readonly tensorboard?: boolean | undefined;
 }
 
 /** A checkpoint that was passed over, and where it lies now. */
@@ -114,7 +122,8 @@ function temporaryName(name: string): string {
 
 /**
  * Folder of a run of training: a model as `dpm sample` takes it, which holds the average's weights from the first checkpoint
- * on; `checkpoints/step-N` with all that training goes on with; `run.json` with what must not change; `metrics.jsonl`. One
+ * on; `checkpoints/step-N` with all that training goes on with; `run.json` with what must not change; `metrics.jsonl`, and
+ * events for TensorBoard where they are wanted. One
  * run has it at a time. Whatever is written is there whole or not at all.
  */
 export class RunFolder implements AsyncDisposable {
@@ -129,10 +138,12 @@ export class RunFolder implements AsyncDisposable {
   readonly damaged: readonly DamagedCheckpoint[];
   /** The file of metrics, behind the line of the newest checkpoint. */
   readonly metrics: MetricsFile;
+  /** The events for TensorBoard; null: none are wanted. */
+  readonly events: EventFile | null;
 
   private constructor(
     path: string,
-    { network, checkpointsKept }: RunFolderOptions,
+    { network, checkpointsKept, tensorboard }: RunFolderOptions,
     disk: Disk,
     parts: Pick<RunFolder, 'newest' | 'damaged' | 'metrics'> & { lock: RunLock },
   ) {
@@ -144,6 +155,7 @@ export class RunFolder implements AsyncDisposable {
     this.newest = parts.newest;
     this.damaged = parts.damaged;
     this.metrics = parts.metrics;
+    this.events = tensorboard === true ? new EventFile(path, parts.newest?.step ?? 0) : null;
   }
 
   /**
@@ -184,6 +196,12 @@ export class RunFolder implements AsyncDisposable {
     return join(this.#path, checkpointsName, `step-${step}`);
   }
 
+  /** Writes the metrics of a step. @throws {@link DpmError} `ERR_DPM_FILE` if they cannot be written, as on a full disk. */
+  async record(metrics: StepMetrics): Promise<void> {
+    await this.metrics.add(metrics);
+    await this.events?.addStep(metrics);
+  }
+
   /**
    * Writes a checkpoint, makes the average the weights of the folder's model, and removes the oldest checkpoints. Where it
    * fails, the checkpoints before it and the model are what they were.
@@ -193,6 +211,7 @@ export class RunFolder implements AsyncDisposable {
   async save(checkpoint: TrainingCheckpoint): Promise<void> {
     requireTensors(checkpoint.tensors);
     await this.metrics.sync();
+    await this.events?.sync();
     await this.#writeCheckpoint(checkpoint);
     // What does not learn is there from the first checkpoint on.
     const isFixed = this.#network.head === null ? null : weightsPath(this.#path, this.#network);
@@ -241,6 +260,7 @@ export class RunFolder implements AsyncDisposable {
   /** Closes the files, and lets another run have the folder. */
   async close(): Promise<void> {
     await this.metrics.close();
+    await this.events?.close();
     await this.#lock.release();
   }
 

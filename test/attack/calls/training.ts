@@ -6,11 +6,11 @@ import type { PublicCall } from '../attack.js';
 import { of } from './of.js';
 
 /**
- * @param trainer - One with a folder and enough steps left.
+ * @param trainer - One with a folder, events and enough steps left.
  * @param data - Path of images.
  */
 export function trainingCalls(trainer: dpm.Trainer, data: string, device: dpm.Device): PublicCall[] {
-  const { threads: _, ...options } = tinyRun({ device });
+  const { threads: _, ...options } = tinyRun({ device, tensorboard: false });
   return [
     of('Trainer.open', async (given: never) => (await dpm.Trainer.open(given)).close(), [options]),
     of('openImages', (path: never, given: never) => dpm.openImages(path, given), [data, { shape: [3, 8, 8] }]),
@@ -20,6 +20,10 @@ export function trainingCalls(trainer: dpm.Trainer, data: string, device: dpm.De
     ]),
     of('Trainer.step', () => trainer.step(), []),
     of('Trainer.tensors', (which: never) => trainer.tensors(which), ['average']),
+    of('Trainer.addImages', (tag: never, images: never) => trainer.addImages(tag, images), [
+      'samples',
+      new dpm.ImageBatch(new Uint8Array(12), [1, 3, 2, 2]),
+    ]),
     of('Trainer.save', () => trainer.save(), []),
     of('Trainer.model', async () => (await trainer.model()).close(), []),
     of('Trainer.classifier', async () => (await trainer.classifier().catch(() => trainer.model())).close(), []),

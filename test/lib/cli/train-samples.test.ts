@@ -2,20 +2,20 @@
 import { describe, expect, it, vi } from 'vitest';
 
 import type { HeadName } from '../../../lib/checkpoint/heads.js';
-import { writeSamples } from '../../../lib/cli/train-samples.js';
+import { drawSamples } from '../../../lib/cli/train-samples.js';
 import type { Trainer } from '../../../lib/index.js';
 
 /** A trainer whose model notes what it is asked for. */
 function trainerOf(classes: number, channels = 3, steps = 1000, head: HeadName | null = null) {
-  const save = vi.fn<(path: string) => Promise<void>>(() => Promise.resolve());
-  const sample = vi.fn((_options: object) => Promise.resolve({ images: { save } }));
+  const images = {};
+  const sample = vi.fn((_options: object) => Promise.resolve({ images }));
   const dispose = vi.fn(() => Promise.resolve());
   const model = vi.fn(() => Promise.resolve({ sample, schedule: { steps }, [Symbol.asyncDispose]: dispose }));
   return {
     trainer: { classes, head, sampleShape: [channels, 8, 8], model } as unknown as Trainer,
     model,
     sample,
-    save,
+    images,
     dispose,
   };
 }
@@ -30,24 +30,24 @@ describe('samples of a run', () => {
   ])(
     'of %i classes are %i of them in turn, the same noise every time',
     async (classes, count, all, steps, classLabels) => {
-      const { trainer, sample, save, dispose } = trainerOf(classes, 3, all);
-      await writeSamples(trainer, 'samples.png', count, signal);
+      const { trainer, sample, images, dispose } = trainerOf(classes, 3, all);
+      const drawn = await drawSamples(trainer, count, signal);
       const expected = { sampler: 'ddim', steps, count, seed: 0, classLabels, format: 'uint8', signal };
       expect(sample.mock.calls).toEqual([[expected]]);
-      expect(save.mock.calls).toEqual([['samples.png']]);
+      expect(drawn).toBe(images);
       expect(dispose).toHaveBeenCalledOnce();
     },
   );
 
   it.each(['npr', 'sn'] as const)('of a head (%s) are those of its sampler', async (head) => {
     const { trainer, sample } = trainerOf(0, 3, 1000, head);
-    await writeSamples(trainer, 'samples.png', 1, signal);
+    await drawSamples(trainer, 1, signal);
     expect(sample.mock.calls[0]![0]).toMatchObject({ sampler: `${head}-ddpm` });
   });
 
   it.each([2, 4])('of %i channels have no picture', async (channels) => {
     const { trainer, model } = trainerOf(0, channels);
-    await writeSamples(trainer, 'samples.png', 4, signal);
+    expect(await drawSamples(trainer, 4, signal)).toBeNull();
     expect(model).not.toHaveBeenCalled();
   });
 });

@@ -13,6 +13,7 @@ import { helpOf, type OptionFact } from '../../../lib/base/option-facts.js';
 import { DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
 import { trainingOptionFacts } from '../../../lib/training/options.js';
 import { dpm } from '../../support/dpm.js';
+import { eventFiles, shownEvents } from '../../support/read-events.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import { tinyNetwork, writeTinyImages } from '../../support/training-data.js';
 
@@ -75,6 +76,26 @@ describe('dpm train', () => {
     const other = await train(...options, '--clip', '2');
     expect(other.code).toBe(2);
     expect(other.stderr).toMatch(/^error \[ERR_DPM_ARGUMENT\]: clip is 2, the run of .* was begun with 1/);
+  });
+
+  it('shows TensorBoard the numbers of each step and the samples of each checkpoint, where it is wanted', async () => {
+    const out = newFolder();
+    const options = ['--steps', '5', '--checkpoint-every', '2', '--samples', '3'];
+    expect((await train(...options, '--out', out, '--tensorboard')).code).toBe(0);
+    const events = shownEvents(out);
+    expect(events.flatMap(({ step, values }) => ('train/loss' in values ? [step] : []))).toEqual([1, 2, 3, 4, 5]);
+    const pictures = events.filter(({ values }) => 'samples' in values);
+    expect(pictures.map(({ step }) => step)).toEqual([2, 4, 5]);
+    for (const { step, values } of pictures) {
+      const png = await readFile(join(out, 'samples', `step-000000${step}.png`));
+      const { width, height } = decode(png);
+      expect(values).toEqual({ samples: { width, height, colorspace: 3, png: Uint8Array.from(png) } });
+    }
+    const plain = newFolder();
+    const told = await train(...options, '--out', plain);
+    expect([told.code, told.stderr.includes('no samples')]).toEqual([0, false]);
+    expect(eventFiles(plain)).toEqual([]);
+    expect((await train('--plan', '--tensorboard')).stderr).toContain('--tensorboard has no effect with --plan');
   });
 
   it('makes heads of a model, one after the other, which its samplers take', async () => {
@@ -153,6 +174,7 @@ describe('dpm train', () => {
       recompute: [['blocks'], 'blocks'],
       checkpointEvery: [['2'], 2],
       checkpointsKept: [['1'], 1],
+      tensorboard: [[], true],
     };
     // Flags of heads and classifiers are for other networks; the tests before this one give them.
     const known = [...Object.keys(flags), 'classifier', 'head', 'headMode'].sort();
