@@ -21,11 +21,21 @@ interface Instance {
 }
 
 /** Makes an instance that has memory of its own. */
-type Factory = (options: {
+export type DecoderFactory = (options: {
   noInitialRun: boolean;
   wasmBinary: Uint8Array;
   printErr: (line: string) => void;
 }) => Promise<Instance>;
+
+/** What makes decoders, and what they are made of. */
+export type LoadedDecoder = readonly [make: DecoderFactory, wasm: Uint8Array];
+
+/** Loads the package. */
+export async function loadDecoder(): Promise<LoadedDecoder> {
+  const module: { default: DecoderFactory } = await import('@jsquash/jpeg/codec/dec/mozjpeg_dec.js');
+  const wasm = createRequire(import.meta.url).resolve('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm');
+  return [module.default, await readFile(wasm)];
+}
 
 /** Runs work that takes a global `ImageData`, or sets one, and leaves the globals as they were. */
 function withImageData<T>(work: () => T): T {
@@ -44,9 +54,12 @@ function withImageData<T>(work: () => T): T {
  * picture.
  */
 export class JpegCodec {
-  #factory: Promise<[make: Factory, wasm: Uint8Array]> | undefined;
+  #loaded: Promise<LoadedDecoder> | undefined;
   #instance: Instance | undefined;
   #said: string[] = [];
+
+  /** @param load - Loads the decoder. */
+  constructor(private readonly load = loadDecoder) {}
 
   /**
    * Decodes a JPEG to RGBA, as it is stored: its orientation in EXIF is not looked at.
@@ -56,7 +69,7 @@ export class JpegCodec {
    * @throws {@link DpmError} `ERR_DPM_FILE` if it is damaged.
    */
   async decode(path: string, bytes: Uint8Array): Promise<Uint8ClampedArray> {
-    const instance = (this.#instance ??= await this.#load());
+    const instance = (this.#instance ??= await this.#make());
     this.#said = [];
     try {
       const { data } = withImageData(() => instance.decode(bytes, false));
@@ -69,12 +82,8 @@ export class JpegCodec {
     throw wrongPicture(path, `the JPEG is damaged: ${this.#said.at(-1) ?? 'it cannot be decoded'}`);
   }
 
-  async #load(): Promise<Instance> {
-    this.#factory ??= Promise.all([
-      import('@jsquash/jpeg/codec/dec/mozjpeg_dec.js').then((module) => module.default as unknown as Factory),
-      readFile(createRequire(import.meta.url).resolve('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm')),
-    ]);
-    const [make, wasmBinary] = await this.#factory;
+  async #make(): Promise<Instance> {
+    const [make, wasmBinary] = await (this.#loaded ??= this.load());
     const printErr = (line: string): void => void this.#said.push(line);
     return withImageData(() => make({ noInitialRun: true, wasmBinary, printErr }));
   }

@@ -136,8 +136,7 @@ export function frameOfJpeg(path: string, bytes: Uint8Array): JpegFrame {
   let frame: JpegFrame | undefined;
   let scans = 0;
   for (const segment of segmentsOf(path, bytes)) {
-    // What a second one says is the decoder's to refuse.
-    if (isFrame(segment.marker)) frame ??= readFrame(path, bytes.length, segment);
+    if (isFrame(segment.marker)) frame = readFrame(path, bytes.length, segment);
     if (segment.marker === SCAN && ++scans > MOST_SCANS) {
       throw wrongPicture(path, `the JPEG has more than ${MOST_SCANS} scans`);
     }

@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
-import { JpegCodec } from '../../../lib/images/jpeg/codec.js';
+import { JpegCodec, loadDecoder } from '../../../lib/images/jpeg/codec.js';
 import { frameOfJpeg } from '../../../lib/images/jpeg/frame.js';
 import { readJpegBytes, shapeOfJpegBytes } from '../../../lib/images/jpeg/read-jpeg.js';
 import { readPngBytes, shapeOfPngBytes } from '../../../lib/images/read-png.js';
@@ -66,7 +66,9 @@ describe('pixels of a JPEG', () => {
 
   it('are grey for each channel, and colours for three', async () => {
     const grey = await read(bytesOf('grey.jpg'), [1, 19, 21]);
-    expect(await read(bytesOf('grey.jpg'), [3, 19, 21])).toEqual(Float32Array.of(...grey, ...grey, ...grey));
+    // One channel more than RGBA has colours.
+    const four = await read(bytesOf('grey.jpg'), [4, 19, 21]);
+    expect(four).toEqual(Float32Array.of(...grey, ...grey, ...grey, ...grey));
     const error = await failure(read(bytesOf('444.jpg'), [1, 19, 21]));
     expect([error.code, error.message]).toEqual([
       'ERR_DPM_TENSOR_SHAPE',
@@ -114,6 +116,11 @@ describe('a JPEG is refused', () => {
     ['that is lossless', jpeg(frame(8, 8, { marker: 0xc3 }), scan), /is lossless; save/],
     ['that is lossless and arithmetic', jpeg(frame(8, 8, { marker: 0xcb }), scan), /is lossless; save/],
     ['of arithmetic coding', jpeg(frame(8, 8, { marker: 0xc9 }), scan), /is coded arithmetically; save/],
+    [
+      'of arithmetic coding, of which it says more',
+      jpeg(segment(0xcc, [0, 16]), frame(8, 8, { marker: 0xc9 })),
+      /arithm/,
+    ],
     ['of progressive arithmetic coding', jpeg(frame(8, 8, { marker: 0xca }), scan), /is coded arithmetically/],
     ['that is hierarchical', jpeg(frame(8, 8, { marker: 0xc5 }), scan), /is hierarchical; save/],
     ['without rows', jpeg(frame(0, 8), scan), /says that it has 8 x 0 pixels/],
@@ -182,12 +189,43 @@ describe('a JPEG is refused', () => {
     const data = Buffer.concat([bytes.subarray(0, -60), end]);
     const progressive = bytesOf('progressive.jpg');
     const again = Buffer.concat([start, frame(8, 8), bytes.subarray(2)]);
-    for (const damaged of [tables, data, Buffer.concat([progressive.subarray(0, -200), end]), again]) {
+    const lastScan = progressive.lastIndexOf(Buffer.from([0xff, 0xda]));
+    const twice = Buffer.concat([progressive.subarray(0, -2), progressive.subarray(lastScan)]);
+    for (const damaged of [tables, data, Buffer.concat([progressive.subarray(0, -200), end]), twice, again]) {
       expect(await refusal(damaged)).toEqual([
         'ERR_DPM_FILE',
         expect.stringMatching(/^a\.jpg: the JPEG is damaged: \w/),
       ]);
       expect(await decoded(bytes)).toEqual(wanted);
+    }
+  });
+
+  it('that has no end, by the decoder too', async () => {
+    const error = await failure(codec.decode('a.jpg', bytesOf('progressive.jpg').subarray(0, -2)));
+    expect([error.code, error.message]).toEqual([
+      'ERR_DPM_FILE',
+      'a.jpg: the JPEG is damaged: Premature end of JPEG file',
+    ]);
+  });
+
+  it('by a decoder that is made anew where it has ended, as it keeps what it took', async () => {
+    let made = 0;
+    const counting = new JpegCodec(async () => {
+      const [make, wasm] = await loadDecoder();
+      return [(options) => (++made, make(options)), wasm];
+    });
+    const whole = bytesOf('grey.jpg');
+    for (const [bytes, wanted] of [
+      [whole, 1],
+      [whole, 1],
+      [jpeg(frame(8, 8)), 1],
+      [whole, 2],
+      // It is filled up, with a warning.
+      [whole.subarray(0, -2), 2],
+      [whole, 2],
+    ] as const) {
+      await counting.decode('a.jpg', bytes).catch(() => undefined);
+      expect(made).toBe(wanted);
     }
   });
 
