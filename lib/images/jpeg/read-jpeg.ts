@@ -4,7 +4,7 @@ import { requireColours, requireSides } from '../picture-fit.js';
 import type { JpegCodec } from './codec.js';
 import { frameOfJpeg } from './frame.js';
 
-/** Bytes of a pixel while it is decoded: RGBA twice and, of a progressive JPEG, three coefficients of 16 bits. */
+/** Bytes of a pixel while it is decoded, beside levels: RGBA twice and, of a progressive JPEG, three coefficients of 16 bits. */
 const BYTES_OF_PIXEL = 14;
 
 /**
@@ -35,7 +35,7 @@ export async function readJpegBytes(
   requireSides(path, [height, width], [wantedHeight, wantedWidth]);
   requireColours(path, channels, wanted);
   const pixels = height * width;
-  requireMemory(path, pixels, BYTES_OF_PIXEL);
+  requireMemory(path, pixels, BYTES_OF_PIXEL + wanted * Float32Array.BYTES_PER_ELEMENT);
   const rgba = await codec.decode(path, bytes);
   const levels = new Float32Array(wanted * pixels);
   for (let channel = 0; channel < wanted; ++channel) {

@@ -171,7 +171,7 @@ describe('a JPEG is refused', () => {
 
   it('that takes more memory than there is, before that is taken', async () => {
     const bytes = bytesOf('white.jpg');
-    const needed = 512 * 256 * 14;
+    const needed = 512 * 256 * (14 + 3 * 4);
     vi.stubEnv('DPM_MEMORY', String((2 * needed) / 2 ** 30));
     await decoded(bytes);
     vi.stubEnv('DPM_MEMORY', String((2 * needed - 2) / 2 ** 30));
