@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 
+import { DpmError } from '../../base/errors.js';
 import { wrongPicture } from '../picture-fit.js';
 
 /** What the decoder says of pictures that it fills up where their data are damaged; other warnings lose nothing. */
@@ -66,7 +67,7 @@ export class JpegCodec {
    *
    * @param path - Name in errors.
    * @param bytes - A JPEG whose sides have been checked.
-   * @throws {@link DpmError} `ERR_DPM_FILE` if it is damaged.
+   * @throws {@link DpmError} `ERR_DPM_FILE` if it is damaged, `ERR_DPM_OUT_OF_MEMORY`.
    */
   async decode(path: string, bytes: Uint8Array): Promise<Uint8ClampedArray> {
     const instance = (this.#instance ??= await this.#make());
@@ -75,11 +76,18 @@ export class JpegCodec {
       const { data } = withImageData(() => instance.decode(bytes, false));
       const found = this.#said.find((line) => damage.test(line));
       if (found === undefined) return data;
-    } catch {
+    } catch (cause) {
       // An error ends its program, which neither frees its memory nor can go on.
       this.#instance = undefined;
+      this.#requireEnough(path, cause);
     }
     throw wrongPicture(path, `the JPEG is damaged: ${this.#said.at(-1) ?? 'it cannot be decoded'}`);
+  }
+
+  /** Tells a picture that there is no memory for, and which is not to be left out, from one that is damaged. */
+  #requireEnough(path: string, cause: unknown): void {
+    if (!(cause instanceof RangeError) && !this.#said.some((line) => line.startsWith('Insufficient memory'))) return;
+    throw new DpmError('ERR_DPM_OUT_OF_MEMORY', `${path}: there is no memory to decode the JPEG`, { cause });
   }
 
   async #make(): Promise<Instance> {

@@ -229,6 +229,25 @@ describe('a JPEG is refused', () => {
     }
   });
 
+  it.each([
+    ['ExitStatus', 'Insufficient memory (case 4)', new Error('exit(1)')],
+    ['RangeError', 'Nothing', new RangeError('Array buffer allocation failed')],
+  ])('as one that there is no memory for, where the decoder says that: %s', async (_, line, error) => {
+    const full = new JpegCodec(async () => {
+      const [, wasm] = await loadDecoder();
+      const decode = (printErr: (line: string) => void) => (): never => {
+        printErr(line);
+        throw error;
+      };
+      return [({ printErr }) => Promise.resolve({ decode: decode(printErr) }), wasm];
+    });
+    expect(await failure(full.decode('a.jpg', bytesOf('grey.jpg')))).toMatchObject({
+      code: 'ERR_DPM_OUT_OF_MEMORY',
+      message: 'a.jpg: there is no memory to decode the JPEG',
+      cause: error,
+    });
+  });
+
   it('in a moment, whatever it says', async () => {
     const bytes = bytesOf('progressive.jpg');
     await fc.assert(
