@@ -252,7 +252,7 @@ export const trainCommand: Command = {
   options: {
     data: {
       value: 'PATH',
-      help: 'images: a folder of PNG files, .safetensors, .npz, IDX (MNIST) with its labels beside it, .bin of CIFAR, or .parquet with a column of PNG files; the last two may be folders',
+      help: 'images: a folder of PNG or JPEG files, .safetensors, .npz, IDX (MNIST) with its labels beside it, .bin of CIFAR, or .parquet with a column of PNG or JPEG files; the last two may be folders',
     },
     out: { value: 'RUN', help: 'folder of the run: the model, checkpoints, metrics.jsonl, loss.svg, samples' },
     network: {

@@ -3,9 +3,9 @@ import { inflateSync } from 'node:zlib';
 import { decode } from 'fast-png';
 
 import { at } from '../base/arrays.js';
-import { DpmError } from '../base/errors.js';
 import { readExactly, shownPath, withFile, type FilePath } from '../files/files.js';
 import { MOST_SIDE } from './layout.js';
+import { requireColours, requireSides, wrongPicture } from './picture-fit.js';
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
@@ -23,10 +23,6 @@ const HEADER_BYTES = 13;
 
 /** Number of channels of a PNG's pixels. */
 type Channels = 1 | 2 | 3 | 4;
-
-function wrongFile(path: string, what: string): DpmError {
-  return new DpmError('ERR_DPM_FILE', `${path}: ${what}`);
-}
 
 /** Pixels of a PNG, [H, W, channels], 0..255. */
 interface Pixels {
@@ -48,12 +44,12 @@ interface Chunk {
 
 /** The chunks of a file, in order; none of them larger than the rest of it. */
 function* chunksOf(path: string, bytes: Uint8Array): Generator<Chunk> {
-  if (SIGNATURE.some((byte, i) => bytes[i] !== byte)) throw wrongFile(path, 'this is no PNG');
+  if (!isPng(bytes)) throw wrongPicture(path, 'this is no PNG');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let position = SIGNATURE.length; position < bytes.length;) {
     const rest = bytes.length - position;
     const length = rest < CHUNK_BYTES ? rest : view.getUint32(position);
-    if (length > rest - CHUNK_BYTES) throw wrongFile(path, 'the PNG is cut off');
+    if (length > rest - CHUNK_BYTES) throw wrongPicture(path, 'the PNG is cut off');
     const whole = bytes.subarray(position, position + CHUNK_BYTES + length);
     const name = String.fromCharCode(...whole.subarray(4, 8));
     yield { name, data: whole.subarray(8, 8 + length), whole };
@@ -90,7 +86,7 @@ interface Header {
 /** Reads the fields of the first chunk, before memory for the pixels is allocated; no channels for a palette. */
 function fieldsOf(path: string, first: Chunk | undefined) {
   if (first?.name !== 'IHDR' || first.data.length !== HEADER_BYTES) {
-    throw wrongFile(path, 'the PNG does not begin with its sides');
+    throw wrongPicture(path, 'the PNG does not begin with its sides');
   }
   const view = new DataView(first.data.buffer, first.data.byteOffset, first.data.byteLength);
   return {
@@ -104,14 +100,9 @@ function fieldsOf(path: string, first: Chunk | undefined) {
 
 function headerOf(path: string, first: Chunk, height: number, width: number): Header {
   const { width: itsWidth, height: itsHeight, depth, channels, interlaced } = fieldsOf(path, first);
-  if (itsWidth !== width || itsHeight !== height) {
-    throw new DpmError(
-      'ERR_DPM_TENSOR_SHAPE',
-      `${path}: the image has ${itsWidth} x ${itsHeight} pixels, it has to have ${width} x ${height}`,
-    );
-  }
+  requireSides(path, [itsHeight, itsWidth], [height, width]);
   if (channels === undefined || (depth !== 8 && depth !== 16)) {
-    throw wrongFile(path, 'the PNG has a palette or less than 8 bits; save it as grey or RGB of 8 bits');
+    throw wrongPicture(path, 'the PNG has a palette or less than 8 bits; save it as grey or RGB of 8 bits');
   }
   return { depth, channels, interlaced };
 }
@@ -133,7 +124,7 @@ function essentialOf(path: string, bytes: Uint8Array, height: number, width: num
   let expected = 0;
   for (const chunk of chunksOf(path, bytes)) {
     if (kept.length === 0) expected = bytesOfRows(headerOf(path, chunk, height, width), height, width);
-    else if (chunk.name === 'IHDR') throw wrongFile(path, 'the PNG says twice what it is');
+    else if (chunk.name === 'IHDR') throw wrongPicture(path, 'the PNG says twice what it is');
     if (chunk.name === 'IDAT') packed.push(chunk.data);
     if (essential.includes(chunk.name)) kept.push(chunk.whole);
   }
@@ -141,10 +132,10 @@ function essentialOf(path: string, bytes: Uint8Array, height: number, width: num
   try {
     unpacked = inflateSync(Buffer.concat(packed), { maxOutputLength: expected }).length;
   } catch (error) {
-    throw wrongFile(path, `the pixels of the PNG cannot be unpacked: ${messageOf(error)}`);
+    throw wrongPicture(path, `the pixels of the PNG cannot be unpacked: ${messageOf(error)}`);
   }
   // The decoder would replace missing bytes by zeros.
-  if (unpacked !== expected) throw wrongFile(path, `the PNG has ${unpacked} bytes of pixels of ${expected}`);
+  if (unpacked !== expected) throw wrongPicture(path, `the PNG has ${unpacked} bytes of pixels of ${expected}`);
   return Buffer.concat([Uint8Array.from(SIGNATURE), ...kept]);
 }
 
@@ -157,11 +148,11 @@ function decoded(path: string, bytes: Uint8Array, pixels: number): Pixels {
   try {
     png = decode(bytes, { checkCrc: true });
   } catch (error) {
-    throw wrongFile(path, `the PNG cannot be read: ${messageOf(error)}`);
+    throw wrongPicture(path, `the PNG cannot be read: ${messageOf(error)}`);
   }
   const { data, channels, depth, transparency } = png;
-  if (data.length !== pixels * channels) throw wrongFile(path, 'the PNG has other pixels than its sides say');
-  if (transparency !== undefined) throw wrongFile(path, 'the image has a colour that can be seen through');
+  if (data.length !== pixels * channels) throw wrongPicture(path, 'the PNG has other pixels than its sides say');
+  if (transparency !== undefined) throw wrongPicture(path, 'the image has a colour that can be seen through');
   const white = 2 ** depth - 1;
   return { channels: channels as Channels, levels: Float32Array.from(data, (value) => (value / white) * 255) };
 }
@@ -170,18 +161,21 @@ function decoded(path: string, bytes: Uint8Array, pixels: number): Pixels {
 function planes(path: string, { channels, levels }: Pixels, wanted: number): Float32Array {
   const pixels = levels.length / channels;
   const colours = channels > 2 ? 3 : 1;
-  if (colours !== wanted && colours !== 1) {
-    throw new DpmError('ERR_DPM_TENSOR_SHAPE', `${path}: the image is RGB, it has to have ${wanted} channels`);
-  }
+  requireColours(path, colours, wanted);
   if (colours !== channels) {
     for (let i = channels - 1; i < levels.length; i += channels) {
-      if (at(levels, i) !== 255) throw wrongFile(path, 'the image has pixels that can be seen through');
+      if (at(levels, i) !== 255) throw wrongPicture(path, 'the image has pixels that can be seen through');
     }
   }
   return Float32Array.from({ length: wanted * pixels }, (_, i) => {
     const channel = colours === 1 ? 0 : Math.floor(i / pixels);
     return at(levels, (i % pixels) * channels + channel);
   });
+}
+
+/** Tells whether bytes begin as a PNG does. */
+export function isPng(bytes: Uint8Array): boolean {
+  return SIGNATURE.every((byte, i) => bytes[i] === byte);
 }
 
 /** Number of bytes that say the sides of a PNG. */
@@ -198,7 +192,7 @@ export function shapeOfPngBytes(path: string, bytes: Uint8Array): [channels: num
   const [first] = chunksOf(path, bytes.subarray(0, START_BYTES));
   const { width, height, channels = 1 } = fieldsOf(path, first);
   if (Math.min(width, height) === 0 || Math.max(width, height) > MOST_SIDE) {
-    throw wrongFile(path, `the PNG says that it has ${width} x ${height} pixels`);
+    throw wrongPicture(path, `the PNG says that it has ${width} x ${height} pixels`);
   }
   return [channels > 2 ? 3 : 1, height, width];
 }
@@ -218,7 +212,7 @@ export async function shapeOfPng(given: FilePath): Promise<[channels: number, he
 
 function requireSize(path: string, size: number, height: number, width: number): void {
   if (size <= mostBytes(height, width) + MOST_BESIDE) return;
-  throw wrongFile(path, `${size} bytes are more than a PNG of ${width} x ${height} pixels takes`);
+  throw wrongPicture(path, `${size} bytes are more than a PNG of ${width} x ${height} pixels takes`);
 }
 
 /**

@@ -98,7 +98,7 @@ struct NetworkOptions {
                                  ///< table
   Derivative derivative = Derivative::kNone;
   graph::Recompute recompute = graph::Recompute::kNone;  ///< recomputation for all but kPushforward
-  bool without_head = false;               ///< the second output is left out, with what only it takes
+  bool without_head = false;                             ///< the second output is left out, with what only it takes
   std::vector<int> learned = {};           ///< constants whose gradients kWeights computes; empty: all that have one
   bool pulls_to_image = false;             ///< kWeights computes the image's cotangent, too
   graph::Seed seed = graph::Seed::kGiven;  ///< cotangents that kWeights starts from

@@ -15,7 +15,7 @@ import { checkedLabels, fingerprintOf, wrongShape, type DataImages } from './ima
 import { readNpz } from './npz.js';
 import { openImagesDefaults, openImagesOptionKinds, type OpenImagesOptions } from './options.js';
 import { isParquetName, parquetFilesOf, readParquet } from './parquet/read-parquet.js';
-import { picturesOfFolder } from './picture-folder.js';
+import { isPictureName, picturesOfFolder } from './picture-folder.js';
 import { picturesInFiles, readPictures } from './read-pictures.js';
 import { nearestLevel, resizedImage } from './resize.js';
 
@@ -92,13 +92,13 @@ async function readFile(path: string): Promise<DataImages> {
   if (isIdxName(path)) return readIdx(path);
   throw new DpmError(
     'ERR_DPM_ARGUMENT',
-    `${path} is none of a folder of PNG files, .safetensors, .npz, .parquet, CIFAR's .bin and IDX (…-idx3-ubyte, …-idx3-ubyte.gz, ….idx)`,
+    `${path} is none of a folder of PNG or JPEG files, .safetensors, .npz, .parquet, CIFAR's .bin and IDX (…-idx3-ubyte, …-idx3-ubyte.gz, ….idx)`,
   );
 }
 
 /** Reads a folder by the names in it: pictures, whatever lies beside them, files of Parquet or of CIFAR, or folders of pictures. */
 async function readFolder(path: string, options: OpenImagesOptions): Promise<DataImages & { broken: number }> {
-  const hasPictures = (await filesIn(path)).some((file) => extname(shownPath(file)).toLowerCase() === '.png');
+  const hasPictures = (await filesIn(path)).some((file) => isPictureName(shownPath(file)));
   const rows = hasPictures ? [] : await parquetFilesOf(path);
   if (rows.length > 0) return readParquet(rows, options);
   const records = hasPictures ? [] : await cifarFilesOf(path);
@@ -118,10 +118,13 @@ async function readData(path: string, options: OpenImagesOptions): Promise<DataI
 }
 
 /**
- * Opens images to train with: a folder of PNG files, whose folders are classes, a file of safetensors (`images`, `labels`),
+ * Opens images to train with: a folder of PNG and JPEG files, whose folders are classes, a file of safetensors (`images`, `labels`),
  * of NumPy (`.npz`), or of IDX with its labels beside it; binary batches of CIFAR-10 and CIFAR-100 (`.bin`, whose fine
- * labels are the classes), of a folder those to train with; Parquet files or a folder of them, with a column of PNG files,
+ * labels are the classes), of a folder those to train with; Parquet files or a folder of them, with a column of PNG or JPEG files,
  * as data sets of Hugging Face are stored. Levels stay bytes; values of float32 are taken as model space.
+ *
+ * JPEG may be baseline or progressive, grey or of colours; its pixels are those that PIL reads, as they are stored: an
+ * orientation in EXIF is not looked at. CMYK, 12 bits, lossless and arithmetic coding are not read.
  *
  * Parquet that is compressed by Snappy, Zstandard or LZ4 takes the package `hyparquet-compressors`.
  *

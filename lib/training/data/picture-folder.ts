@@ -24,15 +24,20 @@ function byCodePoints(a: FilePath, b: FilePath): number {
   return Buffer.compare(Buffer.from(shownPath(a)), Buffer.from(shownPath(b)));
 }
 
+/** Tells whether a file is a picture that is read, by its name. */
+export function isPictureName(name: string): boolean {
+  return ['.png', '.jpg', '.jpeg'].includes(extname(name).toLowerCase());
+}
+
 async function contentOf(folder: string): Promise<Content> {
   const content: Content = { folders: [], pictures: [] };
   for (const file of await filesIn(folder)) {
     const name = basename(shownPath(file));
     if (name.startsWith('.')) continue;
     const ending = extname(name).toLowerCase();
-    if (ending === '.png') content.pictures.push(file);
-    else if (['.jpg', '.jpeg', '.webp', '.gif', '.bmp'].includes(ending)) {
-      throw new DpmError('ERR_DPM_FILE', `${shownPath(file)}: only PNG files are read`);
+    if (isPictureName(name)) content.pictures.push(file);
+    else if (['.webp', '.gif', '.bmp'].includes(ending)) {
+      throw new DpmError('ERR_DPM_FILE', `${shownPath(file)}: only PNG and JPEG files are read`);
     } else if (await isFolder(file)) {
       if (typeof file !== 'string') {
         throw new DpmError('ERR_DPM_FILE', `${shownPath(file)}: the name of the folder is not UTF-8`);
@@ -63,7 +68,7 @@ async function picturesBelow(folder: string): Promise<FilePath[]> {
 }
 
 /**
- * Lists the PNG files of a folder and of those inside it, in the order of code points. As in torchvision's ImageFolder, the
+ * Lists the PNG and JPEG files of a folder and of those inside it, in the order of code points. As in torchvision's ImageFolder, the
  * folders right inside it are classes, numbered in that order.
  *
  * @param classes - False: folders are no classes.
@@ -74,7 +79,7 @@ export async function picturesOfFolder(folder: string, classes: boolean): Promis
   const top = await contentOf(folder);
   if (!classes || top.folders.length === 0) {
     const pictures = await picturesBelow(folder);
-    if (pictures.length === 0) throw new DpmError('ERR_DPM_FILE', `${folder} has no PNG files`);
+    if (pictures.length === 0) throw new DpmError('ERR_DPM_FILE', `${folder} has no PNG or JPEG files`);
     return { pictures, labels: null };
   }
   const [beside] = top.pictures;
@@ -87,7 +92,7 @@ export async function picturesOfFolder(folder: string, classes: boolean): Promis
   const [pictures, labels]: [FilePath[], number[]] = [[], []];
   for (const [label, inner] of top.folders.entries()) {
     const own = await picturesBelow(inner);
-    if (own.length === 0) throw new DpmError('ERR_DPM_FILE', `${inner} has no PNG files, as a class has to`);
+    if (own.length === 0) throw new DpmError('ERR_DPM_FILE', `${inner} has no PNG or JPEG files, as a class has to`);
     for (const picture of own) {
       pictures.push(picture);
       labels.push(label);

@@ -3,25 +3,12 @@ import { at, elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { requireMemory } from '../../base/memory-budget.js';
 import { shownPath } from '../../files/files.js';
-import { readPng, shapeOfPng } from '../../images/read-png.js';
+import { JpegCodec } from '../../images/jpeg/codec.js';
+import { encodedPicture, readPictureFile, type Picture, type PictureShape } from './encoded-picture.js';
 import type { DataImages } from './images-in-memory.js';
 import type { OpenImagesOptions } from './options.js';
 import type { PictureFolder } from './picture-folder.js';
 import { nearestLevel, resizedImage } from './resize.js';
-
-type Shape = readonly [channels: number, height: number, width: number];
-
-/** A picture that is read when it is its turn. */
-export interface Picture {
-  /** Name in errors. */
-  readonly name: string;
-  /** Class; null without classes. */
-  readonly label: number | null;
-  /** Reads the shape [C, H, W]. */
-  shape(): Promise<Shape>;
-  /** Reads levels 0..255 as [C, H, W] of a shape that has the picture's sides. */
-  levels(shape: Shape): Promise<Float32Array>;
-}
 
 /** Pictures one after the other. */
 export interface Pictures {
@@ -30,7 +17,7 @@ export interface Pictures {
 }
 
 /** Reads a picture as levels, of another size if it may be resized. */
-async function levelsOf(picture: Picture, shape: Shape, resize: boolean): Promise<Float32Array> {
+async function levelsOf(picture: Picture, shape: PictureShape, resize: boolean): Promise<Float32Array> {
   if (!resize) return picture.levels(shape);
   const [, height, width] = await picture.shape();
   const [channels, toHeight, toWidth] = shape;
@@ -69,12 +56,12 @@ class Skipping {
 class ImageStore {
   #images = new Uint8Array();
   readonly #labels: number[] = [];
-  #shape: Shape | null = null;
+  #shape: PictureShape | null = null;
   #kept = 0;
 
   constructor(
     private readonly count: number,
-    shape: Shape | undefined,
+    shape: PictureShape | undefined,
   ) {
     if (shape !== undefined) this.#allocate(shape);
   }
@@ -98,7 +85,7 @@ class ImageStore {
     };
   }
 
-  #allocate(shape: Shape): Shape {
+  #allocate(shape: PictureShape): PictureShape {
     const elements = elementCount(shape);
     requireMemory(`${this.count} pictures`, this.count * elements, 1);
     this.#images = new Uint8Array(this.count * elements);
@@ -109,16 +96,15 @@ class ImageStore {
 
 /** The pictures of a folder. */
 export function picturesInFiles({ pictures, labels }: PictureFolder): Pictures {
+  const codec = new JpegCodec();
   return {
     count: pictures.length,
     async *[Symbol.asyncIterator]() {
       for (const [i, path] of pictures.entries()) {
-        yield await Promise.resolve({
-          name: shownPath(path),
-          label: labels === null ? null : at(labels, i),
-          shape: () => shapeOfPng(path),
-          levels: (shape: Shape) => readPng(path, shape),
-        });
+        const name = shownPath(path);
+        let bytes: Promise<Uint8Array> | undefined;
+        const read = (): Promise<Uint8Array> => (bytes ??= readPictureFile(path));
+        yield await Promise.resolve(encodedPicture(name, labels === null ? null : at(labels, i), read, codec));
       }
     },
   };

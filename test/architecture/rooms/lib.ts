@@ -19,7 +19,13 @@ export const libRooms: readonly Room[] = [
     path: 'lib/images',
     holds: 'batches of images, the pictures and files that they are or become, their distances',
     uses: ['lib/base', 'lib/files'],
-    lines: 1185,
+    lines: 1230,
+  },
+  {
+    path: 'lib/images/jpeg',
+    holds: 'JPEG: what a file says of itself, which is not believed, and its pixels',
+    uses: ['lib/base', 'lib/images'],
+    lines: 300,
   },
   {
     path: 'lib/network',
@@ -190,6 +196,7 @@ export const libRooms: readonly Room[] = [
       'lib/files',
       'lib/files/parquet',
       'lib/images',
+      'lib/images/jpeg',
       'lib/network',
       'lib/schedule',
       'lib/engine',
@@ -197,7 +204,7 @@ export const libRooms: readonly Room[] = [
       'lib/guidance',
       'lib/model.ts',
     ],
-    lines: 4150,
+    lines: 4250,
   },
   {
     path: 'lib/option-facts.ts',

@@ -4,10 +4,11 @@ import { basename, join } from 'node:path';
 import { listNames } from '../../../base/arrays.js';
 import { DpmError } from '../../../base/errors.js';
 import { fileError, filesIn, isFolder, openFile, shownPath, withFile } from '../../../files/files.js';
-import { readPngBytes, shapeOfPngBytes } from '../../../images/read-png.js';
+import { JpegCodec } from '../../../images/jpeg/codec.js';
 import type { DataImages } from '../images-in-memory.js';
+import { encodedPicture, type Picture } from '../encoded-picture.js';
 import { openImagesDefaults, type OpenImagesOptions } from '../options.js';
-import { readPictures, type Picture, type Pictures } from '../read-pictures.js';
+import { readPictures, type Pictures } from '../read-pictures.js';
 import { columnsOf, type ImageColumns } from './columns.js';
 import { readFooter, type Footer, type RowGroup } from '../../../files/parquet/footer.js';
 import { readChunk } from '../../../files/parquet/pages.js';
@@ -39,20 +40,12 @@ function requireAlike(first: ParquetFile, other: ParquetFile): void {
 }
 
 /** A row, as a picture that is decoded when it is its turn. */
-function pictureOf(name: string, bytes: Uint8Array | null, label: number | null): Picture {
-  const there = (): Uint8Array => {
-    if (bytes === null) throw new DpmError('ERR_DPM_FILE', `${name} has no picture`);
-    if (bytes[0] === 0xff && bytes[1] === 0xd8) {
-      throw new DpmError('ERR_DPM_UNSUPPORTED', `${name} is a JPEG, only PNG is read`);
-    }
-    return bytes;
+function pictureOf(name: string, bytes: Uint8Array | null, label: number | null, codec: JpegCodec): Picture {
+  const there = (): Promise<Uint8Array> => {
+    if (bytes === null) return Promise.reject(new DpmError('ERR_DPM_FILE', `${name} has no picture`));
+    return Promise.resolve(bytes);
   };
-  return {
-    name,
-    label,
-    shape: async () => Promise.resolve(shapeOfPngBytes(name, there())),
-    levels: async (shape) => Promise.resolve(readPngBytes(name, there(), shape)),
-  };
+  return encodedPicture(name, label, there, codec);
 }
 
 /** Reads the labels of a group, in the order of its rows. */
@@ -74,23 +67,24 @@ async function* picturesOfGroup(
   group: RowGroup,
   { image, label }: ImageColumns,
   first: number,
+  codec: JpegCodec,
 ): AsyncGenerator<Picture> {
   const labels = label === null ? null : await labelsOf(file, group, label, first);
   const chunk = group.chunk(image);
   let row = 0;
   for await (const bytes of readChunk(file, chunk, readByteArrays)) {
-    yield pictureOf(`${chunk.where}, row ${first + row}`, bytes, labels?.[row] ?? null);
+    yield pictureOf(`${chunk.where}, row ${first + row}`, bytes, labels?.[row] ?? null, codec);
     ++row;
   }
 }
 
 /** The rows of a file, which is open while they are read. */
-async function* picturesOfFile({ footer, columns }: ParquetFile): AsyncGenerator<Picture> {
+async function* picturesOfFile({ footer, columns }: ParquetFile, codec: JpegCodec): AsyncGenerator<Picture> {
   const { file } = await openFile(footer.path);
   try {
     let first = 0;
     for (const group of footer.groups) {
-      yield* picturesOfGroup(file, group, columns, first);
+      yield* picturesOfGroup(file, group, columns, first, codec);
       first += group.rows;
     }
   } catch (cause) {
@@ -101,10 +95,11 @@ async function* picturesOfFile({ footer, columns }: ParquetFile): AsyncGenerator
 }
 
 function picturesOf(files: readonly ParquetFile[]): Pictures {
+  const codec = new JpegCodec();
   return {
     count: files.reduce((sum, { footer }) => sum + footer.rows, 0),
     async *[Symbol.asyncIterator]() {
-      for (const file of files) yield* picturesOfFile(file);
+      for (const file of files) yield* picturesOfFile(file, codec);
     },
   };
 }
@@ -146,7 +141,7 @@ export async function parquetFilesOf(folder: string): Promise<string[]> {
 }
 
 /**
- * Reads pictures from a column of Parquet files, one page of it after the other: PNG as plain bytes or in a struct
+ * Reads pictures from a column of Parquet files, one page of it after the other: PNG or JPEG as plain bytes or in a struct
  * `{ bytes, path }`; with an integer column `label`, `labels` or `fine_label`, if there is one.
  *
  * @param paths - Files whose columns are the same, in the order of their rows.

@@ -1,5 +1,5 @@
 // Images to train with, of every kind of file: good ones, damaged ones and such as say that they are large.
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
@@ -352,6 +352,58 @@ describe('folders of pictures', () => {
     expect(progress).toEqual(['1/4', '2/4', '3/4', '4/4']);
   });
 
+  it('have JPEG beside PNG, told apart by their first bytes', async () => {
+    const root = place('data');
+    mkdirSync(root);
+    const pictures = ['444.png', '444.jpg', 'grey.png', 'grey.jpg'];
+    pictures.forEach((name, i) => {
+      // A camera's ending, and names that say what the files are not.
+      const ending = ['.JPEG', '.jpg', '.jpeg', '.png'][i]!;
+      copyFileSync(packagePath(`test/fixtures/jpeg/${name}`), join(root, `${i}${ending}`));
+    });
+    const { images, shape, broken } = await openImages(root);
+    expect([shape, broken]).toEqual([[4, 3, 19, 21], 0]);
+    const size = 3 * 19 * 21;
+    const imageOf = (i: number): Uint8Array => images.slice(i * size, (i + 1) * size) as Uint8Array;
+    expect(imageOf(0)).toEqual(imageOf(1));
+    expect(imageOf(2)).toEqual(imageOf(3));
+    const resized = await openImages(root, { shape: [3, 8, 8], resize: true });
+    expect(resized.images.subarray(0, 192)).toEqual(resized.images.subarray(192, 384));
+  });
+
+  it('leave out JPEG that is damaged, cut off or of CMYK, where that is asked', async () => {
+    const root = place('data');
+    mkdirSync(root);
+    const whole = readFileSync(packagePath('test/fixtures/jpeg/420.jpg'));
+    const stuffed = Buffer.concat([whole.subarray(0, -60), whole.subarray(-2)]);
+    writeFileSync(join(root, 'a.jpg'), whole.subarray(0, 300));
+    const cut = await failure(openImages(root));
+    expect([cut.code, cut.message]).toEqual([
+      'ERR_DPM_FILE_TRUNCATED',
+      `${join(root, 'a.jpg')}: the JPEG is cut off (skipBroken leaves such pictures out)`,
+    ]);
+    writeFileSync(join(root, 'b.jpg'), stuffed);
+    copyFileSync(packagePath('test/fixtures/jpeg/cmyk.jpg'), join(root, 'c.jpg'));
+    writeFileSync(join(root, 'd.jpg'), 'none');
+    writeFileSync(join(root, 'e.jpg'), '');
+    writeFileSync(join(root, 'f.jpg'), whole);
+    expect(await openImages(root, { skipBroken: true })).toMatchObject({ broken: 5, shape: [1, 3, 19, 21] });
+  });
+
+  it('are refused where a picture has more than 256 MiB, before that is read', async () => {
+    const root = place('data');
+    mkdirSync(root);
+    for (const [size, message] of [
+      [2 ** 28 + 1, /a\.jpg: 268435457 bytes are more than a picture may have/],
+      [0, /a\.jpg: this is neither PNG nor JPEG/],
+    ] as const) {
+      writeFileSync(join(root, 'a.jpg'), '');
+      truncateSync(join(root, 'a.jpg'), size);
+      const error = await failure(openImages(root));
+      expect([error.code, error.message]).toEqual(['ERR_DPM_FILE', expect.stringMatching(message)]);
+    }
+  });
+
   it('of a broken first picture take the shape of the next', async () => {
     const root = place('data');
     mkdirSync(root);
@@ -363,7 +415,7 @@ describe('folders of pictures', () => {
   });
 
   it.each<[string, (root: string) => void, RegExp]>([
-    ['nothing', () => undefined, /no PNG files/],
+    ['nothing', () => undefined, /no PNG or JPEG files/],
     [
       'a picture beside classes',
       (root) => {
@@ -378,14 +430,14 @@ describe('folders of pictures', () => {
         png(join(root, 'x', 'a.png'), 1, 1);
         mkdirSync(join(root, 'y'));
       },
-      /y has no PNG files/,
+      /y has no PNG or JPEG files/,
     ],
     [
-      'a JPEG',
+      'a picture of another format',
       (root) => {
-        writeFileSync(join(root, 'a.jpg'), '');
+        writeFileSync(join(root, 'a.webp'), '');
       },
-      /a\.jpg: only PNG/,
+      /a\.webp: only PNG and JPEG files are read/,
     ],
     [
       'a circle',

@@ -388,15 +388,31 @@ describe('pages', () => {
     expect((await failure(openImages(file(absent)))).message).toMatch(/row 0: the label that is missing is no class/);
   });
 
-  it('of pictures that are none, or JPEG', async () => {
+  it('of pictures that are none', async () => {
     const broken = [grey(1), grey(2).subarray(0, 40), Buffer.from('none')];
     const path = file(parquetFile(3, [pictureColumn(broken), labelColumn([4, 5, 6])]));
     const error = await failure(openImages(path));
     expect(error.message).toMatch(/column 'image', row 1: .*cut off/);
     const { labels, broken: left } = await openImages(path, { skipBroken: true });
     expect([[...labels!], left]).toEqual([[4], 2]);
-    const jpeg = file(parquetFile(1, [pictureColumn([Buffer.from([0xff, 0xd8, 0xff])])]));
-    expect((await failure(openImages(jpeg))).message).toMatch(/row 0 is a JPEG, only PNG is read/);
+  });
+
+  it('of JPEG, beside PNG or not', async () => {
+    const [colours, pixels, level, cmyk] = ['420.jpg', '420.png', 'grey.jpg', 'cmyk.jpg'].map((name) =>
+      readFileSync(packagePath(`test/fixtures/jpeg/${name}`)),
+    ) as [Buffer, Buffer, Buffer, Buffer];
+    const path = file(parquetFile(3, [pictureColumn([colours, pixels, level]), labelColumn([4, 5, 6])]));
+    const { images, labels, shape } = await openImages(path);
+    expect([shape, [...labels!]]).toEqual([
+      [3, 3, 19, 21],
+      [4, 5, 6],
+    ]);
+    const size = 3 * 19 * 21;
+    expect(images.subarray(0, size)).toEqual(images.subarray(size, 2 * size));
+    const broken = file(parquetFile(3, [pictureColumn([colours, cmyk, colours.subarray(0, 400)])]));
+    const error = await failure(openImages(broken));
+    expect(error.message).toMatch(/column 'image', row 1: the JPEG has 4 components, as CMYK/);
+    expect(await openImages(broken, { skipBroken: true })).toMatchObject({ broken: 2, shape: [1, 3, 19, 21] });
   });
 });
 
