@@ -1,6 +1,21 @@
 import type { NativeCancelToken, NativeGradients, NativeNetworkInfo, NativeNetworkOptions } from './binding.js';
 
 /**
+ * Noise levels n = 1, 2, …, all as likely: a network that sees images x0 + noises eps at a time is to have the output
+ * dataTargets x0 + noiseTargets eps. The tables have an entry for each level.
+ */
+export interface NativeTrainerLevels {
+  images: Float64Array;
+  noises: Float64Array;
+  dataTargets: Float64Array;
+  noiseTargets: Float64Array;
+  /** Factors of the loss. */
+  weights: Float64Array;
+  /** Time that the network is given. */
+  times: Float32Array;
+}
+
+/**
  * Options of a trainer: a network's, and how it learns. The network's `derivative` and `pullsToImage` have no effect;
  * without `recompute` it is `norms`.
  */
@@ -11,21 +26,12 @@ export interface NativeTrainerOptions extends NativeNetworkOptions {
   labels: Int32Array | null;
   /** True if half of the images are mirrored, left and right. */
   flips: boolean;
-  /** A_n of x_n = sqrt(A_n) x0 + sqrt(B_n) noise for n = 1, 2, … */
-  signal: Float64Array;
-  /** B_n for n = 1, 2, … */
-  noise: Float64Array;
-  /** Time that the network is given for n = 1, 2, … */
-  times: Float32Array;
+  levels: NativeTrainerLevels;
   /**
    * What learns: the output; a variance head beside an output that predicts the noise; or logits, the output, by the cross
    * entropy of the labels of noised images.
    */
   loss: 'prediction' | 'npr' | 'sn' | 'ocm' | 'cross-entropy';
-  /** Meaning of the output. */
-  prediction: 'epsilon' | 'x0' | 'v';
-  /** Gamma of min-SNR weights of the loss; 0: all weights are 1. */
-  snrGamma: number;
   /** Number of samples of one evaluation. */
   batch: number;
   /** Number of evaluations of one step, whose gradients are added. */

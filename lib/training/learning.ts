@@ -5,7 +5,7 @@ import { isOfHead } from '../checkpoint/trainable-head.js';
 import type { RecomputePolicy } from '../engine/binding.js';
 import type { NativeTrainerOptions } from '../engine/native-trainer.js';
 import type { Graph } from '../network/graph.js';
-import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import { trainingLevels } from './levels.js';
 import { trainingDefaults } from './options.js';
 import { isClassifier, type Trainee } from './trainee.js';
 
@@ -14,15 +14,6 @@ function modelValues({ data: { images }, trainable }: Trainee): Uint8Array | Flo
   const { dataRange } = trainable.schedule.defaults;
   if (images instanceof Float32Array || isCentred(dataRange)) return images;
   return Float32Array.from(images, (level) => valueOfLevel(level, dataRange));
-}
-
-function levelsOf(schedule: NoiseSchedule): Pick<NativeTrainerOptions, 'signal' | 'noise' | 'times'> {
-  const times = Array.from({ length: schedule.steps }, (_, i) => i + 1);
-  return {
-    signal: Float64Array.from(times, (time) => schedule.alphaBar(time)),
-    noise: Float64Array.from(times, (time) => schedule.betaBar(time)),
-    times: Float32Array.from(times, (time) => schedule.networkTime(time)),
-  };
 }
 
 /** Indices of a head's constants. */
@@ -46,9 +37,7 @@ export function nativeOptions(
     images: modelValues(trainee),
     labels: data.labels,
     flips,
-    ...levelsOf(trainable.schedule),
-    prediction,
-    snrGamma,
+    levels: trainingLevels(trainable.schedule, trainable.network.unet.divisor, { prediction, snrGamma }),
     batch,
     accumulate,
     clip,

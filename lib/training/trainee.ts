@@ -2,7 +2,9 @@ import { throwIfAborted, untilAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
 import { readTrainable, trainableOf, type TrainableNetwork } from '../checkpoint/trainable.js';
 import { defaultClassifier, defaultNetwork } from './default-network.js';
+import { divisorAt } from './levels.js';
 import { readData, type GivenData } from './data/given-images.js';
+import type { Prediction } from '../schedule/defaults.js';
 import type { takenNetwork } from './given-network.js';
 import type { OpenedImages } from './data/open-images.js';
 import { learnedPredictions, trainingDefaults, type LearnedPrediction, type TrainerOptions } from './options.js';
@@ -19,7 +21,7 @@ export interface Trainee {
   readonly trainable: TrainableNetwork;
   readonly data: OpenedImages;
   readonly settings: SettledOptions;
-  readonly prediction: LearnedPrediction;
+  readonly prediction: Prediction;
   readonly labelDropout: number;
   /** Label that takes the place of dropped ones; -1: none. */
   readonly nullLabel: number;
@@ -61,24 +63,25 @@ export function classesOf({ network }: Pick<TrainableNetwork, 'network'>): numbe
 /** Refuses networks that learn in ways that are not there. */
 function requireTrainable(trainable: TrainableNetwork): void {
   if (isClassifier(trainable)) return;
-  const { source, network, schedule, head } = trainable;
+  const { source, network, head } = trainable;
   const { unet } = network;
   if (network.head !== null && head === null) throw unsupported(source, 'a network with a variance head');
   if (unet.outChannels !== unet.inChannels) throw unsupported(source, 'a network that learns its variance');
-  if ((unet.divisor ?? null) !== null)
-    throw unsupported(source, 'a network whose output is divided by the noise level');
-  if (!schedule.discrete) throw unsupported(source, `a network of the continuous noise schedule ${schedule.name}`);
-  if (schedule.alphaBar(schedule.steps) <= 0) {
-    throw unsupported(source, 'a noise schedule that ends in noise alone (rescale_betas_zero_snr)');
+}
+
+/** Refuses a prediction that says nothing of the data at the last level, and an output that is divided by nothing. */
+function requireLevels({ source, network, schedule }: TrainableNetwork, prediction: Prediction): void {
+  const endsInNoise = schedule.discrete && schedule.alphaBar(schedule.steps) <= 0;
+  if (endsInNoise && prediction !== 'x0' && prediction !== 'v') {
+    throw unsupported(source, `the prediction '${prediction}' where a level is noise alone (rescale_betas_zero_snr)`);
+  }
+  if (schedule.discrete && divisorAt(network.unet.divisor, schedule.networkTime(1)) <= 0) {
+    throw unsupported(source, 'a network whose output is divided by the time 0');
   }
 }
 
 /** Refuses options that a head's loss has no use for. */
-function requireOptionsOfHead(
-  { head, source }: TrainableNetwork,
-  options: TakenOptions,
-  learned: LearnedPrediction,
-): void {
+function requireOptionsOfHead({ head, source }: TrainableNetwork, options: TakenOptions, learned: Prediction): void {
   if (head === null) {
     if (options.headMode === undefined) return;
     throw new DpmError('ERR_DPM_ARGUMENT', 'headMode is for a head that learns: give head');
@@ -107,19 +110,16 @@ const predictionTypes = { epsilon: 'epsilon', x0: 'sample', v: 'v_prediction' } 
 function withPrediction(
   trainable: TrainableNetwork,
   wanted: LearnedPrediction | undefined,
-): { trainable: TrainableNetwork; prediction: LearnedPrediction } {
-  const own = learnedPredictions.find((name) => name === trainable.schedule.defaults.prediction);
-  const prediction = wanted ?? own;
-  if (prediction === undefined) {
-    throw unsupported(trainable.source, `the prediction '${trainable.schedule.defaults.prediction}'`);
-  }
-  if (prediction === own) return { trainable, prediction };
+): { trainable: TrainableNetwork; prediction: Prediction } {
+  const own = trainable.schedule.defaults.prediction;
+  if (wanted === undefined || wanted === own) return { trainable, prediction: own };
   const { scheduler, source } = trainable;
-  if (scheduler === null) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `prediction: the networks of ${source} predict ${String(own)}`);
+  // The files of schedulers of other predictions have no word for these.
+  if (scheduler === null || !learnedPredictions.some((name) => name === own)) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `prediction: the networks of ${source} predict ${own}`);
   }
-  const changed = { ...scheduler, prediction_type: predictionTypes[prediction] };
-  return { trainable: { ...trainable, scheduler: changed }, prediction };
+  const changed = { ...scheduler, prediction_type: predictionTypes[wanted] };
+  return { trainable: { ...trainable, scheduler: changed }, prediction: wanted };
 }
 
 function largestLabel(labels: Int32Array): number {
@@ -192,6 +192,7 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   throwIfAborted(signal);
   requireTrainable(found);
   const { trainable, prediction } = withPrediction(found, options.prediction);
+  requireLevels(trainable, prediction);
   requireOptionsOfClassifier(trainable, options);
   requireOptionsOfHead(trainable, options, prediction);
   const learned = learnedLabels(trainable, images);

@@ -38,7 +38,7 @@ void draw_batch(const TrainerOptions& options, const Dataset& dataset, std::uint
     const std::uint32_t slot = first + row;
     const std::uint64_t position = step * options.samples() + slot;
     const std::uint64_t image = image_at(seed, count, static_cast<std::uint32_t>(position / count), position % count);
-    const SampleDraw draw = draw_sample(seed, step, slot, static_cast<std::uint32_t>(options.levels.times.size()));
+    const SampleDraw draw = draw_sample(seed, step, slot, static_cast<std::uint32_t>(options.levels.size()));
     dataset.read(image, dataset.flips && draw.flips, batch.images.data() + row * dataset.elements);
     batch.levels.push_back(draw.level);
     if (dataset.labels.empty()) continue;
@@ -75,7 +75,7 @@ void check_given(const TrainerOptions& options, const GivenSamples& given, std::
   require(given.probes.empty() || given.probes.size() == count * elements, "samples.probes have another shape");
   require(given.labels.empty() || given.labels.size() == count, "samples.labels: there has to be one each");
   check_labels(options, given.labels, classes);
-  const std::size_t levels = options.levels.times.size();
+  const std::size_t levels = options.levels.size();
   require(std::ranges::all_of(given.levels, [&](std::uint32_t level) { return level > 0 && level <= levels; }),
           "samples.levels: one is out of range");
 }

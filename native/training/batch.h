@@ -16,7 +16,7 @@ struct GivenSamples {
   std::vector<std::uint32_t> levels;  ///< noise levels, from 1 on
   std::vector<float> noise;           ///< of the images' shape
   std::vector<std::int32_t> labels;   ///< empty: none
-  std::vector<float> probes = {};    ///< signs of the images' shape, for Loss::kCurvature; empty: they are drawn
+  std::vector<float> probes = {};     ///< signs of the images' shape, for Loss::kCurvature; empty: they are drawn
 };
 
 /// Samples of an evaluation.

@@ -1,6 +1,5 @@
 #include "training/curvature.h"
 
-#include <cmath>
 #include <utility>
 
 #include "training/draws.h"
@@ -48,7 +47,7 @@ void Curvature::estimate(const Evaluation& samples, const float* times, const Ba
   network_->evaluate(evaluation, times);
   products_->download(0, host_products_.data(), bytes);
   for (std::size_t i = 0; i < host_products_.size(); ++i) {
-    const double deviation = std::sqrt(options_.levels.noise[batch.levels[i / elements_] - 1]);
+    const double deviation = options_.levels[batch.levels[i / elements_] - 1].noise;
     host_products_[i] *= static_cast<float>(-deviation) * host_probes_[i];
   }
   to.upload(0, host_products_.data(), bytes);

@@ -5,8 +5,6 @@
 #include <span>
 #include <utility>
 
-#include "training/targets.h"
-
 namespace dpm::training {
 namespace {
 
@@ -35,7 +33,8 @@ LossEvaluation::LossEvaluation(const std::shared_ptr<Device>& device, const Trai
       data_(rows(elements_)),
       noise_(rows(elements_)),
       noised_(rows(elements_)),
-      made_(curvature_ || options.prediction == Prediction::kVelocity ? rows(elements_) : nullptr),
+      learned_(learned_by(options)),
+      made_(curvature_ || learned_ == Learned::kBoth ? rows(elements_) : nullptr),
       out_(rows(network.shape().out)),
       head_(options.learns_head() ? rows(elements_) : nullptr),
       cotangent_(rows(elements_)),
@@ -55,6 +54,16 @@ std::shared_ptr<Buffer> LossEvaluation::rows(std::uint64_t elements) const {
   return device_->allocate(options_.batch * elements * sizeof(float));
 }
 
+LossEvaluation::Learned LossEvaluation::learned_by(const TrainerOptions& options) {
+  const auto all = [&](float data, float noise) {
+    return std::ranges::all_of(options.levels, [&](const Level& level) {
+      return static_cast<float>(level.data_target) == data && static_cast<float>(level.noise_target) == noise;
+    });
+  };
+  if (all(0, 1)) return Learned::kNoise;
+  return all(1, 0) ? Learned::kData : Learned::kBoth;
+}
+
 MeasuredLoss LossEvaluation::run(const Batch& batch, std::uint32_t step, std::uint32_t first_slot,
                                  const dpm_view& gradients) {
   upload(batch);
@@ -68,7 +77,7 @@ MeasuredLoss LossEvaluation::run(const Batch& batch, std::uint32_t step, std::ui
   if (curvature_) {
     curvature_->estimate(evaluation, host_times_.data(), batch, step, first_slot, *made_);
   } else if (made_) {
-    make_velocity(batch);
+    make_targets(batch);
   }
   evaluation.gradients = gradients;
   if (!options_.classifies()) {
@@ -86,8 +95,9 @@ void LossEvaluation::upload(const Batch& batch) {
   host_weights_.clear();
   const double elements = static_cast<double>(options_.samples()) * static_cast<double>(elements_);
   for (const std::uint32_t level : batch.levels) {
-    host_times_.push_back(options_.levels.times[level - 1]);
-    host_weights_.push_back(static_cast<float>(weight_of(options_, level) / elements));
+    const Level& known = options_.levels[level - 1];
+    host_times_.push_back(known.time);
+    host_weights_.push_back(static_cast<float>(known.weight / elements));
   }
   upload_all(*data_, batch.images);
   upload_all(*times_, host_times_);
@@ -99,7 +109,7 @@ void LossEvaluation::upload(const Batch& batch) {
 void LossEvaluation::add_noise(const Batch& batch, std::uint32_t step, std::uint32_t first_slot) {
   const Seed seed = Seed::of(options_.seed);
   for (std::uint32_t row = 0; row < options_.batch; ++row) {
-    const std::uint32_t level = batch.levels[row];
+    const Level& level = options_.levels[batch.levels[row] - 1];
     dpm_record& record = records_[row] = {};
     record.flags = DPM_RECORD_WRITE_Y;
     if (batch.noise.empty()) {
@@ -107,8 +117,8 @@ void LossEvaluation::add_noise(const Batch& batch, std::uint32_t step, std::uint
       record.variance = DPM_VARIANCE_SCALAR;
       record.deviation = 1;
     }
-    record.y_x = static_cast<float>(std::sqrt(options_.levels.noise[level - 1]));
-    record.y_out = static_cast<float>(std::sqrt(options_.levels.signal[level - 1]));
+    record.y_x = static_cast<float>(level.noise);
+    record.y_out = static_cast<float>(level.image);
     samples_[row].seed_low = seed.low;
     samples_[row].seed_high = seed.high;
     samples_[row].record_index = step;
@@ -124,13 +134,13 @@ void LossEvaluation::add_noise(const Batch& batch, std::uint32_t step, std::uint
   device_->update(update);
 }
 
-void LossEvaluation::make_velocity(const Batch& batch) {
+void LossEvaluation::make_targets(const Batch& batch) {
   for (std::uint32_t row = 0; row < options_.batch; ++row) {
-    const TargetCoefficients target = target_of(options_, batch.levels[row]);
+    const Level& level = options_.levels[batch.levels[row] - 1];
     dpm_record& record = records_[row] = {};
     record.flags = DPM_RECORD_WRITE_X;
-    record.x_y = static_cast<float>(target.noise);
-    record.x_out = static_cast<float>(target.data);
+    record.x_y = static_cast<float>(level.noise_target);
+    record.x_out = static_cast<float>(level.data_target);
   }
   dpm_update update{};
   update.batch = options_.batch;
@@ -144,7 +154,7 @@ void LossEvaluation::make_velocity(const Batch& batch) {
 
 const std::shared_ptr<Buffer>& LossEvaluation::target() const {
   if (made_) return made_;
-  return options_.prediction == Prediction::kData ? data_ : noise_;
+  return learned_ == Learned::kData ? data_ : noise_;
 }
 
 // The cotangent of a sample is 2 w (out - target), so the sum of its squares is 4 w times w |out - target|^2.

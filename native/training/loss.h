@@ -33,13 +33,16 @@ class LossEvaluation {
   MeasuredLoss run(const Batch& batch, std::uint32_t step, std::uint32_t first_slot, const dpm_view& gradients);
 
  private:
+  /// What targets are made of; all noise, or all images, need not be made.
+  enum class Learned { kNoise, kData, kBoth };
+  static Learned learned_by(const TrainerOptions& options);
   [[nodiscard]] std::shared_ptr<Buffer> rows(std::uint64_t elements) const;
   [[nodiscard]] dpm_view view(const std::shared_ptr<Buffer>& buffer) const { return buffer->view(elements_); }
   void upload(const Batch& batch);
   /// Makes noise and noised images in one update: x becomes the noise, unless it is given, and y the noised image.
   void add_noise(const Batch& batch, std::uint32_t step, std::uint32_t first_slot);
   /// Makes targets that are sums of noise and images.
-  void make_velocity(const Batch& batch);
+  void make_targets(const Batch& batch);
   [[nodiscard]] const std::shared_ptr<Buffer>& target() const;
   [[nodiscard]] double square() const;
   [[nodiscard]] MeasuredLoss classified(const std::vector<std::int32_t>& labels) const;
@@ -52,6 +55,7 @@ class LossEvaluation {
   std::shared_ptr<Buffer> data_;
   std::shared_ptr<Buffer> noise_;
   std::shared_ptr<Buffer> noised_;
+  Learned learned_;
   std::shared_ptr<Buffer> made_;  ///< targets that are neither noise nor images; null where they are
   std::shared_ptr<Buffer> out_;
   std::shared_ptr<Buffer> head_;  ///< null where the output learns

@@ -9,16 +9,9 @@
 
 namespace dpm::training {
 
-/// What the network's output means, and so the target of its loss.
-enum class Prediction {
-  kEpsilon,   ///< the noise
-  kData,      ///< the image x0
-  kVelocity,  ///< sqrt(A) noise - sqrt(B) x0 (Salimans and Ho 2022)
-};
-
 /// What is learned.
 enum class Loss {
-  kPrediction,  ///< the output, which is to be what `Prediction` says
+  kPrediction,  ///< the output
   // The second output of a network that predicts the noise (Bao et al. 2022).
   kResidual,  ///< expectation of the squared error of the predicted noise (NPR-DPM)
   kNoise,     ///< expectation of the squared noise (SN-DPM)
@@ -28,20 +21,20 @@ enum class Loss {
   kCrossEntropy,
 };
 
-/// Noise levels n = 1, 2, ...: x_n = sqrt(A_n) x0 + sqrt(B_n) noise. All three have an entry for each.
-struct Levels {
-  std::vector<double> signal;  ///< A_n
-  std::vector<double> noise;   ///< B_n
-  std::vector<float> times;    ///< time that the network is given
+/// A noise level: the network sees image x0 + noise eps at a time, and its output is to be data_target x0 +
+/// noise_target eps.
+struct Level {
+  double image = 1;
+  double noise = 0;
+  double data_target = 0;
+  double noise_target = 1;
+  double weight = 1;  ///< factor of the loss
+  float time = 0;
 };
 
 struct TrainerOptions {
-  Levels levels;
+  std::vector<Level> levels;  ///< noise levels n = 1, 2, ..., all as likely
   Loss loss = Loss::kPrediction;
-  Prediction prediction = Prediction::kEpsilon;
-  /// Gamma of min-SNR weights (Hang et al. 2023): min(SNR, gamma) of the loss of x0, SNR = A/B, divided by SNR for
-  /// noise and by SNR + 1 for velocity. 0: every weight is 1.
-  double snr_gamma = 0;
   std::uint32_t batch = 1;       ///< samples of an evaluation
   std::uint32_t accumulate = 1;  ///< evaluations of a step
   double clip = 0;               ///< largest L2 norm of the gradients; 0: no limit
@@ -55,5 +48,8 @@ struct TrainerOptions {
   [[nodiscard]] bool learns_head() const { return loss != Loss::kPrediction && !classifies(); }
   [[nodiscard]] bool classifies() const { return loss == Loss::kCrossEntropy; }
 };
+
+/// Throws Error(kArgument) naming the option that is out of range.
+void check_options(const TrainerOptions& options);
 
 }  // namespace dpm::training

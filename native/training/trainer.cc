@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "training/targets.h"
 
 namespace dpm::training {
 namespace {

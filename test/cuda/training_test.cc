@@ -37,9 +37,7 @@ TrainerOptions options_of(std::uint32_t batch, std::uint32_t accumulate = 1) {
   double product = 1;
   for (int n = 1; n <= kLevels; ++n) {
     product *= 1 - 0.05 * n;
-    options.levels.signal.push_back(product);
-    options.levels.noise.push_back(1 - product);
-    options.levels.times.push_back(static_cast<float>(n - 1));
+    options.levels.push_back({std::sqrt(product), std::sqrt(1 - product), 0, 1, 1, static_cast<float>(n - 1)});
   }
   return options;
 }
@@ -103,7 +101,10 @@ TEST_F(CudaTraining, IsThatOfTheCpu) {
 TEST_F(CudaTraining, IsThatOfTheCpuWhereValuesAreComputedAgainAndGradientsAccumulate) {
   TrainerOptions options = options_of(2, 2);
   options.recompute = graph::Recompute::kBlocks;
-  options.prediction = Prediction::kVelocity;
+  for (Level& level : options.levels) {
+    level.data_target = -level.noise;
+    level.noise_target = level.image;
+  }
   expect_as_cpu(device_, options, 2e-4);
 }
 

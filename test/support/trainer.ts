@@ -5,17 +5,9 @@ import { headNames } from '../../lib/checkpoint/heads.js';
 import { isOfHead } from '../../lib/checkpoint/trainable-head.js';
 import type { NativeParameterTensor, NativeTrainer, NativeTrainerOptions } from '../../lib/engine/native-trainer.js';
 import { CheckpointTensors } from '../../lib/engine/checkpoint-tensors.js';
+import { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
+import { trainingLevels } from '../../lib/training/levels.js';
 import { Device } from '../../lib/engine/device.js';
-
-const steps = 1000;
-
-/** A_n of the linear schedule of 1000 steps, in double. */
-function linearSignal(): Float64Array {
-  let product = 1;
-  return Float64Array.from({ length: steps }, (_, i) => (product *= 1 - (1e-4 + ((2e-2 - 1e-4) * i) / (steps - 1))));
-}
-
-const signal = linearSignal();
 
 /** Options that a test says nothing about: Adam on the noise, on the linear schedule. */
 const standard = {
@@ -23,12 +15,8 @@ const standard = {
   images: null,
   labels: null,
   flips: false,
-  signal,
-  noise: signal.map((a) => 1 - a),
-  times: Float32Array.from({ length: steps }, (_, i) => i),
+  levels: trainingLevels(NoiseSchedule.linear(), null, { prediction: 'epsilon', snrGamma: 0 }),
   loss: 'prediction',
-  prediction: 'epsilon',
-  snrGamma: 0,
   accumulate: 1,
   clip: 0,
   beta1: 0.9,

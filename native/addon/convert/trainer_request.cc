@@ -34,21 +34,35 @@ training::GivenSamples to_samples(const Napi::Object& object) {
           to_labels(labels), is_absent(probes) ? std::vector<float>() : to_floats(probes, "probes")};
 }
 
+std::vector<training::Level> to_levels(const Napi::Object& object) {
+  const Napi::Value images = object.Get("images");
+  const Napi::Value noises = object.Get("noises");
+  const Napi::Value data = object.Get("dataTargets");
+  const Napi::Value noise = object.Get("noiseTargets");
+  const Napi::Value weights = object.Get("weights");
+  const Napi::Value times = object.Get("times");
+  const std::vector<double> tables[] = {to_doubles(images, "images"), to_doubles(noises, "noises"),
+                                        to_doubles(data, "dataTargets"), to_doubles(noise, "noiseTargets"),
+                                        to_doubles(weights, "weights")};
+  const std::vector<float> of_network = to_floats(times, "times");
+  std::vector<training::Level> levels;
+  for (const std::vector<double>& table : tables) {
+    require(table.size() == of_network.size(), "levels: the tables have an entry for each level");
+  }
+  for (std::size_t i = 0; i < of_network.size(); ++i) {
+    levels.push_back({tables[0][i], tables[1][i], tables[2][i], tables[3][i], tables[4][i], of_network[i]});
+  }
+  return levels;
+}
+
 }  // namespace
 
 training::TrainerOptions to_trainer_options(const Napi::Object& object) {
-  const Napi::Value signal = object.Get("signal");
-  const Napi::Value noise = object.Get("noise");
-  const Napi::Value times = object.Get("times");
   const Napi::Value seed = object.Get("seed");
   training::TrainerOptions options;
-  constexpr training::Prediction kPredictions[] = {training::Prediction::kEpsilon, training::Prediction::kData,
-                                                   training::Prediction::kVelocity};
-  options.prediction = kPredictions[to_choice(object, "prediction", {"epsilon", "x0", "v"})];
   constexpr training::Loss kLosses[] = {training::Loss::kPrediction, training::Loss::kResidual, training::Loss::kNoise,
                                         training::Loss::kCurvature, training::Loss::kCrossEntropy};
   options.loss = kLosses[to_choice(object, "loss", {"prediction", "npr", "sn", "ocm", "cross-entropy"})];
-  options.snr_gamma = to_double(object, "snrGamma");
   options.batch = to_uint32(object.Get("batch"), "batch");
   options.accumulate = to_uint32(object.Get("accumulate"), "accumulate");
   options.clip = to_double(object, "clip");
@@ -59,7 +73,7 @@ training::TrainerOptions to_trainer_options(const Napi::Object& object) {
   const auto words = uint32_elements(seed, "seed");
   if (words.size != 2) wrong("seed", "two numbers");
   options.seed = std::uint64_t{words.data[1]} << 32 | words.data[0];
-  options.levels = {to_doubles(signal, "signal"), to_doubles(noise, "noise"), to_floats(times, "times")};
+  options.levels = to_levels(to_object(object, "levels"));
   return options;
 }
 

@@ -11,6 +11,8 @@ import type {
   NativeTrainerResult,
   NativeTrainerSamples,
 } from '../../../lib/engine/native-trainer.js';
+import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
+import { trainingLevels } from '../../../lib/training/levels.js';
 import { largest, readTensors } from '../../support/tensors.js';
 import { packagePath } from '../../support/temporary.js';
 import { fromLevels, openTrainer, type OpenTrainer } from '../../support/trainer.js';
@@ -290,7 +292,8 @@ describe.each(devices)('a trainer on the %s device', (device) => {
       const snrGamma = name.endsWith('-min-snr') ? 5 : 0;
       const { batch } = facts;
       // With beta1 = 0 the first moments are the gradients.
-      const options = { batch, prediction, snrGamma, beta1: 0 };
+      const levels = trainingLevels(NoiseSchedule.linear(), null, { prediction, snrGamma });
+      const options = { batch, levels, beta1: 0 };
       await using open = await opened(skip, 'test/fixtures/unet/diffusers-ddpm', device, options);
       const before = await open.tensors('parameters');
       const expected = facts.cases[name]!;

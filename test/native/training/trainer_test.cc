@@ -13,7 +13,6 @@
 #include "graph_maker.h"
 #include "small_network.h"
 #include "training/draws.h"
-#include "training/targets.h"
 
 namespace dpm::training {
 namespace {
@@ -24,6 +23,22 @@ using test::SmallNetwork;
 
 const std::atomic<bool> kGoesOn{false};
 
+enum class Prediction { kEpsilon, kData, kVelocity };
+
+/// The level of a network that preserves the variance.
+Level level_of(double signal, Prediction prediction, float time) {
+  const double image = std::sqrt(signal);
+  const double noise = std::sqrt(1 - signal);
+  switch (prediction) {
+    case Prediction::kEpsilon:
+      return {image, noise, 0, 1, 1, time};
+    case Prediction::kData:
+      return {image, noise, 1, 0, 1, time};
+    default:
+      return {image, noise, -noise, image, 1, time};
+  }
+}
+
 TrainerOptions options_of(std::uint32_t batch, std::uint32_t accumulate = 1) {
   TrainerOptions options;
   options.batch = batch;
@@ -33,9 +48,7 @@ TrainerOptions options_of(std::uint32_t batch, std::uint32_t accumulate = 1) {
   double product = 1;
   for (int n = 1; n <= kLevels; ++n) {
     product *= 1 - 0.05 * n;
-    options.levels.signal.push_back(product);
-    options.levels.noise.push_back(1 - product);
-    options.levels.times.push_back(static_cast<float>(n - 1));
+    options.levels.push_back(level_of(product, Prediction::kEpsilon, static_cast<float>(n - 1)));
   }
   return options;
 }
@@ -174,10 +187,11 @@ TEST(Trainer, RefusesAHeadThatCannotLearn) {
         [&] { Trainer(Device::open("reference", {}), of.graph(), head_options(of), options, small_dataset(11)); });
   };
   EXPECT_EQ(refused(network, [](TrainerOptions&) {}), "none");
-  EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.prediction = Prediction::kVelocity; }),
-            "ERR_DPM_ARGUMENT prediction: a head learns beside a prediction of the noise");
-  EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.snr_gamma = 5; }),
-            "ERR_DPM_ARGUMENT snrGamma: samples of a head weigh all alike");
+  const std::string beside = "ERR_DPM_ARGUMENT targets: a head learns beside a prediction of the noise";
+  EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.levels[1].data_target = 0.5; }), beside);
+  EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.levels[1].noise_target = -1; }), beside);
+  EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.levels[1].weight = 2; }),
+            "ERR_DPM_ARGUMENT weights: samples of a head or of a classifier weigh all alike");
   EXPECT_EQ(refused(SmallNetwork(), [](TrainerOptions&) {}),
             "ERR_DPM_UNSUPPORTED the network has no second output to learn");
   EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.loss = Loss::kPrediction; }),
@@ -310,8 +324,7 @@ Matrix covariance(const std::vector<float>& images) {
 
 TrainerOptions one_level(double signal, Prediction prediction, std::uint32_t batch) {
   TrainerOptions options;
-  options.levels = {{signal}, {1 - signal}, {0.0F}};
-  options.prediction = prediction;
+  options.levels = {level_of(signal, prediction, 0)};
   options.batch = batch;
   options.seed = 3;
   return options;
@@ -319,16 +332,16 @@ TrainerOptions one_level(double signal, Prediction prediction, std::uint32_t bat
 
 /// The matrix with the least mean square error: E[target x^T] E[x x^T]^-1.
 Matrix wiener_filter(const Matrix& data, const TrainerOptions& options) {
-  const double a = options.levels.signal[0];
-  const double b = options.levels.noise[0];
-  const TargetCoefficients target = target_of(options, 1);
+  const Level& level = options.levels[0];
+  const double a = level.image * level.image;
+  const double b = level.noise * level.noise;
   const Matrix noised{a * data[0] + b, a * data[1], a * data[2], a * data[3] + b};
   const double determinant = noised[0] * noised[3] - noised[1] * noised[2];
   const Matrix inverse{noised[3] / determinant, -noised[1] / determinant, -noised[2] / determinant,
                        noised[0] / determinant};
   Matrix both;
   for (std::size_t i = 0; i < 4; ++i) {
-    both[i] = target.data * std::sqrt(a) * data[i] + (i % 3 == 0 ? target.noise * std::sqrt(b) : 0);
+    both[i] = level.data_target * std::sqrt(a) * data[i] + (i % 3 == 0 ? level.noise_target * std::sqrt(b) : 0);
   }
   return {both[0] * inverse[0] + both[1] * inverse[2], both[0] * inverse[1] + both[1] * inverse[3],
           both[2] * inverse[0] + both[3] * inverse[2], both[2] * inverse[1] + both[3] * inverse[3]};
@@ -377,8 +390,11 @@ TEST(Trainer, DrawsNoiseByStepAndSlot) {
   constexpr std::uint32_t kBatch = 3;
   constexpr std::uint32_t kStep = 5;
   TrainerOptions options = options_of(kBatch, 2);
-  options.prediction = Prediction::kVelocity;
-  options.snr_gamma = 0.7;
+  for (std::size_t i = 0; i < options.levels.size(); ++i) {
+    const Level& level = options.levels[i];
+    options.levels[i] = level_of(level.image * level.image, Prediction::kVelocity, level.time);
+    options.levels[i].weight = 0.5 + 0.1 * static_cast<double>(i);
+  }
   Dataset dataset;
   dataset.levels = {0, 255, 51, 102};
   while (dataset.levels.size() < 3 * LinearNetwork::kElements) {
@@ -391,8 +407,8 @@ TEST(Trainer, DrawsNoiseByStepAndSlot) {
     const std::uint64_t position = kStep * options.samples() + slot;
     const std::uint64_t image = image_at(seed, 3, static_cast<std::uint32_t>(position / 3), position % 3);
     const std::uint32_t level = draw_sample(seed, kStep, slot, 10).level;
-    const double a = std::sqrt(options.levels.signal[level - 1]);
-    const double b = std::sqrt(options.levels.noise[level - 1]);
+    const double a = options.levels[level - 1].image;
+    const double b = options.levels[level - 1].noise;
     constexpr std::uint32_t kPixels = LinearNetwork::kElements / 2;
     double sum = 0;
     for (std::uint32_t p = 0; p < kPixels; ++p) {
@@ -411,27 +427,12 @@ TEST(Trainer, DrawsNoiseByStepAndSlot) {
         sum += std::pow(out - target[c], 2);
       }
     }
-    expected += weight_of(options, level) * sum / LinearNetwork::kElements / (2 * kBatch);
+    expected += options.levels[level - 1].weight * sum / LinearNetwork::kElements / (2 * kBatch);
   }
   for (const auto& device : training_devices()) {
     Trainer trainer(device, network.graph(), {}, options, dataset);
     EXPECT_NEAR(trainer.run(steps(kStep, 1), kGoesOn).losses[0], expected, 1e-5 * expected) << device->name();
   }
-}
-
-TEST(Weights, OfTheLossAreThoseOfMinSnr) {
-  TrainerOptions options;
-  options.levels = {{0.9, 0.2}, {0.1, 0.8}, {0, 1}};
-  EXPECT_EQ(weight_of(options, 1), 1);
-  options.snr_gamma = 5;
-  EXPECT_NEAR(weight_of(options, 1), 5.0 / 9, 1e-15);
-  EXPECT_NEAR(weight_of(options, 2), 1, 1e-15);
-  options.prediction = Prediction::kData;
-  EXPECT_NEAR(weight_of(options, 1), 5, 1e-15);
-  EXPECT_NEAR(weight_of(options, 2), 0.25, 1e-15);
-  options.prediction = Prediction::kVelocity;
-  EXPECT_NEAR(weight_of(options, 1), 0.5, 1e-15);
-  EXPECT_NEAR(weight_of(options, 2), 0.2, 1e-15);
 }
 
 TEST(Images, AreMirroredRowByRow) {
@@ -484,9 +485,14 @@ TEST(Trainer, RefusesOptionsByName) {
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.adam.beta2 = -0.1; }), "beta2");
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.adam.epsilon = 0; }), "epsilon");
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.adam.decay = -1; }), "decay");
-  expect_named(refused([](TrainerOptions& options, Dataset&) { options.snr_gamma = -1; }), "snrGamma");
-  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels.noise.pop_back(); }), "noise");
-  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels.signal[0] = 0; }), "signal");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels[0].image = -1; }), "images");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels[0].noise = 0; }), "noises");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels[0].weight = -1; }), "weights");
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels[0].data_target = kInfinity; }),
+               "targets");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels[0].noise_target = kInfinity; }),
+               "targets");
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels = {}; }), "times");
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.label_dropout = 2; }), "labelDropout");
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.null_label = 3; }), "nullLabel");
