@@ -13,6 +13,20 @@ export interface NativeTrainerLevels {
   weights: Float64Array;
   /** Time that the network is given. */
   times: Float32Array;
+  /** Step from each level to the one before it, for the loss `hybrid`. */
+  stepsBack?: NativeStepsBack;
+}
+
+/** Tables of steps back, with an entry for each level. */
+export interface NativeStepsBack {
+  /** ln of the posterior variance; of the first level that of the second. */
+  lows: Float64Array;
+  /** ln beta. */
+  highs: Float64Array;
+  /** Posterior variance; 0: the step ends at the data. */
+  variances: Float64Array;
+  /** Difference of the means of the step for one of the predicted noise. */
+  means: Float64Array;
 }
 
 /**
@@ -28,10 +42,10 @@ export interface NativeTrainerOptions extends NativeNetworkOptions {
   flips: boolean;
   levels: NativeTrainerLevels;
   /**
-   * What learns: the output; a variance head beside an output that predicts the noise; or logits, the output, by the cross
+   * What learns: the output; a noise prediction with the variance behind it, as two outputs a pixel; a variance head beside an output that predicts the noise; or logits, the output, by the cross
    * entropy of the labels of noised images.
    */
-  loss: 'prediction' | 'npr' | 'sn' | 'ocm' | 'cross-entropy';
+  loss: 'prediction' | 'hybrid' | 'npr' | 'sn' | 'ocm' | 'cross-entropy';
   /** Number of samples of one evaluation. */
   batch: number;
   /** Number of evaluations of one step, whose gradients are added. */

@@ -2,12 +2,13 @@ import { elementCount } from '../base/arrays.js';
 import { isCentred, valueOfLevel } from '../base/pixel-range.js';
 import { seedWords } from '../base/random.js';
 import { isOfHead } from '../checkpoint/trainable-head.js';
+import type { TrainableNetwork } from '../checkpoint/trainable.js';
 import type { RecomputePolicy } from '../engine/binding.js';
 import type { NativeTrainerOptions } from '../engine/native-trainer.js';
 import type { Graph } from '../network/graph.js';
 import { trainingLevels } from './levels.js';
 import { trainingDefaults } from './options.js';
-import { isClassifier, type Trainee } from './trainee.js';
+import { isClassifier, learnsRange, type Trainee } from './trainee.js';
 
 /** Levels as values of networks whose data are not from -1 to 1. */
 function modelValues({ data: { images }, trainable }: Trainee): Uint8Array | Float32Array {
@@ -21,6 +22,11 @@ function learnedConstants({ constants }: Graph): number[] {
   return constants.flatMap(({ name }, index) => (isOfHead(name) ? [index] : []));
 }
 
+function lossOf(trainable: TrainableNetwork): NativeTrainerOptions['loss'] {
+  if (isClassifier(trainable)) return 'cross-entropy';
+  return trainable.head?.name ?? (learnsRange(trainable) ? 'hybrid' : 'prediction');
+}
+
 /** Gives the options of the engine's trainer. */
 export function nativeOptions(
   trainee: Trainee,
@@ -31,13 +37,17 @@ export function nativeOptions(
   return {
     classes: trainable.network.unet.classes,
     divisor: null,
-    loss: isClassifier(trainable) ? 'cross-entropy' : (trainable.head?.name ?? 'prediction'),
+    loss: lossOf(trainable),
     ...(trainable.head !== null && { learned: learnedConstants(trainable.graph) }),
     recompute,
     images: modelValues(trainee),
     labels: data.labels,
     flips,
-    levels: trainingLevels(trainable.schedule, trainable.network.unet.divisor, { prediction, snrGamma }),
+    levels: trainingLevels(trainable.schedule, trainable.network.unet.divisor, {
+      prediction,
+      snrGamma,
+      learnsRange: learnsRange(trainable),
+    }),
     batch,
     accumulate,
     clip,

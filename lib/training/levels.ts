@@ -1,4 +1,4 @@
-import type { NativeTrainerLevels } from '../engine/native-trainer.js';
+import type { NativeStepsBack, NativeTrainerLevels } from '../engine/native-trainer.js';
 import type { UNetDescription } from '../network/description.js';
 import type { Prediction } from '../schedule/defaults.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
@@ -78,12 +78,38 @@ function rounded(value: number): number {
   return Math.fround(value) + 0;
 }
 
+/**
+ * Makes the tables of the steps back of a discrete schedule, between whose variances a network learns its own (Nichol and
+ * Dhariwal 2021, equation 15).
+ */
+function stepsBackOf(schedule: NoiseSchedule): NativeStepsBack {
+  const [lows, highs, variances, means] = Array.from({ length: 4 }, () => new Float64Array(schedule.steps)) as [
+    Float64Array,
+    Float64Array,
+    Float64Array,
+    Float64Array,
+  ];
+  for (let n = 1; n <= schedule.steps; ++n) {
+    const beta = schedule.betaBarBetween(n - 1, n);
+    const betaBar = schedule.betaBar(n);
+    // The posterior of the first step has no variance, whose logarithm is then that of the second.
+    lows[n - 1] = Math.log(schedule.posteriorVariance(Math.max(n, 2) - 1, Math.max(n, 2)));
+    highs[n - 1] = Math.log(beta);
+    variances[n - 1] = n === 1 ? 0 : schedule.posteriorVariance(n - 1, n);
+    const ofData = (Math.sqrt(schedule.alphaBar(n - 1)) * beta) / betaBar;
+    means[n - 1] = ofData * Math.sqrt(betaBar / schedule.alphaBar(n));
+  }
+  return { lows, highs, variances, means };
+}
+
 /** Options of {@link trainingLevels}. */
 export interface LevelOptions {
   /** What the network predicts. */
   readonly prediction: Prediction;
   /** Gamma of min-SNR weights (Hang et al. 2023); 0: all weights are 1. */
   readonly snrGamma: number;
+  /** True: the steps back are made, too, for a network that learns its variance. */
+  readonly learnsRange?: boolean;
 }
 
 /**
@@ -98,9 +124,18 @@ export interface LevelOptions {
 export function trainingLevels(
   schedule: NoiseSchedule,
   divisor: UNetDescription['divisor'],
-  { prediction, snrGamma }: LevelOptions,
+  options: LevelOptions,
 ): NativeTrainerLevels {
-  const times = timesOf(schedule);
+  return levelsAt(timesOf(schedule), schedule, divisor, options);
+}
+
+/** Makes the tables of {@link trainingLevels} for times of your own. @internal */
+export function levelsAt(
+  times: Float64Array,
+  schedule: NoiseSchedule,
+  divisor: UNetDescription['divisor'],
+  { prediction, snrGamma, learnsRange = false }: LevelOptions,
+): NativeTrainerLevels {
   const [images, noises, dataTargets, noiseTargets, weights] = Array.from({ length: 5 }, () => times.slice()) as [
     Float64Array,
     Float64Array,
@@ -130,5 +165,6 @@ export function trainingLevels(
     noiseTargets,
     weights,
     times: networkTimes,
+    ...(learnsRange && { stepsBack: stepsBackOf(schedule) }),
   };
 }

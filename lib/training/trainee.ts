@@ -55,6 +55,12 @@ export function isClassifier({ network }: Pick<TrainableNetwork, 'network'>): bo
   return network.unet.pool !== undefined;
 }
 
+/** Tells whether a network learns its variance behind its prediction (Nichol and Dhariwal 2021). */
+export function learnsRange({ network, schedule }: Pick<TrainableNetwork, 'network' | 'schedule'>): boolean {
+  const { outChannels, inChannels, pool } = network.unet;
+  return pool === undefined && outChannels === 2 * inChannels && schedule.discrete;
+}
+
 /** Number of classes of the labels that a network learns from; 0: it takes none. */
 export function classesOf({ network }: Pick<TrainableNetwork, 'network'>): number {
   return isClassifier({ network }) ? network.unet.outChannels : network.unet.classes;
@@ -66,7 +72,9 @@ function requireTrainable(trainable: TrainableNetwork): void {
   const { source, network, head } = trainable;
   const { unet } = network;
   if (network.head !== null && head === null) throw unsupported(source, 'a network with a variance head');
-  if (unet.outChannels !== unet.inChannels) throw unsupported(source, 'a network that learns its variance');
+  if (unet.outChannels !== unet.inChannels && !learnsRange(trainable)) {
+    throw unsupported(source, `a network of ${unet.inChannels} channels whose output has ${unet.outChannels}`);
+  }
 }
 
 /** Refuses a prediction that says nothing of the data at the last level, and an output that is divided by nothing. */
@@ -89,6 +97,15 @@ function requireOptionsOfHead({ head, source }: TrainableNetwork, options: Taken
   if (learned !== 'epsilon') throw unsupported(source, `a head beside the prediction '${learned}'`);
   if ((options.snrGamma ?? 0) === 0) return;
   throw new DpmError('ERR_DPM_ARGUMENT', "snrGamma: the samples of a head's loss weigh all alike");
+}
+
+/** Refuses options that the loss of a learned variance has no use for. */
+function requireOptionsOfRange(trainable: TrainableNetwork, options: TakenOptions, learned: Prediction): void {
+  if (!learnsRange(trainable)) return;
+  if (learned !== 'epsilon')
+    throw unsupported(trainable.source, `a learned variance behind the prediction '${learned}'`);
+  if ((options.snrGamma ?? 0) === 0) return;
+  throw new DpmError('ERR_DPM_ARGUMENT', 'snrGamma: the samples of a loss with a learned variance weigh all alike');
 }
 
 /** Refuses options that a classifier's loss has no use for, and one that asks for a classifier where there is none. */
@@ -195,6 +212,7 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   requireLevels(trainable, prediction);
   requireOptionsOfClassifier(trainable, options);
   requireOptionsOfHead(trainable, options, prediction);
+  requireOptionsOfRange(trainable, options, prediction);
   const learned = learnedLabels(trainable, images);
   const drops = given === undefined && learned !== null && !isClassifier(trainable);
   const labelDropout = options.labelDropout ?? (drops ? 0.1 : 0);

@@ -24,11 +24,12 @@ double cross_entropy(std::span<const float> logits, std::size_t label) {
 }  // namespace
 
 LossEvaluation::LossEvaluation(const std::shared_ptr<Device>& device, const TrainerOptions& options, Network& network,
-                               std::unique_ptr<Curvature> curvature)
+                               std::unique_ptr<Curvature> curvature, LearnedRange* range)
     : device_(device),
       options_(options),
       network_(network),
       curvature_(std::move(curvature)),
+      range_(range),
       elements_(network.shape().image),
       data_(rows(elements_)),
       noise_(rows(elements_)),
@@ -37,7 +38,7 @@ LossEvaluation::LossEvaluation(const std::shared_ptr<Device>& device, const Trai
       made_(curvature_ || learned_ == Learned::kBoth ? rows(elements_) : nullptr),
       out_(rows(network.shape().out)),
       head_(options.learns_head() ? rows(elements_) : nullptr),
-      cotangent_(rows(elements_)),
+      cotangent_(rows(range_ != nullptr ? network.shape().out : elements_)),
       times_(rows(1)),
       labels_(rows(1)),
       weights_(rows(1)),
@@ -80,14 +81,21 @@ MeasuredLoss LossEvaluation::run(const Batch& batch, std::uint32_t step, std::ui
     make_targets(batch);
   }
   evaluation.gradients = gradients;
-  if (!options_.classifies()) {
+  MeasuredLoss measured;
+  if (range_ != nullptr) {
+    measured.loss = range_->differentiate(evaluation, host_times_.data(), batch, *noise_, *cotangent_);
+    evaluation.out_cotangent = cotangent_->view(network_.shape().out);
+  }
+  if (options_.is_square()) {
     if (head_) evaluation.head = view(head_);
     (head_ ? evaluation.head_cotangent : evaluation.out_cotangent) = view(cotangent_);
     evaluation.target = view(target());
     evaluation.loss_weight = weights_->view(1);
   }
   network_.evaluate(evaluation, host_times_.data());
-  return options_.classifies() ? classified(batch.labels) : MeasuredLoss{square()};
+  if (options_.classifies()) return classified(batch.labels);
+  if (options_.is_square()) measured.loss = square();
+  return measured;
 }
 
 void LossEvaluation::upload(const Batch& batch) {

@@ -9,6 +9,7 @@
 #include "training/batch.h"
 #include "training/curvature.h"
 #include "training/draws.h"
+#include "training/learned_range.h"
 #include "training/options.h"
 
 namespace dpm::training {
@@ -24,8 +25,9 @@ class LossEvaluation {
  public:
   /// @param network Network with the loss of the options (graph::Seed).
   /// @param curvature What makes the targets of Loss::kCurvature; null for others.
+  /// @param range What makes the cotangents of Loss::kHybrid; null for others.
   LossEvaluation(const std::shared_ptr<Device>& device, const TrainerOptions& options, Network& network,
-                 std::unique_ptr<Curvature> curvature);
+                 std::unique_ptr<Curvature> curvature, LearnedRange* range);
 
   /// Evaluates `batch`, whose first sample has `first_slot` in step `step`: adds the gradients of its part of the
   /// step's loss to `gradients`, and returns this part. The loss is the mean over all samples of the step of weight
@@ -51,6 +53,7 @@ class LossEvaluation {
   const TrainerOptions& options_;
   Network& network_;
   std::unique_ptr<Curvature> curvature_;
+  LearnedRange* range_;
   std::uint64_t elements_;
   std::shared_ptr<Buffer> data_;
   std::shared_ptr<Buffer> noise_;

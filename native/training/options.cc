@@ -16,8 +16,13 @@ void check_level(const TrainerOptions& options, const Level& level) {
   require(std::isfinite(level.data_target) && std::isfinite(level.noise_target), "targets have to be finite");
   require(std::isfinite(level.weight) && level.weight >= 0, "weights have to be at least 0");
   if (options.loss == Loss::kPrediction) return;
-  require(level.data_target == 0 && level.noise_target == 1, "targets: a head learns beside a prediction of the noise");
-  require(level.weight == 1, "weights: samples of a head or of a classifier weigh all alike");
+  require(level.data_target == 0 && level.noise_target == 1,
+          "targets: what else learns beside a prediction has the noise as its target");
+  require(level.weight == 1, "weights: samples of this loss weigh all alike");
+  if (options.loss != Loss::kHybrid) return;
+  const StepBack& step = level.step_back;
+  require(std::isfinite(step.low) && std::isfinite(step.high) && std::isfinite(step.mean), "stepBack has to be finite");
+  require(std::isfinite(step.variance) && step.variance >= 0, "stepBack: a variance is below 0");
 }
 
 }  // namespace

@@ -6,12 +6,14 @@
 
 #include "engine/network.h"
 #include "engine/parameters.h"
+#include "training/range_bound.h"
 
 namespace dpm::training {
 
 /// What is learned.
 enum class Loss {
   kPrediction,  ///< the output
+  kHybrid,      ///< the predicted noise, and the variance behind it (Nichol and Dhariwal 2021)
   // The second output of a network that predicts the noise (Bao et al. 2022).
   kResidual,  ///< expectation of the squared error of the predicted noise (NPR-DPM)
   kNoise,     ///< expectation of the squared noise (SN-DPM)
@@ -30,6 +32,7 @@ struct Level {
   double noise_target = 1;
   double weight = 1;  ///< factor of the loss
   float time = 0;
+  StepBack step_back = {};  ///< for Loss::kHybrid
 };
 
 struct TrainerOptions {
@@ -45,7 +48,11 @@ struct TrainerOptions {
   graph::Recompute recompute = graph::Recompute::kNorms;
 
   [[nodiscard]] std::uint64_t samples() const { return std::uint64_t{batch} * accumulate; }
-  [[nodiscard]] bool learns_head() const { return loss != Loss::kPrediction && !classifies(); }
+  [[nodiscard]] bool learns_head() const {
+    return loss == Loss::kResidual || loss == Loss::kNoise || loss == Loss::kCurvature;
+  }
+  /// Whether the device makes the cotangents from targets.
+  [[nodiscard]] bool is_square() const { return loss == Loss::kPrediction || learns_head(); }
   [[nodiscard]] bool classifies() const { return loss == Loss::kCrossEntropy; }
 };
 

@@ -21,6 +21,8 @@ graph::Seed seed_of(Loss loss) {
       return graph::Seed::kResidual;
     case Loss::kNoise:
       return graph::Seed::kNoise;
+    case Loss::kHybrid:
+      return graph::Seed::kGiven;
     case Loss::kCurvature:
       return graph::Seed::kHead;
     case Loss::kCrossEntropy:
@@ -30,8 +32,8 @@ graph::Seed seed_of(Loss loss) {
   }
 }
 
-std::unique_ptr<Network> load(const std::shared_ptr<Device>& device, graph::Graph graph, NetworkOptions network,
-                              const TrainerOptions& options, const Parameters& parameters) {
+std::unique_ptr<Network> load_network(const std::shared_ptr<Device>& device, graph::Graph graph, NetworkOptions network,
+                                      const TrainerOptions& options, const Parameters& parameters) {
   network.derivative = Derivative::kWeights;
   network.seed = seed_of(options.loss);
   network.row_weight = 1 / static_cast<float>(options.samples());
@@ -73,20 +75,36 @@ Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, cons
   dataset_.elements = shape.elements();
   dataset_.width = static_cast<std::uint64_t>(shape.width);
   if (!dataset_.levels.empty() || !dataset_.values.empty()) check_dataset(options_, dataset_, classes_);
+  load(device, std::move(graph), network);
+}
+
+void Trainer::load(const std::shared_ptr<Device>& device, graph::Graph graph, const NetworkOptions& network) {
   std::unique_ptr<Curvature> curvature;
   if (options_.loss == Loss::kCurvature) curvature = std::make_unique<Curvature>(device, graph, network, options_);
-  network_ = load(device, std::move(graph), network, options_, parameters_);
-  info_ = network_->info();
-  if (curvature) {
-    info_.weight_bytes += curvature->info().weight_bytes;
-    info_.row_bytes += curvature->info().row_bytes;
+  if (options_.loss == Loss::kHybrid) {
+    graph::Graph alone = graph;
+    parameters_.claim(alone);
+    range_ = std::make_unique<LearnedRange>(device, std::move(alone), network, options_);
   }
-  parameters_.pack(*network_);
-  require(options_.classifies() || network_->shape().out == network_->shape().image,
+  network_ = load_network(device, std::move(graph), network, options_, parameters_);
+  info_ = network_->info();
+  const auto count = [&](const NetworkInfo& info) {
+    info_.weight_bytes += info.weight_bytes;
+    info_.row_bytes += info.row_bytes;
+  };
+  if (curvature) count(curvature->info());
+  if (range_) count(range_->network().info());
+  pack();
+  require(options_.loss != Loss::kPrediction || network_->shape().out == network_->shape().image,
           "a network that learns has an output of its image's shape");
   require(!options_.learns_head() || network_->shape().head == network_->shape().image,
           "a head that learns has its image's shape");
-  loss_ = std::make_unique<LossEvaluation>(device, options_, *network_, std::move(curvature));
+  loss_ = std::make_unique<LossEvaluation>(device, options_, *network_, std::move(curvature), range_.get());
+}
+
+void Trainer::pack() {
+  parameters_.pack(*network_);
+  if (range_) parameters_.pack(range_->network());
 }
 
 void Trainer::check(const StepRequest& request) const {
@@ -141,7 +159,7 @@ void Trainer::step(const StepRequest& request, std::uint64_t index, StepResult& 
   adam.average_decay = request.average_decays[index];
   if (options_.clip > 0) adam.gradient_scale = std::min(1.0, options_.clip / (norm + kClipEpsilon));
   parameters_.step(options_.adam, adam);
-  parameters_.pack(*network_);
+  pack();
   result.losses.push_back(measured.loss);
   if (options_.classifies()) result.accuracies.push_back(measured.accuracy);
   result.norms.push_back(norm);
@@ -165,7 +183,7 @@ MeasuredLoss Trainer::differentiate(const StepRequest& request, std::uint64_t in
 
 void Trainer::write(ParameterTensor which, const float* from) {
   parameters_.write(which, from);
-  if (which == ParameterTensor::kParameters) parameters_.pack(*network_);
+  if (which == ParameterTensor::kParameters) pack();
 }
 
 }  // namespace dpm::training

@@ -62,6 +62,10 @@ class Trainer {
   void write(ParameterTensor which, const float* from);
 
  private:
+  /// Loads the network, and what else the loss evaluates.
+  void load(const std::shared_ptr<Device>& device, graph::Graph graph, const NetworkOptions& network);
+  /// Packs the weights of all networks from the parameters.
+  void pack();
   void check(const StepRequest& request) const;
   /// Takes step number `step`, the one of index `index` in the request.
   void step(const StepRequest& request, std::uint64_t index, StepResult& result);
@@ -75,6 +79,7 @@ class Trainer {
   Parameters parameters_;
   std::unique_ptr<Network> network_;
   NetworkInfo info_;
+  std::unique_ptr<LearnedRange> range_;  ///< null where no variance is learned
   std::unique_ptr<LossEvaluation> loss_;
   Batch batch_;
 };

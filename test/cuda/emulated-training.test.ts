@@ -1,13 +1,14 @@
 // Training on the emulated CUDA device, through the library, beside the cpu.
 import '../support/emulated-cuda.js';
 
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
 import { Trainer, type TrainerOptions } from '../../lib/index.js';
 import { temporaryFolder } from '../support/temporary.js';
-import { tinyRun } from '../support/training-data.js';
+import { tinyNetwork, tinyRun } from '../support/training-data.js';
 
 const folder = temporaryFolder();
 
@@ -47,6 +48,15 @@ describe('training on the emulated CUDA device', () => {
     const found = await losses({ network, device: 'cuda', dtype: 'f32', threads: undefined });
     found.forEach((value, i) => {
       expect(Math.abs(value / expected[i]! - 1)).toBeLessThan(2e-5);
+    });
+  });
+
+  it('has the losses and norms of the cpu for a learned variance', async () => {
+    const network = { ...(JSON.parse(await readFile(tinyNetwork, 'utf8')) as object), out_channels: 6 };
+    const expected = await losses({ network, device: 'cpu' });
+    const found = await losses({ network, device: 'cuda', dtype: 'f32', threads: undefined });
+    found.forEach((value, i) => {
+      expect(Math.abs(value / expected[i]! - 1)).toBeLessThan(1e-5);
     });
   });
 

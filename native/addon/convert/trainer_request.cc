@@ -34,6 +34,21 @@ training::GivenSamples to_samples(const Napi::Object& object) {
           to_labels(labels), is_absent(probes) ? std::vector<float>() : to_floats(probes, "probes")};
 }
 
+void set_steps_back(const Napi::Object& object, std::vector<training::Level>& levels) {
+  const Napi::Value lows = object.Get("lows");
+  const Napi::Value highs = object.Get("highs");
+  const Napi::Value variances = object.Get("variances");
+  const Napi::Value means = object.Get("means");
+  const std::vector<double> tables[] = {to_doubles(lows, "lows"), to_doubles(highs, "highs"),
+                                        to_doubles(variances, "variances"), to_doubles(means, "means")};
+  for (const std::vector<double>& table : tables) {
+    require(table.size() == levels.size(), "stepsBack: the tables have an entry for each level");
+  }
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    levels[i].step_back = {tables[0][i], tables[1][i], tables[2][i], tables[3][i]};
+  }
+}
+
 std::vector<training::Level> to_levels(const Napi::Object& object) {
   const Napi::Value images = object.Get("images");
   const Napi::Value noises = object.Get("noises");
@@ -52,6 +67,7 @@ std::vector<training::Level> to_levels(const Napi::Object& object) {
   for (std::size_t i = 0; i < of_network.size(); ++i) {
     levels.push_back({tables[0][i], tables[1][i], tables[2][i], tables[3][i], tables[4][i], of_network[i]});
   }
+  if (has_value(object, "stepsBack")) set_steps_back(to_object(object, "stepsBack"), levels);
   return levels;
 }
 
@@ -60,9 +76,10 @@ std::vector<training::Level> to_levels(const Napi::Object& object) {
 training::TrainerOptions to_trainer_options(const Napi::Object& object) {
   const Napi::Value seed = object.Get("seed");
   training::TrainerOptions options;
-  constexpr training::Loss kLosses[] = {training::Loss::kPrediction, training::Loss::kResidual, training::Loss::kNoise,
-                                        training::Loss::kCurvature, training::Loss::kCrossEntropy};
-  options.loss = kLosses[to_choice(object, "loss", {"prediction", "npr", "sn", "ocm", "cross-entropy"})];
+  constexpr training::Loss kLosses[] = {training::Loss::kPrediction, training::Loss::kHybrid,
+                                        training::Loss::kResidual,   training::Loss::kNoise,
+                                        training::Loss::kCurvature,  training::Loss::kCrossEntropy};
+  options.loss = kLosses[to_choice(object, "loss", {"prediction", "hybrid", "npr", "sn", "ocm", "cross-entropy"})];
   options.batch = to_uint32(object.Get("batch"), "batch");
   options.accumulate = to_uint32(object.Get("accumulate"), "accumulate");
   options.clip = to_double(object, "clip");

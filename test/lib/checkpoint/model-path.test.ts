@@ -136,7 +136,7 @@ it('a model shows itself in five lines', async () => {
   expect(lines[0]).toMatch(/^DiffusionModel .*models\/mnist \(diffusers\)$/);
   expect(lines.slice(1)).toEqual([
     '  images   1 x 28 x 28, -1 to 1',
-    expect.stringMatching(/^ {2}network {2}649,329 parameters, \d\.\d{3} G multiply-adds, heads npr, sn$/),
+    expect.stringMatching(/^ {2}network {2}649,329 parameters, \d\.\d{3} G multiply-adds, heads npr, sn, ocm$/),
     `  schedule ${model.schedule.name}, 1000 steps, predicts epsilon`,
     `  device   cpu: ${model.device.description}, 1 threads`,
   ]);

@@ -12,7 +12,7 @@ import type {
   NativeTrainerSamples,
 } from '../../../lib/engine/native-trainer.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
-import { trainingLevels } from '../../../lib/training/levels.js';
+import { levelsAt, trainingLevels } from '../../../lib/training/levels.js';
 import { largest, readTensors } from '../../support/tensors.js';
 import { packagePath } from '../../support/temporary.js';
 import { fromLevels, openTrainer, type OpenTrainer } from '../../support/trainer.js';
@@ -312,6 +312,57 @@ describe.each(devices)('a trainer on the %s device', (device) => {
 });
 
 describe('a trainer', () => {
+  it('has the loss and gradients of a learned variance', async () => {
+    const facts = await readFacts<Facts & { losses: number[]; loss: number; gradientNorm: number }>('hybrid');
+    const { gradientNorms } = await readFacts<{ gradientNorms: Record<string, number> }>('hybrid');
+    const golden = await readTensors(packagePath(`${goldens}/hybrid.safetensors`));
+    const folder = packagePath('test/fixtures/unet/openai-adm-class');
+    const levels = trainingLevels(NoiseSchedule.linear(), null, {
+      prediction: 'epsilon',
+      snrGamma: 0,
+      learnsRange: true,
+    });
+    const request = requestOf([{ ...facts, lr: 0 }], samplesOf(golden, golden.class_labels));
+    for (const [device, accumulate] of [
+      ['reference', 1],
+      ['cpu', 1],
+      ['cpu', 3],
+    ] as const) {
+      const options = { batch: 3 / accumulate, accumulate, levels, loss: 'hybrid', beta1: 0 } as const;
+      await using open = (await openTrainer(folder, device, options))!;
+      const { losses, norms } = await open.trainer.run(request);
+      expectRelative(losses[0]!, facts.loss, 1e-5, 'loss');
+      expectRelative(norms[0]!, facts.gradientNorm, 1e-4, 'norm');
+      const gradients = await open.tensors('firstMoments');
+      for (const [tensor, norm] of Object.entries(gradientNorms)) {
+        if (facts.vanishing.includes(tensor)) continue;
+        expectRelative(Math.hypot(...gradients.get(tensor)!), norm, 1e-4, tensor);
+      }
+    }
+  });
+
+  it('has the loss and gradients of EDM', async () => {
+    const facts = await readFacts<Facts & { sigmaData: number; loss: number; gradientNorm: number }>('edm');
+    const { gradientNorms } = await readFacts<{ gradientNorms: Record<string, number> }>('edm');
+    const golden = await readTensors(packagePath(`${goldens}/edm.safetensors`));
+    const schedule = NoiseSchedule.edm({ sigmaData: facts.sigmaData });
+    const levels = levelsAt(Float64Array.from(golden.sigma!), schedule, null, { prediction: 'edm', snrGamma: 0 });
+    await using open = (await openTrainer(packagePath('test/fixtures/unet/edm-ddpmpp'), 'cpu', {
+      batch: 4,
+      levels,
+      beta1: 0,
+    }))!;
+    const samples = samplesOf({ ...golden, n: Float32Array.of(1, 2, 3, 4) });
+    const { losses, norms } = await open.trainer.run(requestOf([{ ...facts, lr: 0 }], samples));
+    expectRelative(losses[0]!, facts.loss, 1e-5, 'loss');
+    expectRelative(norms[0]!, facts.gradientNorm, 1e-4, 'norm');
+    const gradients = await open.tensors('firstMoments');
+    for (const [tensor, norm] of Object.entries(gradientNorms)) {
+      if (facts.vanishing.includes(tensor)) continue;
+      expectRelative(Math.hypot(...gradients.get(tensor)!), norm, 1e-4, tensor);
+    }
+  });
+
   it('tells how many samples a classifier knows, as its logits do', async () => {
     const golden = await readTensors(packagePath(`${goldens}/adamw-classifier.safetensors`));
     const folder = packagePath('test/fixtures/unet/classifier-attention');

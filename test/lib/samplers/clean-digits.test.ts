@@ -10,7 +10,7 @@ import type { SamplerFacts } from '../../../lib/samplers/sampler.js';
 import { dpm } from '../../support/dpm.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 
-const heads = ['npr', 'sn', null] as const;
+const heads = ['npr', 'sn', 'ocm', null] as const;
 const models = new Map<(typeof heads)[number], DiffusionModel>();
 let device: Device;
 
@@ -34,7 +34,7 @@ async function grain(sampler: SamplerName, steps: number): Promise<number> {
   const { facts } = samplers[sampler];
   const given = 'steps' in facts.options ? { steps } : {};
   const options = { sampler, ...given, seed: 1, count } as AnySampleOptions;
-  const { images } = await models.get(facts.head as (typeof heads)[number])!.sample(options);
+  const { images } = await models.get(facts.head)!.sample(options);
   let [sum, pixels] = [0, 0];
   images.toUint8().forEach((level, i) => {
     const [x, y] = [i % side, Math.floor(i / side) % side];

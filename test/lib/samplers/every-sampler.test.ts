@@ -15,7 +15,7 @@ import { packagePath } from '../../support/temporary.js';
 
 const seed = 9;
 const elements = 28 * 28;
-const heads = ['npr', 'sn', null] as const;
+const heads = ['npr', 'sn', 'ocm', null] as const;
 const models = new Map<(typeof heads)[number], DiffusionModel>();
 
 beforeAll(async () => {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace dpm::training {
@@ -91,6 +92,43 @@ TEST(SampleDraws, AreSpreadEvenly) {
   for (const int level : levels) EXPECT_NEAR(level, kCount * 0.25, 4 * 62);
   EXPECT_NEAR(flips, kCount * 0.5, 4 * 71);
   EXPECT_NEAR(sum / kCount, 0.5, 4 * 0.289 / 141);
+}
+
+TEST(Signs, AreThoseOfTheGoldens) {
+  struct Golden {
+    std::uint64_t seed;
+    std::uint32_t step;
+    std::uint32_t slot;
+    std::vector<float> signs;
+  };
+  const Golden goldens[] = {
+      {7U, 0, 0, {-1, -1, -1, 1, -1, -1, 1, 1, -1, -1, -1, -1}},
+      {7U, 0, 1, {1, 1, -1, 1, 1, -1, -1, -1, -1, -1, -1, 1}},
+      {7U, 12345, 127, {-1, 1, -1, 1, -1, 1, 1, 1, 1, -1, -1, -1}},
+      {1099511627779U, 0, 0, {1, 1, -1, 1, -1, -1, 1, -1, 1, -1, 1, -1}},
+      {1099511627779U, 0, 1, {1, 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1}},
+      {1099511627779U, 12345, 127, {1, 1, -1, 1, 1, -1, 1, 1, 1, 1, 1, -1}},
+  };
+  for (const Golden& golden : goldens) {
+    std::vector<float> signs(golden.signs.size());
+    draw_signs(Seed::of(golden.seed), golden.step, golden.slot, signs.size(), signs.data());
+    EXPECT_EQ(signs, golden.signs) << golden.seed << ", " << golden.step << ", " << golden.slot;
+  }
+}
+
+TEST(Signs, GoOnFromBlockToBlock) {
+  std::vector<float> all(300);
+  draw_signs(Seed::of(9), 4, 2, all.size(), all.data());
+  std::vector<float> part(129);
+  draw_signs(Seed::of(9), 4, 2, part.size(), part.data());
+  EXPECT_TRUE(std::equal(part.begin(), part.end(), all.begin()));
+  EXPECT_NE(std::vector<float>(all.begin(), all.begin() + 32), std::vector<float>(all.begin() + 32, all.begin() + 64));
+  EXPECT_NE(std::vector<float>(all.begin(), all.begin() + 128),
+            std::vector<float>(all.begin() + 128, all.begin() + 256));
+  const auto ups = std::count(all.begin(), all.end(), 1.0F);
+  EXPECT_GT(ups, 110);
+  EXPECT_LT(ups, 190);
+  EXPECT_EQ(ups + std::count(all.begin(), all.end(), -1.0F), 300);
 }
 
 }  // namespace

@@ -31,11 +31,11 @@ Level level_of(double signal, Prediction prediction, float time) {
   const double noise = std::sqrt(1 - signal);
   switch (prediction) {
     case Prediction::kEpsilon:
-      return {image, noise, 0, 1, 1, time};
+      return {image, noise, 0, 1, 1, time, {}};
     case Prediction::kData:
-      return {image, noise, 1, 0, 1, time};
+      return {image, noise, 1, 0, 1, time, {}};
     default:
-      return {image, noise, -noise, image, 1, time};
+      return {image, noise, -noise, image, 1, time, {}};
   }
 }
 
@@ -157,7 +157,7 @@ NetworkOptions head_options(const SmallNetwork& network) {
 
 TEST(Trainer, LearnsAHeadOnTheReferenceAndTheCardAsOnTheCpu) {
   const SmallNetwork network(test::SecondOutput::kHead);
-  for (const Loss loss : {Loss::kResidual, Loss::kNoise}) {
+  for (const Loss loss : {Loss::kResidual, Loss::kNoise, Loss::kCurvature}) {
     std::vector<StepResult> results;
     for (const char* name : {"reference", "cpu", "cuda:0"}) {
       TrainerOptions options = options_of(3);
@@ -187,11 +187,12 @@ TEST(Trainer, RefusesAHeadThatCannotLearn) {
         [&] { Trainer(Device::open("reference", {}), of.graph(), head_options(of), options, small_dataset(11)); });
   };
   EXPECT_EQ(refused(network, [](TrainerOptions&) {}), "none");
-  const std::string beside = "ERR_DPM_ARGUMENT targets: a head learns beside a prediction of the noise";
+  const std::string beside =
+      "ERR_DPM_ARGUMENT targets: what else learns beside a prediction has the noise as its target";
   EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.levels[1].data_target = 0.5; }), beside);
   EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.levels[1].noise_target = -1; }), beside);
   EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.levels[1].weight = 2; }),
-            "ERR_DPM_ARGUMENT weights: samples of a head or of a classifier weigh all alike");
+            "ERR_DPM_ARGUMENT weights: samples of this loss weigh all alike");
   EXPECT_EQ(refused(SmallNetwork(), [](TrainerOptions&) {}),
             "ERR_DPM_UNSUPPORTED the network has no second output to learn");
   EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.loss = Loss::kPrediction; }),

@@ -1,0 +1,44 @@
+// The loss of networks that learn their variance, too (Nichol and Dhariwal 2021, L_hybrid).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/network.h"
+#include "training/batch.h"
+#include "training/options.h"
+
+namespace dpm::training {
+
+/// Makes the cotangents of outputs [2 C, H, W]: of the predicted noise by its mean square error, of the range by the
+/// bound's term in bits per dimension, in which the mean does not learn, times N / 1000 for N levels.
+class LearnedRange {
+ public:
+  /// Loads the network alone, whose outputs the cotangents follow from. Its constants that learn have their places.
+  LearnedRange(const std::shared_ptr<Device>& device, graph::Graph graph, NetworkOptions network,
+               const TrainerOptions& options);
+
+  [[nodiscard]] Network& network() { return *network_; }
+  /// Returns the part of the step's loss that `batch` has, and writes the cotangents.
+  ///
+  /// @param samples Noised images, times and labels, and the tensor of outputs.
+  /// @param times Times of the samples.
+  /// @param noise Noise of the samples.
+  /// @param to Tensor of the outputs' shape.
+  double differentiate(const Evaluation& samples, const float* times, const Batch& batch, const Buffer& noise,
+                       Buffer& to);
+
+ private:
+  /// Sums the loss of the elements of a sample, and replaces its outputs by their cotangents.
+  double sample(const Level& level, const float* x0, const float* noise, float* out) const;
+
+  const TrainerOptions& options_;
+  std::unique_ptr<Network> network_;
+  std::uint64_t elements_;
+  std::shared_ptr<Buffer> out_;
+  std::vector<float> host_out_;
+  std::vector<float> host_noise_;
+};
+
+}  // namespace dpm::training
