@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
+import { headNames, type HeadName } from '../../../lib/checkpoint/heads.js';
 import { readJson } from '../../../lib/files/files.js';
 import { DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
@@ -148,9 +149,9 @@ describe('a head of a model without one', () => {
     expect(model.unet.hasHead).toBe(true);
   });
 
-  it('goes on to the bit where a run was stopped, and mends what a kill has left', async () => {
+  it.each(headNames)('goes on to the bit where a run was stopped, and mends what a kill has left: %s', async (head) => {
     const [whole, parts] = [newFolder(), newFolder()];
-    const options = headRun({ network: bare, steps: 4, checkpointEvery: 2 });
+    const options = headRun({ network: bare, head, steps: 4, checkpointEvery: 2 });
     await run({ ...options, out: whole });
     const abort = new AbortController();
     const onCheckpoint = ({ step }: { step: number }): void => {
@@ -159,17 +160,29 @@ describe('a head of a model without one', () => {
     await expect(run({ ...options, out: parts, signal: abort.signal, onCheckpoint })).rejects.toMatchObject({
       code: 'ERR_DPM_ABORTED',
     });
-    await writeFile(join(parts, 'heads/npr.safetensors'), 'damaged');
+    await writeFile(join(parts, `heads/${head}.safetensors`), 'damaged');
     await rm(join(parts, 'unet/diffusion_pytorch_model.safetensors'));
     await (await Trainer.open({ ...options, out: parts })).close();
-    expect((await headOf(parts)).length).toBe((await headOf(whole)).length);
+    expect((await headOf(parts, head)).length).toBe((await headOf(whole, head)).length);
     await run({ ...options, out: parts });
-    expect(await headOf(parts)).toEqual(await headOf(whole));
+    expect(await headOf(parts, head)).toEqual(await headOf(whole, head));
     expect(await trunkOf(parts)).toEqual(await trunkOf(whole));
-    await expect(Trainer.open({ ...options, out: parts, head: 'sn' })).rejects.toThrow('head is "sn"');
+    const other = head === 'sn' ? 'npr' : 'sn';
+    await expect(Trainer.open({ ...options, out: parts, head: other })).rejects.toThrow(`head is "${other}"`);
     await expect(Trainer.open({ ...options, out: parts, headMode: 'complex' })).rejects.toThrow(
       'headMode is "complex"',
     );
+  });
+
+  it('that learns the curvature takes a second network', async () => {
+    const memoryOf = async (head: HeadName) => {
+      await using trainer = await Trainer.open(headRun({ network: bare, head }));
+      return trainer.memory;
+    };
+    const [alone, both] = [await memoryOf('npr'), await memoryOf('ocm')];
+    expect(both.parameters).toBe(alone.parameters);
+    expect(both.packed).toBeGreaterThan(1.2 * alone.packed);
+    expect(both.maps).toBeGreaterThan(1.5 * alone.maps);
   });
 
   it.each([
@@ -177,7 +190,7 @@ describe('a head of a model without one', () => {
     [{ network: 'ddpm-cifar10' }, 'head: a head learns on a model that has learned'],
     [{ network: {} }, 'head: a head learns on a model that has learned'],
     [{ head: undefined, headMode: 'simple' }, 'headMode is for a head that learns'],
-    [{ head: 'ocm' }, 'head'],
+    [{ head: 'variance' }, 'head'],
     [{ headMode: 'both' }, 'headMode'],
     [{ snrGamma: 5 }, 'snrGamma'],
     [{ prediction: 'v' }, "a head beside the prediction 'v' cannot be trained"],
