@@ -28,6 +28,8 @@ export const rows = [
   { id: 'npr-ddim', label: 'NPR-DDIM' },
   { id: 'sn-ddpm', label: 'SN-DDPM', steps: more },
   { id: 'sn-ddim', label: 'SN-DDIM' },
+  { id: 'ocm-ddpm', label: 'OCM-DDPM', steps: more },
+  { id: 'ocm-ddim', label: 'OCM-DDIM' },
   { id: 'full-ddpm', label: 'Full-covariance DDPM', steps: [5, 10, 25, 50] },
   { id: 'dpm-solver-3', label: 'DPM-Solver-3' },
   { id: 'dpm-solver++-2m', label: 'DPM-Solver++ (2M)' },

@@ -1,3 +1,5 @@
+import { extname } from 'node:path';
+
 import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
@@ -8,7 +10,7 @@ import { readLabels } from '../files/tensor-data.js';
 import { Classifier, logSoftmax } from '../guidance/classifier.js';
 import { noised, noiseLevel } from '../schedule/noise-level.js';
 import { specOf, usageError, type Call, type Command } from './command.js';
-import { readNamedImages } from '../images/load.js';
+import { dataImagesHelp, readDataImages } from './data-images.js';
 import { configOption, deviceOptions, deviceSettings } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
 import { runOptionFacts } from '../run/options.js';
@@ -59,11 +61,19 @@ function guesses(logarithms: Float64Array): Guess[] {
 
 /** Reads the labels of the images, if their file has some. */
 async function labelsOf(path: string, count: number, classes: number): Promise<Int32Array | null> {
+  if (extname(path).toLowerCase() !== '.safetensors') return null;
   const header = await readSafetensorsHeader(path);
   if (!header.tensors.has('labels')) return null;
   const labels = await readLabels(header, 'labels', classes);
   if (labels.length === count) return labels;
   throw new DpmError('ERR_DPM_TENSOR_SHAPE', `${path}: there are ${labels.length} labels for ${count} images`);
+}
+
+/** Refuses labels that a classifier does not know. */
+function checkedLabels(path: string, labels: Int32Array, classes: number): Int32Array {
+  const unknown = labels.find((label) => label >= classes);
+  if (unknown === undefined) return labels;
+  throw new DpmError('ERR_DPM_ARGUMENT', `${path}: the label ${unknown}, the classifier has ${classes} classes`);
 }
 
 /** Scores of predicted labels. */
@@ -163,7 +173,7 @@ export const classifyCommand: Command = {
   options: {
     input: {
       value: 'PATH',
-      help: 'safetensors with images [N,C,H,W], uint8 or float32, and optionally labels [N]; a .png or a folder of such',
+      help: `${dataImagesHelp}; labels beside them are compared`,
     },
     time: { value: 'T', help: `the network time of the noise in the images; default ${CLEAN}, none` },
     'noise-levels': { value: 'K', help: "how well labels are told at K of the schedule's noise levels" },
@@ -182,9 +192,10 @@ export const classifyCommand: Command = {
       config: options.string('config'),
       signal,
     });
-    const { images, names } = await readNamedImages(path, classifier);
+    const { images, names, labels: known } = await readDataImages(path, classifier, signal);
     const count = images.length / elementCount(classifier.sampleShape);
-    const labels = names === null ? await labelsOf(path, count, classifier.classes) : null;
+    const labels =
+      known === null ? await labelsOf(path, count, classifier.classes) : checkedLabels(path, known, classifier.classes);
     const levels = options.integer('noise-levels');
     if (levels === undefined && options.has('seed')) throw usageError('--seed is for --noise-levels');
     if (levels !== undefined) {

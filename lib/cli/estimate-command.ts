@@ -4,7 +4,7 @@ import { dataEstimateOptionFacts as facts, type DataEstimateOptions } from '../e
 import { makeFolder } from '../files/files.js';
 import type { DiffusionModel } from '../model.js';
 import { specOf, usageError, type Command } from './command.js';
-import { readModelImages } from '../images/load.js';
+import { dataImagesHelp, readDataImages } from './data-images.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, progressBar } from './output.js';
 import { checkTarget } from './target.js';
@@ -31,7 +31,7 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
     summary,
     arguments: ['MODEL'],
     options: {
-      data: { value: 'PATH', help: `safetensors with images [N,C,H,W], ${images}; a .png or a folder of such` },
+      data: { value: 'PATH', help: `${dataImagesHelp}; ${images}` },
       samples: specOf(facts.samples, `${facts.samples.help}; ${enough}`),
       seed: specOf(facts.seed),
       timesteps: specOf(facts.timesteps, 'times n to estimate, separated by commas; the others are interpolated'),
@@ -48,7 +48,7 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
       await checkTarget(out, { flag: '--out' });
       const progress = progressBar(name, json);
       await withModel(call, async (model) => {
-        const data = await readModelImages(path, model);
+        const data = (await readDataImages(path, model, call.signal)).images;
         try {
           const table = await estimate(model, data, {
             samples,

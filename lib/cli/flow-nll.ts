@@ -9,7 +9,7 @@ import {
 import { elementCount } from '../base/arrays.js';
 import type { OptionFact } from '../base/option-facts.js';
 import { specOf, type Call, type OptionSpec, type OptionSpecs, type OptionValues, usageError } from './command.js';
-import { readModelImages } from '../images/load.js';
+import { readDataImages } from './data-images.js';
 import { withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
 
@@ -70,7 +70,7 @@ export async function runFlow(call: Call): Promise<void> {
   const path = call.options.required('data');
   const progress = progressBar('flow', call.json);
   await withModel(call, async (model) => {
-    const images = await readModelImages(path, model);
+    const images = (await readDataImages(path, model, call.signal)).images;
     const started = performance.now();
     try {
       const found = await flowLikelihood(model, images, {

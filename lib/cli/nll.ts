@@ -12,8 +12,8 @@ import type { Likelihood } from '../estimation/likelihood/summary.js';
 import type { DiffusionModel } from '../model.js';
 import { DEFAULT_STEPS } from '../samplers/common-options.js';
 import { specOf, type Call, type Command, type OptionSpecs } from './command.js';
+import { dataImagesHelp, readDataImages } from './data-images.js';
 import { flowOptionSpecs, requireFlowOptions, runFlow } from './flow-nll.js';
-import { readModelImages } from '../images/load.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
 import { optionSpecs, samplerOptions, stepsSpec, type CostedSampler } from './sampler-options.js';
@@ -22,7 +22,7 @@ import { optionSpecs, samplerOptions, stepsSpec, type CostedSampler } from './sa
 export const likelihoodOptionSpecs: OptionSpecs = {
   data: {
     value: 'PATH',
-    help: 'safetensors with images [N,C,H,W], uint8 or float32 on the grid of 8 bits in [-1, 1]; a .png or a folder of such',
+    help: `${dataImagesHelp}; on the grid of 8 bits in [-1, 1]`,
   },
   samples: specOf(facts.samples),
   seed: specOf(facts.seed),
@@ -93,7 +93,7 @@ export const nllCommand: Command = {
     const sampler = likelihoodSampler(options.required('sampler'));
     const progress = progressBar(sampler, json);
     await withModel(call, async (model) => {
-      const images = await readModelImages(path, model);
+      const images = (await readDataImages(path, model, call.signal)).images;
       const settings = await likelihoodOptions(call, model, images);
       const started = performance.now();
       try {

@@ -13,7 +13,7 @@ import { readJson } from '../../files/files.js';
 import type { DiffusionModel } from '../../model.js';
 import type { OptionTable } from '../../samplers/sampler.js';
 import { usageError, type Call, type Command } from '../command.js';
-import { readModelImages } from '../../images/load.js';
+import { readDataImages } from '../data-images.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { likelihoodOptions, likelihoodOptionSpecs } from '../nll.js';
 import { progressBar } from '../output.js';
@@ -104,7 +104,7 @@ function settingsOf({ sampler, variance }: LineName, settings: Settings): Likeli
 }
 
 async function estimatedLines(call: Call, model: DiffusionModel, names: readonly LineName[]): Promise<ElboLine[]> {
-  const images = await readModelImages(call.options.required('data'), model);
+  const images = (await readDataImages(call.options.required('data'), model, call.signal)).images;
   const settings: LikelihoodOptions[] = [];
   for (const name of names) {
     const { sampler, variance = call.options.string('variance') } = name;
