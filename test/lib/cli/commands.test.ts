@@ -116,7 +116,7 @@ describe('dpm inspect', () => {
     expect(facts).toMatchObject({
       family: 'diffusers',
       image: [1, 28, 28],
-      heads: ['npr', 'sn'],
+      heads: ['npr', 'sn', 'ocm'],
       gamma: true,
       missing: [],
       unused: [],
