@@ -65,6 +65,8 @@ export interface Family {
   schedule(config: ConfigReader, options: ScheduleOptions): NoiseSchedule;
   /** Label that stands for no class in guidance: the last class, or no label at all. */
   readonly labelForNone: LabelForNone;
+  /** True if its configuration has the field `head`, whose weights lie in the network's file. */
+  readonly embedsHead?: boolean;
   /** Layout of a converted model of it. */
   readonly layout: FolderLayout;
   /** Gives the present name of a tensor, if the family renamed some. */

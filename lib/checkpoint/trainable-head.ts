@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
+import { ConfigReader } from '../files/config-reader.js';
+import type { UNetDescription } from '../network/description.js';
 import type { Graph } from '../network/graph.js';
 import { unetGraph } from '../network/unet.js';
 import type { Checkpoint } from './checkpoint.js';
-import type { FamilyNetwork } from './family.js';
+import { readEmbeddedHead } from './family-config.js';
+import { headKeys, networkOf, type Family, type FamilyNetwork } from './family.js';
 import { addHead, headOf, headPrefix, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
 import type { ModelFolder } from './model-folder.js';
 
@@ -17,10 +20,11 @@ export const headModes: readonly HeadMode[] = ['simple', 'complex'];
 /** A head that learns on a network that stays as it is. */
 export interface TrainableHead {
   readonly name: HeadName;
-  /** Name of its file in the model's `heads/`. */
-  readonly file: string;
-  /** Contents of the model's `heads/config.json` with this head. */
-  readonly config: Readonly<Record<string, unknown>>;
+  readonly mode: HeadMode;
+  /** Its file in the model's `heads/`, and the contents of `heads/config.json` with it; null: it lies in the network's file. */
+  readonly apart: { readonly file: string; readonly config: Readonly<Record<string, unknown>> } | null;
+  /** Names of its weights beside those of the network. */
+  readonly keys: ReadonlySet<string>;
   /** Files that the model has beside its network and this head: their paths in a model folder, and where they lie. */
   readonly companions: ReadonlyMap<string, string>;
   /** True if the model has this head already, which then goes on from its weights. */
@@ -29,6 +33,8 @@ export interface TrainableHead {
 
 /** A network with a head that learns. */
 interface WithHead {
+  /** The network's configuration. */
+  readonly config: Readonly<Record<string, unknown>>;
   readonly network: FamilyNetwork;
   readonly graph: Graph;
   readonly weights: Checkpoint;
@@ -54,26 +60,72 @@ async function headsOf(
   return { folder, files: new Map(), complex: mode === 'complex', outChannels: unet.inChannels, ...unet.output };
 }
 
+/** The head that a configuration tells of: its kind, if that is told, and its mode. */
+function embeddedHead(config: ConfigReader, unet: UNetDescription): { kind: HeadName | null; mode: HeadMode } | null {
+  const head = readEmbeddedHead(config, unet.inChannels);
+  return head === null ? null : { kind: head.kind, mode: head.complex ? 'complex' : 'simple' };
+}
+
+/**
+ * Adds a head to a network whose family keeps it in the network's file, of which it has one.
+ *
+ * @param config - The network's configuration, with its family.
+ */
+function withEmbeddedHead(
+  model: ModelFolder,
+  family: Family,
+  config: Readonly<Record<string, unknown>>,
+  network: FamilyNetwork,
+  { name, mode: wanted }: { name: HeadName; mode: HeadMode | undefined },
+): WithHead {
+  const { path, weights, companions } = model;
+  const own = embeddedHead(new ConfigReader(config, path), network.unet);
+  if (own !== null && own.kind !== null && own.kind !== name) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `head is ${name}, ${path} has the head ${own.kind} and no place for another`,
+    );
+  }
+  if (own !== null && wanted !== undefined && wanted !== own.mode) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `headMode is ${wanted}, the head of ${path} is ${own.mode}`);
+  }
+  const mode = own?.mode ?? wanted ?? 'simple';
+  const changed = { ...config, head: { kind: name, mode, out_ch: network.unet.inChannels } };
+  const withHead = networkOf(family, changed, path, undefined);
+  const keys = headKeys(withHead);
+  return {
+    config: changed,
+    network: withHead,
+    graph: unetGraph({ ...withHead.unet, head: withHead.head }),
+    weights,
+    head: { name, mode, apart: null, keys, companions, isBegun: [...keys].every((key) => weights.tensors.has(key)) },
+  };
+}
+
 /**
  * Adds a head to a model's network, to be trained: the model's own where it has one, else one that begins with nothing.
  *
- * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for a model of a family whose heads lie in the network's file,
- * `ERR_DPM_ARGUMENT` for a mode that other heads of the model have not.
+ * @param config - The network's configuration, with its family unless that is diffusers.
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for a model of a family without heads, `ERR_DPM_ARGUMENT` for a mode that
+ * other heads of the model have not, and for a second head where there is place for one.
  */
 export async function withTrainableHead(
   model: ModelFolder,
+  family: Family,
+  config: Readonly<Record<string, unknown>>,
   network: FamilyNetwork,
-  name: HeadName,
-  mode: HeadMode | undefined,
+  wanted: { name: HeadName; mode: HeadMode | undefined },
 ): Promise<WithHead> {
+  if (family.embedsHead === true) return withEmbeddedHead(model, family, config, network, wanted);
   if (model.layout.scheduler === null) {
     throw new DpmError('ERR_DPM_UNSUPPORTED', `${model.path}: heads of the family ${model.family} cannot be trained`);
   }
+  const { name, mode } = wanted;
   const heads = await headsOf(model, network, mode);
   const head = headOf(network.unet, heads);
   const isBegun = heads.files.has(name);
   const file = heads.files.get(name) ?? `${name}.safetensors`;
-  const config = {
+  const withHeads = {
     heads: { ...Object.fromEntries(heads.files), [name]: file },
     mode: modeOf(heads),
     out_channels: heads.outChannels,
@@ -82,21 +134,25 @@ export async function withTrainableHead(
   };
   const own = new Set([join('heads', 'config.json'), join('heads', file), join('scheduler', 'scheduler_config.json')]);
   const { weights } = model;
+  const graph = unetGraph({ ...network.unet, head });
+  const names = graph.constants.map((constant) => constant.name).filter(isOfHead);
   return {
+    config,
     network: { ...network, head },
-    graph: unetGraph({ ...network.unet, head }),
+    graph,
     weights: isBegun ? (await addHead(network.unet, weights, heads, name)).checkpoint : weights,
     head: {
       name,
-      file,
-      config,
+      mode: modeOf(heads),
+      apart: { file, config: withHeads },
+      keys: new Set(names),
       companions: new Map([...model.companions].filter(([path]) => !own.has(path))),
       isBegun,
     },
   };
 }
 
-/** Tells whether a weight, by its name in checkpoints or in graphs, is a head's. */
+/** Tells whether a weight, by its name in graphs and in folders of diffusers, is a head's. */
 export function isOfHead(name: string): boolean {
   return name.startsWith(`${headPrefix}.`);
 }

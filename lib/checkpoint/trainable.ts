@@ -116,11 +116,11 @@ async function trainableModel(
   const named = layout.namesFamily ? { family: family.name, ...config } : config;
   const network = networkOf(family, named, path, undefined);
   const file = model.companions.get(join('scheduler', 'scheduler_config.json'));
-  const alone = { network, graph: unetGraph(network.unet), weights, head: null };
+  const alone = { config: named, network, graph: unetGraph(network.unet), weights, head: null };
+  const wanted = head && { name: head, mode: headMode };
   return {
     source: path,
-    config: named,
-    ...(head === undefined ? alone : await withTrainableHead(model, network, head, headMode)),
+    ...(wanted === undefined ? alone : await withTrainableHead(model, family, named, network, wanted)),
     schedule,
     scheduler: file === undefined ? layout.scheduler : await readObject(file),
     layout,

@@ -79,7 +79,7 @@ export function runSettings({ data, settings, prediction, labelDropout, trainabl
     prediction,
     labelDropout,
     head: trainable.head?.name,
-    headMode: trainable.head?.config.mode,
+    headMode: trainable.head?.mode,
     scheduler: trainable.scheduler ?? undefined,
   };
 }

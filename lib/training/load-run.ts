@@ -1,6 +1,5 @@
 import { nativeWork } from '../base/errors.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
-import { isOfHead } from '../checkpoint/trainable-head.js';
 import { graphOfTensors, readWeights, type TrainableNetwork } from '../checkpoint/trainable.js';
 import { cancellable } from '../engine/cancellable.js';
 import { CheckpointTensors, type WeightTensors } from '../engine/checkpoint-tensors.js';
@@ -69,7 +68,7 @@ async function firstWeights(
   if (weights === null) return initialWeights(network, seed);
   if (head === null || head.isBegun) return readWeights(trainable, weights, signal);
   const known = await readWeights({ network, graph: unetGraph(network.unet) }, weights, signal);
-  return new Map([...known, ...(await initialWeights(network, seed, isOfHead))]);
+  return new Map([...known, ...(await initialWeights(network, seed, (key) => head.keys.has(key)))]);
 }
 
 /**

@@ -66,7 +66,8 @@ export interface TrainingOptions extends RateOptions, AverageOptions {
   /**
    * Variance head that learns on the network, which stays as it is: the expected squared error of its noise (`npr`), the
    * expected squared noise (`sn`) (Bao et al. 2022), or the curvature of the noised data's log density, by one probe a sample
-   * (`ocm`) (Ou et al. 2024), which takes a derivative of the network in every step. The network is then a model in diffusers' layout that predicts the noise.
+   * (`ocm`) (Ou et al. 2024), which takes a derivative of the network in every step. The network is then a model that predicts the noise: in diffusers' layout, or of the families of Ho and OpenAI, whose file has
+   * place for one head.
    * Default: the network itself learns.
    */
   head?: HeadName | undefined;

@@ -127,6 +127,7 @@ function hoNetwork(raw: Readonly<Record<string, unknown>>, source: string): Fami
 export const ho: Family = {
   name: 'ho',
   recognise: (names) => (names.has('temb.dense.0.weight') ? 'temb.dense.0.weight' : null),
+  embedsHead: true,
   network: hoNetwork,
   schedule: (_, options) => linearSchedule(options),
   labelForNone: 'last class',

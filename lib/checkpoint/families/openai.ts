@@ -126,6 +126,7 @@ export const openai: Family = {
   name: 'openai',
   recognise: (names) =>
     names.has('input_blocks.0.0.weight') && names.has('time_embed.0.weight') ? 'input_blocks.0.0.weight' : null,
+  embedsHead: true,
   network: openAiNetwork,
   schedule: openAiSchedule,
   labelForNone: 'last class',

@@ -93,8 +93,8 @@ function namesOf({ layout: { network }, head }: RunNetwork): string[] {
 }
 
 /** Paths of the files that a model has for its head, in its folder. */
-function filesOfHead({ companions }: TrainableHead): string[] {
-  return [...companions.keys(), join('heads', 'config.json')];
+function filesOfHead({ companions, apart }: TrainableHead): string[] {
+  return [...companions.keys(), ...(apart === null ? [] : [join('heads', 'config.json')])];
 }
 
 /** The file of the model's weights in the folder of a run. */
@@ -104,13 +104,13 @@ function weightsPath(path: string, { layout: { network, weights } }: RunNetwork)
 
 /** The files of the model's weights, and what they hold. */
 function weightFiles(path: string, run: RunNetwork, average: WeightTensors): [path: string, tensors: WeightTensors][] {
-  const { head } = run;
-  if (head === null) return [[weightsPath(path, run), average]];
+  const apart = run.head?.apart ?? null;
+  if (apart === null) return [[weightsPath(path, run), average]];
   const ofHead = [...average].filter(([name]) => isOfHead(name));
   return [
     [weightsPath(path, run), new Map([...average].filter(([name]) => !isOfHead(name)))],
     [
-      join(path, 'heads', head.file),
+      join(path, 'heads', apart.file),
       new Map(ofHead.map(([name, tensor]) => [name.slice(headPrefix.length + 1), tensor])),
     ],
   ];
@@ -214,7 +214,7 @@ export class RunFolder implements AsyncDisposable {
     await this.events?.sync();
     await this.#writeCheckpoint(checkpoint);
     // What does not learn is there from the first checkpoint on.
-    const isFixed = this.#network.head === null ? null : weightsPath(this.#path, this.#network);
+    const isFixed = (this.#network.head?.apart ?? null) === null ? null : weightsPath(this.#path, this.#network);
     await this.#writeModel(checkpoint.tensors.average, async (path, parts) => path === isFixed && holds(path, parts));
     const steps = await stepsIn(join(this.#path, checkpointsName));
     for (const step of steps.slice(this.#kept)) await this.#removeCheckpoint(step);
@@ -297,9 +297,11 @@ async function requireOwn(path: string, network: RunNetwork): Promise<void> {
 }
 
 /** Writes the configuration of heads, and copies what the model has beside its network and this one. */
-async function beginHead(path: string, { config, companions }: TrainableHead, disk: Disk): Promise<void> {
-  await disk.makeFolder(join(path, 'heads'));
-  await disk.write(join(path, 'heads', 'config.json'), json(config));
+async function beginHead(path: string, { apart, companions }: TrainableHead, disk: Disk): Promise<void> {
+  if (apart !== null) {
+    await disk.makeFolder(join(path, 'heads'));
+    await disk.write(join(path, 'heads', 'config.json'), json(apart.config));
+  }
   for (const [name, from] of companions) {
     const bytes = await readFile(from).catch((cause: unknown) => {
       throw fileError('read', from, cause);

@@ -64,6 +64,7 @@ std::vector<training::Level> to_levels(const Napi::Object& object) {
   for (const std::vector<double>& table : tables) {
     require(table.size() == of_network.size(), "levels: the tables have an entry for each level");
   }
+  levels.reserve(of_network.size());
   for (std::size_t i = 0; i < of_network.size(); ++i) {
     levels.push_back({tables[0][i], tables[1][i], tables[2][i], tables[3][i], tables[4][i], of_network[i]});
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { headNames, type HeadName } from '../../../lib/checkpoint/heads.js';
+import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { readJson } from '../../../lib/files/files.js';
 import { DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
@@ -194,10 +195,65 @@ describe('a head of a model without one', () => {
     [{ headMode: 'both' }, 'headMode'],
     [{ snrGamma: 5 }, 'snrGamma'],
     [{ prediction: 'v' }, "a head beside the prediction 'v' cannot be trained"],
-    [{ network: packagePath('test/fixtures/unet/ho-ddpm') }, 'heads of the family ho cannot be trained'],
+    [
+      { network: packagePath('test/fixtures/unet/score-sde-ddpmpp') },
+      'heads of the family score_sde cannot be trained',
+    ],
     [{ network: packagePath('models/mnist-classifier') }, 'heads of the family openai-classifier cannot be trained'],
   ] as const)('is refused with %o', async (changed, message) => {
     await expect(Trainer.open(headRun({ network: bare, ...changed } as never))).rejects.toThrow(message);
+  });
+});
+
+describe('a head in the file of its network', () => {
+  const unet = (name: string): string => packagePath(`test/fixtures/unet/${name}`);
+  const data = { ...tinyImages(6, [3, 16, 16]), labels: null };
+  const ownRun = (changed: Partial<TrainerOptions>): TrainerOptions => headRun({ data, ...changed });
+  const tensorsOf = (path: string) => readTensors(join(path, 'model.safetensors'));
+
+  it.each([undefined, 'complex'] as const)('is added to one that has none, %s', async (headMode) => {
+    const [network, out, parts] = [unet('ho-ddpm'), newFolder(), newFolder()];
+    await run(ownRun({ network, headMode, steps: 4, out }));
+    const { head } = (await readJson(join(out, 'config.json'))) as Record<string, unknown>;
+    expect(head).toEqual({ kind: 'npr', mode: headMode ?? 'simple', out_ch: 3 });
+    const [found, before] = [await tensorsOf(out), await tensorsOf(network)];
+    for (const [name, values] of Object.entries(before)) expect(found[name], name).toEqual(values);
+    expect(Object.keys(found).length).toBeGreaterThan(Object.keys(before).length + 1);
+    await using first = await Trainer.open(ownRun({ network, headMode, steps: 4, out: parts }));
+    for (let step = 0; step < 2; ++step) await first.step();
+    await first.save();
+    await first.close();
+    await run(ownRun({ network, headMode, steps: 4, out: parts }));
+    expect(await tensorsOf(parts)).toEqual(found);
+    await using model = await DiffusionModel.load(out, { device: 'cpu', threads: 1 });
+    expect((await readModelFolder(out)).heads).toEqual(['npr']);
+    expect((await model.sample({ sampler: 'npr-ddpm', steps: 3 })).images.data.every(Number.isFinite)).toBe(true);
+  });
+
+  it('goes on from its weights, and takes the name that it learns by', async () => {
+    const [network, out, again] = [unet('ho-ddpm-head-complex'), newFolder(), newFolder()];
+    await run(ownRun({ network, head: 'sn', out, averageDecay: 0.5 }));
+    const [found, before] = [await tensorsOf(out), await tensorsOf(network)];
+    const moved = Object.keys(before).filter((name) => found[name]!.some((value, i) => value !== before[name]![i]));
+    expect(moved.length).toBeGreaterThan(5);
+    expect(moved.every((name) => /^(?:before_out|conv_out2|norm_out2)\./.test(name))).toBe(true);
+    for (const name of moved) {
+      expect(Math.max(...found[name]!.map((value, i) => Math.abs(value - before[name]![i]!))), name).toBeLessThan(4e-3);
+    }
+    const refused = (changed: Partial<TrainerOptions>) =>
+      Trainer.open(ownRun({ out: again, network: out, ...changed }));
+    await expect(refused({ head: 'npr' })).rejects.toThrow('has the head sn and no place for another');
+    await expect(refused({ head: 'sn', headMode: 'simple' })).rejects.toThrow('headMode is simple, the head of');
+  });
+
+  it('has a network of its own outputs, which are not used then', async () => {
+    const out = newFolder();
+    const [network, labels] = [unet('openai-adm-class'), Int32Array.of(0, 1, 2, 3, 4, 5)];
+    await run(ownRun({ network, head: 'ocm', data: { ...data, labels }, out }));
+    await using model = await DiffusionModel.load(out, { device: 'cpu', threads: 1 });
+    expect((await readModelFolder(out)).heads).toEqual(['ocm']);
+    const { images } = await model.sample({ sampler: 'ocm-ddim', steps: 2, classLabels: 1 });
+    expect(images.data.every(Number.isFinite)).toBe(true);
   });
 });
 
