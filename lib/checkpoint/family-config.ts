@@ -11,7 +11,7 @@ export interface EmbeddedHead {
 }
 
 /**
- * The field `head` of a configuration: `{ kind: 'npr' | 'sn', mode: 'simple' | 'complex', out_ch }`, or absent.
+ * The field `head` of a configuration: `{ kind: 'npr' | 'sn' | 'ocm', mode: 'simple' | 'complex', out_ch }`, or absent.
  *
  * @param channels - Channels of the image, which its variance has too.
  * @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field.

@@ -192,7 +192,7 @@ export const classifyCommand: Command = {
       config: options.string('config'),
       signal,
     });
-    const { images, names, labels: known } = await readDataImages(path, classifier, signal);
+    const { images, names, labels: known } = await readDataImages(path, classifier, { signal, labels: true });
     const count = images.length / elementCount(classifier.sampleShape);
     const labels =
       known === null ? await labelsOf(path, count, classifier.classes) : checkedLabels(path, known, classifier.classes);

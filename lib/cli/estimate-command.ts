@@ -48,7 +48,7 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
       await checkTarget(out, { flag: '--out' });
       const progress = progressBar(name, json);
       await withModel(call, async (model) => {
-        const data = (await readDataImages(path, model, call.signal)).images;
+        const data = (await readDataImages(path, model, { signal: call.signal })).images;
         try {
           const table = await estimate(model, data, {
             samples,

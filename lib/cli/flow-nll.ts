@@ -70,7 +70,7 @@ export async function runFlow(call: Call): Promise<void> {
   const path = call.options.required('data');
   const progress = progressBar('flow', call.json);
   await withModel(call, async (model) => {
-    const images = (await readDataImages(path, model, call.signal)).images;
+    const images = (await readDataImages(path, model, { signal: call.signal })).images;
     const started = performance.now();
     try {
       const found = await flowLikelihood(model, images, {

@@ -93,7 +93,7 @@ export const nllCommand: Command = {
     const sampler = likelihoodSampler(options.required('sampler'));
     const progress = progressBar(sampler, json);
     await withModel(call, async (model) => {
-      const images = (await readDataImages(path, model, call.signal)).images;
+      const images = (await readDataImages(path, model, { signal: call.signal })).images;
       const settings = await likelihoodOptions(call, model, images);
       const started = performance.now();
       try {

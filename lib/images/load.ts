@@ -100,11 +100,6 @@ export async function readNamedImages(path: string, taken: ImagesTaken): Promise
   return pictures === null ? readDataSet(path, taken) : readPictures(pictures, taken);
 }
 
-/** Reads images as {@link readNamedImages} does, without names. */
-export async function readModelImages(path: string, taken: ImagesTaken): Promise<Float32Array> {
-  return (await readNamedImages(path, taken)).images;
-}
-
 /**
  * Reads a mask of kept pixels, [H, W]: in a picture's grey levels white is 1 and black 0.
  *

@@ -71,6 +71,7 @@ export function imageBytes({ data, trainable }: Trainee): number {
 export function runSettings({ data, settings, prediction, labelDropout, trainable }: Trainee): Record<string, unknown> {
   const { steps, seed, ...others } = settings;
   return {
+    classifier: isClassifier(trainable) || undefined,
     data: data.fingerprint,
     seed: String(seed),
     ...others,

@@ -72,7 +72,7 @@ function requireTrainable(trainable: TrainableNetwork): void {
   const { source, network, head } = trainable;
   const { unet } = network;
   if (network.head !== null && head === null) throw unsupported(source, 'a network with a variance head');
-  if (unet.outChannels !== unet.inChannels && !learnsRange(trainable)) {
+  if (unet.outChannels !== unet.inChannels && (head !== null || !learnsRange(trainable))) {
     throw unsupported(source, `a network of ${unet.inChannels} channels whose output has ${unet.outChannels}`);
   }
 }
@@ -139,6 +139,13 @@ function withPrediction(
   return { trainable: { ...trainable, scheduler: changed }, prediction: wanted };
 }
 
+/** Lets the scheduler of a network that learns its variance say so, as its samplers would not know else. */
+function withLearnedVariance(trainable: TrainableNetwork): TrainableNetwork {
+  const { scheduler } = trainable;
+  if (scheduler === null || !learnsRange(trainable)) return trainable;
+  return { ...trainable, scheduler: { ...scheduler, variance_type: 'learned_range' } };
+}
+
 function largestLabel(labels: Int32Array): number {
   return labels.reduce((largest, label) => Math.max(largest, label), 0);
 }
@@ -198,6 +205,8 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
       const images = await readData(data, reading);
       const [, ...shape] = images.shape;
       const classes = images.labels === null ? 0 : largestLabel(images.labels) + 1;
+      if (options.classifier === true && classes === 0)
+        throw new DpmError('ERR_DPM_ARGUMENT', 'classifier: the data have no labels to learn');
       return { images, trainable: await trainableOf(defaultOf(shape, classes), defaultSource, schedule) };
     }
     const trainable = await readTrainable(given, { config, schedule, head, headMode });
@@ -208,7 +217,7 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   const { trainable: found, images } = await untilAborted(signal, find);
   throwIfAborted(signal);
   requireTrainable(found);
-  const { trainable, prediction } = withPrediction(found, options.prediction);
+  const { trainable, prediction } = withPrediction(withLearnedVariance(found), options.prediction);
   requireLevels(trainable, prediction);
   requireOptionsOfClassifier(trainable, options);
   requireOptionsOfHead(trainable, options, prediction);

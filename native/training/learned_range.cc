@@ -19,6 +19,7 @@ std::unique_ptr<Network> load(const std::shared_ptr<Device>& device, graph::Grap
   auto loaded = std::make_unique<Network>(device, std::move(graph), std::move(network));
   require(loaded->shape().out == 2 * loaded->shape().image,
           "a network that learns its variance has two outputs a pixel");
+  require(loaded->shape().head == 0, "a network that learns its variance has no head beside it");
   loaded->reserve(static_cast<int>(options.batch));
   return loaded;
 }

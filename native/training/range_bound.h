@@ -19,7 +19,7 @@ struct BoundTerm {
 };
 
 /// Computes the divergence of the step from the posterior or, where it ends at the data, -ln of the probability of the
-/// level of `x0`, 255 of which lie from -1 to 1, by the distribution function 1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))
+/// level of `x0`, one of 256 from -1 to 1, by the distribution function 1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))
 /// over 2.
 ///
 /// @param residual Predicted noise less the noise.

@@ -95,7 +95,7 @@ void Trainer::load(const std::shared_ptr<Device>& device, graph::Graph graph, co
   if (curvature) count(curvature->info());
   if (range_) count(range_->network().info());
   pack();
-  require(options_.loss != Loss::kPrediction || network_->shape().out == network_->shape().image,
+  require(!options_.is_square() || network_->shape().out == network_->shape().image,
           "a network that learns has an output of its image's shape");
   require(!options_.learns_head() || network_->shape().head == network_->shape().image,
           "a head that learns has its image's shape");

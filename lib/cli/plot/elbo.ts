@@ -104,7 +104,7 @@ function settingsOf({ sampler, variance }: LineName, settings: Settings): Likeli
 }
 
 async function estimatedLines(call: Call, model: DiffusionModel, names: readonly LineName[]): Promise<ElboLine[]> {
-  const images = (await readDataImages(call.options.required('data'), model, call.signal)).images;
+  const images = (await readDataImages(call.options.required('data'), model, { signal: call.signal })).images;
   const settings: LikelihoodOptions[] = [];
   for (const name of names) {
     const { sampler, variance = call.options.string('variance') } = name;

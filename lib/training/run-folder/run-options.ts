@@ -30,7 +30,8 @@ function shown(value: unknown): string {
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the first option that is another one, and both of its values.
  */
 export function requireSameSettings(source: string, saved: RunSettings, given: RunSettings): void {
-  for (const name of new Set([...Object.keys(saved), ...Object.keys(given)])) {
+  // In the order in which they are given: what decides about others comes before these.
+  for (const name of new Set([...Object.keys(given), ...Object.keys(saved)])) {
     if (canonical(saved[name]) === canonical(given[name])) continue;
     throw new DpmError(
       'ERR_DPM_ARGUMENT',

@@ -91,7 +91,10 @@ training::TrainerOptions to_trainer_options(const Napi::Object& object) {
   const auto words = uint32_elements(seed, "seed");
   if (words.size != 2) wrong("seed", "two numbers");
   options.seed = std::uint64_t{words.data[1]} << 32 | words.data[0];
-  options.levels = to_levels(to_object(object, "levels"));
+  const Napi::Object levels = to_object(object, "levels");
+  require(options.loss != training::Loss::kHybrid || has_value(levels, "stepsBack"),
+          "levels.stepsBack is for networks that learn their variance, which this one does");
+  options.levels = to_levels(levels);
   return options;
 }
 

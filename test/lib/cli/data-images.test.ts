@@ -38,7 +38,8 @@ describe('the images of a data set', () => {
     [-1, 1],
     [0, 1],
   ] as const)('are the same in IDX and in safetensors, from %d to %d', async (...range) => {
-    const found = await readDataImages(idx, { sampleShape, range });
+    const found = await readDataImages(idx, { sampleShape, range }, { labels: true });
+    expect((await readDataImages(idx, { sampleShape, range })).labels).toBeNull();
     const expected = await readNamedImages(tensors, { sampleShape, range });
     expect(found).toEqual({ ...expected, labels });
     expect(await readDataImages(tensors, { sampleShape, range })).toEqual({ ...expected, labels: null });
@@ -55,15 +56,29 @@ describe('the images of a data set', () => {
     await copyFile(packagePath('models/mnist-domains/printed-digits.png'), join(png, 'b.png'));
     expect((await readDataImages(png, {})).names).toEqual(['b.png']);
     expect((await readDataImages(join(png, 'b.png'), {})).names).toEqual(['b.png']);
+    const both = join(folder, 'both');
+    await mkdir(both);
+    await copyFile(packagePath('test/fixtures/jpeg/444.jpg'), join(both, 'a.jpg'));
+    await copyFile(packagePath('test/fixtures/jpeg/444.png'), join(both, 'b.png'));
+    const mixed = await readDataImages(both, {});
+    expect([mixed.shape[0], mixed.names]).toEqual([2, null]);
   });
 
   it('have the shape that is asked for', async () => {
     await expect(readDataImages(idx, { sampleShape: [1, 28, 27] })).rejects.toMatchObject({
       code: 'ERR_DPM_TENSOR_SHAPE',
     });
+    process.env.DPM_MEMORY = '0.00001';
+    try {
+      await expect(readDataImages(idx, {})).rejects.toMatchObject({ code: 'ERR_DPM_OUT_OF_MEMORY' });
+    } finally {
+      delete process.env.DPM_MEMORY;
+    }
     await expect(readDataImages(join(folder, 'none'), {})).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
     const signal = AbortSignal.abort();
-    await expect(readDataImages(join(folder, 'jpeg'), {}, signal)).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+    await expect(readDataImages(join(folder, 'jpeg'), {}, { signal })).rejects.toMatchObject({
+      code: 'ERR_DPM_ABORTED',
+    });
   });
 });
 

@@ -341,6 +341,42 @@ describe('a trainer', () => {
     }
   });
 
+  it('refuses tables that do not belong to what is learned', async () => {
+    const folder = packagePath('test/fixtures/unet/openai-adm-class');
+    const own = { batch: 1, loss: 'hybrid' } as const;
+    const levels = trainingLevels(NoiseSchedule.linear(), null, {
+      prediction: 'epsilon',
+      snrGamma: 0,
+      learnsRange: true,
+    });
+    const stepsBack = levels.stepsBack!;
+    const refused = (changed: object, name = folder) => openTrainer(name, 'cpu', { ...own, levels, ...changed });
+    await expect(refused({ levels: { ...levels, stepsBack: undefined } })).rejects.toThrow('levels.stepsBack is for');
+    for (const table of ['lows', 'highs', 'variances', 'means'] as const) {
+      const short = { ...levels, stepsBack: { ...stepsBack, [table]: stepsBack[table].subarray(1) } };
+      await expect(refused({ levels: short })).rejects.toThrow('stepsBack: the tables have an entry for each level');
+      const odd = { ...levels, stepsBack: { ...stepsBack, [table]: stepsBack[table].map(() => NaN) } };
+      await expect(refused({ levels: odd })).rejects.toThrow('stepsBack');
+    }
+    for (const table of ['images', 'noises', 'dataTargets', 'noiseTargets', 'weights'] as const) {
+      const short = { ...levels, [table]: levels[table].subarray(1) };
+      await expect(refused({ levels: short })).rejects.toThrow('levels: the tables have an entry for each level');
+    }
+    const plain = packagePath('test/fixtures/unet/diffusers-ddpm');
+    await expect(refused({}, plain)).rejects.toThrow('has two outputs a pixel');
+    await expect(refused({ loss: 'prediction' })).rejects.toThrow("an output of its image's shape");
+    await using open = (await openTrainer(folder, 'cpu', { batch: 1, loss: 'hybrid', levels }))!;
+    const samples = {
+      images: new Float32Array(open.elements),
+      noise: new Float32Array(open.elements),
+      levels: Uint32Array.of(1),
+      labels: Int32Array.of(1),
+      probes: new Float32Array(open.elements - 1),
+    };
+    const request = requestOf([{ loss: 0, gradientNorm: 0, lr: 0 }], samples);
+    await expect(open.trainer.run(request)).rejects.toThrow('samples.probes have another shape');
+  });
+
   it('has the loss and gradients of EDM', async () => {
     const facts = await readFacts<Facts & { sigmaData: number; loss: number; gradientNorm: number }>('edm');
     const { gradientNorms } = await readFacts<{ gradientNorms: Record<string, number> }>('edm');

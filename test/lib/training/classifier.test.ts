@@ -83,6 +83,19 @@ describe('a classifier that learns', () => {
     expect(await other.logits(x, [0, 500])).toEqual(logits);
   });
 
+  it('is no run of a network, nor the other way round', async () => {
+    const [own, other] = [newFolder(), newFolder()];
+    const bare = { network: undefined, data: tinyImages(10, [1, 20, 20]) };
+    const begin = async (options: Partial<TrainerOptions>): Promise<void> => {
+      await using trainer = await Trainer.open(tinyRun({ ...bare, ...options, steps: 2, checkpointEvery: 1 }));
+      await trainer.step();
+    };
+    await begin({ classifier: true, out: own });
+    await expect(begin({ out: own })).rejects.toThrow('classifier is ');
+    await begin({ out: other });
+    await expect(begin({ classifier: true, out: other })).rejects.toThrow('classifier is true');
+  });
+
   it('begins for images alone, with their classes', async () => {
     const data = tinyImages(10, [1, 20, 20]);
     await using trainer = await Trainer.open(tinyRun({ data, network: undefined, classifier: true, steps: 1 }));
@@ -116,7 +129,7 @@ describe('what a classifier has no use for', () => {
     [{ snrGamma: 5 }, 'snrGamma: the classifier'],
     [{ prediction: 'epsilon' }, 'prediction: the classifier'],
     [{ headMode: 'simple' }, 'headMode: the classifier'],
-    [{ labels: false, network: undefined, classifier: true }, 'out_channels'],
+    [{ labels: false, network: undefined, classifier: true }, 'classifier: the data have no labels to learn'],
     [{ data: { ...tinyImages(), labels: null } }, 'has 5 classes, the data have no labels'],
     [{ data: { ...tinyImages(), labels: new Int32Array(12).fill(5) } }, 'the data have the label 5'],
     [{ network: undefined, classifier: true, data: tinyImages(4, [3, 8, 12]) }, '8 x 12'],

@@ -47,6 +47,14 @@ beforeAll(async () => {
   await rm(join(bare, 'heads'), { recursive: true });
 });
 
+/** A model that learns its variance, which has no place for a head. */
+async function withLearnedVariance(): Promise<string> {
+  const out = newFolder();
+  const config = (await readJson(join(mnist, 'unet/config.json'))) as object;
+  await run(headRun({ head: undefined, network: { ...config, out_channels: 2 }, steps: 1, out }));
+  return out;
+}
+
 describe('a head of a model', () => {
   it('goes on from its weights, beside a network and other files that stay', async () => {
     const out = newFolder();
@@ -195,13 +203,17 @@ describe('a head of a model without one', () => {
     [{ headMode: 'both' }, 'headMode'],
     [{ snrGamma: 5 }, 'snrGamma'],
     [{ prediction: 'v' }, "a head beside the prediction 'v' cannot be trained"],
+    [{ network: 'LEARNED' }, 'a network of 1 channels whose output has 2'],
     [
       { network: packagePath('test/fixtures/unet/score-sde-ddpmpp') },
       'heads of the family score_sde cannot be trained',
     ],
     [{ network: packagePath('models/mnist-classifier') }, 'heads of the family openai-classifier cannot be trained'],
   ] as const)('is refused with %o', async (changed, message) => {
-    await expect(Trainer.open(headRun({ network: bare, ...changed } as never))).rejects.toThrow(message);
+    const isLearned = 'network' in changed && changed.network === 'LEARNED';
+    const network = isLearned ? await withLearnedVariance() : bare;
+    const options = { network, ...changed, ...(isLearned && { network }) };
+    await expect(Trainer.open(headRun(options as never))).rejects.toThrow(message);
   });
 });
 

@@ -97,6 +97,8 @@ describe('levels of EDM', () => {
 
   it('are drawn as its authors draw them', () => {
     const levels = trainingLevels(NoiseSchedule.edm(), null, plain('edm'));
+    const velocity = NoiseSchedule.edm({ defaults: { prediction: 'edm-v' } });
+    expect(trainingLevels(velocity, null, plain('edm-v')).times).toEqual(levels.times);
     const logarithms = Float64Array.from(levels.times, (time) => 4 * time);
     const mean = logarithms.reduce((sum, value) => sum + value) / logarithms.length;
     const variance = logarithms.reduce((sum, value) => sum + (value - mean) ** 2, 0) / logarithms.length;

@@ -207,6 +207,14 @@ describe('what cannot be trained is refused', () => {
     );
     expect(await refusal({ network: model, schedule: model })).toContain('schedule');
     expect(await refusal({ network: 'ddpm-cifar10', prediction: 'v', data })).toContain('prediction: the networks of');
+    const config = JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>;
+    const edm = join(folder, `scheduler-${folders++}.json`);
+    await writeFile(edm, JSON.stringify({ _class_name: 'EDMEulerScheduler', num_train_timesteps: 100 }));
+    expect(await refusal({ network: config, schedule: edm, prediction: 'v' })).toContain('predict edm');
+    expect(await refusal({ network: { ...config, out_channels: 6 }, snrGamma: 5 })).toContain(
+      'snrGamma: the samples of a loss',
+    );
+    expect(await refusal({ network: { ...config, out_channels: 6 }, schedule: edm })).toContain('whose output has 6');
   });
 
   it('images that are none', async () => {
