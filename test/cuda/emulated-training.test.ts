@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 
 import { Trainer, type TrainerOptions } from '../../lib/index.js';
 import { temporaryFolder } from '../support/temporary.js';
-import { tinyNetwork, tinyRun } from '../support/training-data.js';
+import { tinyClassifier, tinyNetwork, tinyRun } from '../support/training-data.js';
 
 const folder = temporaryFolder();
 
@@ -32,20 +32,8 @@ describe('training on the emulated CUDA device', () => {
   });
 
   it('has the losses and norms of the cpu for a classifier', async () => {
-    const network = {
-      family: 'openai-classifier',
-      image_size: 8,
-      in_channels: 3,
-      model_channels: 32,
-      out_channels: 5,
-      num_res_blocks: 1,
-      attention_resolutions: [2],
-      channel_mult: [1, 2],
-      num_head_channels: 32,
-      pool: 'attention',
-    };
-    const expected = await losses({ network, device: 'cpu' });
-    const found = await losses({ network, device: 'cuda', dtype: 'f32', threads: undefined });
+    const expected = await losses({ network: tinyClassifier, device: 'cpu' });
+    const found = await losses({ network: tinyClassifier, device: 'cuda', dtype: 'f32', threads: undefined });
     found.forEach((value, i) => {
       expect(Math.abs(value / expected[i]! - 1)).toBeLessThan(2e-5);
     });

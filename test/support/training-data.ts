@@ -8,6 +8,20 @@ import { packagePath } from './temporary.js';
 /** A small network with classes. */
 export const tinyNetwork = packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny/unet/config.json');
 
+/** Configuration of a small classifier of five classes, of images of {@link tinyImages}. */
+export const tinyClassifier = {
+  family: 'openai-classifier',
+  image_size: 8,
+  in_channels: 3,
+  model_channels: 32,
+  out_channels: 5,
+  num_res_blocks: 1,
+  attention_resolutions: [2],
+  channel_mult: [1, 2],
+  num_head_channels: 32,
+  pool: 'attention',
+};
+
 /** Images of levels, with labels from 0 to below 5 in turn. */
 export function tinyImages(count = 12, shape: readonly [number, number, number] = [3, 8, 8]): OpenedImages {
   const random = new Random(7);

@@ -100,6 +100,19 @@ function expectLog({ losses, norms }: NativeTrainerResult, log: readonly LoggedS
   });
 }
 
+/** Compares norms of gradients, which the first moments are where beta1 is 0. */
+async function expectGradients(
+  open: OpenTrainer,
+  norms: Readonly<Record<string, number>>,
+  vanishing: readonly string[],
+): Promise<void> {
+  const gradients = await open.tensors('firstMoments');
+  for (const [tensor, norm] of Object.entries(norms)) {
+    if (vanishing.includes(tensor)) continue;
+    expectRelative(Math.hypot(...gradients.get(tensor)!), norm, 1e-4, tensor);
+  }
+}
+
 function sumOfSquares(values: Float32Array): number {
   return values.reduce((sum, value) => sum + value ** 2, 0);
 }
@@ -301,11 +314,7 @@ describe.each(devices)('a trainer on the %s device', (device) => {
       const result = await open.trainer.run(request);
       expectRelative(result.losses[0]!, expected.loss, 1e-5, 'loss');
       expectRelative(result.norms[0]!, expected.gradientNorm, 1e-4, 'norm');
-      const gradients = await open.tensors('firstMoments');
-      for (const [tensor, norm] of Object.entries(expected.gradientNorms)) {
-        if (facts.vanishing.includes(tensor)) continue;
-        expectRelative(Math.hypot(...gradients.get(tensor)!), norm, 1e-4, tensor);
-      }
+      await expectGradients(open, expected.gradientNorms, facts.vanishing);
       expect(await open.tensors('parameters')).toEqual(before);
     },
   );
@@ -333,11 +342,7 @@ describe('a trainer', () => {
       const { losses, norms } = await open.trainer.run(request);
       expectRelative(losses[0]!, facts.loss, 1e-5, 'loss');
       expectRelative(norms[0]!, facts.gradientNorm, 1e-4, 'norm');
-      const gradients = await open.tensors('firstMoments');
-      for (const [tensor, norm] of Object.entries(gradientNorms)) {
-        if (facts.vanishing.includes(tensor)) continue;
-        expectRelative(Math.hypot(...gradients.get(tensor)!), norm, 1e-4, tensor);
-      }
+      await expectGradients(open, gradientNorms, facts.vanishing);
     }
   });
 
@@ -392,11 +397,7 @@ describe('a trainer', () => {
     const { losses, norms } = await open.trainer.run(requestOf([{ ...facts, lr: 0 }], samples));
     expectRelative(losses[0]!, facts.loss, 1e-5, 'loss');
     expectRelative(norms[0]!, facts.gradientNorm, 1e-4, 'norm');
-    const gradients = await open.tensors('firstMoments');
-    for (const [tensor, norm] of Object.entries(gradientNorms)) {
-      if (facts.vanishing.includes(tensor)) continue;
-      expectRelative(Math.hypot(...gradients.get(tensor)!), norm, 1e-4, tensor);
-    }
+    await expectGradients(open, gradientNorms, facts.vanishing);
   });
 
   it('tells how many samples a classifier knows, as its logits do', async () => {

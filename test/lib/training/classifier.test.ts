@@ -6,26 +6,14 @@ import { describe, expect, it } from 'vitest';
 import { readJson } from '../../../lib/files/files.js';
 import { Classifier, DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
-import { tinyImages, tinyNetwork, tinyRun } from '../../support/training-data.js';
+import { tinyClassifier, tinyImages, tinyNetwork, tinyRun } from '../../support/training-data.js';
 
 const folder = temporaryFolder();
 let folders = 0;
 const newFolder = (): string => join(folder, `run-${folders++}`);
 
-const config = {
-  family: 'openai-classifier',
-  image_size: 8,
-  in_channels: 3,
-  model_channels: 32,
-  out_channels: 5,
-  num_res_blocks: 1,
-  attention_resolutions: [2],
-  channel_mult: [1, 2],
-  num_head_channels: 32,
-  pool: 'attention',
-};
 const classifierRun = (changed: Partial<TrainerOptions> = {}): TrainerOptions =>
-  tinyRun({ network: config, ...changed });
+  tinyRun({ network: tinyClassifier, ...changed });
 
 async function lossesOf(changed: Partial<TrainerOptions>): Promise<{ losses: number[]; accuracies: unknown[] }> {
   await using trainer = await Trainer.open(classifierRun(changed));
@@ -39,7 +27,7 @@ async function lossesOf(changed: Partial<TrainerOptions>): Promise<{ losses: num
 
 describe('a classifier that learns', () => {
   it.each(['attention', 'adaptive'])('has the losses of the reference with the pool %s', async (pool) => {
-    const network = { ...config, pool };
+    const network = { ...tinyClassifier, pool };
     const own = await lossesOf({ network, steps: 4 });
     const expected = await lossesOf({ network, steps: 4, device: 'reference', threads: undefined });
     // The authors begin with zeros behind the mean of pixels: every class is as probable.
@@ -72,7 +60,7 @@ describe('a classifier that learns', () => {
     }
     expect(first.isClassifier).toBe(true);
     expect(first.classes).toBe(5);
-    expect(await readJson(join(whole, 'config.json'))).toEqual(config);
+    expect(await readJson(join(whole, 'config.json'))).toEqual(tinyClassifier);
     await expect(DiffusionModel.load(whole, { device: 'cpu' })).rejects.toThrow('is a classifier');
     await expect(first.model()).rejects.toThrow('a classifier learns, which is no model');
     const x = Float32Array.from({ length: 2 * 3 * 8 * 8 }, (_, i) => Math.sin(i));
