@@ -21,7 +21,8 @@ void check_level(const TrainerOptions& options, const Level& level) {
   require(level.weight == 1, "weights: samples of this loss weigh all alike");
   if (options.loss != Loss::kHybrid) return;
   const StepBack& step = level.step_back;
-  require(std::isfinite(step.low) && std::isfinite(step.high) && std::isfinite(step.mean), "stepsBack has to be finite");
+  require(std::isfinite(step.low) && std::isfinite(step.high) && std::isfinite(step.mean),
+          "stepsBack has to be finite");
   require(std::isfinite(step.variance) && step.variance >= 0, "stepsBack: a variance is below 0");
 }
 
