@@ -14,7 +14,7 @@ import { amplitudesOfNetworkTime } from '../../../lib/schedule/network-level.js'
 import { maxDifference } from '../../support/golden.js';
 import { packagePath } from '../../support/temporary.js';
 
-const heads = ['npr', 'sn', null] as const;
+const heads = ['npr', 'sn', 'ocm', null] as const;
 const models = new Map<(typeof heads)[number], DiffusionModel>();
 let device: Device;
 let classifier: Classifier;

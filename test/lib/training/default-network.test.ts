@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { trainableOf } from '../../../lib/checkpoint/trainable.js';
-import { defaultNetwork } from '../../../lib/training/default-network.js';
+import { defaultClassifier, defaultNetwork } from '../../../lib/training/default-network.js';
 
 describe('the default network', () => {
   it.each<[readonly [number, number, number], readonly string[], readonly number[]]>([
@@ -62,5 +62,26 @@ describe('the default network', () => {
   it('has one class more than the data, which stands for none', () => {
     expect(defaultNetwork([1, 28, 28], 10)).toMatchObject({ num_class_embeds: 11 });
     expect(defaultNetwork([1, 28, 28], 1)).toMatchObject({ num_class_embeds: 2 });
+  });
+});
+
+describe('the default classifier', () => {
+  it.each<[readonly [number, number, number], number, readonly number[]]>([
+    [[1, 28, 28], 2, [1, 2]],
+    [[3, 16, 16], 1, [1]],
+    [[3, 32, 32], 2, [1, 2]],
+    [[3, 64, 64], 4, [1, 2, 4]],
+    [[3, 256, 256], 16, [1, 2, 4, 4, 4]],
+    // An odd side is halved no further.
+    [[3, 20, 20], 2, [1, 2]],
+    [[1, 25, 25], 1, [1]],
+  ])('for %j attends to maps halved to a factor of %d', async (shape, factor, multipliers) => {
+    const config = defaultClassifier(shape, 7);
+    expect(config.attention_resolutions).toEqual([factor]);
+    expect(config.channel_mult).toEqual(multipliers);
+    const { network } = await trainableOf(config, 'the default classifier');
+    const { inChannels, outChannels, height, width, pool } = network.unet;
+    expect([inChannels, height, width]).toEqual(shape);
+    expect([outChannels, pool?.method]).toEqual([7, 'attention']);
   });
 });

@@ -1,5 +1,5 @@
 // Variance heads that learn on a network which stays as it is: what their run writes, and how it goes on.
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -184,14 +184,16 @@ describe('a head of a model without one', () => {
   });
 
   it('that learns the curvature takes a second network', async () => {
-    const memoryOf = async (head: HeadName) => {
-      await using trainer = await Trainer.open(headRun({ network: bare, head }));
+    const memoryOf = async (head: HeadName, recompute?: 'blocks') => {
+      await using trainer = await Trainer.open(headRun({ network: bare, head, recompute }));
       return trainer.memory;
     };
     const [alone, both] = [await memoryOf('npr'), await memoryOf('ocm')];
     expect(both.parameters).toBe(alone.parameters);
     expect(both.packed).toBeGreaterThan(1.2 * alone.packed);
     expect(both.maps).toBeGreaterThan(1.5 * alone.maps);
+    // The second network keeps maps for its derivative, or computes them again.
+    expect((await memoryOf('ocm', 'blocks')).maps).toBeLessThan(0.9 * both.maps);
   });
 
   it.each([
@@ -240,6 +242,15 @@ describe('a head in the file of its network', () => {
     await using model = await DiffusionModel.load(out, { device: 'cpu', threads: 1 });
     expect((await readModelFolder(out)).heads).toEqual(['npr']);
     expect((await model.sample({ sampler: 'npr-ddpm', steps: 3 })).images.data.every(Number.isFinite)).toBe(true);
+  });
+
+  it('leaves the other files of its model where they are', async () => {
+    const [model, out] = [newFolder(), newFolder()];
+    await cp(unet('ho-ddpm'), model, { recursive: true });
+    await cp(join(mnist, 'gamma.json'), join(model, 'gamma.json'));
+    await run(ownRun({ network: model, steps: 1, out }));
+    expect(await readFile(join(out, 'gamma.json'))).toEqual(await readFile(join(mnist, 'gamma.json')));
+    expect(await readdir(out)).not.toContain('heads');
   });
 
   it('goes on from its weights, and takes the name that it learns by', async () => {
