@@ -140,6 +140,13 @@ describe('levels of score_sde', () => {
     });
   });
 
+  it('have the min-SNR weights of the output that is divided', () => {
+    const schedule = NoiseSchedule.ve({ sigmaMin: 0.01, sigmaMax: 50 });
+    const { weights } = levelsAt(Float64Array.of(0.1, 2), schedule, 'time', plain('score', 5));
+    // The data prediction differs by sigma for one of the output.
+    expect([...weights]).toEqual([expect.closeTo(5 * 0.01, 12), expect.closeTo(1, 12)]);
+  });
+
   it('learn the output that is divided by the entry of a table', () => {
     const table = Float32Array.of(4, 2, 1);
     const schedule = NoiseSchedule.ve({ sigmaMin: 1, sigmaMax: 4, networkTime: (sigma) => 2 - Math.log2(sigma) });

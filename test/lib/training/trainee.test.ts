@@ -195,6 +195,18 @@ describe('what cannot be trained is refused', () => {
     );
   });
 
+  it('but not x0 and v where a level is noise alone', async () => {
+    const config = JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>;
+    for (const prediction_type of ['sample', 'v_prediction']) {
+      const schedule = join(folder, `scheduler-${folders++}.json`);
+      const scheduler = { _class_name: 'DDPMScheduler', rescale_betas_zero_snr: true, prediction_type };
+      await writeFile(schedule, JSON.stringify({ ...scheduler, num_train_timesteps: 4 }));
+      await using trainer = await Trainer.open(tinyRun({ network: config, schedule, steps: 3, batch: 8 }));
+      await trainer.run();
+      expect(trainer.done).toBe(3);
+    }
+  });
+
   it('options that belong to nothing', async () => {
     const model = packagePath('test/fixtures/unet/ho-ddpm');
     expect(await refusal({ config: 'ddpm-cifar10' })).toContain('config is for checkpoint files');
