@@ -131,6 +131,7 @@ describe('dpm train', () => {
     expect((await train('--out', model, '--steps', '1', '--samples', '0')).code).toBe(0);
     const own = ['--data', data, '--classifier', '--batch', '2', '--steps', '2', '--device', 'cpu', '--threads', '1'];
     const told = await dpm('train', ...own, '--out', classifier);
+    expect(told.stderr).not.toContain('no samples');
     expect([told.code, told.stdout]).toEqual([0, expect.stringMatching(/^2 steps in .*, accuracy [01]\.\d{3} -> /)]);
     expect((await readdir(classifier)).sort()).toEqual([
       'checkpoints',

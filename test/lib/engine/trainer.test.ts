@@ -346,6 +346,36 @@ describe('a trainer', () => {
     }
   });
 
+  it('weighs the bound of a learned variance by the number of levels, and sees its weights move', async () => {
+    const facts = await readFacts<{ mse: number[]; vb: number[] }>('hybrid');
+    const golden = await readTensors(packagePath(`${goldens}/hybrid.safetensors`));
+    const options = { prediction: 'epsilon', snrGamma: 0, learnsRange: true } as const;
+    const schedule = NoiseSchedule.linear();
+    const once = trainingLevels(schedule, null, options);
+    const twice = <T extends Float64Array | Float32Array>(values: T): T =>
+      (values instanceof Float32Array ? Float32Array : Float64Array).from([...values, ...values]) as T;
+    const { stepsBack, ...tables } = once;
+    const doubled = (each: object): never =>
+      Object.fromEntries(
+        Object.entries(each as Record<string, Float64Array>).map(([name, values]) => [name, twice(values)]),
+      ) as never;
+    const levels = {
+      ...(doubled(tables) as typeof tables),
+      stepsBack: doubled(stepsBack!) as NonNullable<typeof stepsBack>,
+    };
+    await using open = (await openTrainer(packagePath('test/fixtures/unet/openai-adm-class'), 'cpu', {
+      batch: 3,
+      levels,
+      loss: 'hybrid',
+    }))!;
+    const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value) / values.length;
+    const request = requestOf([{ loss: 0, gradientNorm: 0, lr: 1e-3 }], samplesOf(golden, golden.class_labels));
+    const [first] = (await open.trainer.run(request)).losses;
+    expectRelative(first!, mean(facts.mse) + 2 * mean(facts.vb), 1e-5, 'loss');
+    const [second] = (await open.trainer.run({ ...request, firstStep: 1 })).losses;
+    expect(second).toBeLessThan(0.99 * first!);
+  });
+
   it('refuses tables that do not belong to what is learned', async () => {
     const folder = packagePath('test/fixtures/unet/openai-adm-class');
     const own = { batch: 1, loss: 'hybrid' } as const;

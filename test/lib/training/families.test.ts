@@ -69,3 +69,12 @@ describe('a network of the family', () => {
     expect(drawn.data.every((value) => Number.isFinite(value))).toBe(true);
   });
 });
+
+it('a learned variance takes the maps of another forward pass', async () => {
+  const mapsOf = async (channels: number): Promise<number> => {
+    const network = { ...(await configOf(tinyNetwork)), out_channels: channels };
+    await using trainer = await Trainer.open(tinyRun({ network }));
+    return trainer.memory.maps;
+  };
+  expect(await mapsOf(6)).toBeGreaterThan(1.15 * (await mapsOf(3)));
+});

@@ -177,6 +177,25 @@ TEST(Trainer, LearnsAHeadOnTheReferenceAndTheCardAsOnTheCpu) {
   }
 }
 
+TEST(Trainer, DrawsProbesAfterARunThatWasGivenSome) {
+  const SmallNetwork network(test::SecondOutput::kHead);
+  TrainerOptions options = options_of(1);
+  options.loss = Loss::kCurvature;
+  const auto open = [&] {
+    return std::make_unique<Trainer>(Device::open("cpu", {1, false}), network.graph(), head_options(network), options,
+                                     small_dataset(5));
+  };
+  const auto given = open();
+  StepRequest request = steps(0, 1, 0);
+  request.samples = {std::vector<float>(SmallNetwork::kElements, 0.5F),
+                     {3},
+                     std::vector<float>(SmallNetwork::kElements, 0.25F),
+                     {1},
+                     std::vector<float>(SmallNetwork::kElements, 1.0F)};
+  given->run(request, kGoesOn);
+  EXPECT_EQ(given->run(steps(1, 2, 0), kGoesOn).losses, open()->run(steps(1, 2, 0), kGoesOn).losses);
+}
+
 TEST(Trainer, RefusesAHeadThatCannotLearn) {
   const SmallNetwork network(test::SecondOutput::kHead);
   const auto refused = [&](const SmallNetwork& of, const auto& change) {
@@ -496,6 +515,11 @@ TEST(Trainer, RefusesOptionsByName) {
                "targets");
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels = {}; }), "times");
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.label_dropout = 2; }), "labelDropout");
+  const auto classifies = [](TrainerOptions& options, Dataset&) {
+    options.loss = Loss::kCrossEntropy;
+    options.label_dropout = 0.1;
+  };
+  expect_named(refused(classifies), "labelDropout: a classifier");
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.null_label = 3; }), "nullLabel");
   expect_named(refused([](TrainerOptions&, Dataset& dataset) { dataset.labels.clear(); }), "labels");
   expect_named(refused([](TrainerOptions&, Dataset& dataset) { dataset.labels[0] = 3; }), "labels");
