@@ -1,7 +1,4 @@
-import { headVariance } from '../../variance/reverse-variance.js';
-import { avgCov, eta, reverseOptions } from '../common-options.js';
-import { headSampler } from '../numerics/head-sampler.js';
-import { noBound } from '../sampler.js';
+import { headDdim } from '../numerics/head-sampler.js';
 
 /**
  * DDIM with the optimal variance of every element (NPR-DPM, Bao et al. 2022) from a head that predicts the expected squared
@@ -10,21 +7,4 @@ import { noBound } from '../sampler.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
-export const nprDdim = headSampler(
-  {
-    name: 'npr-ddim',
-    summary: 'DDIM with the optimal variance of every element from a head (NPR-DPM, Bao et al. 2022)',
-    kind: 'either',
-    options: { ...reverseOptions, eta, avgCov },
-    head: 'npr',
-    needsGamma: false,
-    bound: noBound.notMarkov,
-  },
-  (_, options) => ({
-    mean: 'direction',
-    eta: options.eta ?? 0,
-    variance: (step, noise) => headVariance('npr', step, noise),
-    lastNoiseClip: 1,
-    head: 'npr',
-  }),
-);
+export const nprDdim = headDdim('npr', 'NPR-DPM, Bao et al. 2022');

@@ -1,6 +1,4 @@
-import { headVariance } from '../../variance/reverse-variance.js';
-import { avgCov, reverseOptions } from '../common-options.js';
-import { headSampler } from '../numerics/head-sampler.js';
+import { headDdpm } from '../numerics/head-sampler.js';
 
 /**
  * DDPM with the optimal variance of every element (NPR-DPM, Bao et al. 2022) from a head that predicts the expected squared
@@ -9,21 +7,4 @@ import { headSampler } from '../numerics/head-sampler.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option.
  */
-export const nprDdpm = headSampler(
-  {
-    name: 'npr-ddpm',
-    summary: 'DDPM with the optimal variance of every element from a head (NPR-DPM, Bao et al. 2022)',
-    kind: 'either',
-    options: { ...reverseOptions, avgCov },
-    head: 'npr',
-    needsGamma: false,
-    bound: true,
-  },
-  () => ({
-    mean: 'markov',
-    eta: 1,
-    variance: (step, noise) => headVariance('npr', step, noise),
-    lastNoiseClip: 2,
-    head: 'npr',
-  }),
-);
+export const nprDdpm = headDdpm('npr', 'NPR-DPM, Bao et al. 2022');

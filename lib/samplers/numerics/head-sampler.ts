@@ -3,8 +3,10 @@ import { stepProgram } from '../../program/builder.js';
 import type { HostContext } from '../../program/host-context.js';
 import type { HostProgram, Program } from '../../program/program.js';
 import type { RecordVariance, StepRecord } from '../../program/record.js';
+import { headVariance } from '../../variance/reverse-variance.js';
+import { avgCov, eta, reverseOptions } from '../common-options.js';
 import type { SamplerOptions } from '../options.js';
-import type { SamplerFacts } from '../sampler.js';
+import { noBound, type SamplerFacts } from '../sampler.js';
 import { compiledSampler, type ReverseRecords, type ReverseSampler } from './reverse-step.js';
 
 /** Computes the variance of each sample: the linear form on the sample's means of head and eps^2, then limited. */
@@ -72,12 +74,65 @@ function averagedVarianceProgram({ records, initialScale, head }: ReverseRecords
  * Makes a sampler of the reverse process whose variances come from a head. With the option `avgCov` the elements of a
  * sample share the mean of their variances.
  */
-export function headSampler<const F extends SamplerFacts>(
-  facts: F,
-  family: ReverseSampler<F>['family'],
-): ReverseSampler<F> {
+function headSampler<const F extends SamplerFacts>(facts: F, family: ReverseSampler<F>['family']): ReverseSampler<F> {
   return compiledSampler(facts, family, (reverse, options: SamplerOptions): Program => {
     const { records, ...rest } = reverse;
     return options.avgCov === true ? averagedVarianceProgram(reverse) : stepProgram(records, rest);
   });
+}
+
+/** Heads that the optimal variance of every element follows from. */
+type VarianceHead = Parameters<typeof headVariance>[0];
+
+const summaryOf = (process: string, method: string): string =>
+  `${process} with the optimal variance of every element from a head (${method})`;
+
+function ddpmFacts<const Head extends VarianceHead>(head: Head, method: string) {
+  return {
+    name: `${head}-ddpm`,
+    summary: summaryOf('DDPM', method),
+    kind: 'either',
+    options: { ...reverseOptions, avgCov },
+    head,
+    needsGamma: false,
+    bound: true,
+  } as const satisfies SamplerFacts;
+}
+
+/** Makes DDPM with the variances of a head; the last noise is limited to 2 grey levels by default. */
+export function headDdpm<const Head extends VarianceHead>(
+  head: Head,
+  method: string,
+): ReverseSampler<ReturnType<typeof ddpmFacts<Head>>> {
+  return headSampler(ddpmFacts(head, method), () => ({
+    mean: 'markov',
+    eta: 1,
+    variance: (step, noise) => headVariance(head, step, noise),
+    lastNoiseClip: 2,
+    head,
+  }));
+}
+
+function ddimFacts<const Head extends VarianceHead>(head: Head, method: string) {
+  return {
+    ...ddpmFacts(head, method),
+    name: `${head}-ddim`,
+    summary: summaryOf('DDIM', method),
+    options: { ...reverseOptions, eta, avgCov },
+    bound: noBound.notMarkov,
+  } as const satisfies SamplerFacts;
+}
+
+/** Makes DDIM with the variances of a head; the last noise is limited to 1 grey level by default. */
+export function headDdim<const Head extends VarianceHead>(
+  head: Head,
+  method: string,
+): ReverseSampler<ReturnType<typeof ddimFacts<Head>>> {
+  return headSampler(ddimFacts(head, method), (_, options) => ({
+    mean: 'direction',
+    eta: options.eta ?? 0,
+    variance: (step, noise) => headVariance(head, step, noise),
+    lastNoiseClip: 1,
+    head,
+  }));
 }
