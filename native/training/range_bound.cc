@@ -1,6 +1,5 @@
 #include "training/range_bound.h"
 
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 

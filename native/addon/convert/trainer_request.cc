@@ -1,5 +1,8 @@
 #include "addon/convert/trainer_request.h"
 
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -34,41 +37,38 @@ training::GivenSamples to_samples(const Napi::Object& object) {
           to_labels(labels), is_absent(probes) ? std::vector<float>() : to_floats(probes, "probes")};
 }
 
-void set_steps_back(const Napi::Object& object, std::vector<training::Level>& levels) {
-  const Napi::Value lows = object.Get("lows");
-  const Napi::Value highs = object.Get("highs");
-  const Napi::Value variances = object.Get("variances");
-  const Napi::Value means = object.Get("means");
-  const std::vector<double> tables[] = {to_doubles(lows, "lows"), to_doubles(highs, "highs"),
-                                        to_doubles(variances, "variances"), to_doubles(means, "means")};
-  for (const std::vector<double>& table : tables) {
-    require(table.size() == levels.size(), "stepsBack: the tables have an entry for each level");
-  }
-  for (std::size_t i = 0; i < levels.size(); ++i) {
-    levels[i].step_back = {tables[0][i], tables[1][i], tables[2][i], tables[3][i]};
-  }
+/// Reads tables of doubles. Reading a property can run JavaScript, which could detach a buffer: all are read before any
+/// buffer is used.
+std::vector<std::vector<double>> to_tables(const Napi::Object& object, std::initializer_list<const char*> names) {
+  std::vector<Napi::Value> values;
+  values.reserve(names.size());
+  for (const char* name : names) values.push_back(object.Get(name));
+  std::vector<std::vector<double>> tables;
+  tables.reserve(names.size());
+  std::ranges::transform(values, names, std::back_inserter(tables), to_doubles);
+  return tables;
+}
+
+void require_lengths(const std::vector<std::vector<double>>& tables, std::size_t levels, const char* message) {
+  require(std::ranges::all_of(tables, [&](const auto& table) { return table.size() == levels; }), message);
 }
 
 std::vector<training::Level> to_levels(const Napi::Object& object) {
-  const Napi::Value images = object.Get("images");
-  const Napi::Value noises = object.Get("noises");
-  const Napi::Value data = object.Get("dataTargets");
-  const Napi::Value noise = object.Get("noiseTargets");
-  const Napi::Value weights = object.Get("weights");
   const Napi::Value times = object.Get("times");
-  const std::vector<double> tables[] = {to_doubles(images, "images"), to_doubles(noises, "noises"),
-                                        to_doubles(data, "dataTargets"), to_doubles(noise, "noiseTargets"),
-                                        to_doubles(weights, "weights")};
+  const auto tables = to_tables(object, {"images", "noises", "dataTargets", "noiseTargets", "weights"});
   const std::vector<float> of_network = to_floats(times, "times");
+  require_lengths(tables, of_network.size(), "levels: the tables have an entry for each level");
   std::vector<training::Level> levels;
-  for (const std::vector<double>& table : tables) {
-    require(table.size() == of_network.size(), "levels: the tables have an entry for each level");
-  }
   levels.reserve(of_network.size());
   for (std::size_t i = 0; i < of_network.size(); ++i) {
     levels.push_back({tables[0][i], tables[1][i], tables[2][i], tables[3][i], tables[4][i], of_network[i]});
   }
-  if (has_value(object, "stepsBack")) set_steps_back(to_object(object, "stepsBack"), levels);
+  if (!has_value(object, "stepsBack")) return levels;
+  const auto steps = to_tables(to_object(object, "stepsBack"), {"lows", "highs", "variances", "means"});
+  require_lengths(steps, levels.size(), "stepsBack: the tables have an entry for each level");
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    levels[i].step_back = {steps[0][i], steps[1][i], steps[2][i], steps[3][i]};
+  }
   return levels;
 }
 
