@@ -2,7 +2,6 @@ import { join } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
 import { ConfigReader } from '../files/config-reader.js';
-import type { UNetDescription } from '../network/description.js';
 import type { Graph } from '../network/graph.js';
 import { unetGraph } from '../network/unet.js';
 import type { Checkpoint } from './checkpoint.js';
@@ -41,7 +40,7 @@ interface WithHead {
   readonly head: TrainableHead;
 }
 
-const modeOf = ({ complex }: HeadsConfig): HeadMode => (complex ? 'complex' : 'simple');
+const modeOf = ({ complex }: Pick<HeadsConfig, 'complex'>): HeadMode => (complex ? 'complex' : 'simple');
 
 /** The heads of a model, whose form a new one shares; those of a model without any have the wanted mode. */
 async function headsOf(
@@ -60,12 +59,6 @@ async function headsOf(
   return { folder, files: new Map(), complex: mode === 'complex', outChannels: unet.inChannels, ...unet.output };
 }
 
-/** The head that a configuration tells of: its kind, if that is told, and its mode. */
-function embeddedHead(config: ConfigReader, unet: UNetDescription): { kind: HeadName | null; mode: HeadMode } | null {
-  const head = readEmbeddedHead(config, unet.inChannels);
-  return head === null ? null : { kind: head.kind, mode: head.complex ? 'complex' : 'simple' };
-}
-
 /**
  * Adds a head to a network whose family keeps it in the network's file, of which it has one.
  *
@@ -79,17 +72,17 @@ function withEmbeddedHead(
   { name, mode: wanted }: { name: HeadName; mode: HeadMode | undefined },
 ): WithHead {
   const { path, weights, companions } = model;
-  const own = embeddedHead(new ConfigReader(config, path), network.unet);
+  const own = readEmbeddedHead(new ConfigReader(config, path), network.unet.inChannels);
   if (own !== null && own.kind !== null && own.kind !== name) {
     throw new DpmError(
       'ERR_DPM_ARGUMENT',
       `head is ${name}, ${path} has the head ${own.kind} and no place for another`,
     );
   }
-  if (own !== null && wanted !== undefined && wanted !== own.mode) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `headMode is ${wanted}, the head of ${path} is ${own.mode}`);
+  const mode = own === null ? (wanted ?? 'simple') : modeOf(own);
+  if (wanted !== undefined && wanted !== mode) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `headMode is ${wanted}, the head of ${path} is ${mode}`);
   }
-  const mode = own?.mode ?? wanted ?? 'simple';
   const changed = { ...config, head: { kind: name, mode, out_ch: network.unet.inChannels } };
   const withHead = networkOf(family, changed, path, undefined);
   const keys = headKeys(withHead);

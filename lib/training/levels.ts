@@ -42,10 +42,9 @@ export function normalQuantile(probability: number): number {
 
 /** Gives the time of a share of what is drawn, from 0 to 1, as the authors of each continuous schedule draw it. */
 function timeOfShare({ defaults, cleanest, noisiest, preservesVariance }: NoiseSchedule, share: number): number {
-  if (preservesVariance) return LEAST_TIME + share * (1 - LEAST_TIME);
   if (defaults.prediction.startsWith('edm')) return Math.exp(EDM_MEAN + EDM_DEVIATION * normalQuantile(share));
   const time = LEAST_TIME + share * (1 - LEAST_TIME);
-  return cleanest * (noisiest / cleanest) ** time;
+  return preservesVariance ? time : cleanest * (noisiest / cleanest) ** time;
 }
 
 /** Lists the times that are learned, all as likely: of a continuous schedule the middles of equal shares. */

@@ -30,10 +30,10 @@ const MOST_AT_ONCE = 1000;
 
 /**
  * Training of a network on images: the regression of the noise, of the image or of the velocity, of what score_sde and EDM
- * learn, and of a variance behind it (Ho et al. 2020, Nichol and Dhariwal 2021), by Adam, with an average of the weights; of a variance head on a network that stays as it is (Bao et al. 2022); or of a classifier of
- * noisy images, by the cross entropy of their labels (Dhariwal and Nichol 2021). All draws are
- * functions of seed, step and place in the batch, so that a run that is stopped and goes on ends with the same weights as one
- * that never stopped. Close it when done.
+ * learn, and of a variance behind it (Ho et al. 2020, Nichol and Dhariwal 2021), by Adam, with an average of the weights; of a
+ * variance head on a network that stays as it is (Bao et al. 2022); or of a classifier of noisy images, by the cross entropy of
+ * their labels (Dhariwal and Nichol 2021). All draws are functions of seed, step and place in the batch, so that a run that is
+ * stopped and goes on ends with the same weights as one that never stopped. Close it when done.
  *
  * @example
  * ```ts
