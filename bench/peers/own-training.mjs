@@ -33,6 +33,7 @@ async function loadTrainer(device, { model, schedule, settings, samples }) {
     divisor: null,
     images: null,
     labels: null,
+    cropMargin: 0,
     flips: false,
     loss: 'prediction',
     levels: {

@@ -62,6 +62,7 @@ function trainingOptions({ options }: Call): Omit<TrainerOptions, 'data'> {
     adamBeta2: number('adamBeta2'),
     adamEpsilon: number('adamEpsilon'),
     weightDecay: number('weightDecay'),
+    cropMargin: integer('cropMargin'),
     flips: options.flag('flips'),
     labelDropout: number('labelDropout'),
     head: options.choice('head', headNames),

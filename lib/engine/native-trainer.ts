@@ -34,12 +34,14 @@ export interface NativeStepsBack {
  * without `recompute` it is `norms`.
  */
 export interface NativeTrainerOptions extends NativeNetworkOptions {
-  /** Images [count, C, H, W]: levels u of x = 2 u / 255 - 1, or numbers; null: every run is given its samples. */
+  /** Images [count, C, H + cropMargin, W + cropMargin]: levels u of x = 2 u / 255 - 1, or numbers; null: every run is given its samples. */
   images: Uint8Array | Float32Array | null;
   /** Label per image, or null. */
   labels: Int32Array | null;
   /** True if half of the images are mirrored, left and right. */
   flips: boolean;
+  /** Pixels by which the images are larger than what is learned, a window at a place that is drawn each time. */
+  cropMargin: number;
   levels: NativeTrainerLevels;
   /**
    * What learns: the output; a noise prediction with the variance behind it, as two outputs a pixel; a variance head beside an output that predicts the noise; or logits, the output, by the cross

@@ -33,7 +33,8 @@ export function nativeOptions(
   recompute: RecomputePolicy = trainingDefaults.recompute,
 ): NativeTrainerOptions {
   const { trainable, data, settings, prediction, labelDropout, nullLabel } = trainee;
-  const { batch, accumulate, seed, clip, adamBeta1, adamBeta2, adamEpsilon, weightDecay, flips, snrGamma } = settings;
+  const { batch, accumulate, seed, clip, adamBeta1, adamBeta2, adamEpsilon, weightDecay, cropMargin, flips, snrGamma } =
+    settings;
   return {
     classes: trainable.network.unet.classes,
     divisor: null,
@@ -42,6 +43,7 @@ export function nativeOptions(
     recompute,
     images: modelValues(trainee),
     labels: data.labels,
+    cropMargin,
     flips,
     levels: trainingLevels(trainable.schedule, trainable.network.unet.divisor, {
       prediction,
@@ -69,12 +71,13 @@ export function imageBytes({ data, trainable }: Trainee): number {
 
 /** Gives what must not change while a run lasts: all that the numbers of its steps depend on. */
 export function runSettings({ data, settings, prediction, labelDropout, trainable }: Trainee): Record<string, unknown> {
-  const { steps, seed, ...others } = settings;
+  const { steps, seed, cropMargin, ...others } = settings;
   return {
     classifier: isClassifier(trainable) || undefined,
     data: data.fingerprint,
     seed: String(seed),
     ...others,
+    cropMargin: cropMargin || undefined,
     // A constant rate does not depend on the end of the run, so it may be put off.
     steps: settings.rateSchedule === 'constant' ? undefined : steps,
     prediction,

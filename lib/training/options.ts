@@ -56,6 +56,11 @@ export interface TrainingOptions extends RateOptions, AverageOptions {
   adamEpsilon?: number | undefined;
   /** Decay of all weights in a step, a factor of the rate (AdamW). Default 0: that is Adam. */
   weightDecay?: number | undefined;
+  /**
+   * Pixels by which images are higher and wider than what is learned: a window of them, at a place that is drawn each time
+   * (`resize` brings images to the sides with the margin). Default 0.
+   */
+  cropMargin?: number | undefined;
   /** True: half of the images are mirrored, left and right. Default false. */
   flips?: boolean | undefined;
   /**
@@ -137,8 +142,8 @@ export interface TrainerOptions extends TrainingOptions, Omit<DeviceOptions, 'de
   onCheckpoint?: ((checkpoint: SavedCheckpoint) => void | Promise<void>) | undefined;
 }
 
-/** Largest numbers that the engine takes of steps, and of images at once. */
-const [MOST_STEPS, MOST_BATCH] = [2 ** 31 - 1, 65_536];
+/** Largest numbers that the engine takes of steps, of images at once, and of pixels around a window. */
+const [MOST_STEPS, MOST_BATCH, MOST_MARGIN] = [2 ** 31 - 1, 65_536, 65_535];
 
 /** Facts about each option of {@link TrainingOptions}. */
 export const trainingOptionFacts = {
@@ -158,6 +163,12 @@ export const trainingOptionFacts = {
   adamBeta2: { kind: belowOne, help: "share that Adam's mean of squares keeps", standard: 0.999, value: 'B' },
   adamEpsilon: { kind: kinds.positive, help: "addend of Adam's root", standard: 1e-8, value: 'E' },
   weightDecay: { kind: fromZero, help: 'decay of all weights, a factor of the rate (AdamW)', standard: 0, value: 'D' },
+  cropMargin: {
+    kind: integerBetween(0, MOST_MARGIN),
+    help: 'pixels by which images are higher and wider than what is learned, a window that is drawn each time',
+    standard: 0,
+    value: 'N',
+  },
   flips: { kind: kinds.boolean, help: 'mirrors half of the images, left and right', standard: false },
   labelDropout: {
     kind: probability,

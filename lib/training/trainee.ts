@@ -39,11 +39,12 @@ function settledOptions(options: TrainerOptions) {
     adamBeta2 = trainingDefaults.adamBeta2,
     adamEpsilon = trainingDefaults.adamEpsilon,
     weightDecay = trainingDefaults.weightDecay,
+    cropMargin = trainingDefaults.cropMargin,
     flips = trainingDefaults.flips,
     snrGamma = trainingDefaults.snrGamma,
   } = options;
   const steady = { steps, batch, accumulate, seed, clip, adamBeta1, adamBeta2, adamEpsilon, weightDecay };
-  return { ...steady, flips, snrGamma, ...settledRates(options, steps), ...settledAverage(options, steps) };
+  return { ...steady, cropMargin, flips, snrGamma, ...settledRates(options, steps), ...settledAverage(options, steps) };
 }
 
 function unsupported(source: string, what: string): DpmError {
@@ -150,6 +151,15 @@ function largestLabel(labels: Int32Array): number {
   return labels.reduce((largest, label) => Math.max(largest, label), 0);
 }
 
+/** Shape of the windows of images. */
+function windowOf({ shape: [, channels, height, width] }: OpenedImages, margin: number): [number, number, number] {
+  if (margin < Math.min(height, width)) return [channels, height - margin, width - margin];
+  throw new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `cropMargin: ${margin} pixels leave nothing of images of ${height} x ${width}`,
+  );
+}
+
 /** Refuses labels that the network does not know, and finds those that it learns; null: it takes none. */
 function learnedLabels(trainable: TrainableNetwork, { labels }: OpenedImages): Int32Array | null {
   const { source } = trainable;
@@ -203,7 +213,7 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
       if (config !== undefined)
         throw new DpmError('ERR_DPM_ARGUMENT', 'config is for a network that is a checkpoint file');
       const images = await readData(data, reading);
-      const [, ...shape] = images.shape;
+      const shape = windowOf(images, settings.cropMargin);
       const classes = images.labels === null ? 0 : largestLabel(images.labels) + 1;
       if (options.classifier === true && classes === 0)
         throw new DpmError('ERR_DPM_ARGUMENT', 'classifier: the data have no labels to learn');
@@ -212,7 +222,8 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
     const trainable = await readTrainable(given, { config, schedule, head, headMode });
     requireTrainable(trainable);
     const { inChannels, height, width } = trainable.network.unet;
-    return { trainable, images: await readData(data, { ...reading, shape: [inChannels, height, width] }) };
+    const shape = [inChannels, height + settings.cropMargin, width + settings.cropMargin] as const;
+    return { trainable, images: await readData(data, { ...reading, shape }) };
   };
   const { trainable: found, images } = await untilAborted(signal, find);
   throwIfAborted(signal);

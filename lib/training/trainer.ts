@@ -86,7 +86,8 @@ export class Trainer implements AsyncDisposable {
 
   private constructor(parts: LoadedRun, options: TrainerOptions) {
     const { trainee, opened, folder, begun, memory } = parts;
-    const [count, ...shape] = trainee.data.shape;
+    const [count] = trainee.data.shape;
+    const { inChannels, height, width } = trainee.trainable.network.unet;
     this.#parts = parts;
     this.#options = options;
     this.#checkpointEvery = options.checkpointEvery ?? trainingDefaults.checkpointEvery;
@@ -97,7 +98,7 @@ export class Trainer implements AsyncDisposable {
     this.parameters = learnedCount(trainee.trainable);
     this.images = count;
     this.broken = trainee.data.broken;
-    this.sampleShape = shape;
+    this.sampleShape = [inChannels, height, width];
     this.classes = classesOf(trainee.trainable);
     this.isClassifier = isClassifier(trainee.trainable);
     this.head = trainee.trainable.head?.name ?? null;

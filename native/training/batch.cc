@@ -17,6 +17,9 @@ void check_labels(const TrainerOptions& options, const std::vector<std::int32_t>
           "labels: one is out of range");
 }
 
+/// Returns the first row or column of a window: one of margin + 1, all as likely.
+std::uint64_t window_at(std::uint16_t drawn, std::uint64_t margin) { return drawn * (margin + 1) >> 16; }
+
 template <typename T>
 void copy_range(const std::vector<T>& from, std::uint64_t first, std::uint64_t count, std::vector<T>& to) {
   const auto start = from.begin() + static_cast<std::ptrdiff_t>(first);
@@ -29,7 +32,7 @@ void draw_batch(const TrainerOptions& options, const Dataset& dataset, std::uint
                 Batch& batch) {
   const Seed seed = Seed::of(options.seed);
   const std::uint64_t count = dataset.count();
-  batch.images.resize(options.batch * dataset.elements);
+  batch.images.resize(options.batch * dataset.elements());
   batch.levels.clear();
   batch.labels.clear();
   batch.noise.clear();
@@ -39,7 +42,9 @@ void draw_batch(const TrainerOptions& options, const Dataset& dataset, std::uint
     const std::uint64_t position = step * options.samples() + slot;
     const std::uint64_t image = image_at(seed, count, static_cast<std::uint32_t>(position / count), position % count);
     const SampleDraw draw = draw_sample(seed, step, slot, static_cast<std::uint32_t>(options.levels.size()));
-    dataset.read(image, dataset.flips && draw.flips, batch.images.data() + row * dataset.elements);
+    const View view = {dataset.flips && draw.flips, window_at(draw.top, dataset.margin),
+                       window_at(draw.left, dataset.margin)};
+    dataset.read(image, view, batch.images.data() + row * dataset.elements());
     batch.levels.push_back(draw.level);
     if (dataset.labels.empty()) continue;
     batch.labels.push_back(draw.uniform < options.label_dropout ? options.null_label : dataset.labels[image]);
@@ -56,9 +61,10 @@ void copy_batch(const TrainerOptions& options, const GivenSamples& given, std::u
 }
 
 void check_dataset(const TrainerOptions& options, const Dataset& dataset, int classes) {
+  constexpr std::uint64_t kMostMargin = 0xFFFF;
+  require(dataset.margin <= kMostMargin, "cropMargin has to be at most 65535");
   require(dataset.count() > 0, "images: there are none");
-  const std::size_t numbers = dataset.levels.empty() ? dataset.values.size() : dataset.levels.size();
-  require(dataset.count() * dataset.elements == numbers, "images: the last one is not whole");
+  require(dataset.count() * dataset.stored() == dataset.numbers(), "images: the last one is not whole");
   require(dataset.labels.empty() || dataset.labels.size() == dataset.count(),
           "labels: there has to be one for each image");
   check_labels(options, dataset.labels, classes);

@@ -6,20 +6,32 @@
 
 namespace dpm::training {
 
-/// Images [count, C, H, W], as 8-bit levels or as numbers.
+/// What an image is seen through: a window of it, mirrored or not.
+struct View {
+  bool flips = false;     ///< whether it is mirrored, left and right
+  std::uint64_t top = 0;  ///< first row of the image
+  std::uint64_t left = 0;
+};
+
+/// Images [count, C, H + margin, W + margin], as 8-bit levels or as numbers, of which windows of H x W are learned.
 struct Dataset {
-  std::uint64_t elements = 0;        ///< elements of an image
-  std::uint64_t width = 0;           ///< W
+  std::uint64_t channels = 0;
+  std::uint64_t height = 0;
+  std::uint64_t width = 0;
+  std::uint64_t margin = 0;
   std::vector<std::uint8_t> levels;  ///< levels u of x = 2 u / 255 - 1; empty: the images are `values`
   std::vector<float> values;
   std::vector<std::int32_t> labels;  ///< label of each image; empty: none
   bool flips = false;                ///< whether half of the images are mirrored, left and right
 
-  [[nodiscard]] std::uint64_t count() const {
-    return elements == 0 ? 0 : (levels.empty() ? values.size() : levels.size()) / elements;
-  }
-  /// Writes an image, mirrored if `flipped`, to `to`.
-  void read(std::uint64_t index, bool flipped, float* to) const;
+  /// Elements of a window.
+  [[nodiscard]] std::uint64_t elements() const { return channels * height * width; }
+  /// Elements of a whole image.
+  [[nodiscard]] std::uint64_t stored() const { return channels * (height + margin) * (width + margin); }
+  [[nodiscard]] std::uint64_t numbers() const { return levels.empty() ? values.size() : levels.size(); }
+  [[nodiscard]] std::uint64_t count() const { return stored() == 0 ? 0 : numbers() / stored(); }
+  /// Writes an image as it is seen to `to`.
+  void read(std::uint64_t index, const View& view, float* to) const;
 };
 
 /// Returns x = 2 u / 255 - 1.

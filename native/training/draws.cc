@@ -40,6 +40,8 @@ SampleDraw draw_sample(Seed seed, std::uint32_t step, std::uint32_t slot, std::u
   draw.level = 1 + static_cast<std::uint32_t>(std::uint64_t{words.word[0]} * levels >> 32);
   draw.flips = (words.word[1] >> 31) != 0;
   draw.uniform = static_cast<double>(words.word[2]) * 0x1p-32;
+  draw.top = static_cast<std::uint16_t>(words.word[3] >> 16);
+  draw.left = static_cast<std::uint16_t>(words.word[3]);
   return draw;
 }
 

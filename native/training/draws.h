@@ -25,9 +25,11 @@ struct SampleDraw {
   std::uint32_t level = 1;  ///< noise level, from 1 to the number of levels, all alike
   bool flips = false;       ///< whether the image is mirrored, half of the time
   double uniform = 0;       ///< number in [0, 1), by which labels are dropped
+  std::uint16_t top = 0;    ///< number that says where the window of the image is, and `left`
+  std::uint16_t left = 0;
 };
 
-/// Draws for slot `slot` of step `step`: words 0 to 2 of counter (0, step, slot, 1).
+/// Draws for slot `slot` of step `step`: the words of counter (0, step, slot, 1).
 SampleDraw draw_sample(Seed seed, std::uint32_t step, std::uint32_t slot, std::uint32_t levels);
 
 /// Draws `count` signs, -1 or 1, for slot `slot` of step `step`: of element e bit e mod 32 of word (e mod 128) / 32 of

@@ -72,7 +72,8 @@ Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, cons
       parameters_(device, graph, learned_constants(graph, network)) {
   check_options(options_);
   const graph::Value& shape = bound_value(graph, DPM_BINDING_IMAGE);
-  dataset_.elements = shape.elements();
+  dataset_.channels = static_cast<std::uint64_t>(shape.channels);
+  dataset_.height = static_cast<std::uint64_t>(shape.height);
   dataset_.width = static_cast<std::uint64_t>(shape.width);
   if (!dataset_.levels.empty() || !dataset_.values.empty()) check_dataset(options_, dataset_, classes_);
   load(device, std::move(graph), network);
@@ -117,7 +118,7 @@ void Trainer::check(const StepRequest& request) const {
   const auto is_decay = [](double decay) { return decay >= 0 && decay <= 1; };
   require(std::ranges::all_of(request.average_decays, is_decay), "averageDecays have to be from 0 to 1");
   if (request.samples) {
-    check_given(options_, *request.samples, dataset_.elements, request.rates.size(), classes_);
+    check_given(options_, *request.samples, dataset_.elements(), request.rates.size(), classes_);
   } else {
     require(dataset_.count() > 0, "images: there are none, and no samples were given");
   }
@@ -170,7 +171,7 @@ MeasuredLoss Trainer::differentiate(const StepRequest& request, std::uint64_t in
   for (std::uint32_t part = 0; part < options_.accumulate; ++part) {
     const std::uint32_t slot = part * options_.batch;
     if (request.samples) {
-      copy_batch(options_, *request.samples, dataset_.elements, index * options_.samples() + slot, batch_);
+      copy_batch(options_, *request.samples, dataset_.elements(), index * options_.samples() + slot, batch_);
     } else {
       draw_batch(options_, dataset_, step, slot, batch_);
     }

@@ -14,6 +14,7 @@ const standard = {
   divisor: null,
   images: null,
   labels: null,
+  cropMargin: 0,
   flips: false,
   levels: trainingLevels(NoiseSchedule.linear(), null, { prediction: 'epsilon', snrGamma: 0 }),
   loss: 'prediction',

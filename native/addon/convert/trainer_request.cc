@@ -103,6 +103,7 @@ training::Dataset to_dataset(const Napi::Object& object) {
   const Napi::Value labels = object.Get("labels");
   training::Dataset dataset;
   dataset.flips = to_bool(object, "flips");
+  dataset.margin = to_uint32(object.Get("cropMargin"), "cropMargin");
   dataset.labels = to_labels(labels);
   if (is_absent(images)) return dataset;
   const bool are_levels = images.IsTypedArray() && images.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;

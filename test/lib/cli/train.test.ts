@@ -168,6 +168,7 @@ describe('dpm train', () => {
       adamBeta2: [['0.9'], 0.9],
       adamEpsilon: [['1e-4'], 1e-4],
       weightDecay: [['0.01'], 0.01],
+      cropMargin: [['2'], 2],
       flips: [[], true],
       labelDropout: [['0.5'], 0.5],
       prediction: [['v'], 'v'],
@@ -183,7 +184,17 @@ describe('dpm train', () => {
     const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     const given = Object.entries(flags).flatMap(([name, [values]]) => [`--${kebab(name)}`, ...values]);
     const out = newFolder();
-    const all = await dpm('train', ...base.slice(0, -2), ...given, '--out', out, '--samples', '0', '--json');
+    const all = await dpm(
+      'train',
+      ...base.slice(0, -2),
+      ...given,
+      '--resize',
+      '--out',
+      out,
+      '--samples',
+      '0',
+      '--json',
+    );
     expect(all.stderr).toBe('');
     expect(JSON.parse(all.stdout)).toMatchObject({ out, step: 3, steps: 3, begun: 0, device: 'cpu' });
     const options = Object.fromEntries(Object.entries(flags).map(([name, [, value]]) => [name, value]));
@@ -194,6 +205,7 @@ describe('dpm train', () => {
       device: 'cpu',
       threads: 1,
       ...options,
+      resize: true,
       out: own,
     });
     await trainer.run();

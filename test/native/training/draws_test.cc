@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/philox.h"
+
 namespace dpm::training {
 namespace {
 
@@ -73,6 +75,13 @@ TEST(SampleDraws, AreThoseOfTheGoldens) {
     EXPECT_EQ(draw.level, golden.level);
     EXPECT_EQ(draw.flips, golden.flips);
   }
+}
+
+TEST(SampleDraws, SayWhereTheWindowIsByTheLastWord) {
+  const PhiloxWords words = philox4x32(0, 12345, 127, 1, 7, 0);
+  const SampleDraw draw = draw_sample(Seed::of(7), 12345, 127, 1000);
+  EXPECT_EQ(draw.top, words.word[3] >> 16);
+  EXPECT_EQ(draw.left, words.word[3] & 0xFFFF);
 }
 
 TEST(SampleDraws, AreSpreadEvenly) {

@@ -455,36 +455,6 @@ TEST(Trainer, DrawsNoiseByStepAndSlot) {
   }
 }
 
-TEST(Images, AreMirroredRowByRow) {
-  Dataset dataset;
-  dataset.elements = 6;
-  dataset.width = 3;
-  dataset.levels = {0, 255, 0, 0, 0, 255};
-  std::vector<float> image(6);
-  dataset.read(0, false, image.data());
-  EXPECT_EQ(image, (std::vector<float>{-1, 1, -1, -1, -1, 1}));
-  dataset.read(0, true, image.data());
-  EXPECT_EQ(image, (std::vector<float>{-1, 1, -1, 1, -1, -1}));
-}
-
-TEST(Labels, AreDroppedWithTheirProbability) {
-  TrainerOptions options = options_of(1);
-  options.label_dropout = 0.25;
-  options.null_label = 7;
-  Dataset dataset = small_dataset(5);
-  dataset.elements = SmallNetwork::kElements;
-  dataset.width = SmallNetwork::kSide;
-  Batch batch;
-  int dropped = 0;
-  constexpr std::uint32_t kSteps = 4000;
-  for (std::uint32_t step = 0; step < kSteps; ++step) {
-    draw_batch(options, dataset, step, 0, batch);
-    if (batch.labels[0] == 7) ++dropped;
-  }
-  // Four standard errors.
-  EXPECT_NEAR(dropped, kSteps * 0.25, 4 * 28);
-}
-
 TEST(Trainer, RefusesOptionsByName) {
   const SmallNetwork network;
   const auto device = Device::open("reference", {});
@@ -525,6 +495,7 @@ TEST(Trainer, RefusesOptionsByName) {
   expect_named(refused([](TrainerOptions&, Dataset& dataset) { dataset.labels[0] = 3; }), "labels");
   expect_named(refused([](TrainerOptions&, Dataset& dataset) { dataset.labels.pop_back(); }), "labels");
   expect_named(refused([](TrainerOptions&, Dataset& dataset) { dataset.values.pop_back(); }), "images");
+  expect_named(refused([](TrainerOptions&, Dataset& dataset) { dataset.margin = 0x10000; }), "cropMargin");
 
   const auto trainer = trainer_of(device, network, options_of(1));
   const auto refused_run = [&](const auto& change) {
