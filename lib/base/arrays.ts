@@ -25,6 +25,15 @@ export function partOfEach(values: Float32Array, samples: number, offset: number
   return result;
 }
 
+/** Copies the given ones of the parts of so many elements of an array, one after the other. */
+export function partsAt(values: Float32Array, parts: readonly number[], elements: number): Float32Array {
+  const result = new Float32Array(parts.length * elements);
+  for (const [i, part] of parts.entries()) {
+    result.set(values.subarray(part * elements, (part + 1) * elements), i * elements);
+  }
+  return result;
+}
+
 /** Joins at most `limit` names by commas, then tells how many more there are. */
 export function listNames(names: readonly string[], limit = 8): string {
   const shown = names.slice(0, limit).join(', ');

@@ -36,9 +36,16 @@ export function rowsOfWeight(weight: number): 1 | 2 {
   return isGuided(weight) ? 2 : 1;
 }
 
-/** Packs unconditional + weight (conditional - unconditional) as a record: x is the conditional prediction, out the unconditional one. */
+/** Factors of both predictions in unconditional + weight (conditional - unconditional), as float32. */
+export function guidanceFactors(given: number): { conditional: number; unconditional: number } {
+  const weight = Math.fround(given);
+  return { conditional: weight, unconditional: Math.fround(1 - weight) };
+}
+
+/** Packs the mix of both predictions as a record: x is the conditional prediction, out the unconditional one. */
 export function guidanceRecord(weight: number): Uint8Array {
-  return packRecord(stepRecord({ time: 0, x: linear({ x: weight, out: 1 - weight }) }), false);
+  const { conditional, unconditional } = guidanceFactors(weight);
+  return packRecord(stepRecord({ time: 0, x: linear({ x: conditional, out: unconditional }) }), false);
 }
 
 /** Options of classifier-free guidance. */

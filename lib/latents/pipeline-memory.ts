@@ -1,5 +1,6 @@
 import { memoryThereIs } from '../base/memory-budget.js';
 import type { KeptParts, LoadedPipeline } from './load-pipeline.js';
+import { rowsOfPrompt } from './prompted-samples.js';
 
 /** Size of a call whose memory is computed. */
 export interface PipelineSize {
@@ -27,11 +28,6 @@ export interface PipelineMemory {
   readonly fits: Readonly<Record<KeptParts, boolean>>;
 }
 
-/** Counts the evaluations that an image's state takes in a step where a call says nothing. */
-function rowsOf({ defaults, networks }: Pick<LoadedPipeline, 'defaults' | 'networks'>): 1 | 2 {
-  return defaults.guidance > 1 && !networks.current.unet.seesGuidance ? 2 : 1;
-}
-
 /**
  * Computes what a call with the pipeline's own guidance takes in memory, one part after the other: nothing is evaluated, and
  * no part is in memory beside another. The device's own working memory of evaluations is not in it.
@@ -45,7 +41,7 @@ export async function pipelineMemory(
 ): Promise<PipelineMemory> {
   const { defaults, networks, vae } = pipeline;
   const { unet, encoders } = networks.current;
-  const rows = rowsOf(pipeline);
+  const rows = rowsOfPrompt(unet, defaults.guidance);
   // Deciding a prediction has loaded some.
   await Promise.all([unet.release(), encoders.release()]);
   const tile = await vae.tileFor({ height, width });

@@ -1,4 +1,5 @@
-import { at } from '../base/arrays.js';
+import { at, partsAt } from '../base/arrays.js';
+import { guidanceFactors } from '../guidance/classifier-free.js';
 import { ScriptNetwork } from '../run/script-network.js';
 import { joinedContexts, type ConditionalUNet, type PreparedContext } from './conditional-unet.js';
 
@@ -34,14 +35,6 @@ interface Asked {
   readonly into: Float32Array;
 }
 
-/** Copies one part of an array for each of `rows`, one after the other. */
-function rowsOf(values: Float32Array, rows: readonly number[], elements: number): Float32Array {
-  const result = new Float32Array(rows.length * elements);
-  for (const [i, row] of rows.entries())
-    result.set(values.subarray(row * elements, (row + 1) * elements), i * elements);
-  return result;
-}
-
 /** Keys and values of samples, each once, and the number of each sample's. */
 interface SharedContexts {
   readonly context: PreparedContext;
@@ -74,10 +67,12 @@ function byTokens(all: readonly Asked[]): Map<number, Asked[]> {
   return groups;
 }
 
-/** Mixes two predictions of a sample as the engine does: w out+ + (1 - w) out- (Ho & Salimans 2022). */
+/** Mixes two predictions of a sample as the engine does (Ho & Salimans 2022). */
 function mix(out: Float32Array, away: Float32Array, weight: number): void {
-  const [w, rest] = [Math.fround(weight), Math.fround(1 - Math.fround(weight))];
-  for (const [i, value] of away.entries()) out[i] = Math.fround(w * (out[i] ?? 0)) + Math.fround(rest * value);
+  const { conditional, unconditional } = guidanceFactors(weight);
+  for (const [i, value] of away.entries()) {
+    out[i] = Math.fround(conditional * (out[i] ?? 0)) + Math.fround(unconditional * value);
+  }
 }
 
 /** Predicts from states [rows, C, h, w] at one time each, for the samples of a call that labels name. */
@@ -101,7 +96,7 @@ export function promptedEvaluate(unet: ConditionalUNet, call: PromptedCall): Pro
     const joined = contexts.get(tokens) ?? new JoinedContexts();
     contexts.set(tokens, joined);
     const rows = group.map(({ row }) => row);
-    const out = await unet.forward(rowsOf(x, rows, elements), rowsOf(times, rows, 1), {
+    const out = await unet.forward(partsAt(x, rows, elements), partsAt(times, rows, 1), {
       height,
       width,
       ...joined.of(group.map(({ slot }) => slot)),

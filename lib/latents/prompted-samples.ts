@@ -25,6 +25,14 @@ interface Encoded {
   readonly truncated: boolean;
 }
 
+/**
+ * Number of evaluations that a sample with this weight takes in a step, as diffusers counts them: it is led away from something
+ * by weights above 1 alone, and a network that sees the weight is guided by it in one evaluation.
+ */
+export function rowsOfPrompt({ seesGuidance }: Pick<ConditionalUNet, 'seesGuidance'>, weight: number): 1 | 2 {
+  return weight > 1 && !seesGuidance ? 2 : 1;
+}
+
 function wantedOf(
   sample: number,
   { unet, zerosForNone }: Prompting,
@@ -33,8 +41,7 @@ function wantedOf(
 ): Wanted {
   const text = at(prompts, sample);
   const weight = at(guidance, sample);
-  // A network that sees the weight is guided by it, in one evaluation.
-  const isGuided = weight > 1 && !unet.seesGuidance;
+  const isGuided = rowsOfPrompt(unet, weight) === 2;
   const hasZeros = isGuided && negatives === null && zerosForNone;
   const other = isGuided && !hasZeros ? (negatives?.[sample] ?? '') : null;
   const counted = other === null ? [text] : [text, other];

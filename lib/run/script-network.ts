@@ -1,3 +1,4 @@
+import { partsAt } from '../base/arrays.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { median } from '../base/quantile.js';
 import type {
@@ -12,7 +13,7 @@ import type { Device } from '../engine/device.js';
 import { checkedLabels } from '../engine/inputs.js';
 import { RECORD_BYTES } from '../program/pack.js';
 import { outputsOf, type ModelOutput, type Predictions } from './evaluator.js';
-import { guidanceRecord } from '../guidance/classifier-free.js';
+import { guidanceRecord, isGuided } from '../guidance/classifier-free.js';
 import { askingBatch, ownBatchSize, runInOwnBatch } from './own-batch.js';
 import type { RunNetwork } from './resolve.js';
 
@@ -127,18 +128,29 @@ export class ScriptNetwork implements RunNetwork {
     return Float64Array.from(times);
   }
 
-  /** Predicts for programs that decide while they run. */
+  /** Predicts for programs that decide while they run; samples that guidance leads are evaluated again, by themselves. */
   async #predictTensors(...inputs: Parameters<NativeNetwork['predict']>): Promise<void> {
     const [x, times, labels, guidance, unconditionalLabel, out, head] = inputs;
     const states = new Float32Array(x.elements);
     await this.#engineRead(x, states);
-    const predicted = await this.#predict(states.slice(), times, labels);
+    const first = labels?.map((label, row) => (guidance?.[row] === 0 ? unconditionalLabel : label)) ?? null;
+    const predicted = await this.#predict(states.slice(), times, first);
     if (head !== null && predicted.head !== null) await this.#engineWrite(head, predicted.head);
     await this.#engineWrite(out, predicted.out);
-    if (guidance?.some((weight) => weight !== 1) !== true) return;
-    const unconditional = new Int32Array(times.length).fill(unconditionalLabel);
-    const other = await this.#predict(states, times, labels === null ? null : unconditional);
-    await this.#mix(out, other.out, guidance);
+    const guided = Array.from(guidance ?? []).flatMap((weight, row) => (isGuided(weight) ? [row] : []));
+    if (guidance === null || guided.length === 0) return;
+    const { elements } = this.#shape;
+    const unconditional = labels && new Int32Array(guided.length).fill(unconditionalLabel);
+    const again = await this.#predict(partsAt(states, guided, elements), partsAt(times, guided, 1), unconditional);
+    const other = new Float32Array(x.elements);
+    for (const [i, row] of guided.entries()) {
+      other.set(again.out.subarray(i * elements, (i + 1) * elements), row * elements);
+    }
+    await this.#mix(
+      out,
+      other,
+      guidance.map((weight) => (isGuided(weight) ? weight : 1)),
+    );
   }
 
   /** Applies guidance to conditional predictions by the fused update of the device. */
