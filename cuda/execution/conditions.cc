@@ -36,11 +36,11 @@ bool Conditions::fits(std::size_t rows) const {
   return bytes <= most_bytes(network_.device.settings);
 }
 
-Conditions::Rows Conditions::list_rows(const Request& request, bool has_labels, std::vector<UpdateSample>* table) {
+Conditions::Rows Conditions::list_rows(const Wanted& wanted, bool has_labels, std::vector<UpdateSample>* table) {
   Rows rows;
   rows.repeats_labels = has_labels;
   // A row with labels belongs to the label of its sample, so the rows of a whole step are identified by all its times.
-  const std::size_t together = has_labels ? request.batch : 1;
+  const std::size_t together = has_labels ? wanted.batch : 1;
   std::map<std::vector<float>, std::uint32_t> known;
   for (std::size_t i = 0; i < table->size(); i += together) {
     std::vector<float> times;
@@ -55,13 +55,13 @@ Conditions::Rows Conditions::list_rows(const Request& request, bool has_labels, 
   return rows;
 }
 
-bool Conditions::prepare(const Request& request, std::vector<UpdateSample>* table) {
+bool Conditions::prepare(const Wanted& wanted, std::vector<UpdateSample>* table) {
   // Rows that were computed before would not follow weights that move.
   if (network_.has_moving_weights()) return false;
   // The rows of one step must fit; a network without such a path has none.
-  if (!fits(request.batch)) return false;
-  const bool has_labels = network_.label.binding >= 0 && request.labels != nullptr;
-  const Rows rows = list_rows(request, has_labels, table);
+  if (!fits(wanted.batch)) return false;
+  const bool has_labels = network_.label.binding >= 0 && wanted.labels != nullptr;
+  const Rows rows = list_rows(wanted, has_labels, table);
   if (!fits(rows.count())) return false;
   // Labels at the same address may have changed, so rows with labels are computed again.
   const bool is_known = !has_labels && computed_ == rows.times;
@@ -72,15 +72,15 @@ bool Conditions::prepare(const Request& request, std::vector<UpdateSample>* tabl
   current_.resize(read.size());
   rows_.resize(read.size());
   for (std::size_t j = 0; j < read.size(); ++j) {
-    ensure(device, current_[j], request.most_batch * row_bytes(read[j]));
+    ensure(device, current_[j], wanted.most_batch * row_bytes(read[j]));
     ensure(device, rows_[j], rows.count() * row_bytes(read[j]));
   }
-  if (!is_known) compute(rows, request);
+  if (!is_known) compute(rows, wanted);
   if (!has_labels) computed_ = rows.times;
   return true;
 }
 
-void Conditions::compute(const Rows& rows, const Request& request) {
+void Conditions::compute(const Rows& rows, const Wanted& wanted) {
   Device& device = network_.device;
   const std::size_t at_once = std::min(kRowsAtOnce, rows.count());
   const std::vector<int>& written = network_.conditions.written;
@@ -92,7 +92,7 @@ void Conditions::compute(const Rows& rows, const Request& request) {
   }
   ensure(device, times_, rows.count() * sizeof(float));
   device.staging.upload(device.stream, times_.data(), rows.times.data(), rows.count() * sizeof(float));
-  if (rows.repeats_labels) repeat_labels(request, rows.count());
+  if (rows.repeats_labels) repeat_labels(wanted, rows.count());
   for (const std::size_t count : {at_once, rows.count() % at_once}) ensure(device, scratch_, scratch_bytes(count));
   for (std::size_t first = 0; first < rows.count(); first += at_once) {
     run_layers(rows, first, std::min(at_once, rows.count() - first));
@@ -109,7 +109,7 @@ std::size_t Conditions::scratch_bytes(std::size_t rows) const {
   return bytes;
 }
 
-void Conditions::repeat_labels(const Request& request, std::size_t rows) {
+void Conditions::repeat_labels(const Wanted& wanted, std::size_t rows) {
   ensure(network_.device, labels_, rows * sizeof(std::int32_t));
   const cudaStream_t stream = network_.device.stream.get();
   auto* target = labels_.as<std::int32_t>();
@@ -117,8 +117,8 @@ void Conditions::repeat_labels(const Request& request, std::size_t rows) {
     check_cuda(cudaMemcpyAsync(target + at, source, count * sizeof(std::int32_t), cudaMemcpyDeviceToDevice, stream),
                "repeating labels");
   };
-  copy(0, request.labels, request.batch);
-  for (std::size_t done = request.batch; done < rows; done *= 2) copy(done, target, std::min(done, rows - done));
+  copy(0, wanted.labels, wanted.batch);
+  for (std::size_t done = wanted.batch; done < rows; done *= 2) copy(done, target, std::min(done, rows - done));
 }
 
 void Conditions::run_layers(const Rows& rows, std::size_t first, std::size_t count) {

@@ -16,7 +16,7 @@ class Conditions {
   explicit Conditions(Network& network) : network_(network) {}
 
   /// Inputs of the rows of a trajectory's table.
-  struct Request {
+  struct Wanted {
     std::uint32_t batch = 0;
     const std::int32_t* labels = nullptr;  ///< labels [batch] on the GPU, null without labels
     std::uint32_t most_batch = 0;          ///< maximum of rows that other layers may read of the current step's results
@@ -24,7 +24,7 @@ class Conditions {
 
   /// Queues the path for all samples of a table (steps * batch) and sets each one's row. Returns false, with nothing
   /// changed, where the network has no such path or its weights move, or where its results would take too much memory.
-  bool prepare(const Request& request, std::vector<UpdateSample>* table);
+  bool prepare(const Wanted& wanted, std::vector<UpdateSample>* table);
 
   /// Lists the results for the kernel that selects a step. It copies the row of each sample to the place in `places()`
   /// where the layers read.
@@ -41,13 +41,13 @@ class Conditions {
 
   [[nodiscard]] std::size_t row_bytes(int value) const;
   [[nodiscard]] bool fits(std::size_t rows) const;
-  static Rows list_rows(const Request& request, bool has_labels, std::vector<UpdateSample>* table);
-  void compute(const Rows& rows, const Request& request);
+  static Rows list_rows(const Wanted& wanted, bool has_labels, std::vector<UpdateSample>* table);
+  void compute(const Rows& rows, const Wanted& wanted);
   void run_layers(const Rows& rows, std::size_t first, std::size_t count);
   /// Scratch memory of the path's layers for this number of rows, in bytes: plans that were made for a batch are used
   /// for the same number of rows.
   [[nodiscard]] std::size_t scratch_bytes(std::size_t rows) const;
-  void repeat_labels(const Request& request, std::size_t rows);
+  void repeat_labels(const Wanted& wanted, std::size_t rows);
 
   Network& network_;
   /// Memory of the path's values: inner values for the rows that are computed at once; for those in `read` the whole

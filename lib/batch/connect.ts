@@ -49,10 +49,10 @@ function checkedRequest<T extends Partial<BatchRunOptions>>(request: T): T {
 export class RemoteBatcher {
   /** Capacity of the batcher. */
   readonly capacity: BatcherCapacity;
-  readonly #client: PortClient;
+  readonly #client: RemotePort;
 
   /** Made by {@link connectBatcher}. @internal */
-  constructor(client: PortClient, capacity: BatcherCapacity) {
+  constructor(client: RemotePort, capacity: BatcherCapacity) {
     this.#client = client;
     this.capacity = capacity;
   }
@@ -138,8 +138,8 @@ function receivedEvent(event: SentEvent): BatchEvent {
   return (event.image === undefined ? event : { ...event, image: receivedImages(event.image) }) as BatchEvent;
 }
 
-/** Client that sends questions over a port and receives the answers. */
-class PortClient {
+/** A batcher behind a port: sends it questions and receives the answers. */
+class RemotePort {
   readonly #port: MessagePort;
   readonly #waiting = new Map<number, Waiting>();
   #asked = 0;
@@ -242,7 +242,7 @@ class PortClient {
  */
 export async function connectBatcher(port: MessagePort): Promise<RemoteBatcher> {
   requireKind('the port', port, portKind);
-  const client = new PortClient(port);
+  const client = new RemotePort(port);
   const answer = await client.ask({ kind: 'capacity' }, undefined);
   if (answer.kind !== 'capacity') throw unexpected(answer);
   return new RemoteBatcher(client, answer.capacity);

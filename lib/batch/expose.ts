@@ -16,8 +16,8 @@ import {
 import type { BatchRequest } from './options.js';
 import type { BatchService } from './replicas.js';
 
-/** Requests of one client of a port. */
-class PortClient {
+/** A batcher for the client at the other end of a port, with the requests of it that run. */
+class ExposedPort {
   readonly #batcher: BatchService;
   readonly #port: MessagePort;
   readonly #running = new Map<number, AbortController>();
@@ -165,5 +165,5 @@ function sentEvent(event: BatchEvent, levels: boolean): SentEvent {
  */
 export function exposeBatcher(batcher: BatchService, port: MessagePort): void {
   requireKind('the port', port, portKind);
-  new PortClient(batcher, port).listen();
+  new ExposedPort(batcher, port).listen();
 }

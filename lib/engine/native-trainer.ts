@@ -83,7 +83,7 @@ export interface NativeTrainerSamples {
 }
 
 /** Steps of a trainer. */
-export interface NativeTrainerRequest {
+export interface NativeTrainingSteps {
   /** Number of the first step, from 0 on. */
   firstStep: number;
   /** Learning rate per step; there are as many steps as rates. */
@@ -122,7 +122,7 @@ export interface NativeTrainer {
    * Runs steps. Cancelled between two steps, it resolves with those that were done. So it does at a step whose loss or
    * gradients are not finite; everything is then as it was before that step.
    */
-  run(request: NativeTrainerRequest): Promise<NativeTrainerResult>;
+  run(request: NativeTrainingSteps): Promise<NativeTrainerResult>;
   read(which: NativeParameterTensor): Promise<Float32Array>;
   write(which: NativeParameterTensor, values: Float32Array): Promise<void>;
   /** Tells where the constants lie in the tensors, in the order of their names. */

@@ -20,7 +20,7 @@ async function encoderFacts({ read, tokenizer }: PipelineSource['encoders'][numb
 /** What is counted of a network. */
 interface Counts {
   readonly parameters: number;
-  /** Of one evaluation of the U-Net for one row, of the decoder for one image. */
+  /** Multiply-adds of one evaluation of the U-Net for one row, and of the decoder for one image. */
   readonly multiplyAdds: number;
 }
 

@@ -4,16 +4,16 @@ import { ScriptNetwork } from '../run/script-network.js';
 import { joinedContexts, type ConditionalUNet, type PreparedContext } from './conditional-unet.js';
 
 /** A text as the U-Net sees it in every evaluation. */
-export interface PromptSlot {
+export interface SeenPrompt {
   readonly context: PreparedContext;
   readonly pooled: Float32Array | null;
 }
 
 /** What guides a sample. */
 export interface PromptedSample {
-  readonly positive: PromptSlot;
+  readonly positive: SeenPrompt;
   /** What guidance leads away from; null: the sample is evaluated with its prompt alone. */
-  readonly negative: PromptSlot | null;
+  readonly negative: SeenPrompt | null;
   /** Weight of the positive prompt, which networks of one evaluation may see. */
   readonly guidance: number;
 }
@@ -30,7 +30,7 @@ export interface PromptedCall {
 /** An evaluation of a row of the batch, and where its result goes. */
 interface Asked {
   readonly row: number;
-  readonly slot: PromptSlot;
+  readonly seen: SeenPrompt;
   readonly guidance: number;
   readonly into: Float32Array;
 }
@@ -41,14 +41,14 @@ interface SharedContexts {
   readonly contextIndices: readonly number[];
 }
 
-/** Joins the slots' keys and values, and remembers the last ones: a run asks for the same in every step. */
+/** Joins the keys and values of prompts, and remembers the last ones: a run asks for the same in every step. */
 class JoinedContexts {
   #contexts: readonly PreparedContext[] = [];
   #joined: PreparedContext | null = null;
 
-  of(slots: readonly PromptSlot[]): SharedContexts {
-    const contexts = [...new Set(slots.map(({ context }) => context))];
-    const contextIndices = slots.map(({ context }) => contexts.indexOf(context));
+  of(seen: readonly SeenPrompt[]): SharedContexts {
+    const contexts = [...new Set(seen.map(({ context }) => context))];
+    const contextIndices = seen.map(({ context }) => contexts.indexOf(context));
     const isSame = contexts.length === this.#contexts.length && contexts.every((one, i) => one === this.#contexts[i]);
     if (this.#joined !== null && isSame) return { context: this.#joined, contextIndices };
     this.#contexts = contexts;
@@ -61,7 +61,7 @@ class JoinedContexts {
 function byTokens(all: readonly Asked[]): Map<number, Asked[]> {
   const groups = new Map<number, Asked[]>();
   for (const asked of all) {
-    const { tokens } = asked.slot.context;
+    const { tokens } = asked.seen.context;
     groups.set(tokens, [...(groups.get(tokens) ?? []), asked]);
   }
   return groups;
@@ -92,16 +92,16 @@ export function promptedEvaluate(unet: ConditionalUNet, call: PromptedCall): Pro
   const contexts = new Map<number, JoinedContexts>();
 
   const evaluate = async (x: Float32Array, times: Float32Array, group: readonly Asked[]): Promise<void> => {
-    const { tokens } = at(group, 0).slot.context;
+    const { tokens } = at(group, 0).seen.context;
     const joined = contexts.get(tokens) ?? new JoinedContexts();
     contexts.set(tokens, joined);
     const rows = group.map(({ row }) => row);
     const out = await unet.forward(partsAt(x, rows, elements), partsAt(times, rows, 1), {
       height,
       width,
-      ...joined.of(group.map(({ slot }) => slot)),
+      ...joined.of(group.map(({ seen }) => seen)),
       ...(unet.seesPooled && {
-        pooled: Float32Array.from(group.flatMap(({ slot }) => Array.from(slot.pooled ?? []))),
+        pooled: Float32Array.from(group.flatMap(({ seen }) => Array.from(seen.pooled ?? []))),
         sizes: group.flatMap(() => sizes),
       }),
       ...(unet.seesGuidance && { guidance: group.map(({ guidance }) => guidance) }),
@@ -115,8 +115,8 @@ export function promptedEvaluate(unet: ConditionalUNet, call: PromptedCall): Pro
     const samples = Array.from(labels, (label) => at(call.samples, label));
     const [out, away] = [new Float32Array(x.length), new Float32Array(x.length)];
     const asked = samples.flatMap(({ positive, negative, guidance }, row): Asked[] => [
-      ...(negative === null ? [] : [{ row, slot: negative, guidance, into: away }]),
-      { row, slot: positive, guidance, into: out },
+      ...(negative === null ? [] : [{ row, seen: negative, guidance, into: away }]),
+      { row, seen: positive, guidance, into: out },
     ]);
     for (const group of byTokens(asked).values()) await evaluate(x, times, group);
     for (const [row, { negative, guidance }] of samples.entries()) {

@@ -2,7 +2,7 @@ import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import type { ConditionalUNet } from './conditional-unet.js';
 import type { GenerateCall } from './generate-options.js';
-import type { PromptedSample, PromptSlot } from './prompted-network.js';
+import type { PromptedSample, SeenPrompt } from './prompted-network.js';
 import type { EncodedPrompt, PromptEncoders, PromptText } from './prompts.js';
 
 /** What texts are encoded with. */
@@ -21,7 +21,7 @@ interface Wanted {
 }
 
 interface Encoded {
-  readonly slot: PromptSlot;
+  readonly seen: SeenPrompt;
   readonly truncated: boolean;
 }
 
@@ -78,27 +78,27 @@ async function encodedTexts(
   for (const [i, key] of [...texts.keys()].entries()) {
     throwIfAborted(signal);
     const prompt = at(prompts, i);
-    const slot = { context: await unet.prepare(prompt.hidden, 1), pooled: prompt.pooled };
-    encoded.set(key, { slot, truncated: prompt.truncated, prompt });
+    const seen = { context: await unet.prepare(prompt.hidden, 1), pooled: prompt.pooled };
+    encoded.set(key, { seen, truncated: prompt.truncated, prompt });
   }
   return encoded;
 }
 
 /** Makes the zeros that stand for no negative prompt, once for each number of tokens. */
 class Zeros {
-  readonly #slots = new Map<number, Promise<PromptSlot>>();
+  readonly #zeros = new Map<number, Promise<SeenPrompt>>();
 
   constructor(private readonly unet: ConditionalUNet) {}
 
-  like({ hidden, pooled }: EncodedPrompt): Promise<PromptSlot> {
-    const known = this.#slots.get(hidden.length);
+  like({ hidden, pooled }: EncodedPrompt): Promise<SeenPrompt> {
+    const known = this.#zeros.get(hidden.length);
     if (known !== undefined) return known;
-    const slot = this.unet.prepare(new Float32Array(hidden.length), 1).then((context) => ({
+    const seen = this.unet.prepare(new Float32Array(hidden.length), 1).then((context) => ({
       context,
       pooled: pooled && new Float32Array(pooled.length),
     }));
-    this.#slots.set(hidden.length, slot);
-    return slot;
+    this.#zeros.set(hidden.length, seen);
+    return seen;
   }
 }
 
@@ -131,8 +131,8 @@ export async function promptedSamples(
     const { positive, negative, guidance } = each;
     const text = find(positive);
     const other = negative === null || negative === 'zeros' ? null : find(negative);
-    const slot = negative === 'zeros' ? await zeros.like(text.prompt) : (other?.slot ?? null);
-    const sample = { positive: text.slot, negative: slot, guidance };
+    const seen = negative === 'zeros' ? await zeros.like(text.prompt) : (other?.seen ?? null);
+    const sample = { positive: text.seen, negative: seen, guidance };
     made.set(each, { sample, truncated: text.truncated || other?.truncated === true });
   }
   const samples: PromptedSample[] = [];

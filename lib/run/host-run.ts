@@ -41,7 +41,7 @@ export async function runHostProgram(
 }
 
 /** A run of a host program on a network, resolved. */
-export interface HostRunRequest extends RunInputs {
+export interface HostRunInputs extends RunInputs {
   network: RunNetwork;
   /** Shape [C, H, W] of one sample. */
   shape: readonly number[];
@@ -53,7 +53,7 @@ export interface HostRunRequest extends RunInputs {
 }
 
 /** Makes an evaluator of the network for the samples from `first` on. */
-function evaluatorOf({ network, labels, guidance }: HostRunRequest, first: number, batch: number): NetworkEvaluator {
+function evaluatorOf({ network, labels, guidance }: HostRunInputs, first: number, batch: number): NetworkEvaluator {
   return new NetworkEvaluator(
     network,
     labels?.subarray(first, first + batch) ?? null,
@@ -65,28 +65,28 @@ function evaluatorOf({ network, labels, guidance }: HostRunRequest, first: numbe
 }
 
 /** Runs a host program for all samples, batch after batch; returns their final states, [count, C, H, W]. */
-export async function runHostBatches(program: HostProgram, request: HostRunRequest): Promise<Float32Array> {
-  const { network, shape, count, init, seed, signal, onProgress, onPreview, firstSample } = request;
+export async function runHostBatches(program: HostProgram, inputs: HostRunInputs): Promise<Float32Array> {
+  const { network, shape, count, init, seed, signal, onProgress, onPreview, firstSample } = inputs;
   const elements = elementCount(shape);
   const data = new Float32Array(count * elements);
-  const noise = request.noise === null ? null : new NoiseSource(request.noise, count, elements);
+  const noise = inputs.noise === null ? null : new NoiseSource(inputs.noise, count, elements);
   const progress = onProgress === undefined ? null : overallProgress(count, onProgress);
-  for (let first = 0; first < count; first += request.batch) {
-    const batch = Math.min(request.batch, count - first);
+  for (let first = 0; first < count; first += inputs.batch) {
+    const batch = Math.min(inputs.batch, count - first);
     const part = (values: Float32Array): Float32Array => values.subarray(first * elements, (first + batch) * elements);
     const x = network.device.tensor([batch, ...shape]);
     noise?.restart();
     try {
       await runHostProgram(program, x, {
         owner: network,
-        evaluator: evaluatorOf(request, first, batch),
+        evaluator: evaluatorOf(inputs, first, batch),
         init: init && part(init),
         seed,
         firstSample: firstSample + first,
         noise: noise && { next: () => noise.next(first, batch) },
         signal,
         onProgress: progress?.(first, batch),
-        previewEvery: request.previewEvery,
+        previewEvery: inputs.previewEvery,
         onPreview:
           onPreview &&
           ((evaluation, states) => {

@@ -19,7 +19,7 @@ std::vector<dpm_record> evaluations(const std::vector<float>& times) {
   return records;
 }
 
-std::vector<StepSample> samples_of(const PredictRequest& request, const std::vector<dpm_record>& records) {
+std::vector<StepSample> samples_of(const PredictInputs& request, const std::vector<dpm_record>& records) {
   std::vector<StepSample> samples(records.size());
   for (std::size_t i = 0; i < samples.size(); ++i) {
     samples[i].row = static_cast<std::uint32_t>(i);
@@ -47,7 +47,7 @@ void copy_rows(Device& device, std::uint32_t rows, std::uint64_t elements, const
 
 }  // namespace
 
-void predict(Network& network, const PredictRequest& request) {
+void predict(Network& network, const PredictInputs& request) {
   const NetworkShape& shape = network.shape();
   Device& device = network.device();
   const auto rows = static_cast<std::uint32_t>(request.times.size());

@@ -8,7 +8,7 @@
 
 namespace dpm {
 
-struct PredictRequest {
+struct PredictInputs {
   std::vector<float> times;          ///< one time per sample
   std::vector<std::int32_t> labels;  ///< one label per sample; -1: none
   std::vector<float> guidance;       ///< one weight per sample; empty: none
@@ -20,6 +20,6 @@ struct PredictRequest {
 
 /// Predicts, with classifier-free guidance for samples that have a weight. Throws Error(kArgument) when a second output
 /// is asked of a network that has none.
-void predict(Network& network, const PredictRequest& request);
+void predict(Network& network, const PredictInputs& request);
 
 }  // namespace dpm

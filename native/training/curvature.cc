@@ -30,24 +30,24 @@ Curvature::Curvature(const std::shared_ptr<Device>& device, graph::Graph graph, 
       host_probes_(options.batch * elements_),
       host_products_(options.batch * elements_) {}
 
-void Curvature::estimate(const Evaluation& samples, const float* times, const Batch& batch, std::uint32_t step,
+void Curvature::estimate(const Evaluation& inputs, const float* times, const Samples& samples, std::uint32_t step,
                          std::uint32_t first_slot, Buffer& to) {
   const std::size_t bytes = host_probes_.size() * sizeof(float);
-  if (batch.probes.empty()) {
+  if (samples.probes.empty()) {
     for (std::uint32_t row = 0; row < options_.batch; ++row) {
       draw_signs(Seed::of(options_.seed), step, first_slot + row, elements_, host_probes_.data() + row * elements_);
     }
   } else {
-    host_probes_ = batch.probes;
+    host_probes_ = samples.probes;
   }
   probes_->upload(0, host_probes_.data(), bytes);
-  Evaluation evaluation = samples;
+  Evaluation evaluation = inputs;
   evaluation.out_cotangent = probes_->view(elements_);
   evaluation.image_cotangent = products_->view(elements_);
   network_->evaluate(evaluation, times);
   products_->download(0, host_products_.data(), bytes);
   for (std::size_t i = 0; i < host_products_.size(); ++i) {
-    const double deviation = options_.levels[batch.levels[i / elements_] - 1].noise;
+    const double deviation = options_.levels[samples.levels[i / elements_] - 1].noise;
     host_products_[i] *= static_cast<float>(-deviation) * host_probes_[i];
   }
   to.upload(0, host_products_.data(), bytes);

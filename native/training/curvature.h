@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "engine/network.h"
-#include "training/batch.h"
 #include "training/options.h"
+#include "training/samples.h"
 
 namespace dpm::training {
 
@@ -20,12 +20,12 @@ class Curvature {
             const TrainerOptions& options);
 
   [[nodiscard]] const NetworkInfo& info() const { return network_->info(); }
-  /// Estimates for `batch`, whose first sample has `first_slot` in step `step`.
+  /// Estimates for `samples`, whose first sample has `first_slot` in step `step`.
   ///
-  /// @param samples Noised images, times, labels and the tensor of outputs.
+  /// @param inputs Noised images, times, labels and the tensor of outputs.
   /// @param times Times of the samples.
   /// @param to Tensor of the images' shape.
-  void estimate(const Evaluation& samples, const float* times, const Batch& batch, std::uint32_t step,
+  void estimate(const Evaluation& inputs, const float* times, const Samples& samples, std::uint32_t step,
                 std::uint32_t first_slot, Buffer& to);
 
  private:

@@ -35,16 +35,16 @@ LearnedRange::LearnedRange(const std::shared_ptr<Device>& device, graph::Graph g
       host_out_(options.batch * 2 * elements_),
       host_noise_(options.batch * elements_) {}
 
-double LearnedRange::differentiate(const Evaluation& samples, const float* times, const Batch& batch,
+double LearnedRange::differentiate(const Evaluation& inputs, const float* times, const Samples& samples,
                                    const Buffer& noise, Buffer& to) {
-  Evaluation evaluation = samples;
+  Evaluation evaluation = inputs;
   evaluation.out = out_->view(2 * elements_);
   network_->evaluate(evaluation, times);
   out_->download(0, host_out_.data(), host_out_.size() * sizeof(float));
   noise.download(0, host_noise_.data(), host_noise_.size() * sizeof(float));
   double sum = 0;
   for (std::uint32_t row = 0; row < options_.batch; ++row) {
-    sum += sample(options_.levels[batch.levels[row] - 1], batch.images.data() + row * elements_,
+    sum += sample(options_.levels[samples.levels[row] - 1], samples.images.data() + row * elements_,
                   host_noise_.data() + row * elements_, host_out_.data() + row * 2 * elements_);
   }
   to.upload(0, host_out_.data(), host_out_.size() * sizeof(float));

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "engine/network.h"
-#include "training/batch.h"
 #include "training/options.h"
+#include "training/samples.h"
 
 namespace dpm::training {
 
@@ -20,13 +20,13 @@ class LearnedRange {
                const TrainerOptions& options);
 
   [[nodiscard]] Network& network() { return *network_; }
-  /// Returns the part of the step's loss that `batch` has, and writes the cotangents.
+  /// Returns the part of the step's loss that `samples` have, and writes the cotangents.
   ///
-  /// @param samples Noised images, times and labels, and the tensor of outputs.
+  /// @param inputs Noised images, times and labels, and the tensor of outputs.
   /// @param times Times of the samples.
   /// @param noise Noise of the samples.
   /// @param to Tensor of the outputs' shape.
-  double differentiate(const Evaluation& samples, const float* times, const Batch& batch, const Buffer& noise,
+  double differentiate(const Evaluation& inputs, const float* times, const Samples& samples, const Buffer& noise,
                        Buffer& to);
 
  private:

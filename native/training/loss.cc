@@ -65,25 +65,25 @@ LossEvaluation::Learned LossEvaluation::learned_by(const TrainerOptions& options
   return all(1, 0) ? Learned::kData : Learned::kBoth;
 }
 
-MeasuredLoss LossEvaluation::run(const Batch& batch, std::uint32_t step, std::uint32_t first_slot,
+MeasuredLoss LossEvaluation::run(const Samples& samples, std::uint32_t step, std::uint32_t first_slot,
                                  const dpm_view& gradients) {
-  upload(batch);
-  add_noise(batch, step, first_slot);
+  upload(samples);
+  add_noise(samples, step, first_slot);
   Evaluation evaluation;
   evaluation.batch = options_.batch;
   evaluation.image = view(noised_);
   evaluation.time = times_->view(1);
-  if (!batch.labels.empty()) evaluation.labels = labels_->view(1);
+  if (!samples.labels.empty()) evaluation.labels = labels_->view(1);
   evaluation.out = out_->view(network_.shape().out);
   if (curvature_) {
-    curvature_->estimate(evaluation, host_times_.data(), batch, step, first_slot, *made_);
+    curvature_->estimate(evaluation, host_times_.data(), samples, step, first_slot, *made_);
   } else if (made_) {
-    make_targets(batch);
+    make_targets(samples);
   }
   evaluation.gradients = gradients;
   MeasuredLoss measured;
   if (range_ != nullptr) {
-    measured.loss = range_->differentiate(evaluation, host_times_.data(), batch, *noise_, *cotangent_);
+    measured.loss = range_->differentiate(evaluation, host_times_.data(), samples, *noise_, *cotangent_);
     evaluation.out_cotangent = cotangent_->view(network_.shape().out);
   }
   if (options_.is_square()) {
@@ -93,34 +93,34 @@ MeasuredLoss LossEvaluation::run(const Batch& batch, std::uint32_t step, std::ui
     evaluation.loss_weight = weights_->view(1);
   }
   network_.evaluate(evaluation, host_times_.data());
-  if (options_.classifies()) return classified(batch.labels);
+  if (options_.classifies()) return classified(samples.labels);
   if (options_.is_square()) measured.loss = square();
   return measured;
 }
 
-void LossEvaluation::upload(const Batch& batch) {
+void LossEvaluation::upload(const Samples& samples) {
   host_times_.clear();
   host_weights_.clear();
   const double elements = static_cast<double>(options_.samples()) * static_cast<double>(elements_);
-  for (const std::uint32_t level : batch.levels) {
+  for (const std::uint32_t level : samples.levels) {
     const Level& known = options_.levels[level - 1];
     host_times_.push_back(known.time);
     host_weights_.push_back(static_cast<float>(known.weight / elements));
   }
-  upload_all(*data_, batch.images);
+  upload_all(*data_, samples.images);
   upload_all(*times_, host_times_);
   upload_all(*weights_, host_weights_);
-  if (!batch.labels.empty()) upload_all(*labels_, batch.labels);
-  if (!batch.noise.empty()) upload_all(*noise_, batch.noise);
+  if (!samples.labels.empty()) upload_all(*labels_, samples.labels);
+  if (!samples.noise.empty()) upload_all(*noise_, samples.noise);
 }
 
-void LossEvaluation::add_noise(const Batch& batch, std::uint32_t step, std::uint32_t first_slot) {
+void LossEvaluation::add_noise(const Samples& samples, std::uint32_t step, std::uint32_t first_slot) {
   const Seed seed = Seed::of(options_.seed);
   for (std::uint32_t row = 0; row < options_.batch; ++row) {
-    const Level& level = options_.levels[batch.levels[row] - 1];
+    const Level& level = options_.levels[samples.levels[row] - 1];
     dpm_record& record = records_[row] = {};
     record.flags = DPM_RECORD_WRITE_Y;
-    if (batch.noise.empty()) {
+    if (samples.noise.empty()) {
       record.flags |= DPM_RECORD_WRITE_X;
       record.variance = DPM_VARIANCE_SCALAR;
       record.deviation = 1;
@@ -142,9 +142,9 @@ void LossEvaluation::add_noise(const Batch& batch, std::uint32_t step, std::uint
   device_->update(update);
 }
 
-void LossEvaluation::make_targets(const Batch& batch) {
+void LossEvaluation::make_targets(const Samples& samples) {
   for (std::uint32_t row = 0; row < options_.batch; ++row) {
-    const Level& level = options_.levels[batch.levels[row] - 1];
+    const Level& level = options_.levels[samples.levels[row] - 1];
     dpm_record& record = records_[row] = {};
     record.flags = DPM_RECORD_WRITE_X;
     record.x_y = static_cast<float>(level.noise_target);

@@ -6,11 +6,11 @@
 
 #include "engine/network.h"
 #include "engine/parameters.h"
-#include "training/batch.h"
 #include "training/curvature.h"
 #include "training/draws.h"
 #include "training/learned_range.h"
 #include "training/options.h"
+#include "training/samples.h"
 
 namespace dpm::training {
 
@@ -29,10 +29,10 @@ class LossEvaluation {
   LossEvaluation(const std::shared_ptr<Device>& device, const TrainerOptions& options, Network& network,
                  std::unique_ptr<Curvature> curvature, LearnedRange* range);
 
-  /// Evaluates `batch`, whose first sample has `first_slot` in step `step`: adds the gradients of its part of the
+  /// Evaluates `samples`, whose first sample has `first_slot` in step `step`: adds the gradients of its part of the
   /// step's loss to `gradients`, and returns this part. The loss is the mean over all samples of the step of weight
   /// times the mean over elements of squared differences, or of the cross entropy.
-  MeasuredLoss run(const Batch& batch, std::uint32_t step, std::uint32_t first_slot, const dpm_view& gradients);
+  MeasuredLoss run(const Samples& samples, std::uint32_t step, std::uint32_t first_slot, const dpm_view& gradients);
 
  private:
   /// What targets are made of; all noise, or all images, need not be made.
@@ -40,11 +40,11 @@ class LossEvaluation {
   static Learned learned_by(const TrainerOptions& options);
   [[nodiscard]] std::shared_ptr<Buffer> rows(std::uint64_t elements) const;
   [[nodiscard]] dpm_view view(const std::shared_ptr<Buffer>& buffer) const { return buffer->view(elements_); }
-  void upload(const Batch& batch);
+  void upload(const Samples& samples);
   /// Makes noise and noised images in one update: x becomes the noise, unless it is given, and y the noised image.
-  void add_noise(const Batch& batch, std::uint32_t step, std::uint32_t first_slot);
+  void add_noise(const Samples& samples, std::uint32_t step, std::uint32_t first_slot);
   /// Makes targets that are sums of noise and images.
-  void make_targets(const Batch& batch);
+  void make_targets(const Samples& samples);
   [[nodiscard]] const std::shared_ptr<Buffer>& target() const;
   [[nodiscard]] double square() const;
   [[nodiscard]] MeasuredLoss classified(const std::vector<std::int32_t>& labels) const;

@@ -108,7 +108,7 @@ void Trainer::pack() {
   if (range_) parameters_.pack(range_->network());
 }
 
-void Trainer::check(const StepRequest& request) const {
+void Trainer::check(const TrainingSteps& request) const {
   require(request.rates.size() == request.average_decays.size(), "rates and averageDecays have an entry for each step");
   constexpr std::uint64_t kMostSteps = 0xFFFFFFFF;
   require(request.first_step <= kMostSteps && request.rates.size() <= kMostSteps - request.first_step,
@@ -124,7 +124,7 @@ void Trainer::check(const StepRequest& request) const {
   }
 }
 
-StepResult Trainer::run(const StepRequest& request, const std::atomic<bool>& stopping) {
+StepResult Trainer::run(const TrainingSteps& request, const std::atomic<bool>& stopping) {
   check(request);
   const auto start = Clock::now();
   StepResult result;
@@ -138,7 +138,7 @@ StepResult Trainer::run(const StepRequest& request, const std::atomic<bool>& sto
   return result;
 }
 
-void Trainer::step(const StepRequest& request, std::uint64_t index, StepResult& result) {
+void Trainer::step(const TrainingSteps& request, std::uint64_t index, StepResult& result) {
   const std::uint64_t number = request.first_step + index;
   MeasuredLoss measured;
   double norm = 0;
@@ -166,16 +166,16 @@ void Trainer::step(const StepRequest& request, std::uint64_t index, StepResult& 
   result.norms.push_back(norm);
 }
 
-MeasuredLoss Trainer::differentiate(const StepRequest& request, std::uint64_t index, std::uint32_t step) {
+MeasuredLoss Trainer::differentiate(const TrainingSteps& request, std::uint64_t index, std::uint32_t step) {
   MeasuredLoss sum;
   for (std::uint32_t part = 0; part < options_.accumulate; ++part) {
     const std::uint32_t slot = part * options_.batch;
     if (request.samples) {
-      copy_batch(options_, *request.samples, dataset_.elements(), index * options_.samples() + slot, batch_);
+      copy_samples(options_, *request.samples, dataset_.elements(), index * options_.samples() + slot, samples_);
     } else {
-      draw_batch(options_, dataset_, step, slot, batch_);
+      draw_samples(options_, dataset_, step, slot, samples_);
     }
-    const MeasuredLoss measured = loss_->run(batch_, step, slot, parameters_.gradients());
+    const MeasuredLoss measured = loss_->run(samples_, step, slot, parameters_.gradients());
     sum.loss += measured.loss;
     sum.accuracy += measured.accuracy;
   }

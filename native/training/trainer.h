@@ -11,15 +11,15 @@
 
 #include "engine/network.h"
 #include "engine/parameters.h"
-#include "training/batch.h"
 #include "training/dataset.h"
 #include "training/loss.h"
 #include "training/options.h"
+#include "training/samples.h"
 
 namespace dpm::training {
 
 /// Steps that are run one after the other.
-struct StepRequest {
+struct TrainingSteps {
   std::uint64_t first_step = 0;         ///< number of the first step, from 0 on
   std::vector<double> rates;            ///< learning rate of each step
   std::vector<double> average_decays;   ///< what the average keeps of itself in each step
@@ -56,7 +56,7 @@ class Trainer {
   /// Runs steps. Between two it looks at `cancelled`, after which the result is that of the steps done so far, and at
   /// `stopping`, after which it throws Error(kClosed). A step whose loss or gradients are not finite ends the run with
   /// `failure`, and leaves everything as it was before that step.
-  StepResult run(const StepRequest& request, const std::atomic<bool>& stopping);
+  StepResult run(const TrainingSteps& request, const std::atomic<bool>& stopping);
   void read(ParameterTensor which, float* to) const { parameters_.read(which, to); }
   /// Replaces a tensor, and packs the network's weights where these are the parameters.
   void write(ParameterTensor which, const float* from);
@@ -66,11 +66,11 @@ class Trainer {
   void load(const std::shared_ptr<Device>& device, graph::Graph graph, const NetworkOptions& network);
   /// Packs the weights of all networks from the parameters.
   void pack();
-  void check(const StepRequest& request) const;
+  void check(const TrainingSteps& request) const;
   /// Takes step number `step`, the one of index `index` in the request.
-  void step(const StepRequest& request, std::uint64_t index, StepResult& result);
+  void step(const TrainingSteps& request, std::uint64_t index, StepResult& result);
   /// Adds the gradients of a step, and returns its loss.
-  MeasuredLoss differentiate(const StepRequest& request, std::uint64_t index, std::uint32_t step);
+  MeasuredLoss differentiate(const TrainingSteps& request, std::uint64_t index, std::uint32_t step);
 
   TrainerOptions options_;
   int classes_;  ///< number of classes of the labels; 0: there are none
@@ -81,7 +81,7 @@ class Trainer {
   NetworkInfo info_;
   std::unique_ptr<LearnedRange> range_;  ///< null where no variance is learned
   std::unique_ptr<LossEvaluation> loss_;
-  Batch batch_;
+  Samples samples_;
 };
 
 }  // namespace dpm::training

@@ -31,6 +31,16 @@ describe('one loop', () => {
     expect(places(/->advance\(|\.advance\(/g, 'native', [...files, 'native/engine/network.cc'])).toEqual([]);
   });
 
+  it('has a step evaluated and updated in one place', () => {
+    expect(places(/network\(\)->step\(/g, 'native')).toEqual(['native/sampling/step.cc']);
+    expect(places(/(?:network|api\(\)|->|\.)\.?step\(executable/g, 'native')).toEqual(['native/engine/network.cc']);
+  });
+
+  it('sends requests to a batch of its own, or to the served one', () => {
+    expect(new Set(places(/\.submit\(/g, 'lib'))).toEqual(new Set(['lib/run/own-batch.ts', 'lib/batch/requests.ts']));
+    expect(places(/\.submit\(/g, 'packages')).toEqual([]);
+  });
+
   it('takes the requests of TypeScript from one function', () => {
     expect(places(/(?<!function )\bnativeRequest\(/g, 'lib')).toEqual(['lib/run/step-run.ts']);
     expect(places(/(?<!function )\bnativeRequest\(/g, 'packages')).toEqual([]);

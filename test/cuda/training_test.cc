@@ -50,8 +50,8 @@ std::unique_ptr<Trainer> trainer_of(const std::shared_ptr<Device>& device, const
   return std::make_unique<Trainer>(device, network.graph(), SmallNetwork::options(), options, std::move(dataset));
 }
 
-StepRequest steps(std::uint64_t first, std::size_t count) {
-  StepRequest request;
+TrainingSteps steps(std::uint64_t first, std::size_t count) {
+  TrainingSteps request;
   request.first_step = first;
   request.rates.assign(count, 1e-2);
   request.average_decays.assign(count, 0.9);
@@ -126,7 +126,7 @@ TEST_F(CudaTraining, EndsBeforeAStepThatIsNotFinite) {
   const auto trainer = trainer_of(device_, options_of(1));
   trainer->run(steps(0, 2), kGoesOn);
   const std::vector<float> before = read(*trainer, ParameterTensor::kParameters);
-  StepRequest request = steps(2, 1);
+  TrainingSteps request = steps(2, 1);
   request.samples = {std::vector<float>(SmallNetwork::kElements, 0.5F),
                      {3},
                      std::vector<float>(SmallNetwork::kElements, std::numeric_limits<float>::infinity()),

@@ -87,7 +87,7 @@ export function readHybrid(where: string, bytes: Uint8Array, width: number, coun
   if (width > MOST_BITS) throw new DpmError('ERR_DPM_FILE_HEADER', `${where}: a page has numbers of ${width} bits`);
   requireMemory(where, count, Uint32Array.BYTES_PER_ELEMENT);
   const numbers = new Uint32Array(count);
-  // Of no bits, all are 0.
+  // Values of no bits are all 0.
   if (width > 0) new HybridReader(where, bytes, width).fill(numbers);
   return numbers;
 }

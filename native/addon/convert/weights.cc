@@ -65,8 +65,8 @@ WeightLocation to_location(const Napi::Object& tensor) {
 
 }  // namespace
 
-WeightRequest to_weights(const Napi::Object& object, const char* list) {
-  WeightRequest request;
+GivenWeights to_weights(const Napi::Object& object, const char* list) {
+  GivenWeights request;
   const Napi::Array files = to_array(object, "files");
   for (std::uint32_t i = 0; i < files.Length(); ++i) {
     const Napi::Value file = files.Get(i);
@@ -80,7 +80,7 @@ WeightRequest to_weights(const Napi::Object& object, const char* list) {
   return request;
 }
 
-Weights open_weights(const WeightRequest& request, std::function<void()> check_wanted,
+Weights open_weights(const GivenWeights& request, std::function<void()> check_wanted,
                      std::shared_ptr<KnownWeights> known) {
   Weights weights(std::move(check_wanted), std::move(known));
   for (const std::string& file : request.files) weights.add_file(file);

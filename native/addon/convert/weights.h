@@ -13,14 +13,14 @@
 namespace dpm::addon {
 
 /// Weights by file and offset; the files are opened by `open_weights`, off the JavaScript thread.
-struct WeightRequest {
+struct GivenWeights {
   std::vector<std::string> files;
   std::vector<WeightLocation> tensors;
 };
 
 /// Reads the weights that property `tensors` lists. Throws Error(kArgument).
-WeightRequest to_weights(const Napi::Object& object, const char* tensors);
-Weights open_weights(const WeightRequest& request, std::function<void()> check_wanted,
+GivenWeights to_weights(const Napi::Object& object, const char* tensors);
+Weights open_weights(const GivenWeights& request, std::function<void()> check_wanted,
                      std::shared_ptr<KnownWeights> known);
 
 }  // namespace dpm::addon

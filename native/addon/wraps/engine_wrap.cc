@@ -6,11 +6,11 @@
 
 #include "addon/call.h"
 #include "addon/convert/objects.h"
-#include "addon/convert/state_requests.h"
+#include "addon/convert/state_inputs.h"
 #include "addon/convert/typed_arrays.h"
 #include "addon/environment.h"
 #include "addon/wraps/batch_wrap.h"
-#include "addon/wraps/load_request.h"
+#include "addon/wraps/load_inputs.h"
 #include "addon/wraps/network_wrap.h"
 #include "addon/wraps/tensor_wrap.h"
 #include "addon/wraps/trainer_wrap.h"
@@ -19,8 +19,8 @@
 namespace dpm::addon {
 namespace {
 
-struct LoadCall : LoadRequest {
-  using LoadRequest::LoadRequest;
+struct LoadCall : LoadInputs {
+  using LoadInputs::LoadInputs;
 
   std::shared_ptr<Network> network;
 };
@@ -145,13 +145,13 @@ Napi::Value EngineWrap::script_batch(const Napi::CallbackInfo& info) { return Ba
 
 Napi::Value EngineWrap::update(const Napi::CallbackInfo& info) {
   return call(
-      info, *engine_, [&] { return std::pair(device(), to_update_request(info, *device())); },
+      info, *engine_, [&] { return std::pair(device(), to_update_inputs(info, *device())); },
       [](auto& asked) { asked.first->update(asked.second.update); }, kUndefined);
 }
 
 Napi::Value EngineWrap::reduce(const Napi::CallbackInfo& info) {
   return call(
-      info, *engine_, [&] { return std::pair(device(), to_reduce_request(info, *device())); },
+      info, *engine_, [&] { return std::pair(device(), to_reduce_inputs(info, *device())); },
       [](auto& asked) { asked.first->reduce(asked.second.reduce); },
       [](Napi::Env env, auto& asked) {
         const std::vector<double>& results = asked.second.results;

@@ -6,7 +6,7 @@
 #include "addon/convert/network_facts.h"
 #include "addon/convert/nodes.h"
 #include "addon/convert/objects.h"
-#include "addon/convert/predict_request.h"
+#include "addon/convert/predict_inputs.h"
 #include "addon/convert/run_request.h"
 #include "addon/convert/run_result.h"
 #include "addon/convert/typed_arrays.h"
@@ -165,7 +165,7 @@ Napi::Value NetworkWrap::forward(const Napi::CallbackInfo& info) {
 
 Napi::Value NetworkWrap::predict(const Napi::CallbackInfo& info) {
   return call(
-      info, *engine_, [&] { return std::pair(network(), to_predict_request(info, *network())); },
+      info, *engine_, [&] { return std::pair(network(), to_predict_inputs(info, *network())); },
       [](auto& asked) { dpm::predict(*asked.first, asked.second); }, kUndefined);
 }
 

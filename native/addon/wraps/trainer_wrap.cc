@@ -7,16 +7,16 @@
 #include "addon/call.h"
 #include "addon/convert/network_facts.h"
 #include "addon/convert/objects.h"
-#include "addon/convert/trainer_request.h"
+#include "addon/convert/trainer_options.h"
 #include "addon/convert/typed_arrays.h"
 #include "addon/watch.h"
-#include "addon/wraps/load_request.h"
+#include "addon/wraps/load_inputs.h"
 
 namespace dpm::addon {
 namespace {
 
-struct LoadCall : LoadRequest {
-  LoadCall(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& owner) : LoadRequest(info, owner) {
+struct LoadCall : LoadInputs {
+  LoadCall(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& owner) : LoadInputs(info, owner) {
     const auto given = info[1].As<Napi::Object>();
     options = to_trainer_options(given);
     dataset = to_dataset(given);
@@ -39,7 +39,7 @@ void load_trainer(LoadCall& call) {
 struct RunCall {
   std::shared_ptr<training::Trainer> trainer;
   std::unique_ptr<Watch> watch;
-  training::StepRequest request;
+  training::TrainingSteps request;
   training::StepResult result;
 
   [[nodiscard]] bool cancelled() const { return watch->cancelled(); }
@@ -50,7 +50,8 @@ RunCall to_run_call(const Napi::CallbackInfo& info, const std::shared_ptr<Engine
                     std::shared_ptr<training::Trainer> trainer) {
   require(info[0].IsObject(), "the request must be an object");
   const auto options = info[0].As<Napi::Object>();
-  RunCall call{std::move(trainer), std::make_unique<Watch>(info.Env(), engine, options), to_step_request(options), {}};
+  RunCall call{
+      std::move(trainer), std::make_unique<Watch>(info.Env(), engine, options), to_training_steps(options), {}};
   call.watch->report_every(
       std::chrono::milliseconds(to_uint32(options.Get("progressMilliseconds"), "progressMilliseconds")));
   call.request.progress = call.watch->progress();

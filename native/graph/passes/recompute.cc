@@ -44,7 +44,7 @@ class Again {
   }
 
  private:
-  /// Of blocks, the inside is computed again: a block's input is read by its first norm and by its shortcut, its output
+  /// The inside of blocks is computed again: a block's input is read by its first norm and by its shortcut, its output
   /// is a sum; both are kept, and so is what skips read. The norm before attention is read three times but is computed
   /// from the block's input.
   [[nodiscard]] bool stays(int value) const {

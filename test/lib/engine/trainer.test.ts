@@ -7,7 +7,7 @@ import { headNames } from '../../../lib/checkpoint/heads.js';
 import { Classifier, logSoftmax } from '../../../lib/guidance/classifier.js';
 import type {
   NativeTrainerOptions,
-  NativeTrainerRequest,
+  NativeTrainingSteps,
   NativeTrainerResult,
   NativeTrainerSamples,
 } from '../../../lib/engine/native-trainer.js';
@@ -57,7 +57,7 @@ function requestOf(
   log: readonly LoggedStep[],
   samples: NativeTrainerSamples | null,
   averageDecay: (step: number) => number = () => 0,
-): NativeTrainerRequest {
+): NativeTrainingSteps {
   return {
     firstStep: 0,
     rates: Float64Array.from(log, ({ lr }) => lr),

@@ -226,7 +226,7 @@ describe('flowLikelihood', () => {
     const alone = await flowLikelihood(model, images, { ...quick, batch: 1, repeats: 2 });
     const together = await flowLikelihood(model, images, { ...quick, batch: 2, repeats: 2 });
     expect(together.bits).toEqual(alone.bits);
-    // Of one image that takes part in no batch they are its own, on average.
+    // One image that takes part in no batch has its own, on average.
     expect(alone.evaluations).toBeLessThanOrEqual(together.evaluations);
     expect(together.evaluations).toBeLessThan(2 * alone.evaluations);
     const { total, probeError, images: count, dimensions } = together;

@@ -149,7 +149,7 @@ describe('a JPEG is refused', () => {
   });
 
   it('that has fewer bits than blocks', async () => {
-    // Of 64 x 64 pixels there are 64 blocks, or 192 of three components; of half the colours 64 + 2 * 16.
+    // 64 x 64 pixels are 64 blocks, or 192 of three components; of half the colours 64 + 2 * 16.
     const beside = jpeg(frame(8, 8)).length;
     const sized = (components: number, bytes: number): Buffer =>
       jpeg(

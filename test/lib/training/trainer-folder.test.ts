@@ -83,7 +83,7 @@ describe('the folder of a run', () => {
     const read = (file: string) => tensorReader(join(out, 'checkpoints', 'step-1', file))('conv_in.weight');
     const [first, second] = [await read('first_moments.safetensors'), await read('second_moments.safetensors')];
     expect(first.some((value) => value !== 0)).toBe(true);
-    // Of a gradient g the first step makes g / 2 and g^2 / 10.
+    // The first step makes of a gradient g g / 2 and g^2 / 10.
     const expected = first.map((value) => 0.1 * (2 * value) ** 2);
     expect(largest(second.map((value, i) => value - expected[i]!)) / largest(second)).toBeLessThan(1e-5);
   });

@@ -325,7 +325,7 @@ TEST(WeightGradients, OfSomeConstantsTakeNoOtherNodes) {
   };
   const int last = small.nodes.back().biases.front();
   const int first = small.nodes.front().weights.empty() ? 0 : small.nodes.front().weights.front();
-  // Of the last bias: the cotangent, sums over pixels and rows, beside the network with its norms folded.
+  // The last bias has the cotangent, sums over pixels and rows, beside the network with its norms folded.
   graph::Graph folded = small;
   graph::differentiate_training(folded, {{}});
   EXPECT_EQ(nodes_for({last}), folded.nodes.size() + 2);

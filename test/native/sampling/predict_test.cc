@@ -31,7 +31,7 @@ TEST(Predictions, AreThoseOfTheLoop) {
   run.init = random.normals(std::size_t{count} * kElements);
   run.unconditional_label = 2;
   run.batch = count;
-  PredictRequest request;
+  PredictInputs request;
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto label = static_cast<std::int32_t>(i % 3);
     const float guidance = 0.75F * static_cast<float>(i % 4);

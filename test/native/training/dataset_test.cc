@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "training/batch.h"
 #include "training/draws.h"
+#include "training/samples.h"
 
 namespace dpm::training {
 namespace {
@@ -60,13 +60,13 @@ TEST(Windows, StandEverywhereAlikeAndWhereTheirDrawSays) {
   dataset.margin = 2;
   for (int i = 0; i < 9; ++i) dataset.values.push_back(static_cast<float>(i));
   std::array<int, 9> places{};
-  Batch batch;
+  Samples samples;
   constexpr std::uint32_t kSteps = 9000;
   for (std::uint32_t step = 0; step < kSteps; ++step) {
-    draw_batch(options, dataset, step, 2, batch);
+    draw_samples(options, dataset, step, 2, samples);
     const SampleDraw draw = draw_sample(Seed::of(options.seed), step, 2, 3);
-    ASSERT_EQ(batch.images[0], static_cast<float>(draw.top * 3 / 0x10000 * 3 + draw.left * 3 / 0x10000));
-    ++places[static_cast<std::size_t>(batch.images[0])];
+    ASSERT_EQ(samples.images[0], static_cast<float>(draw.top * 3 / 0x10000 * 3 + draw.left * 3 / 0x10000));
+    ++places[static_cast<std::size_t>(samples.images[0])];
   }
   // Four standard errors.
   for (const int count : places) EXPECT_NEAR(count, kSteps / 9.0, 4 * 30);
@@ -80,12 +80,12 @@ TEST(Labels, AreDroppedWithTheirProbability) {
   dataset.channels = dataset.height = dataset.width = 1;
   dataset.values = {0, 1, 2};
   dataset.labels = {0, 1, 2};
-  Batch batch;
+  Samples samples;
   int dropped = 0;
   constexpr std::uint32_t kSteps = 4000;
   for (std::uint32_t step = 0; step < kSteps; ++step) {
-    draw_batch(options, dataset, step, 0, batch);
-    if (batch.labels[0] == 7) ++dropped;
+    draw_samples(options, dataset, step, 0, samples);
+    if (samples.labels[0] == 7) ++dropped;
   }
   // Four standard errors.
   EXPECT_NEAR(dropped, kSteps * 0.25, 4 * 28);

@@ -86,8 +86,8 @@ std::vector<std::shared_ptr<Device>> training_devices() {
   return devices;
 }
 
-StepRequest steps(std::uint64_t first, std::size_t count, double rate = 1e-3) {
-  StepRequest request;
+TrainingSteps steps(std::uint64_t first, std::size_t count, double rate = 1e-3) {
+  TrainingSteps request;
   request.first_step = first;
   request.rates.assign(count, rate);
   request.average_decays.assign(count, 0.9);
@@ -186,7 +186,7 @@ TEST(Trainer, DrawsProbesAfterARunThatWasGivenSome) {
                                      small_dataset(5));
   };
   const auto given = open();
-  StepRequest request = steps(0, 1, 0);
+  TrainingSteps request = steps(0, 1, 0);
   request.samples = {std::vector<float>(SmallNetwork::kElements, 0.5F),
                      {3},
                      std::vector<float>(SmallNetwork::kElements, 0.25F),
@@ -257,7 +257,7 @@ TEST(Trainer, EndsWithTheNameOfAStepThatIsNotFinite) {
     trainer->run(steps(0, 2), kGoesOn);
     std::vector<std::vector<float>> before;
     for (const ParameterTensor which : kTensors) before.push_back(read(*trainer, which));
-    StepRequest request = steps(2, 1);
+    TrainingSteps request = steps(2, 1);
     request.samples = {std::vector<float>(SmallNetwork::kElements, 0.5F),
                        {3},
                        std::vector<float>(SmallNetwork::kElements, std::numeric_limits<float>::infinity()),
@@ -278,7 +278,7 @@ TEST(Trainer, StopsBetweenSteps) {
   const SmallNetwork network;
   const auto trainer = trainer_of(Device::open("reference", {}), network, options_of(1));
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  StepRequest request = steps(0, 5);
+  TrainingSteps request = steps(0, 5);
   request.cancelled = cancelled;
   std::vector<std::uint64_t> done;
   request.progress = [&](std::uint64_t steps_done, std::uint64_t total) {
@@ -376,7 +376,7 @@ TEST(Trainer, TeachesALinearNetworkTheWienerFilter) {
       Dataset dataset;
       dataset.values = images;
       Trainer trainer(device, network.graph(), {}, options, dataset);
-      StepRequest request = steps(0, 0);
+      TrainingSteps request = steps(0, 0);
       constexpr int kSteps = 700;
       for (int k = 0; k < kSteps; ++k) {
         request.rates.push_back(k < kSteps / 2 ? 1e-2 : 1e-3);
@@ -499,18 +499,18 @@ TEST(Trainer, RefusesOptionsByName) {
 
   const auto trainer = trainer_of(device, network, options_of(1));
   const auto refused_run = [&](const auto& change) {
-    StepRequest request = steps(0, 1);
+    TrainingSteps request = steps(0, 1);
     change(request);
     return failure([&] { trainer->run(request, kGoesOn); });
   };
   const GivenSamples one{
       std::vector<float>(SmallNetwork::kElements), {1}, std::vector<float>(SmallNetwork::kElements), {0}};
-  expect_named(refused_run([](StepRequest& request) { request.rates[0] = -1; }), "rates");
-  expect_named(refused_run([](StepRequest& request) { request.average_decays[0] = 1.5; }), "averageDecays");
-  expect_named(refused_run([](StepRequest& request) { request.average_decays.clear(); }), "averageDecays");
-  expect_named(refused_run([](StepRequest& request) { request.first_step = 0xFFFFFFFF; }), "firstStep");
+  expect_named(refused_run([](TrainingSteps& request) { request.rates[0] = -1; }), "rates");
+  expect_named(refused_run([](TrainingSteps& request) { request.average_decays[0] = 1.5; }), "averageDecays");
+  expect_named(refused_run([](TrainingSteps& request) { request.average_decays.clear(); }), "averageDecays");
+  expect_named(refused_run([](TrainingSteps& request) { request.first_step = 0xFFFFFFFF; }), "firstStep");
   const auto refused_samples = [&](const auto& change) {
-    return refused_run([&](StepRequest& request) {
+    return refused_run([&](TrainingSteps& request) {
       request.samples = one;
       change(*request.samples);
     });

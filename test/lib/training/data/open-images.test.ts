@@ -547,7 +547,7 @@ describe('opening images', () => {
     const labelled = npz({ arr_0: npy('|u1', [2, 3, 4], levels), arr_1: npy('|u1', [2], Uint8Array.of(0, 1)) });
     expect((await openImages(labelled)).fingerprint).not.toBe(one.fingerprint);
     expect((await openImages(labelled, { labels: false })).fingerprint).toBe(one.fingerprint);
-    // Of many images those that are read lie among all of them.
+    // Those of many images that are read lie among all of them.
     const many = new Uint8Array(128);
     const first = await openImages(file('many.idx', idx([128, 1, 1], many)));
     many[126] = 1;

@@ -1,4 +1,4 @@
-#include "addon/convert/trainer_request.h"
+#include "addon/convert/trainer_options.h"
 
 #include <algorithm>
 #include <initializer_list>
@@ -115,10 +115,10 @@ training::Dataset to_dataset(const Napi::Object& object) {
   return dataset;
 }
 
-training::StepRequest to_step_request(const Napi::Object& object) {
+training::TrainingSteps to_training_steps(const Napi::Object& object) {
   const Napi::Value rates = object.Get("rates");
   const Napi::Value decays = object.Get("averageDecays");
-  training::StepRequest request;
+  training::TrainingSteps request;
   request.first_step = to_size(object, "firstStep");
   if (has_value(object, "samples")) request.samples = to_samples(to_object(object, "samples"));
   request.rates = to_doubles(rates, "rates");

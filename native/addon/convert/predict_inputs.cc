@@ -1,4 +1,4 @@
-#include "addon/convert/predict_request.h"
+#include "addon/convert/predict_inputs.h"
 
 #include <cmath>
 
@@ -7,8 +7,8 @@
 #include "addon/wraps/tensor_wrap.h"
 
 namespace dpm::addon {
-PredictRequest to_predict_request(const Napi::CallbackInfo& info, const Network& network) {
-  PredictRequest request;
+PredictInputs to_predict_inputs(const Napi::CallbackInfo& info, const Network& network) {
+  PredictInputs request;
   request.times = to_floats(info[1], "t");
   const std::size_t count = request.times.size();
   require(count > 0 && count <= 65536, "t must have between 1 and 65536 elements");

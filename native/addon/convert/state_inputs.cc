@@ -1,4 +1,4 @@
-#include "addon/convert/state_requests.h"
+#include "addon/convert/state_inputs.h"
 
 #include <algorithm>
 
@@ -60,8 +60,8 @@ void read_registers(const Napi::Object& registers, Views& views, dpm_update& upd
 
 }  // namespace
 
-UpdateRequest to_update_request(const Napi::CallbackInfo& info, const Device& device) {
-  UpdateRequest request;
+UpdateInputs to_update_inputs(const Napi::CallbackInfo& info, const Device& device) {
+  UpdateInputs request;
   request.records = to_records(info[2]);
   dpm_update& update = request.update;
   update.batch = to_uint32(info[0], "batch");
@@ -80,12 +80,12 @@ UpdateRequest to_update_request(const Napi::CallbackInfo& info, const Device& de
   return request;
 }
 
-ReduceRequest to_reduce_request(const Napi::CallbackInfo& info, const Device& device) {
+ReduceInputs to_reduce_inputs(const Napi::CallbackInfo& info, const Device& device) {
   const std::string kind = info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : "";
   const char* const kinds[] = {"sum", "sum-squares", "dot", "max-abs"};
   const auto* const found = std::find(std::begin(kinds), std::end(kinds), kind);
   require(found != std::end(kinds), "a reduction is one of sum, sum-squares, dot, max-abs");
-  ReduceRequest request;
+  ReduceInputs request;
   dpm_reduce& reduce = request.reduce;
   reduce.kind = static_cast<std::uint32_t>(found - std::begin(kinds));
   reduce.batch = to_uint32(info[1], "batch");

@@ -13,7 +13,7 @@ training::TrainerOptions to_trainer_options(const Napi::Object& object);
 /// Copies the images and labels of `loadTrainer`.
 training::Dataset to_dataset(const Napi::Object& object);
 /// Reads the request of `run`, without its receivers. Throws Error(kArgument).
-training::StepRequest to_step_request(const Napi::Object& object);
+training::TrainingSteps to_training_steps(const Napi::Object& object);
 /// Reads the name of a tensor.
 ParameterTensor to_parameter_tensor(const Napi::Value& value);
 

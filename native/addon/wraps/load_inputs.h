@@ -12,9 +12,9 @@
 namespace dpm::addon {
 
 /// What loading takes from its caller, read on the JavaScript thread.
-struct LoadRequest {
+struct LoadInputs {
   /// Reads a graph, options and, where there is one, a token that cancels. Throws Error(kArgument).
-  LoadRequest(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& owner);
+  LoadInputs(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& owner);
 
   std::shared_ptr<Engine> engine;
   std::shared_ptr<std::atomic<bool>> is_cancelled;

@@ -9,6 +9,6 @@ namespace dpm::addon {
 
 /// Reads the arguments x, t, labels, guidance, unconditionalLabel, out, head. Throws Error(kArgument) naming the
 /// argument that does not fit the network.
-PredictRequest to_predict_request(const Napi::CallbackInfo& info, const Network& network);
+PredictInputs to_predict_inputs(const Napi::CallbackInfo& info, const Network& network);
 
 }  // namespace dpm::addon

@@ -1,4 +1,4 @@
-#include "addon/wraps/load_request.h"
+#include "addon/wraps/load_inputs.h"
 
 #include "addon/convert/graph.h"
 #include "addon/convert/objects.h"
@@ -8,7 +8,7 @@
 
 namespace dpm::addon {
 
-LoadRequest::LoadRequest(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& owner)
+LoadInputs::LoadInputs(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& owner)
     : engine(owner), is_cancelled(CancelToken::flag_of(info[2], owner)) {
   require(info[0].IsObject() && info[1].IsObject(), "a graph and options are needed");
   const auto options = info[1].As<Napi::Object>();
@@ -17,7 +17,7 @@ LoadRequest::LoadRequest(const Napi::CallbackInfo& info, const std::shared_ptr<E
                                           : std::make_shared<KnownWeights>();
 }
 
-OpenedNetwork LoadRequest::opened() const {
+OpenedNetwork LoadInputs::opened() const {
   const auto check_wanted = [this] {
     if (cancelled()) throw Error(ErrorCode::kAborted, "loading was aborted");
     if (engine->stopping()) throw Error(ErrorCode::kClosed, "the engine was closed");

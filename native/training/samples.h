@@ -20,7 +20,7 @@ struct GivenSamples {
 };
 
 /// Samples of an evaluation.
-struct Batch {
+struct Samples {
   std::vector<float> images;
   std::vector<std::uint32_t> levels;
   std::vector<std::int32_t> labels;  ///< empty: none
@@ -28,14 +28,14 @@ struct Batch {
   std::vector<float> probes;         ///< empty: drawn from the slots' streams
 };
 
-/// Draws the samples of slots from `first` on, of step `step`, into `batch`. Step k takes the positions from
+/// Draws the samples of slots from `first` on, of step `step`, into `samples`. Step k takes the positions from
 /// k * samples() on in the order of the epochs, one epoch after the other.
-void draw_batch(const TrainerOptions& options, const Dataset& dataset, std::uint32_t step, std::uint32_t first,
-                Batch& batch);
+void draw_samples(const TrainerOptions& options, const Dataset& dataset, std::uint32_t step, std::uint32_t first,
+                  Samples& samples);
 
-/// Copies given samples from number `first` on into `batch`.
-void copy_batch(const TrainerOptions& options, const GivenSamples& given, std::uint64_t elements, std::uint64_t first,
-                Batch& batch);
+/// Copies given samples from number `first` on into `samples`.
+void copy_samples(const TrainerOptions& options, const GivenSamples& given, std::uint64_t elements, std::uint64_t first,
+                  Samples& samples);
 
 /// Throws Error(kArgument) where a data set does not suit a network with images of `elements` numbers and `classes`
 /// classes, 0 for none.

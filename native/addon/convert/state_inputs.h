@@ -11,7 +11,7 @@
 namespace dpm::addon {
 
 /// The arguments of `update`, with the memory that they refer to.
-struct UpdateRequest {
+struct UpdateInputs {
   std::vector<dpm_record> records;
   std::vector<dpm_update_sample> samples;
   std::vector<std::shared_ptr<Buffer>> tensors;
@@ -19,16 +19,16 @@ struct UpdateRequest {
 };
 
 /// Reads the arguments batch, elements, records, registers, streams. Throws Error(kArgument).
-UpdateRequest to_update_request(const Napi::CallbackInfo& info, const Device& device);
+UpdateInputs to_update_inputs(const Napi::CallbackInfo& info, const Device& device);
 
 /// The arguments of `reduce`, with the memory that they refer to.
-struct ReduceRequest {
+struct ReduceInputs {
   std::vector<std::shared_ptr<Buffer>> tensors;
   std::vector<double> results;
   dpm_reduce reduce{};
 };
 
 /// Reads the arguments kind, batch, elements, a, b. Throws Error(kArgument).
-ReduceRequest to_reduce_request(const Napi::CallbackInfo& info, const Device& device);
+ReduceInputs to_reduce_inputs(const Napi::CallbackInfo& info, const Device& device);
 
 }  // namespace dpm::addon

@@ -1,4 +1,4 @@
-#include "training/batch.h"
+#include "training/samples.h"
 
 #include <algorithm>
 
@@ -28,15 +28,15 @@ void copy_range(const std::vector<T>& from, std::uint64_t first, std::uint64_t c
 
 }  // namespace
 
-void draw_batch(const TrainerOptions& options, const Dataset& dataset, std::uint32_t step, std::uint32_t first,
-                Batch& batch) {
+void draw_samples(const TrainerOptions& options, const Dataset& dataset, std::uint32_t step, std::uint32_t first,
+                  Samples& samples) {
   const Seed seed = Seed::of(options.seed);
   const std::uint64_t count = dataset.count();
-  batch.images.resize(options.batch * dataset.elements());
-  batch.levels.clear();
-  batch.labels.clear();
-  batch.noise.clear();
-  batch.probes.clear();
+  samples.images.resize(options.batch * dataset.elements());
+  samples.levels.clear();
+  samples.labels.clear();
+  samples.noise.clear();
+  samples.probes.clear();
   for (std::uint32_t row = 0; row < options.batch; ++row) {
     const std::uint32_t slot = first + row;
     const std::uint64_t position = step * options.samples() + slot;
@@ -44,20 +44,20 @@ void draw_batch(const TrainerOptions& options, const Dataset& dataset, std::uint
     const SampleDraw draw = draw_sample(seed, step, slot, static_cast<std::uint32_t>(options.levels.size()));
     const View view = {dataset.flips && draw.flips, window_at(draw.top, dataset.margin),
                        window_at(draw.left, dataset.margin)};
-    dataset.read(image, view, batch.images.data() + row * dataset.elements());
-    batch.levels.push_back(draw.level);
+    dataset.read(image, view, samples.images.data() + row * dataset.elements());
+    samples.levels.push_back(draw.level);
     if (dataset.labels.empty()) continue;
-    batch.labels.push_back(draw.uniform < options.label_dropout ? options.null_label : dataset.labels[image]);
+    samples.labels.push_back(draw.uniform < options.label_dropout ? options.null_label : dataset.labels[image]);
   }
 }
 
-void copy_batch(const TrainerOptions& options, const GivenSamples& given, std::uint64_t elements, std::uint64_t first,
-                Batch& batch) {
-  copy_range(given.images, first * elements, options.batch * elements, batch.images);
-  copy_range(given.noise, first * elements, options.batch * elements, batch.noise);
-  if (!given.probes.empty()) copy_range(given.probes, first * elements, options.batch * elements, batch.probes);
-  copy_range(given.levels, first, options.batch, batch.levels);
-  if (!given.labels.empty()) copy_range(given.labels, first, options.batch, batch.labels);
+void copy_samples(const TrainerOptions& options, const GivenSamples& given, std::uint64_t elements, std::uint64_t first,
+                  Samples& samples) {
+  copy_range(given.images, first * elements, options.batch * elements, samples.images);
+  copy_range(given.noise, first * elements, options.batch * elements, samples.noise);
+  if (!given.probes.empty()) copy_range(given.probes, first * elements, options.batch * elements, samples.probes);
+  copy_range(given.levels, first, options.batch, samples.levels);
+  if (!given.labels.empty()) copy_range(given.labels, first, options.batch, samples.labels);
 }
 
 void check_dataset(const TrainerOptions& options, const Dataset& dataset, int classes) {
