@@ -9,6 +9,7 @@ import { runProgram } from '../../lib/run/run-program.js';
 import type { RunOptions } from '../../lib/run/options.js';
 import { samplers, type SamplerName } from '../../lib/samplers/index.js';
 import { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
+import { TextToImage } from '../../lib/text-to-image.js';
 import { createBatcher } from '../../lib/batch/create-batcher.js';
 import { translate } from '../../lib/translation/translate.js';
 import { packagePath } from './temporary.js';
@@ -238,7 +239,22 @@ const served: HashedRun = {
   },
 };
 
-export const hashedRuns: readonly HashedRun[] = [...onNetwork, ...onFunction, served];
+const ofWords: HashedRun = {
+  name: 'images of words, guided away from others',
+  run: async (device) => {
+    await using pipeline = await TextToImage.load(packagePath('test/fixtures/latent/sd1'), { device, dtype: 'f32' });
+    const { images } = await pipeline.generate({
+      prompt: ['a cat', 'a dog on a mat'],
+      negativePrompt: 'rain',
+      guidance: [4, 1],
+      steps: 3,
+      seed: 5,
+    });
+    return images === null ? [] : [images.data];
+  },
+};
+
+export const hashedRuns: readonly HashedRun[] = [...onNetwork, ...onFunction, served, ofWords];
 
 /** 128 bits of the hash of all values. */
 export function hashOf(values: readonly Values[]): string {

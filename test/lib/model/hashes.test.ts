@@ -35,7 +35,7 @@ afterAll(async () => {
 
 describe('samples of the bundled network', () => {
   it('are stored of every sampler', () => {
-    expect(Object.keys(samplers)).toEqual([...samplerNames]);
+    for (const hashes of Object.values(samplers)) expect(Object.keys(hashes)).toEqual([...samplerNames]);
   });
 
   it.for(samplerNames)('%s makes the same bits as before', async (sampler, context) => {
@@ -43,7 +43,7 @@ describe('samples of the bundled network', () => {
       context.skip(`skipped: this processor has no ${isa}`);
       return;
     }
-    expect(hashOf([(await sixSteps(model, sampler)).images.data])).toBe(samplers[sampler]);
+    expect(hashOf([(await sixSteps(model, sampler)).images.data])).toBe(samplers.cpu[sampler]);
   });
 });
 
