@@ -16,6 +16,7 @@ export function prepare({ quick, selfTest, out }) {
     out,
     tests: packagePath(selfTest ? 'build/cmake/Release/dpm_native_tests' : 'build/gpu/bin/dpm_device_tests'),
     products: packagePath(`${selfTest ? emulated : 'build/gpu/bin'}/dpm_time_products`),
+    operations: packagePath(`${selfTest ? 'build/cmake/Release' : 'build/gpu/bin'}/dpm_operations`),
     describeCard: selfTest ? '' : packagePath('build/gpu/bin/dpm_describe_card'),
     python,
   };

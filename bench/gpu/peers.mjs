@@ -7,16 +7,16 @@ import { packagePath, settings } from './settings.mjs';
 
 const { python } = settings;
 
-function ownArm(name, options) {
+function ownArm(name, options, script = 'own-arm.mjs') {
   // Measurements are kept apart from those of the user's own programs.
   const environment = { XDG_CACHE_HOME: join(tmpdir(), 'dpm-gpu-check-cache') };
-  const parameters = [packagePath('bench/gpu/own-arm.mjs'), JSON.stringify(options)];
+  const parameters = [packagePath(`bench/gpu/${script}`), JSON.stringify(options)];
   return Object.assign(new Arm(name, process.execPath, parameters, environment), { isOwn: true, compiles: false });
 }
 
-function peerArm(name, mode) {
-  const arm = new Arm(name, python.command, [packagePath('bench/gpu/torch_peers.py'), '--mode', mode]);
-  return Object.assign(arm, { isOwn: false, compiles: mode === 'reduce-overhead' || mode === 'max-autotune' });
+function peerArm(name, mode, script = 'torch_peers.py') {
+  const arm = new Arm(name, python.command, [packagePath(`bench/gpu/${script}`), '--mode', mode]);
+  return Object.assign(arm, { isOwn: false, compiles: mode !== 'eager' && mode !== 'graph' });
 }
 
 const plain = () => ownArm('dpm-native bf16', { dtype: 'bf16', autotune: false });
@@ -34,5 +34,18 @@ const peers = {
   tuned: () => [peerArm('PyTorch compiled bf16, max-autotune', 'max-autotune')],
 };
 
+const hasPeers = () => python?.torch != null;
+
 /** The arms of 'usual' or 'tuned' comparisons (`which`). Without PyTorch there are no peers. */
-export const armsFor = (which) => [...own[which](), ...(python?.torch == null ? [] : peers[which]())];
+export const armsFor = (which) => [...own[which](), ...(hasPeers() ? peers[which]() : [])];
+
+/** The arms of a step of training. */
+export const trainingArms = () => [
+  ownArm('dpm-native tf32', { tf32: true }, 'own-training-arm.mjs'),
+  ...(hasPeers()
+    ? [
+        peerArm('PyTorch eager tf32, channels last', 'eager', 'torch_training.py'),
+        peerArm('PyTorch compiled tf32, channels last', 'compiled', 'torch_training.py'),
+      ]
+    : []),
+];

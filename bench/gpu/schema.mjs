@@ -95,6 +95,16 @@ const rowFields = {
   sequences: { network: text, dtype: text, place: number, batch: number, differing: number },
   evaluation: timed,
   'compiled peers': timed,
+  train: timed,
+  operations: {
+    operation: text,
+    family: text,
+    case: number,
+    microseconds: number,
+    rate: number,
+    unit: oneOf('GFLOP/s', 'GB/s'),
+    ...circumstances,
+  },
   profile: {
     network: text,
     batch: number,

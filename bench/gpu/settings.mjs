@@ -6,7 +6,7 @@ export const SKIPPED = 77;
 
 /**
  * `quick`: less of everything. `selfTest`: the emulated device in place of a card. `seconds`: when the stage will be ended.
- * `out`: the folder of results. `tests`, `products`, `describeCard`: programs. `python`: what python.mjs has found, or null.
+ * `out`: the folder of results. `tests`, `products`, `operations`, `describeCard`: programs. `python`: what python.mjs has found, or null.
  */
 export const settings = {
   quick: false,
@@ -15,6 +15,7 @@ export const settings = {
   out: '.',
   tests: '',
   products: '',
+  operations: '',
   describeCard: '',
   python: null,
   ...JSON.parse(process.env.DPM_GPU_CHECK ?? '{}'),

@@ -28,7 +28,8 @@ const captureCell = ({ captures, captureFailures }) =>
 
 const listOf = (rows) => (rows.length > 0 ? [rows.map((row) => `- ${cell(row)}`).join('\n')] : []);
 
-function evaluation(rows) {
+/** Times of arms, as `unit` says, and over those of the first one. */
+function timesOf(rows, unit) {
   const base = rows.find(({ milliseconds }) => milliseconds !== undefined)?.arm;
   const ratio = (row) => {
     const same = rows.find(({ network, batch, arm }) => network === row.network && batch === row.batch && arm === base);
@@ -49,10 +50,12 @@ function evaluation(rows) {
   const missing = rows
     .filter(({ error }) => error !== undefined)
     .map((row) => `${[row.network, row.batch, row.arm].filter(Boolean).join(', ')}: ${row.error}`);
-  const times = ['ms/evaluation', 'fastest round', `over ${base}`, 'ready after, s'];
+  const times = [`ms/${unit}`, 'fastest round', `over ${base}`, 'ready after, s'];
   const header = ['network', 'batch', 'engine', ...times, 'graphs', 'card'];
   return [table(header, cells), ...listOf(missing)].join('\n\n');
 }
+
+const evaluation = (rows) => timesOf(rows, 'evaluation');
 
 function groups(rows, keyOf) {
   const byKey = new Map();
@@ -162,6 +165,18 @@ export const tables = {
     ),
   evaluation,
   'compiled peers': evaluation,
+  train: (rows) => timesOf(rows, 'step'),
+  operations: (rows) =>
+    table(
+      ['operation', 'case', 'us', '', ''],
+      rows.map(({ operation, family, case: index, microseconds, rate, unit }) => [
+        operation,
+        cell(`${family} ${index}`),
+        digits(microseconds),
+        digits(rate),
+        unit,
+      ]),
+    ),
   profile,
   overhead: (rows) =>
     table(

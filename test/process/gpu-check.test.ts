@@ -12,7 +12,9 @@ const needsCard = [
   'products',
   'parity',
   'sequences',
+  'operations',
   'evaluation',
+  'train',
   'profile',
   'overhead',
   'update',
@@ -38,6 +40,8 @@ describe('scripts/gpu-check', () => {
     expect(markdown).toMatch(/\| MNIST, 2 predictions \| bf16 \| L2 \|/);
     expect(markdown).toMatch(/\| mnist, batch 2 \| f32 \| largest \|/);
     expect(markdown).toMatch(/\| f32 1x1 256@4x4 -> 256@4x4, bias \| 1 \| [\d.]+ \(0, 1\) \| [\d.]+ \(1, 1\) \|/);
+    expect(markdown).toMatch(/\| mnist \| 1 \| dpm-native tf32 \| [\d.]+ \|/);
+    expect(markdown).toMatch(/\| Resample \| [^|]* \| [\d.]+ \| [\d.]+ \| GB\/s \|/);
     expect(markdown).toMatch(/\| up_blocks\.[^|]* \| convolution \|/);
   });
 
