@@ -1,8 +1,9 @@
 // Compares arms on one network after another, and makes rows of that.
+import { withClocks } from './clocks.mjs';
 import { configurationOf } from './networks.mjs';
 import { median, printRow, settings } from './settings.mjs';
 
-const { quick, selfTest, seconds } = settings;
+const { quick, selfTest, seconds, python } = settings;
 const rounds = quick ? 2 : 7;
 const roundMilliseconds = selfTest ? 1 : 150;
 const OPENING_SECONDS = 60;
@@ -11,6 +12,22 @@ const PREPARING_SECONDS = 150;
 /** Seconds for any other command, after which an arm counts as hung. */
 const TIMING_SECONDS = 60;
 const LEAST_SECONDS = 20;
+
+/** Compares arms on one case after another; throws what the first of ours has failed with. */
+export async function compare(arms, cases) {
+  if (arms.every(({ isOwn }) => isOwn) && !selfTest) {
+    printRow({ arm: 'PyTorch', error: `left out: ${python?.why ?? 'no Python'}` });
+  }
+  await withClocks(async (clocks) => {
+    const comparison = new Comparison(arms, clocks);
+    try {
+      for (const each of cases) await comparison.run(each);
+    } finally {
+      for (const arm of arms) arm.close();
+    }
+    if (comparison.failures.length > 0) throw new Error(comparison.failures[0].split('\n').at(-1));
+  });
+}
 
 export class Comparison {
   #deadline = performance.now() + 1000 * (seconds - 10);

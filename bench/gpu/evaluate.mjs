@@ -2,10 +2,9 @@
 // and outputs on the card. What does not fit into the time is left out and named.
 //
 //   node evaluate.mjs usual|tuned
-import { Comparison } from './comparison.mjs';
+import { compare } from './comparison.mjs';
 import { armsFor } from './peers.mjs';
-import { printRow, settings, skip } from './settings.mjs';
-import { withClocks } from './clocks.mjs';
+import { settings, skip } from './settings.mjs';
 
 const { quick, selfTest, python } = settings;
 const [which] = process.argv.slice(2);
@@ -24,16 +23,4 @@ const counts = { usual: quick ? 2 : allCases.length, tuned: quick ? 1 : 3 };
 const cases = selfTest ? [{ network: 'mnist', batch: 1 }] : allCases.slice(0, counts[which]);
 
 if (which === 'tuned' && python?.torch == null) skip(`no PyTorch: ${python?.why ?? 'no Python'}`);
-const arms = armsFor(which);
-if (arms.every(({ isOwn }) => isOwn) && !selfTest) {
-  printRow({ arm: 'PyTorch', error: `left out: ${python?.why ?? 'no Python'}` });
-}
-await withClocks(async (clocks) => {
-  const comparison = new Comparison(arms, clocks);
-  try {
-    for (const each of cases) await comparison.run(each);
-  } finally {
-    for (const arm of arms) arm.close();
-  }
-  if (comparison.failures.length > 0) throw new Error(comparison.failures[0].split('\n').at(-1));
-});
+await compare(armsFor(which), cases);

@@ -144,29 +144,30 @@ def serve(peer: Peer) -> None:
         print(json.dumps(reply), file=replies, flush=True)
 
 
-def try_tiny(device: str) -> None:
-    for mode in MODES:
+def try_tiny(kind: type[Peer], modes: tuple[str, ...], device: str) -> None:
+    for mode in modes:
         # Graphs are CUDA's.
         if mode == "graph" and device == "cpu":
             continue
-        peer = Peer(mode, device)
+        peer = kind(mode, device)
         version = peer.open()["version"]
         parameters = peer.prepare(TINY, 2)["parameters"]
         milliseconds = statistics.median(peer.time(100)["milliseconds"])
         print(f"{version}, {mode}: {parameters} parameters, {milliseconds:.2f} ms")
 
 
-def main() -> None:
+def main(kind: type[Peer], modes: tuple[str, ...]) -> None:
+    """Answers requests with a peer of this kind, or tries all of its modes."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", choices=MODES, default="eager")
+    parser.add_argument("--mode", choices=modes, default="eager")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()
     if arguments.tiny:
-        try_tiny(arguments.device)
+        try_tiny(kind, modes, arguments.device)
     else:
-        serve(Peer(arguments.mode, arguments.device))
+        serve(kind(arguments.mode, arguments.device))
 
 
 if __name__ == "__main__":
-    main()
+    main(Peer, MODES)

@@ -7,15 +7,13 @@ products may be TF32, channels last.
   python3 torch_training.py --tiny [--device cpu]    a small network in both modes, without requests
 """
 
-import argparse
-import statistics
 from typing import Any
 
 import torch
 from torch.nn.functional import mse_loss
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from torch_peers import TINY, Peer, serve
+from torch_peers import Peer, main
 from unet import UNet
 
 MODES = ("eager", "compiled")
@@ -65,26 +63,5 @@ class TrainingPeer(Peer):
             self.update_average(self.average, self.parameters, self.steps)
 
 
-def try_tiny(device: str) -> None:
-    for mode in MODES:
-        peer = TrainingPeer(mode, device)
-        version = peer.open()["version"]
-        parameters = peer.prepare(TINY, 2)["parameters"]
-        milliseconds = statistics.median(peer.time(100)["milliseconds"])
-        print(f"{version}, training, {mode}: {parameters} parameters, {milliseconds:.2f} ms a step")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", choices=MODES, default="eager")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--tiny", action="store_true")
-    arguments = parser.parse_args()
-    if arguments.tiny:
-        try_tiny(arguments.device)
-    else:
-        serve(TrainingPeer(arguments.mode, arguments.device))
-
-
 if __name__ == "__main__":
-    main()
+    main(TrainingPeer, MODES)
