@@ -35,6 +35,7 @@ async function loadTrainer(device, { model, schedule, settings, samples }) {
     labels: null,
     cropMargin: 0,
     flips: false,
+    levelSampling: 'uniform',
     loss: 'prediction',
     levels: {
       images: Float64Array.from(schedule.signal, Math.sqrt),

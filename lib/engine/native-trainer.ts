@@ -43,6 +43,8 @@ export interface NativeTrainerOptions extends NativeNetworkOptions {
   /** Pixels by which the images are larger than what is learned, a window at a place that is drawn each time. */
   cropMargin: number;
   levels: NativeTrainerLevels;
+  /** How levels are drawn: evenly, or by the root of the mean square of each level's last ten losses. */
+  levelSampling: 'uniform' | 'loss-second-moment';
   /**
    * What learns: the output; a noise prediction with the variance behind it, as two outputs a pixel; a variance head beside an output that predicts the noise; or logits, the output, by the cross
    * entropy of the labels of noised images.
@@ -125,6 +127,10 @@ export interface NativeTrainer {
   run(request: NativeTrainingSteps): Promise<NativeTrainerResult>;
   read(which: NativeParameterTensor): Promise<Float32Array>;
   write(which: NativeParameterTensor, values: Float32Array): Promise<void>;
+  /** Reads the last losses of each level, [levels, 10], the oldest first, -1 where there are none; empty for even draws. */
+  levelLosses(): Promise<Float32Array>;
+  /** Replaces these losses, by which levels are drawn from the next step on. */
+  setLevelLosses(losses: Float32Array): Promise<void>;
   /** Tells where the constants lie in the tensors, in the order of their names. */
   places(): NativeGradients;
   close(): Promise<void>;

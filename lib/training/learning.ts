@@ -50,6 +50,7 @@ export function nativeOptions(
       snrGamma,
       learnsRange: learnsRange(trainable),
     }),
+    levelSampling: 'uniform',
     batch,
     accumulate,
     clip,

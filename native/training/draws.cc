@@ -34,10 +34,10 @@ std::uint64_t image_at(Seed seed, std::uint64_t count, std::uint32_t epoch, std:
   return value;
 }
 
-SampleDraw draw_sample(Seed seed, std::uint32_t step, std::uint32_t slot, std::uint32_t levels) {
+SampleDraw draw_sample(Seed seed, std::uint32_t step, std::uint32_t slot) {
   const PhiloxWords words = philox4x32(0, step, slot, kSampleDraw, seed.low, seed.high);
   SampleDraw draw;
-  draw.level = 1 + static_cast<std::uint32_t>(std::uint64_t{words.word[0]} * levels >> 32);
+  draw.word = words.word[0];
   draw.flips = (words.word[1] >> 31) != 0;
   draw.uniform = static_cast<double>(words.word[2]) * 0x1p-32;
   draw.top = static_cast<std::uint16_t>(words.word[3] >> 16);

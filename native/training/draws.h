@@ -22,15 +22,15 @@ std::uint64_t image_at(Seed seed, std::uint64_t count, std::uint32_t epoch, std:
 
 /// What is drawn for the sample of a slot in a step.
 struct SampleDraw {
-  std::uint32_t level = 1;  ///< noise level, from 1 to the number of levels, all alike
-  bool flips = false;       ///< whether the image is mirrored, half of the time
-  double uniform = 0;       ///< number in [0, 1), by which labels are dropped
-  std::uint16_t top = 0;    ///< number that says where the window of the image is, and `left`
+  std::uint32_t word = 0;  ///< random bits that say which noise level it has (LevelSampler)
+  bool flips = false;      ///< whether the image is mirrored, half of the time
+  double uniform = 0;      ///< number in [0, 1), by which labels are dropped
+  std::uint16_t top = 0;   ///< number that says where the window of the image is, and `left`
   std::uint16_t left = 0;
 };
 
 /// Draws for slot `slot` of step `step`: the words of counter (0, step, slot, 1).
-SampleDraw draw_sample(Seed seed, std::uint32_t step, std::uint32_t slot, std::uint32_t levels);
+SampleDraw draw_sample(Seed seed, std::uint32_t step, std::uint32_t slot);
 
 /// Draws `count` signs, -1 or 1, for slot `slot` of step `step`: of element e bit e mod 32 of word (e mod 128) / 32 of
 /// counter (e / 128, step, slot, 3).

@@ -35,24 +35,25 @@ LearnedRange::LearnedRange(const std::shared_ptr<Device>& device, graph::Graph g
       host_out_(options.batch * 2 * elements_),
       host_noise_(options.batch * elements_) {}
 
-double LearnedRange::differentiate(const Evaluation& inputs, const float* times, const Samples& samples,
-                                   const Buffer& noise, Buffer& to) {
+std::vector<double> LearnedRange::differentiate(const Evaluation& inputs, const float* times, const Samples& samples,
+                                                const Buffer& noise, Buffer& to) {
   Evaluation evaluation = inputs;
   evaluation.out = out_->view(2 * elements_);
   network_->evaluate(evaluation, times);
   out_->download(0, host_out_.data(), host_out_.size() * sizeof(float));
   noise.download(0, host_noise_.data(), host_noise_.size() * sizeof(float));
-  double sum = 0;
+  std::vector<double> losses;
   for (std::uint32_t row = 0; row < options_.batch; ++row) {
-    sum += sample(options_.levels[samples.levels[row] - 1], samples.images.data() + row * elements_,
-                  host_noise_.data() + row * elements_, host_out_.data() + row * 2 * elements_);
+    losses.push_back(sample(options_.levels[samples.levels[row] - 1], samples.weights[row],
+                            samples.images.data() + row * elements_, host_noise_.data() + row * elements_,
+                            host_out_.data() + row * 2 * elements_));
   }
   to.upload(0, host_out_.data(), host_out_.size() * sizeof(float));
-  return sum / (static_cast<double>(options_.samples()) * static_cast<double>(elements_));
+  return losses;
 }
 
-double LearnedRange::sample(const Level& level, const float* x0, const float* noise, float* out) const {
-  const double elements = static_cast<double>(options_.samples()) * static_cast<double>(elements_);
+double LearnedRange::sample(const Level& level, double weight, const float* x0, const float* noise, float* out) const {
+  const double part = weight / (static_cast<double>(options_.samples()) * static_cast<double>(elements_));
   const double bits = static_cast<double>(options_.levels.size()) / kLevels / std::numbers::ln2;
   double sum = 0;
   for (std::uint64_t i = 0; i < elements_; ++i) {
@@ -60,10 +61,10 @@ double LearnedRange::sample(const Level& level, const float* x0, const float* no
     const BoundTerm term =
         bound_term(level.step_back, static_cast<double>(x0[i]), residual, static_cast<double>(out[elements_ + i]));
     sum += residual * residual + bits * term.value;
-    out[i] = static_cast<float>(2 * residual / elements);
-    out[elements_ + i] = static_cast<float>(bits * term.slope / elements);
+    out[i] = static_cast<float>(2 * residual * part);
+    out[elements_ + i] = static_cast<float>(bits * term.slope * part);
   }
-  return sum;
+  return sum / static_cast<double>(elements_);
 }
 
 }  // namespace dpm::training

@@ -20,18 +20,18 @@ class LearnedRange {
                const TrainerOptions& options);
 
   [[nodiscard]] Network& network() { return *network_; }
-  /// Returns the part of the step's loss that `samples` have, and writes the cotangents.
+  /// Returns the loss of each of `samples`, and writes the cotangents of their part of the step's loss.
   ///
   /// @param inputs Noised images, times and labels, and the tensor of outputs.
   /// @param times Times of the samples.
   /// @param noise Noise of the samples.
   /// @param to Tensor of the outputs' shape.
-  double differentiate(const Evaluation& inputs, const float* times, const Samples& samples, const Buffer& noise,
-                       Buffer& to);
+  std::vector<double> differentiate(const Evaluation& inputs, const float* times, const Samples& samples,
+                                    const Buffer& noise, Buffer& to);
 
  private:
-  /// Sums the loss of the elements of a sample, and replaces its outputs by their cotangents.
-  double sample(const Level& level, const float* x0, const float* noise, float* out) const;
+  /// Returns the loss of a sample of this weight, and replaces its outputs by their cotangents.
+  double sample(const Level& level, double weight, const float* x0, const float* noise, float* out) const;
 
   const TrainerOptions& options_;
   std::unique_ptr<Network> network_;

@@ -83,7 +83,10 @@ MeasuredLoss LossEvaluation::run(const Samples& samples, std::uint32_t step, std
   evaluation.gradients = gradients;
   MeasuredLoss measured;
   if (range_ != nullptr) {
-    measured.loss = range_->differentiate(evaluation, host_times_.data(), samples, *noise_, *cotangent_);
+    measured.of_samples = range_->differentiate(evaluation, host_times_.data(), samples, *noise_, *cotangent_);
+    for (std::uint32_t row = 0; row < options_.batch; ++row) {
+      measured.loss += samples.weights[row] * measured.of_samples[row] / static_cast<double>(options_.samples());
+    }
     evaluation.out_cotangent = cotangent_->view(network_.shape().out);
   }
   if (options_.is_square()) {
@@ -94,18 +97,17 @@ MeasuredLoss LossEvaluation::run(const Samples& samples, std::uint32_t step, std
   }
   network_.evaluate(evaluation, host_times_.data());
   if (options_.classifies()) return classified(samples.labels);
-  if (options_.is_square()) measured.loss = square();
-  return measured;
+  return options_.is_square() ? square(samples) : measured;
 }
 
 void LossEvaluation::upload(const Samples& samples) {
   host_times_.clear();
   host_weights_.clear();
   const double elements = static_cast<double>(options_.samples()) * static_cast<double>(elements_);
-  for (const std::uint32_t level : samples.levels) {
-    const Level& known = options_.levels[level - 1];
+  for (std::uint32_t row = 0; row < options_.batch; ++row) {
+    const Level& known = options_.levels[samples.levels[row] - 1];
     host_times_.push_back(known.time);
-    host_weights_.push_back(static_cast<float>(known.weight / elements));
+    host_weights_.push_back(static_cast<float>(samples.weights[row] * known.weight / elements));
   }
   upload_all(*data_, samples.images);
   upload_all(*times_, host_times_);
@@ -166,7 +168,7 @@ const std::shared_ptr<Buffer>& LossEvaluation::target() const {
 }
 
 // The cotangent of a sample is 2 w (out - target), so the sum of its squares is 4 w times w |out - target|^2.
-double LossEvaluation::square() const {
+MeasuredLoss LossEvaluation::square(const Samples& samples) const {
   std::vector<double> squares(options_.batch);
   dpm_reduce request{};
   request.kind = DPM_REDUCE_SUM_SQUARES;
@@ -175,12 +177,14 @@ double LossEvaluation::square() const {
   request.a = view(cotangent_);
   request.result = squares.data();
   device_->reduce(request);
-  double sum = 0;
+  MeasuredLoss measured;
   for (std::uint32_t row = 0; row < options_.batch; ++row) {
     const auto weight = static_cast<double>(host_weights_[row]);
-    if (weight > 0) sum += squares[row] / (4 * weight);
+    const double part = weight > 0 ? squares[row] / (4 * weight) : 0;
+    measured.loss += part;
+    measured.of_samples.push_back(part * static_cast<double>(options_.samples()) / samples.weights[row]);
   }
-  return sum;
+  return measured;
 }
 
 MeasuredLoss LossEvaluation::classified(const std::vector<std::int32_t>& labels) const {

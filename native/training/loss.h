@@ -18,6 +18,8 @@ namespace dpm::training {
 struct MeasuredLoss {
   double loss = 0;      ///< its part of the step's loss
   double accuracy = 0;  ///< its part of the step's share of samples whose largest logit is that of their label
+  /// Loss of each sample, without the factor of how often its level is drawn; empty for a classifier.
+  std::vector<double> of_samples = {};
 };
 
 /// Device memory of an evaluation's samples.
@@ -46,7 +48,7 @@ class LossEvaluation {
   /// Makes targets that are sums of noise and images.
   void make_targets(const Samples& samples);
   [[nodiscard]] const std::shared_ptr<Buffer>& target() const;
-  [[nodiscard]] double square() const;
+  [[nodiscard]] MeasuredLoss square(const Samples& samples) const;
   [[nodiscard]] MeasuredLoss classified(const std::vector<std::int32_t>& labels) const;
 
   std::shared_ptr<Device> device_;

@@ -31,6 +31,9 @@ void check_level(const TrainerOptions& options, const Level& level) {
 void check_options(const TrainerOptions& options) {
   require(!options.levels.empty() && options.levels.size() <= 0x7FFFFFFF, "times: there has to be a noise level");
   for (const Level& level : options.levels) check_level(options, level);
+  const bool has_own_weights = options.loss == Loss::kPrediction || options.loss == Loss::kHybrid;
+  require(options.level_sampling == LevelSampling::kUniform || has_own_weights,
+          "levelSampling: the samples of this loss are drawn evenly");
   require(options.label_dropout == 0 || !options.classifies(), "labelDropout: a classifier learns from every label");
   require(options.batch > 0 && options.batch <= 65536, "batch has to be from 1 to 65536");
   require(options.accumulate > 0 && options.accumulate <= 65536, "accumulate has to be from 1 to 65536");

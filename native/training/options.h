@@ -6,6 +6,7 @@
 
 #include "engine/network.h"
 #include "engine/parameters.h"
+#include "training/level_sampler.h"
 #include "training/range_bound.h"
 
 namespace dpm::training {
@@ -36,7 +37,8 @@ struct Level {
 };
 
 struct TrainerOptions {
-  std::vector<Level> levels;  ///< noise levels n = 1, 2, ..., all as likely
+  std::vector<Level> levels;  ///< noise levels n = 1, 2, ...
+  LevelSampling level_sampling = LevelSampling::kUniform;
   Loss loss = Loss::kPrediction;
   std::uint32_t batch = 1;       ///< samples of an evaluation
   std::uint32_t accumulate = 1;  ///< evaluations of a step

@@ -28,12 +28,13 @@ void copy_range(const std::vector<T>& from, std::uint64_t first, std::uint64_t c
 
 }  // namespace
 
-void draw_samples(const TrainerOptions& options, const Dataset& dataset, std::uint32_t step, std::uint32_t first,
-                  Samples& samples) {
+void draw_samples(const TrainerOptions& options, const Dataset& dataset, const LevelSampler& sampler,
+                  std::uint32_t step, std::uint32_t first, Samples& samples) {
   const Seed seed = Seed::of(options.seed);
   const std::uint64_t count = dataset.count();
   samples.images.resize(options.batch * dataset.elements());
   samples.levels.clear();
+  samples.weights.clear();
   samples.labels.clear();
   samples.noise.clear();
   samples.probes.clear();
@@ -41,11 +42,13 @@ void draw_samples(const TrainerOptions& options, const Dataset& dataset, std::ui
     const std::uint32_t slot = first + row;
     const std::uint64_t position = step * options.samples() + slot;
     const std::uint64_t image = image_at(seed, count, static_cast<std::uint32_t>(position / count), position % count);
-    const SampleDraw draw = draw_sample(seed, step, slot, static_cast<std::uint32_t>(options.levels.size()));
+    const SampleDraw draw = draw_sample(seed, step, slot);
     const View view = {dataset.flips && draw.flips, window_at(draw.top, dataset.margin),
                        window_at(draw.left, dataset.margin)};
     dataset.read(image, view, samples.images.data() + row * dataset.elements());
-    samples.levels.push_back(draw.level);
+    const DrawnLevel drawn = sampler.draw(draw.word);
+    samples.levels.push_back(drawn.level);
+    samples.weights.push_back(drawn.weight);
     if (dataset.labels.empty()) continue;
     samples.labels.push_back(draw.uniform < options.label_dropout ? options.null_label : dataset.labels[image]);
   }
@@ -57,6 +60,7 @@ void copy_samples(const TrainerOptions& options, const GivenSamples& given, std:
   copy_range(given.noise, first * elements, options.batch * elements, samples.noise);
   if (!given.probes.empty()) copy_range(given.probes, first * elements, options.batch * elements, samples.probes);
   copy_range(given.levels, first, options.batch, samples.levels);
+  samples.weights.assign(options.batch, 1);
   if (!given.labels.empty()) copy_range(given.labels, first, options.batch, samples.labels);
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "training/dataset.h"
+#include "training/level_sampler.h"
 #include "training/options.h"
 
 namespace dpm::training {
@@ -23,6 +24,7 @@ struct GivenSamples {
 struct Samples {
   std::vector<float> images;
   std::vector<std::uint32_t> levels;
+  std::vector<double> weights;       ///< factors of losses, by how often levels are drawn
   std::vector<std::int32_t> labels;  ///< empty: none
   std::vector<float> noise;          ///< empty: drawn from the slots' streams
   std::vector<float> probes;         ///< empty: drawn from the slots' streams
@@ -30,10 +32,10 @@ struct Samples {
 
 /// Draws the samples of slots from `first` on, of step `step`, into `samples`. Step k takes the positions from
 /// k * samples() on in the order of the epochs, one epoch after the other.
-void draw_samples(const TrainerOptions& options, const Dataset& dataset, std::uint32_t step, std::uint32_t first,
-                  Samples& samples);
+void draw_samples(const TrainerOptions& options, const Dataset& dataset, const LevelSampler& sampler,
+                  std::uint32_t step, std::uint32_t first, Samples& samples);
 
-/// Copies given samples from number `first` on into `samples`.
+/// Copies given samples from number `first` on into `samples`; their losses weigh all alike.
 void copy_samples(const TrainerOptions& options, const GivenSamples& given, std::uint64_t elements, std::uint64_t first,
                   Samples& samples);
 

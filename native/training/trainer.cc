@@ -69,7 +69,8 @@ Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, cons
       classes_(classes_of(graph, network, options_)),
       dataset_(std::move(dataset)),
       device_(device),
-      parameters_(device, graph, learned_constants(graph, network)) {
+      parameters_(device, graph, learned_constants(graph, network)),
+      sampler_(options_.level_sampling, options_.levels.size()) {
   check_options(options_);
   const graph::Value& shape = bound_value(graph, DPM_BINDING_IMAGE);
   dataset_.channels = static_cast<std::uint64_t>(shape.channels);
@@ -161,6 +162,8 @@ void Trainer::step(const TrainingSteps& request, std::uint64_t index, StepResult
   if (options_.clip > 0) adam.gradient_scale = std::min(1.0, options_.clip / (norm + kClipEpsilon));
   parameters_.step(options_.adam, adam);
   pack();
+  for (const auto& [level, loss] : losses_) sampler_.note(level, loss);
+  sampler_.refresh();
   result.losses.push_back(measured.loss);
   if (options_.classifies()) result.accuracies.push_back(measured.accuracy);
   result.norms.push_back(norm);
@@ -168,16 +171,20 @@ void Trainer::step(const TrainingSteps& request, std::uint64_t index, StepResult
 
 MeasuredLoss Trainer::differentiate(const TrainingSteps& request, std::uint64_t index, std::uint32_t step) {
   MeasuredLoss sum;
+  losses_.clear();
   for (std::uint32_t part = 0; part < options_.accumulate; ++part) {
     const std::uint32_t slot = part * options_.batch;
     if (request.samples) {
       copy_samples(options_, *request.samples, dataset_.elements(), index * options_.samples() + slot, samples_);
     } else {
-      draw_samples(options_, dataset_, step, slot, samples_);
+      draw_samples(options_, dataset_, sampler_, step, slot, samples_);
     }
     const MeasuredLoss measured = loss_->run(samples_, step, slot, parameters_.gradients());
     sum.loss += measured.loss;
     sum.accuracy += measured.accuracy;
+    for (std::size_t row = 0; row < measured.of_samples.size(); ++row) {
+      losses_.emplace_back(samples_.levels[row], measured.of_samples[row]);
+    }
   }
   return sum;
 }

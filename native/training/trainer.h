@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/network.h"
@@ -60,6 +61,9 @@ class Trainer {
   void read(ParameterTensor which, float* to) const { parameters_.read(which, to); }
   /// Replaces a tensor, and packs the network's weights where these are the parameters.
   void write(ParameterTensor which, const float* from);
+  /// Losses that the levels of samples are drawn by (LevelSampler::losses).
+  [[nodiscard]] const std::vector<float>& level_losses() const { return sampler_.losses(); }
+  void set_level_losses(const std::vector<float>& losses) { sampler_.set_losses(losses); }
 
  private:
   /// Loads the network, and what else the loss evaluates.
@@ -81,6 +85,9 @@ class Trainer {
   NetworkInfo info_;
   std::unique_ptr<LearnedRange> range_;  ///< null where no variance is learned
   std::unique_ptr<LossEvaluation> loss_;
+  LevelSampler sampler_;
+  /// Losses of the step's samples, by their levels.
+  std::vector<std::pair<std::uint32_t, double>> losses_;
   Samples samples_;
 };
 

@@ -17,6 +17,7 @@ const standard = {
   cropMargin: 0,
   flips: false,
   levels: trainingLevels(NoiseSchedule.linear(), null, { prediction: 'epsilon', snrGamma: 0 }),
+  levelSampling: 'uniform',
   loss: 'prediction',
   accumulate: 1,
   clip: 0,

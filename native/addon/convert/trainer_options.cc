@@ -80,6 +80,9 @@ training::TrainerOptions to_trainer_options(const Napi::Object& object) {
   constexpr training::Loss kLosses[] = {training::Loss::kPrediction, training::Loss::kHybrid,
                                         training::Loss::kResidual,   training::Loss::kNoise,
                                         training::Loss::kCurvature,  training::Loss::kCrossEntropy};
+  constexpr training::LevelSampling kSamplings[] = {training::LevelSampling::kUniform,
+                                                    training::LevelSampling::kLossSecondMoment};
+  options.level_sampling = kSamplings[to_choice(object, "levelSampling", {"uniform", "loss-second-moment"})];
   options.loss = kLosses[to_choice(object, "loss", {"prediction", "hybrid", "npr", "sn", "ocm", "cross-entropy"})];
   options.batch = to_uint32(object.Get("batch"), "batch");
   options.accumulate = to_uint32(object.Get("accumulate"), "accumulate");

@@ -75,6 +75,11 @@ Napi::Value to_result(Napi::Env env, const RunCall& call) {
   return object;
 }
 
+struct LevelLossesCall {
+  std::shared_ptr<training::Trainer> trainer;
+  std::vector<float> losses;
+};
+
 struct TensorCall {
   std::shared_ptr<training::Trainer> trainer;
   ParameterTensor which;
@@ -84,11 +89,12 @@ struct TensorCall {
 }  // namespace
 
 void TrainerWrap::define(Napi::Env env) {
-  const Napi::Function constructor =
-      DefineClass(env, "Trainer",
-                  {InstanceMethod<&TrainerWrap::run>("run"), InstanceMethod<&TrainerWrap::read>("read"),
-                   InstanceMethod<&TrainerWrap::write>("write"), InstanceMethod<&TrainerWrap::places>("places"),
-                   InstanceMethod<&TrainerWrap::close>("close")});
+  const Napi::Function constructor = DefineClass(
+      env, "Trainer",
+      {InstanceMethod<&TrainerWrap::run>("run"), InstanceMethod<&TrainerWrap::read>("read"),
+       InstanceMethod<&TrainerWrap::write>("write"), InstanceMethod<&TrainerWrap::level_losses>("levelLosses"),
+       InstanceMethod<&TrainerWrap::set_level_losses>("setLevelLosses"), InstanceMethod<&TrainerWrap::places>("places"),
+       InstanceMethod<&TrainerWrap::close>("close")});
   Environment::of(env).trainer_constructor = Napi::Persistent(constructor);
 }
 
@@ -164,6 +170,19 @@ Napi::Value TrainerWrap::write(const Napi::CallbackInfo& info) {
         return call;
       },
       [](TensorCall& call) { call.trainer->write(call.which, call.values.data()); }, kUndefined);
+}
+
+Napi::Value TrainerWrap::level_losses(const Napi::CallbackInfo& info) {
+  return call(
+      info, *engine_, [&] { return LevelLossesCall{trainer(), {}}; },
+      [](LevelLossesCall& call) { call.losses = call.trainer->level_losses(); },
+      [](Napi::Env env, LevelLossesCall& call) { return to_float_array(env, std::move(call.losses)); });
+}
+
+Napi::Value TrainerWrap::set_level_losses(const Napi::CallbackInfo& info) {
+  return call(
+      info, *engine_, [&] { return LevelLossesCall{trainer(), to_floats(info[0], "levelLosses")}; },
+      [](LevelLossesCall& call) { call.trainer->set_level_losses(call.losses); }, kUndefined);
 }
 
 Napi::Value TrainerWrap::places(const Napi::CallbackInfo& info) {

@@ -25,6 +25,8 @@ class TrainerWrap : public Napi::ObjectWrap<TrainerWrap> {
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
+  Napi::Value level_losses(const Napi::CallbackInfo& info);
+  Napi::Value set_level_losses(const Napi::CallbackInfo& info);
   Napi::Value places(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 

@@ -467,6 +467,10 @@ describe('a trainer', () => {
     );
   });
 
+  const fewLevels = levelsAt(Float64Array.of(100, 900), NoiseSchedule.linear(), null, {
+    prediction: 'epsilon',
+    snrGamma: 0,
+  });
   const log = Array.from({ length: 4 }, () => ({ loss: 0, gradientNorm: 0, lr: 1e-3 }));
   const data = (count: number): Partial<NativeTrainerOptions> & { batch: number } => ({
     batch: 2,
@@ -502,6 +506,32 @@ describe('a trainer', () => {
     await using other = await open({ ...levels, images });
     const expected = await one.trainer.run(requestOf(log, null));
     expect(await other.trainer.run(requestOf(log, null))).toMatchObject({ losses: expected.losses });
+  });
+
+  it('draws levels by their losses, which another one goes on with', async () => {
+    const options = { ...data(5), batch: 8, levels: fewLevels, levelSampling: 'loss-second-moment' } as const;
+    await using even = await open({ ...options, levelSampling: 'uniform' });
+    await using whole = await open(options);
+    await using first = await open(options);
+    await using second = await open(options);
+    expect([...(await even.trainer.levelLosses())]).toEqual([]);
+    expect([...(await whole.trainer.levelLosses())]).toEqual(new Array(20).fill(-1));
+    const expected = await whole.trainer.run(requestOf(log, null));
+    const { losses } = await even.trainer.run(requestOf(log, null));
+    expect(losses.slice(0, 2)).toEqual(expected.losses.slice(0, 2));
+    expect(losses[3]).not.toBe(expected.losses[3]);
+    await first.trainer.run(requestOf(log.slice(0, 3), null));
+    for (const which of ['parameters', 'firstMoments', 'secondMoments', 'average'] as const) {
+      await second.trainer.write(which, await first.trainer.read(which));
+    }
+    const found = await first.trainer.levelLosses();
+    const taken = second.trainer.setLevelLosses(found);
+    found.fill(0);
+    await taken;
+    await second.trainer.run({ ...requestOf(log.slice(3), null), firstStep: 3 });
+    expect(await second.trainer.read('parameters')).toEqual(await whole.trainer.read('parameters'));
+    expect(await second.trainer.levelLosses()).toEqual(await whole.trainer.levelLosses());
+    await expect(second.trainer.setLevelLosses(new Float32Array(3))).rejects.toThrow('levelLosses');
   });
 
   it('knows where its constants lie, in the order of their names', async () => {

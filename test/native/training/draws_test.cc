@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/philox.h"
+#include "training/level_sampler.h"
 
 namespace dpm::training {
 namespace {
@@ -71,15 +72,15 @@ TEST(SampleDraws, AreThoseOfTheGoldens) {
       {1099511627779U, 12345, 127, 746, false},
   };
   for (const Golden& golden : goldens) {
-    const SampleDraw draw = draw_sample(Seed::of(golden.seed), golden.step, golden.slot, 1000);
-    EXPECT_EQ(draw.level, golden.level);
+    const SampleDraw draw = draw_sample(Seed::of(golden.seed), golden.step, golden.slot);
+    EXPECT_EQ(LevelSampler(LevelSampling::kUniform, 1000).draw(draw.word).level, golden.level);
     EXPECT_EQ(draw.flips, golden.flips);
   }
 }
 
 TEST(SampleDraws, SayWhereTheWindowIsByTheLastWord) {
   const PhiloxWords words = philox4x32(0, 12345, 127, 1, 7, 0);
-  const SampleDraw draw = draw_sample(Seed::of(7), 12345, 127, 1000);
+  const SampleDraw draw = draw_sample(Seed::of(7), 12345, 127);
   EXPECT_EQ(draw.top, words.word[3] >> 16);
   EXPECT_EQ(draw.left, words.word[3] & 0xFFFF);
 }
@@ -87,12 +88,13 @@ TEST(SampleDraws, SayWhereTheWindowIsByTheLastWord) {
 TEST(SampleDraws, AreSpreadEvenly) {
   constexpr std::uint32_t kCount = 20000;
   constexpr std::uint32_t kLevels = 4;
+  const LevelSampler sampler(LevelSampling::kUniform, kLevels);
   std::vector<int> levels(kLevels, 0);
   int flips = 0;
   double sum = 0;
   for (std::uint32_t step = 0; step < kCount; ++step) {
-    const SampleDraw draw = draw_sample(Seed::of(5), step, 1, kLevels);
-    ++levels[draw.level - 1];
+    const SampleDraw draw = draw_sample(Seed::of(5), step, 1);
+    ++levels[sampler.draw(draw.word).level - 1];
     flips += draw.flips ? 1 : 0;
     ASSERT_TRUE(draw.uniform >= 0 && draw.uniform < 1);
     sum += draw.uniform;

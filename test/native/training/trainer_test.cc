@@ -426,7 +426,8 @@ TEST(Trainer, DrawsNoiseByStepAndSlot) {
   for (std::uint32_t slot = 0; slot < 2 * kBatch; ++slot) {
     const std::uint64_t position = kStep * options.samples() + slot;
     const std::uint64_t image = image_at(seed, 3, static_cast<std::uint32_t>(position / 3), position % 3);
-    const std::uint32_t level = draw_sample(seed, kStep, slot, 10).level;
+    const std::uint32_t word = draw_sample(seed, kStep, slot).word;
+    const std::uint32_t level = LevelSampler(LevelSampling::kUniform, 10).draw(word).level;
     const double a = options.levels[level - 1].image;
     const double b = options.levels[level - 1].noise;
     constexpr std::uint32_t kPixels = LinearNetwork::kElements / 2;
