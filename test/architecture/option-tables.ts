@@ -85,12 +85,27 @@ function fieldRows(properties: object, but: readonly string[] = []): string[] {
 /** Fields that a job has as a request has them. */
 const sameAsRequests = ['model', 'sampler', 'steps', 'first', 'seed', 'unconditionalLabel', 'options', 'dtype'];
 
+/** Options without those of a device, which are told with devices. */
+function withoutDevice(options: Readonly<Record<string, DescribedOption>>): Readonly<Record<string, DescribedOption>> {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !Object.hasOwn(optionFacts.device, name)));
+}
+
 /** Makes every table of options in docs/. */
 export function optionTables(): DocumentTable[] {
   return [
     { file: 'docs/serving.md', mark: '<!-- options of a batcher -->', rows: optionRows(optionFacts.batcher) },
     { file: 'docs/serving.md', mark: '<!-- options of a request -->', rows: optionRows(optionFacts.service) },
     { file: 'docs/training.md', mark: '<!-- options of training -->', rows: optionRows(optionFacts.training) },
+    {
+      file: 'docs/text-to-image.md',
+      mark: '<!-- options of generate -->',
+      rows: optionRows(optionFacts.generation),
+    },
+    {
+      file: 'docs/text-to-image.md',
+      mark: '<!-- options of a pipeline -->',
+      rows: optionRows(withoutDevice(optionFacts.pipeline)),
+    },
     { file: 'docs/samplers.md', mark: '<!-- options of samplers -->', rows: samplerRows() },
     { file: 'docs/http.md', mark: '<!-- fields of a request -->', rows: fieldRows(sampleSchema.properties) },
     {

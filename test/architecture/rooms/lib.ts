@@ -150,7 +150,7 @@ export const libRooms: readonly Room[] = [
       'lib/run',
       'lib/text',
     ],
-    lines: 3300,
+    lines: 3400,
   },
   {
     path: 'lib/text-to-image.ts',
@@ -217,6 +217,7 @@ export const libRooms: readonly Room[] = [
       'lib/run',
       'lib/batch',
       'lib/translation',
+      'lib/latents',
       'lib/training',
       'lib/estimation',
     ],
