@@ -13,7 +13,9 @@ export const modelSchema = Type.Object(
   {
     id: Type.Optional(Type.String({ pattern: '^[\\w.-]{1,64}$', description: 'The name in requests.' })),
     path: Type.String({ minLength: 1, description: 'What DiffusionModel.load takes.' }),
-    config: Type.Optional(Type.String({ description: 'Of a checkpoint file: a configuration file or preset.' })),
+    config: Type.Optional(
+      Type.String({ description: 'Configuration of a checkpoint file: a file, or the name of a preset.' }),
+    ),
     device: Type.Optional(optionField<string>(device.device)),
     dtype: Type.Optional(optionField<ComputeType>(device.dtype)),
     exact: Type.Optional(optionField<boolean>(device.exact)),
