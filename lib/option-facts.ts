@@ -6,14 +6,17 @@ import { flowLikelihoodOptionFacts } from './estimation/flow/flow-likelihood.js'
 import { likelihoodOptionFacts } from './estimation/likelihood/estimate.js';
 import { classifierGuideFacts } from './guidance/classifier.js';
 import { pictureOptionFacts } from './images/picture-options.js';
+import { generateOptionFacts } from './latents/generate-options.js';
+import { pipelineOptionFacts } from './latents/load-pipeline.js';
+import { loraOptionFacts } from './latents/loras.js';
 import { runOptionFacts } from './run/options.js';
 import { openImagesOptionFacts } from './training/data/options.js';
 import { trainingOptionFacts } from './training/options.js';
 import { translateOptionFacts } from './translation/options.js';
 
 /**
- * Facts about the options of devices, runs, batchers, requests, pictures, classifiers' guides, translations, training and
- * estimates, for programs that offer them in another form: effect, default, and JSON Schema. A bound on the likelihood also takes the
+ * Facts about the options of devices, runs, batchers, requests, pictures, classifiers' guides, translations, pipelines of text
+ * to image and what they draw, training and estimates, for programs that offer them in another form: effect, default, and JSON Schema. A bound on the likelihood also takes the
  * options of its sampler, which are facts of {@link samplers}.
  *
  * @example
@@ -29,6 +32,9 @@ export const optionFacts = {
   picture: described(pictureOptionFacts),
   guide: described(classifierGuideFacts),
   translation: described(translateOptionFacts),
+  pipeline: described(pipelineOptionFacts),
+  lora: described(loraOptionFacts),
+  generation: described(generateOptionFacts),
   training: described(trainingOptionFacts),
   openImages: described(openImagesOptionFacts),
   dataEstimate: described(dataEstimateOptionFacts),

@@ -2,7 +2,7 @@ import { DpmError } from '../base/errors.js';
 import { integerBetween, kinds, oneOf, seedKind, type Kind } from '../base/option-kinds.js';
 import { shownValue } from '../base/text.js';
 import { MOST_AT_ONCE } from '../engine/binding.js';
-import { longPrompts, type LongPrompts } from '../latents/generate-options.js';
+import { generateDefaults, longPrompts, type LongPrompts } from '../latents/generate-options.js';
 import { samplerNames, type SamplerName } from '../samplers/index.js';
 
 /** What an image of a text is drawn of, beside the model. */
@@ -54,8 +54,19 @@ export function formatParameters(
   model: string,
   loras: NamedLoras = [],
 ): string {
-  const { steps, sampler, guidance, seed, height, width, skippedLayers = 0, tile, count = 1, position } = drawing;
-  const { longPrompts: long = 'truncate' } = drawing;
+  const {
+    steps,
+    sampler,
+    guidance,
+    seed,
+    height,
+    width,
+    skippedLayers = generateDefaults.skippedLayers,
+    tile,
+    count = 1,
+    position,
+  } = drawing;
+  const { longPrompts: long = generateDefaults.longPrompts } = drawing;
   const fields: readonly (readonly [string, string | number | bigint | undefined])[] = [
     ['Steps', steps],
     ['Sampler', sampler],

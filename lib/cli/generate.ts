@@ -5,13 +5,19 @@ import type { ImageBatch } from '../images/image-batch.js';
 import { readPngText } from '../images/png-text.js';
 import { imageFileKind, saveFolder } from '../images/save.js';
 import { samplerNames, type SamplerName } from '../samplers/index.js';
-import { longPrompts, type GenerateOptions, type LongPrompts } from '../latents/generate-options.js';
+import {
+  generateDefaults,
+  generateOptionFacts as facts,
+  longPrompts,
+  type GenerateOptions,
+} from '../latents/generate-options.js';
+import { pipelineOptionFacts } from '../latents/load-pipeline.js';
 import { TextToImage, type Generated } from '../text-to-image.js';
-import { usageError, type Call, type Command, type OptionValues } from './command.js';
+import { specOf, usageError, type Call, type Command, type OptionValues } from './command.js';
 import { formatParameters, parametersKeyword, parseParameters, type DrawingParameters } from './drawing-parameters.js';
 import { deviceOptions } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
-import { lorasOf, pipelineLoadOptions, pipelineOptions, sizeOf } from './pipeline-options.js';
+import { lorasOf, pipelineLoadOptions, pipelineOptions, sizeOf, sizeSpec } from './pipeline-options.js';
 import { checkTarget } from './target.js';
 
 /** Reads what the command line says, without what it does not. */
@@ -26,7 +32,7 @@ function givenParameters(options: OptionValues, prompt: string | undefined): Par
     seed: options.seed('seed'),
     skippedLayers: options.integer('clip-skip'),
     tile: options.integer('tile'),
-    longPrompts: options.choice<LongPrompts>('long-prompts', longPrompts),
+    longPrompts: options.choice('long-prompts', longPrompts),
     ...sizeOf(options),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
@@ -67,7 +73,8 @@ async function draw(
 function completed(pipeline: TextToImage, asked: DrawingParameters, drawn: Generated & { images: ImageBatch }) {
   const [, , height, width] = drawn.images.shape;
   const tile = drawn.tile ?? undefined;
-  return { sampler: 'scheduler', seed: 0n, ...pipeline.defaults, ...asked, height, width, tile } as const;
+  const { sampler, seed } = generateDefaults;
+  return { sampler, seed: BigInt(seed), ...pipeline.defaults, ...asked, height, width, tile };
 }
 
 /** Writes the images, each PNG with the parameters that it can be drawn again of. */
@@ -91,22 +98,19 @@ export const generateCommand: Command = {
     out: { value: 'FILE', help: 'grid in a .png, values in a .safetensors, or a folder with a PNG of each image' },
     from: { value: 'FILE', help: 'PNG of this command that is drawn again; what is given here replaces what it says' },
     'no-metadata': { help: 'write no prompt and options into PNGs' },
-    negative: { value: 'TEXT', help: 'text that guidance leads away from; default none' },
-    count: { value: 'N', help: 'number of images; default 1' },
-    steps: { value: 'N', help: "evaluations of the network; default that of the pipeline's class" },
-    sampler: { value: 'NAME', help: "sampler in place of the pipeline's scheduler" },
-    guidance: { value: 'W', help: "weight of the prompt, 1: the prompt alone; default that of the pipeline's class" },
-    size: { value: 'HxW', help: "height and width of the images in pixels; default the network's" },
-    seed: { value: 'INT', help: 'seed of the random stream; default 0' },
-    'clip-skip': { value: 'N', help: 'last layers of the text encoder that are not used; default 0' },
-    tile: { value: 'N', help: "side of the decoder's tiles in latents, for less memory; default the whole" },
-    'long-prompts': {
-      value: 'HOW',
-      help: 'truncate, or chunks: texts too long for the encoder in parts; default truncate',
-    },
-    batch: { value: 'N', help: 'most images whose states are evaluated at once; default 4' },
-    keep: { value: 'PARTS', help: 'parts whose weights stay in memory: all, unet or none; default all' },
-    config: { value: 'NAME', help: 'of a single file: a preset, a folder of configurations, or a .yaml' },
+    negative: specOf(facts.negativePrompt),
+    count: specOf(facts.count),
+    steps: specOf(facts.steps),
+    sampler: specOf(facts.sampler),
+    guidance: specOf(facts.guidance),
+    size: sizeSpec(),
+    seed: specOf(facts.seed),
+    'clip-skip': specOf(facts.skippedLayers),
+    tile: specOf(facts.tile),
+    'long-prompts': specOf(facts.longPrompts),
+    batch: specOf(facts.batch),
+    keep: specOf(pipelineOptionFacts.keep),
+    config: specOf(pipelineOptionFacts.config),
     ...pipelineOptions,
     ...deviceOptions,
   },

@@ -1,5 +1,6 @@
 import { untilAborted } from '../base/abort.js';
-import { checkOptions } from '../base/option-kinds.js';
+import type { OptionFact } from '../base/option-facts.js';
+import { checkOptions, kinds } from '../base/option-kinds.js';
 import {
   closePipeline,
   keptParts,
@@ -64,6 +65,14 @@ function costRows({ size, unet, vae }: PipelineFacts, count: number, memory: Pip
   ];
 }
 
+/** Fact about the number of images whose memory is told. */
+export const imagesAtOnce = {
+  kind: kinds.positiveInteger,
+  help: 'of a pipeline: number of images at once',
+  standard: 1,
+  value: 'N',
+} as const satisfies OptionFact;
+
 /** Options that say something of pixel models alone. */
 const ofPixelModels = ['image-size', 'head', 'network-time'];
 
@@ -89,7 +98,7 @@ export async function inspectPipeline(call: Call): Promise<void> {
   if (other !== undefined) {
     throw usageError(`--${other} is for models of pixels, ${positionals[0] ?? ''} is a text-to-image pipeline`);
   }
-  const [count, asked] = [options.integer('count') ?? 1, sizeOf(options)];
+  const [count, asked] = [options.integer('count') ?? imagesAtOnce.standard, sizeOf(options)];
   if (count < 1) throw usageError(`--count is ${count}, it has to be at least 1`);
   await withPipeline(call, async (pipeline) => {
     const { source, schedule, evidence, networks, vae, defaults } = pipeline;

@@ -6,10 +6,10 @@ import { Classifier } from '../guidance/classifier.js';
 import { DiffusionModel } from '../model.js';
 import { isPipeline } from '../latents/recognise-pipeline.js';
 import { multiplyAdds, parameterCount } from '../network/cost.js';
-import { usageError, type Call, type Command, type OptionSpecs } from './command.js';
-import { inspectPipeline } from './inspect-pipeline.js';
+import { specOf, usageError, type Call, type Command, type OptionSpecs } from './command.js';
+import { imagesAtOnce, inspectPipeline } from './inspect-pipeline.js';
 import { deviceSettings, loadOptions, modelOptions, readOptions } from './model-options.js';
-import { pipelineOptions } from './pipeline-options.js';
+import { pipelineOptions, sizeSpec } from './pipeline-options.js';
 import { formatBytes, printJson, printLine, printTable } from './output.js';
 import { schedulerLine, schedulerOf } from './scheduler-summary.js';
 
@@ -31,8 +31,8 @@ function printReport(title: string, names: readonly string[]): void {
 
 /** Options that say something of pipelines alone. */
 const ofPipelines: OptionSpecs = {
-  size: { value: 'HxW', help: "of a pipeline: height and width of the images in pixels; default the network's" },
-  count: { value: 'N', help: 'of a pipeline: number of images at once; default 1' },
+  size: sizeSpec('of a pipeline: '),
+  count: specOf(imagesAtOnce),
   ...pipelineOptions,
 };
 

@@ -1,30 +1,40 @@
-import { keptParts, type KeptParts, type TextToImageLoadOptions } from '../latents/load-pipeline.js';
-import { usageError, type OptionSpecs, type OptionValues } from './command.js';
+import { helpOf } from '../base/option-facts.js';
+import { generateOptionFacts } from '../latents/generate-options.js';
+import {
+  keptParts,
+  pipelineOptionFacts as facts,
+  pipelinePredictions,
+  type TextToImageLoadOptions,
+} from '../latents/load-pipeline.js';
+import { loraDefaults } from '../latents/loras.js';
+import { specOf, usageError, type OptionSpec, type OptionSpecs, type OptionValues } from './command.js';
 import { deviceSettings } from './model-options.js';
-
-const predictions = ['epsilon', 'v', 'x0'] as const;
 
 /** Options of every command that loads a text-to-image pipeline, but for `config`, which other models have, too. */
 export const pipelineOptions: OptionSpecs = {
-  prediction: {
-    value: 'NAME',
-    help: `what the U-Net predicts: ${predictions.join(', ')}; default what the model says`,
-  },
-  ema: { help: 'averaged weights of a training checkpoint in one file' },
-  unet: { value: 'PATH', help: "U-Net in place of the pipeline's" },
-  vae: { value: 'PATH', help: "autoencoder in place of the pipeline's" },
+  prediction: specOf(facts.prediction),
+  ema: specOf(facts.ema),
+  unet: specOf(facts.unet),
+  vae: specOf(facts.vae),
   lora: {
-    value: 'FILE[:SCALE]',
+    ...specOf(facts.loras, `${facts.loras.help}; factor ${loraDefaults.scale} if none is given`),
     isRepeated: true,
-    help: 'low-rank additions to the networks; factor 1 if none is given, several are summed',
   },
 };
+
+/** Option of the sides of images, `height` and `width` of the library; `of` says whose they are. */
+export function sizeSpec(of = ''): OptionSpec {
+  return {
+    value: 'HxW',
+    help: helpOf({ ...generateOptionFacts.height, help: `${of}height and width of the images in pixels` }),
+  };
+}
 
 /** Reads `--lora`: paths, each with a factor behind its last colon if there is a number. */
 export function lorasOf(options: OptionValues): { path: string; scale: number }[] | undefined {
   return options.strings('lora')?.map((text) => {
     const [, path, scale] = /^(.+):([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)$/is.exec(text) ?? [];
-    return path === undefined ? { path: text, scale: 1 } : { path, scale: Number(scale) };
+    return path === undefined ? { path: text, scale: loraDefaults.scale } : { path, scale: Number(scale) };
   });
 }
 
@@ -42,11 +52,11 @@ export function pipelineLoadOptions(options: OptionValues): TextToImageLoadOptio
   return {
     ...deviceSettings(options),
     config: options.string('config'),
-    prediction: options.choice<(typeof predictions)[number]>('prediction', predictions),
+    prediction: options.choice('prediction', pipelinePredictions),
     ...(options.flag('ema') && { ema: true }),
     unet: options.string('unet'),
     vae: options.string('vae'),
     loras: lorasOf(options),
-    keep: options.choice<KeptParts>('keep', keptParts),
+    keep: options.choice('keep', keptParts),
   };
 }

@@ -1,8 +1,6 @@
 import type { ImageBatch } from '../images/image-batch.js';
+import { DEFAULT_STEPS } from '../samplers/common-options.js';
 import type { Trainer } from '../training/trainer.js';
-
-/** Number of evaluations of a sample. */
-const SAMPLE_STEPS = 25;
 
 /**
  * Draws samples of the average of a run's weights by DDIM, or by the sampler of the head that learns, with classes in turn.
@@ -18,7 +16,7 @@ export async function drawSamples(trainer: Trainer, count: number, signal: Abort
     trainer.classes === 0 ? undefined : Array.from({ length: count }, (_, sample) => sample % trainer.classes);
   const { images } = await model.sample({
     sampler: trainer.head === null ? 'ddim' : `${trainer.head}-ddpm`,
-    steps: Math.min(SAMPLE_STEPS, model.schedule.steps),
+    steps: Math.min(DEFAULT_STEPS, model.schedule.steps),
     count,
     seed: 0,
     classLabels,

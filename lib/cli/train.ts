@@ -7,6 +7,7 @@ import { headNames } from '../checkpoint/heads.js';
 import { headModes } from '../checkpoint/trainable-head.js';
 import { recomputePolicies } from '../engine/evaluation.js';
 import { writeAtomically } from '../files/files.js';
+import { DEFAULT_STEPS } from '../samplers/common-options.js';
 import { openImagesOptionFacts } from '../training/data/options.js';
 import type { TrainingMemory } from '../training/memory.js';
 import { metricsName, readLosses, type StepMetrics } from '../training/metrics.js';
@@ -30,7 +31,7 @@ const STEPS_OF_MEAN = 100;
 
 const samplesFact = {
   kind: integerFrom(0),
-  help: "samples drawn at every checkpoint in 25 steps, by DDIM or the head's sampler, 0: none",
+  help: `samples drawn at every checkpoint in ${DEFAULT_STEPS} steps, by DDIM or the head's sampler, 0: none`,
   standard: 16,
   value: 'N',
 } as const satisfies OptionFact;

@@ -1,21 +1,24 @@
 import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
+import { kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
 import {
   arrayOf,
   either,
   isList,
   type Kind,
   kinds,
+  nameOf,
   numberOrNumbers,
   type OptionKinds,
   seedKind,
+  withSchema,
 } from '../base/option-kinds.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import { flattenNoise, type NoiseOption } from '../run/noise-source.js';
-import { runOptionKinds, type PreviewPlace } from '../run/options.js';
+import { runOptionFacts, type PreviewPlace } from '../run/options.js';
 import { requirePreviews } from '../run/resolve.js';
-import type { SamplerName } from '../samplers/index.js';
+import { samplerNames, type SamplerName } from '../samplers/index.js';
 import { tableKind, type GammaTable } from '../variance/gamma.js';
 import { LARGEST_SIDE } from './autoencoder.js';
 
@@ -38,7 +41,7 @@ export interface GenerateOptions {
   count?: number | undefined;
   /** Number of steps, `num_inference_steps` of the scheduler's class. Default: that of the pipeline's class. */
   steps?: number | undefined;
-  /** Sampler in place of the scheduler's, of `steps` evaluations. */
+  /** Sampler of `steps` evaluations. Default `scheduler`: that of the pipeline's file. */
   sampler?: SamplerName | undefined;
   /** Second moments of the U-Net's predictions, for the analytic samplers. Default: the table of the pipeline's `gamma.json`. */
   gamma?: GammaTable | ArrayLike<number> | undefined;
@@ -85,43 +88,97 @@ export interface GenerateOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-const outputs: readonly string[] = ['images', 'latents'];
+const outputs = ['images', 'latents'] as const;
 /** Every {@link LongPrompts}. @internal */
 export const longPrompts: readonly LongPrompts[] = ['truncate', 'chunks'];
 
 /** Kind of `prompt` and `negativePrompt`. @internal */
 export const texts: Kind = {
   expected: 'a text, or a list of texts',
+  schema: { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }] },
   holds: (value: unknown) =>
     typeof value === 'string' || (isList(value) && value.length > 0 && value.every((each) => typeof each === 'string')),
 };
 
+const { first, noise, previewEvery, signal } = runOptionFacts;
+const ofClass = "that of the pipeline's class";
+const ofNetwork = 'that of the network';
+
+/** Facts about each option of {@link GenerateOptions}. @internal */
+export const generateOptionFacts = {
+  prompt: { kind: texts, help: 'text of all images, or one each' },
+  negativePrompt: { kind: texts, help: 'text that guidance leads away from', otherwise: 'none', value: 'TEXT' },
+  longPrompts: {
+    kind: nameOf(longPrompts),
+    help: 'texts of more tokens than the encoder reads at once: truncate, or chunks, which are encoded in parts',
+    standard: 'truncate',
+    value: 'HOW',
+  },
+  count: { kind: kinds.positiveInteger, help: 'number of images', otherwise: 'one for each prompt', value: 'N' },
+  steps: {
+    kind: kinds.positiveInteger,
+    help: "number of steps, as the scheduler's class counts them",
+    otherwise: ofClass,
+    value: 'N',
+  },
+  sampler: {
+    kind: nameOf(samplerNames),
+    help: "name of the sampler; scheduler: that of the pipeline's file",
+    standard: 'scheduler',
+    value: 'NAME',
+  },
+  gamma: {
+    kind: tableKind,
+    help: "second moments of the U-Net's predictions, for the analytic samplers",
+    otherwise: "the pipeline's gamma.json",
+  },
+  guidance: {
+    kind: numberOrNumbers,
+    help: 'weight of the prompt against the negative one, 1 and less: the prompt alone',
+    otherwise: ofClass,
+    value: 'W',
+  },
+  height: { kind: kinds.positiveInteger, help: 'height of the images in pixels', otherwise: ofNetwork },
+  width: { kind: kinds.positiveInteger, help: 'width of the images in pixels', otherwise: ofNetwork },
+  seed: {
+    kind: either(seedKind, arrayOf('a list of such', seedKind)),
+    help: 'seed of the random streams, of which image k is sample k, or one for each image',
+    standard: 0,
+    value: 'INT',
+  },
+  first: { ...first, help: 'index of the first image among the samples of the seed' },
+  skippedLayers: {
+    kind: withSchema(kinds.number, { type: 'integer', minimum: 0 }),
+    help: 'number of last layers of the text encoder that are not used',
+    standard: 0,
+    value: 'N',
+  },
+  sizes: {
+    kind: kinds.numbers,
+    help: 'what a network with pooled states sees: height, width, top, left, height, width',
+    otherwise: 'those of the images',
+  },
+  init: { kind: kinds.floats, help: 'unit noise that the run begins with, [N,C,h,w]', otherwise: 'that of the seed' },
+  noise: { kind: noise.kind, help: 'the noise of the steps', otherwise: 'that of the seed' },
+  batch: { kind: kinds.positiveInteger, help: 'most images evaluated at once', standard: 4, value: 'N' },
+  output: { kind: nameOf(outputs), help: 'images, or latents, of which none is decoded', standard: 'images' },
+  tile: {
+    kind: kinds.positiveInteger,
+    help: "side of the decoder's tiles in latents, for less memory",
+    otherwise: 'the whole, unless that takes more than a quarter of the memory',
+    value: 'N',
+  },
+  onPreview: { kind: kinds.function, help: 'is given images of unfinished states, by a small autoencoder' },
+  previewEvery: { ...previewEvery, help: 'steps between two previews' },
+  signal,
+  onProgress: { kind: kinds.function, help: 'is told the steps done and the steps in all, of all images' },
+} as const satisfies OptionFacts<GenerateOptions>;
+
 /** Kind of each option of {@link GenerateOptions}. @internal */
-export const generateKinds: OptionKinds<GenerateOptions> = {
-  prompt: texts,
-  negativePrompt: texts,
-  longPrompts: kinds.string,
-  count: kinds.positiveInteger,
-  steps: kinds.positiveInteger,
-  sampler: kinds.string,
-  gamma: tableKind,
-  guidance: numberOrNumbers,
-  height: kinds.positiveInteger,
-  width: kinds.positiveInteger,
-  seed: either(seedKind, arrayOf('a list of such', seedKind)),
-  first: runOptionKinds.first,
-  skippedLayers: kinds.number,
-  sizes: kinds.numbers,
-  init: kinds.floats,
-  noise: runOptionKinds.noise,
-  batch: kinds.positiveInteger,
-  output: kinds.string,
-  tile: kinds.positiveInteger,
-  onPreview: kinds.function,
-  previewEvery: kinds.positiveInteger,
-  signal: kinds.signal,
-  onProgress: kinds.function,
-};
+export const generateKinds: OptionKinds<GenerateOptions> = kindsOf<GenerateOptions>(generateOptionFacts);
+
+/** Defaults of {@link GenerateOptions}. @internal */
+export const generateDefaults = standardsOf(generateOptionFacts);
 
 /** Options of {@link TextToImage.run}, whose program says the rest. */
 export type PromptOptions = Omit<GenerateOptions, 'sampler' | 'steps' | 'gamma'>;
@@ -182,9 +239,9 @@ const BYTES_OF_SAMPLE = 64;
  * @internal
  */
 export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, isKept: boolean): GenerateCall {
-  const { prompt, negativePrompt, output = 'images', init, noise } = options;
+  const { prompt, negativePrompt, output = generateDefaults.output, init, noise } = options;
   const { count = typeof prompt === 'string' ? 1 : prompt.length } = options;
-  const { longPrompts: long = 'truncate', seed = 0, skippedLayers = 0 } = options;
+  const { longPrompts: long = generateDefaults.longPrompts, seed = generateDefaults.seed } = options;
   if (!outputs.includes(output)) throw unknownName('output', output, outputs);
   if (!longPrompts.includes(long)) throw unknownName('longPrompts', long, longPrompts);
   requirePreviews(options);
@@ -205,14 +262,14 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
     ...latents,
     sizes: Array.from(options.sizes ?? [height, width, 0, 0, height, width]),
     steps: options.steps ?? pipeline.steps,
-    sampler: options.sampler ?? 'scheduler',
+    sampler: options.sampler ?? generateDefaults.sampler,
     gamma: options.gamma,
     ...seedsOf(seed, count),
     first: options.first,
-    skippedLayers,
+    skippedLayers: options.skippedLayers ?? generateDefaults.skippedLayers,
     init: init?.slice(),
     noise: noise === undefined ? undefined : flattenNoise(noise, count * elements),
-    batch: options.batch ?? 4,
+    batch: options.batch ?? generateDefaults.batch,
     output,
     tile: options.tile,
     onPreview: options.onPreview,

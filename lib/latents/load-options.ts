@@ -1,8 +1,10 @@
 import { throwIfAborted } from '../base/abort.js';
+import { kindsOf, type OptionFacts } from '../base/option-facts.js';
 import { checkOptions, either, instanceOf, kinds, type OptionKinds } from '../base/option-kinds.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
 import { modelPath } from '../checkpoint/model-path.js';
-import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
+import { pipelinePresets } from '../checkpoint/pipelines/single-file/presets.js';
+import { Device, deviceOptionFacts, type DeviceOptions } from '../engine/device.js';
 
 /** Options of loading a network of latent diffusion. */
 export interface LatentNetworkOptions extends Omit<DeviceOptions, 'device'> {
@@ -12,12 +14,14 @@ export interface LatentNetworkOptions extends Omit<DeviceOptions, 'device'> {
   signal?: AbortSignal | undefined;
 }
 
+const latentNetworkFacts = {
+  ...deviceOptionFacts,
+  device: { ...deviceOptionFacts.device, kind: either(kinds.string, instanceOf('a Device', Device)) },
+  signal: { kind: kinds.signal, help: 'aborts loading' },
+} as const satisfies OptionFacts<LatentNetworkOptions>;
+
 /** @internal */
-export const latentNetworkKinds: OptionKinds<LatentNetworkOptions> = {
-  ...deviceOptionKinds,
-  device: either(kinds.string, instanceOf('a Device', Device)),
-  signal: kinds.signal,
-};
+export const latentNetworkKinds: OptionKinds<LatentNetworkOptions> = kindsOf<LatentNetworkOptions>(latentNetworkFacts);
 
 /** Options of loading a network from a folder or from a single file. */
 export interface LatentFileOptions extends LatentNetworkOptions {
@@ -29,8 +33,19 @@ export interface LatentFileOptions extends LatentNetworkOptions {
   config?: string | undefined;
 }
 
+/** Facts about each option of {@link LatentFileOptions}. @internal */
+export const latentFileFacts = {
+  ...latentNetworkFacts,
+  config: {
+    kind: kinds.string,
+    help: `what a single file is: a preset (${Object.keys(pipelinePresets).join(', ')}), a folder in diffusers' layout, or the original's .yaml`,
+    otherwise: 'what its tensors tell',
+    value: 'NAME',
+  },
+} as const satisfies OptionFacts<LatentFileOptions>;
+
 /** @internal */
-export const latentFileKinds: OptionKinds<LatentFileOptions> = { ...latentNetworkKinds, config: kinds.string };
+export const latentFileKinds: OptionKinds<LatentFileOptions> = kindsOf<LatentFileOptions>(latentFileFacts);
 
 /**
  * Reads a network's folder or file and opens its device.

@@ -2,6 +2,7 @@ import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
 import { arrayOf, either, kinds, oneOf, type OptionKinds } from '../base/option-kinds.js';
 import { INITIAL_RECORD } from '../base/random.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
@@ -16,8 +17,8 @@ import { Autoencoder } from './autoencoder.js';
 import { ConditionalUNet } from './conditional-unet.js';
 import { decidePrediction } from './decide-prediction.js';
 import { requireFittingParts } from './fitting.js';
-import { latentFileKinds, type LatentFileOptions } from './load-options.js';
-import { checkedLoras, loraList, promptedWithLoras, type LoraOptions } from './loras.js';
+import { latentFileFacts, type LatentFileOptions } from './load-options.js';
+import { checkedLoras, loraList, loraOptionFacts, promptedWithLoras, type LoraOptions } from './loras.js';
 import {
   readPipelineSource,
   type PipelineDefaults,
@@ -64,22 +65,65 @@ export interface TextToImageLoadOptions extends LatentFileOptions {
   keep?: KeptParts | undefined;
 }
 
+/** What a U-Net may predict, by the names that scheduler files have for it. */
+const libraryNames = { epsilon: 'epsilon', v: 'v_prediction', x0: 'sample' } as const;
+
+/** Every value of `prediction`. @internal */
+export const pipelinePredictions = Object.keys(libraryNames) as readonly (keyof typeof libraryNames)[];
+
 const paths = either(kinds.string, arrayOf('an array of paths', kinds.string));
 
+/** Facts about each option of {@link TextToImageLoadOptions}. @internal */
+export const pipelineOptionFacts = {
+  ...latentFileFacts,
+  schedule: {
+    kind: either(scheduleKind, kinds.string),
+    help: "noise schedule in place of the pipeline's: a scheduler_config.json, or its folder",
+    value: 'FILE',
+  },
+  prediction: {
+    kind: oneOf(pipelinePredictions),
+    help: `what the U-Net predicts: ${pipelinePredictions.join(', ')}`,
+    otherwise: 'what the model says, else what one evaluation of noise shows',
+    value: 'NAME',
+  },
+  ema: {
+    kind: kinds.boolean,
+    help: 'averaged weights of a training checkpoint in one file (model_ema.*)',
+    standard: false,
+  },
+  unet: { kind: kinds.string, help: "U-Net in place of the pipeline's: a folder, or a file", value: 'PATH' },
+  loras: {
+    kind: loraList,
+    help: 'low-rank additions (LoRA) to the U-Net and the text encoders, which are summed',
+    otherwise: 'none',
+    value: `${loraOptionFacts.path.value}[:${loraOptionFacts.scale.value}]`,
+  },
+  vae: {
+    kind: kinds.string,
+    help: "autoencoder in place of the pipeline's: a folder, a lone file, a whole model, or TAESD",
+    value: 'PATH',
+  },
+  textEncoder: { kind: paths, help: "folder of the text encoder in place of the pipeline's, or one for each" },
+  tokenizer: {
+    kind: paths,
+    help: "folder of the tokenizer in place of the pipeline's, or one for each text encoder",
+    otherwise: "that of the folder, CLIP's for a single file",
+  },
+  preview: { kind: kinds.string, help: 'small autoencoder (TAESD), which makes previews', otherwise: 'none' },
+  keep: {
+    kind: oneOf(keptParts),
+    help: `parts whose weights stay in memory: ${keptParts.join(', ')}`,
+    standard: 'all',
+    value: 'PARTS',
+  },
+} as const satisfies OptionFacts<TextToImageLoadOptions>;
+
 /** @internal */
-export const pipelineLoadKinds: OptionKinds<TextToImageLoadOptions> = {
-  ...latentFileKinds,
-  schedule: either(scheduleKind, kinds.string),
-  prediction: oneOf(['epsilon', 'v', 'x0']),
-  ema: kinds.boolean,
-  unet: kinds.string,
-  loras: loraList,
-  vae: kinds.string,
-  textEncoder: paths,
-  tokenizer: paths,
-  preview: kinds.string,
-  keep: oneOf(keptParts),
-};
+export const pipelineLoadKinds: OptionKinds<TextToImageLoadOptions> =
+  kindsOf<TextToImageLoadOptions>(pipelineOptionFacts);
+
+const { keep: standardKeep } = standardsOf(pipelineOptionFacts);
 
 /** The parts of a pipeline on its device. */
 export interface LoadedPipeline {
@@ -96,8 +140,6 @@ export interface LoadedPipeline {
   readonly preview: Autoencoder | null;
   readonly keep: KeptParts;
 }
-
-const libraryNames = { epsilon: 'epsilon', v: 'v_prediction', x0: 'sample' } as const;
 
 function scheduleBy({ config, source }: SchedulerSource, prediction: string | null): NoiseSchedule {
   const fields = prediction === null ? config : { ...config, prediction_type: prediction };
@@ -147,7 +189,7 @@ async function givenSchedule(
  */
 export async function loadPipeline(path: string | URL, options: TextToImageLoadOptions): Promise<LoadedPipeline> {
   const { signal, schedule: asked, prediction, config, ema, unet, vae, textEncoder, tokenizer, ...rest } = options;
-  const { preview: small, keep = 'all', loras = [], ...device } = rest;
+  const { preview: small, keep = standardKeep, loras = [], ...device } = rest;
   throwIfAborted(signal);
   // Lists are read later, when the caller may have changed them.
   const copied = { textEncoder: [textEncoder ?? []].flat(), tokenizer: [tokenizer ?? []].flat() };

@@ -1,4 +1,5 @@
 import { at } from '../base/arrays.js';
+import { kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
 import { arrayOf, checkOptions, kinds, objectOf, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import type { ReadConditional } from '../checkpoint/pipelines/conditional.js';
 import {
@@ -20,7 +21,17 @@ export interface LoraOptions {
   allowPartial?: boolean | undefined;
 }
 
-const loraKinds: OptionKinds<LoraOptions> = { path: kinds.string, scale: kinds.finite, allowPartial: kinds.boolean };
+/** Facts about each option of {@link LoraOptions}. @internal */
+export const loraOptionFacts = {
+  path: { kind: kinds.string, help: 'the safetensors file', value: 'FILE' },
+  scale: { kind: kinds.finite, help: 'factor of the additions, negative ones take away', standard: 1, value: 'SCALE' },
+  allowPartial: { kind: kinds.boolean, help: 'leaves out what fits no layer of the networks', standard: false },
+} as const satisfies OptionFacts<LoraOptions>;
+
+const loraKinds: OptionKinds<LoraOptions> = kindsOf<LoraOptions>(loraOptionFacts);
+
+/** Defaults of {@link LoraOptions}. @internal */
+export const loraDefaults = standardsOf(loraOptionFacts);
 
 /** Kind of lists of files of low-rank additions, whose entries {@link checkedLoras} checks. @internal */
 export const loraList = arrayOf('an array of { path, scale }', objectOf('{ path, scale }'));
@@ -35,7 +46,8 @@ export function checkedLoras(loras: readonly LoraOptions[]): GivenLora[] {
     const copy = { ...lora };
     requireKind(`loras[${i}].path`, copy.path, kinds.string);
     checkOptions(`loras[${i}]`, copy, loraKinds);
-    return { path: copy.path, scale: copy.scale ?? 1, allowPartial: copy.allowPartial ?? false };
+    const { scale = loraDefaults.scale, allowPartial = loraDefaults.allowPartial } = copy;
+    return { path: copy.path, scale, allowPartial };
   });
 }
 

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
+import { configSchema, settingsFields } from '../../packages/server/src/config/settings.js';
 import { packagePath } from '../support/temporary.js';
-import { optionTables, valuesOf, withTable } from './option-tables.js';
+import { optionTables, settingRows, valuesOf, withTable } from './option-tables.js';
 
 /** A table without the spaces that align its columns. */
 function unaligned(text: string): string {
@@ -25,6 +26,25 @@ describe('tables of options in docs/', () => {
     const [table] = optionTables();
     const text = readFileSync(packagePath(table?.file ?? ''), 'utf8').replace('30,000', '20,000');
     expect(unaligned(text)).not.toBe(unaligned(withTable(text, table!)));
+  });
+
+  it('have the fields of the configuration with what is put in on the command line', () => {
+    const flag = { value: 'SECONDS', read: () => undefined };
+    const fields = {
+      maxWait: { help: 'a wait', standard: 30_000, flag },
+      port: { help: 'a port', standard: 8080, flag: { ...flag, name: 'at', value: 'N' } },
+      cors: { help: 'origins', standard: [] },
+      memory: { help: 'bytes', standard: Infinity, flag: { read: () => undefined } },
+    };
+    expect(settingRows(fields).slice(2)).toEqual([
+      '| `maxWait` | `--max-wait SECONDS` | 30,000 | a wait |',
+      '| `port` | `--at N` | 8080 | a port |',
+      '| `cors` |  | none | origins |',
+      '| `memory` | `--memory` | no limit | bytes |',
+    ]);
+    // The one list of them: what a configuration may have beside models.
+    const { models: _, ...properties } = configSchema.properties;
+    expect(settingRows(settingsFields)).toHaveLength(2 + Object.keys(properties).length);
   });
 
   it('have the values of schemas in words', () => {

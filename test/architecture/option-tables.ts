@@ -4,10 +4,13 @@ import {
   samplerNames,
   samplers,
   type DescribedOption,
+  type DpmErrorCode,
   type JsonSchema,
   type Option,
   type OptionTable,
 } from '../../lib/index.js';
+import { flagName, type DescribedField } from '../../packages/server/src/config/flag.js';
+import { settingsFields } from '../../packages/server/src/config/settings.js';
 import { jobBodySchema } from '../../packages/server/src/jobs/job.js';
 import { sampleSchema } from '../../packages/server/src/samples/sample-request.js';
 
@@ -82,15 +85,72 @@ function fieldRows(properties: object, but: readonly string[] = []): string[] {
   return table(['field', 'values', 'is'], body);
 }
 
+/** A default of the configuration's file in words. */
+function settingText(standard: unknown): string {
+  if (standard === Infinity) return 'no limit';
+  if (typeof standard === 'number') return standard < 1e4 ? String(standard) : standard.toLocaleString('en-US');
+  return typeof standard === 'string' || typeof standard === 'boolean' ? String(standard) : 'none';
+}
+
+/** The fields of the configuration, with their flags. */
+export function settingRows(fields: Readonly<Record<string, DescribedField>>): string[] {
+  const body = Object.entries(fields).map(([name, { help, standard, flag }]) => {
+    const value = flag?.value === undefined ? '' : ` ${flag.value}`;
+    return [
+      `\`${name}\``,
+      flag === undefined ? '' : `\`--${flagName(name, flag)}${value}\``,
+      settingText(standard),
+      help,
+    ];
+  });
+  return table(['field', 'option', 'default', 'is'], body);
+}
+
+/** Limits of requests, and the errors of those that are beyond them. */
+const refusals = {
+  maxWait: { ...optionFacts.batcher.maxWait, code: 'ERR_DPM_OVERLOADED' },
+  deadline: { ...optionFacts.service.deadline, code: 'ERR_DPM_DEADLINE' },
+  maxWaitingBytes: { ...optionFacts.batcher.maxWaitingBytes, code: 'ERR_DPM_OVERLOADED' },
+  maxWork: { ...optionFacts.batcher.maxWork, code: 'ERR_DPM_ARGUMENT' },
+  hostPrograms: { ...optionFacts.batcher.hostPrograms, code: 'ERR_DPM_UNSUPPORTED' },
+} as const satisfies Record<string, DescribedOption & { code: DpmErrorCode }>;
+
+function refusalRows(): string[] {
+  const body = Object.entries(refusals).map(([name, { help, standard, code }]) => [
+    `\`${name}\``,
+    standard ?? '',
+    help,
+    `\`${code}\``,
+  ]);
+  return table(['option', 'default', 'is', 'refused with'], body);
+}
+
 /** Fields that a job has as a request has them. */
 const sameAsRequests = ['model', 'sampler', 'steps', 'first', 'seed', 'unconditionalLabel', 'options', 'dtype'];
+
+/** Options without those of a device, which are told with devices. */
+function withoutDevice(options: Readonly<Record<string, DescribedOption>>): Readonly<Record<string, DescribedOption>> {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !Object.hasOwn(optionFacts.device, name)));
+}
 
 /** Makes every table of options in docs/. */
 export function optionTables(): DocumentTable[] {
   return [
     { file: 'docs/serving.md', mark: '<!-- options of a batcher -->', rows: optionRows(optionFacts.batcher) },
     { file: 'docs/serving.md', mark: '<!-- options of a request -->', rows: optionRows(optionFacts.service) },
+    { file: 'docs/serving.md', mark: '<!-- limits of requests -->', rows: refusalRows() },
+    { file: 'docs/http.md', mark: '<!-- fields of the configuration -->', rows: settingRows(settingsFields) },
     { file: 'docs/training.md', mark: '<!-- options of training -->', rows: optionRows(optionFacts.training) },
+    {
+      file: 'docs/text-to-image.md',
+      mark: '<!-- options of generate -->',
+      rows: optionRows(optionFacts.generation),
+    },
+    {
+      file: 'docs/text-to-image.md',
+      mark: '<!-- options of a pipeline -->',
+      rows: optionRows(withoutDevice(optionFacts.pipeline)),
+    },
     { file: 'docs/samplers.md', mark: '<!-- options of samplers -->', rows: samplerRows() },
     { file: 'docs/http.md', mark: '<!-- fields of a request -->', rows: fieldRows(sampleSchema.properties) },
     {

@@ -151,7 +151,7 @@ export const libRooms: readonly Room[] = [
       'lib/run',
       'lib/text',
     ],
-    lines: 3300,
+    lines: 3400,
   },
   {
     path: 'lib/text-to-image.ts',
@@ -218,6 +218,7 @@ export const libRooms: readonly Room[] = [
       'lib/run',
       'lib/batch',
       'lib/translation',
+      'lib/latents',
       'lib/training',
       'lib/estimation',
     ],

@@ -6,7 +6,7 @@ export const serverRooms: readonly Room[] = [
     path: 'packages/server/src/base',
     holds: 'errors of requests and what they are answered with, checks of values, JSON, clients, versions',
     uses: [],
-    lines: 400,
+    lines: 420,
   },
   {
     path: 'packages/server/src/config',

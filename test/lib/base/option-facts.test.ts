@@ -29,6 +29,9 @@ import { recomputeFact } from '../../../lib/engine/evaluation.js';
 import { classifierGuideFacts } from '../../../lib/guidance/classifier.js';
 import { optionFacts } from '../../../lib/option-facts.js';
 import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
+import { generateOptionFacts } from '../../../lib/latents/generate-options.js';
+import { pipelineOptionFacts } from '../../../lib/latents/load-pipeline.js';
+import { loraOptionFacts } from '../../../lib/latents/loras.js';
 import { openImagesOptionFacts } from '../../../lib/training/data/options.js';
 import { trainingOptionFacts } from '../../../lib/training/options.js';
 import { translateOptionFacts } from '../../../lib/translation/options.js';
@@ -49,6 +52,9 @@ const tables = {
   flowLikelihood: { facts: flowLikelihoodOptionFacts, files: ['estimation/flow/flow-likelihood'] },
   pullback: { facts: { recompute: recomputeFact }, files: ['engine/evaluation'] },
   picture: { facts: pictureOptionFacts, files: ['images/picture-options'] },
+  pipeline: { facts: pipelineOptionFacts, files: ['latents/load-pipeline', 'latents/load-options', 'engine/device'] },
+  lora: { facts: loraOptionFacts, files: ['latents/loras'] },
+  generation: { facts: generateOptionFacts, files: ['latents/generate-options'] },
   training: { facts: trainingOptionFacts, files: ['training/options', 'training/rates'] },
   openImages: { facts: openImagesOptionFacts, files: ['training/data/options'] },
 };

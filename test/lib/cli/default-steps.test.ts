@@ -13,6 +13,11 @@ describe('the default number of steps', () => {
     expect(stdout).toMatch(new RegExp(`^ +--steps K +number of network evaluations; default ${DEFAULT_STEPS}$`, 'm'));
   });
 
+  it('is that of the samples of a training run', async () => {
+    const { stdout } = await dpm('train', '--help');
+    expect(stdout).toContain(`samples drawn at every checkpoint in ${DEFAULT_STEPS} steps`);
+  });
+
   it.each([
     ['README.md', `without \`--steps\` there are ${DEFAULT_STEPS} evaluations`],
     ['docs/http.md', `Number of network evaluations; default ${DEFAULT_STEPS}.`],

@@ -5,9 +5,15 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { helpOf, type OptionFact } from '../../../lib/base/option-facts.js';
 import { parseParameters } from '../../../lib/cli/drawing-parameters.js';
+import { generateCommand } from '../../../lib/cli/generate.js';
+import { inspectCommand } from '../../../lib/cli/inspect.js';
 import { readPngText } from '../../../lib/images/png-text.js';
-import { ImageBatch, TextToImage } from '../../../lib/index.js';
+import { ImageBatch, TextToImage, type GenerateOptions } from '../../../lib/index.js';
+import { generateOptionFacts } from '../../../lib/latents/generate-options.js';
+import { pipelineOptionFacts } from '../../../lib/latents/load-pipeline.js';
+import { loraOptionFacts } from '../../../lib/latents/loras.js';
 import { dpm } from '../../support/dpm.js';
 import { latentFixtures } from '../../support/latent-goldens.js';
 import { temporaryFolder } from '../../support/temporary.js';
@@ -37,6 +43,92 @@ describe('dpm generate', () => {
       skippedLayers: 1,
     });
     expect(await tensorReader(out)('images')).toEqual(images!.data);
+  });
+
+  it('has the options of drawing as flags that do what the library does', async () => {
+    // Those without a change draw the same images in other ways.
+    const flags: Record<string, [args: string[], options: Partial<GenerateOptions>, isSame?: true]> = {
+      negative: [['--negative', 'blurry'], { negativePrompt: 'blurry' }],
+      'long-prompts': [['--long-prompts', 'chunks'], { longPrompts: 'chunks' }],
+      count: [['--count', '2'], { count: 2 }],
+      steps: [['--steps', '2'], { steps: 2 }],
+      sampler: [['--sampler', 'euler'], { sampler: 'euler' }],
+      guidance: [['--guidance', '2'], { guidance: 2 }],
+      size: [['--size', '16x32'], { height: 16, width: 32 }],
+      seed: [['--seed', '18446744073709551615'], { seed: 2n ** 64n - 1n }],
+      'clip-skip': [['--clip-skip', '1'], { skippedLayers: 1 }],
+      tile: [['--tile', '4'], { tile: 4 }],
+      batch: [['--batch', '1'], { batch: 1 }, true],
+    };
+    const offered = Object.values(flags).flatMap(([, options]) => Object.keys(options));
+    const others = ['prompt', 'gamma', 'first', 'sizes', 'init', 'noise', 'output', 'onPreview', 'previewEvery'];
+    const known = [...offered, ...others, 'signal', 'onProgress'].sort();
+    expect(known).toEqual(Object.keys(generateOptionFacts).sort());
+    const plain = { prompt: 'ship '.repeat(100), steps: 3, height: 24, width: 16 };
+    const out = join(folder, 'flags.safetensors');
+    const before = [
+      'generate',
+      model,
+      plain.prompt,
+      '--device',
+      'cpu',
+      '--out',
+      out,
+      '--steps',
+      '3',
+      '--size',
+      '24x16',
+    ];
+    await using pipeline = await TextToImage.load(model, { device: 'cpu' });
+    const base = (await pipeline.generate(plain)).images!.data;
+    for (const [flag, [args, options, isSame = false]] of Object.entries(flags)) {
+      const { code } = await dpm(...before, ...args);
+      const own = await tensorReader(out)('images');
+      expect({ flag, code }).toEqual({ flag, code: 0 });
+      expect(own, flag).toEqual((await pipeline.generate({ ...plain, ...options })).images!.data);
+      expect(Buffer.from(own.buffer).equals(Buffer.from(base.buffer)), flag).toBe(isSame);
+    }
+  });
+
+  it('has the help and the defaults of the library', async () => {
+    const flags = {
+      negative: generateOptionFacts.negativePrompt,
+      count: generateOptionFacts.count,
+      steps: generateOptionFacts.steps,
+      sampler: generateOptionFacts.sampler,
+      guidance: generateOptionFacts.guidance,
+      seed: generateOptionFacts.seed,
+      'clip-skip': generateOptionFacts.skippedLayers,
+      tile: generateOptionFacts.tile,
+      'long-prompts': generateOptionFacts.longPrompts,
+      batch: generateOptionFacts.batch,
+      keep: pipelineOptionFacts.keep,
+      config: pipelineOptionFacts.config,
+      prediction: pipelineOptionFacts.prediction,
+      ema: pipelineOptionFacts.ema,
+      unet: pipelineOptionFacts.unet,
+      vae: pipelineOptionFacts.vae,
+    } as const satisfies Record<string, OptionFact>;
+    for (const [flag, fact] of Object.entries<OptionFact>(flags)) {
+      expect(generateCommand.options[flag], flag).toEqual({ value: fact.value, help: helpOf(fact) });
+    }
+    const { size, lora } = generateCommand.options;
+    expect(size?.help).toBe('height and width of the images in pixels; default that of the network');
+    expect(inspectCommand.options.size?.help).toBe(`of a pipeline: ${size?.help}`);
+    expect(lora).toMatchObject({ value: 'FILE[:SCALE]', isRepeated: true });
+    expect(lora?.help).toContain(`${pipelineOptionFacts.loras.help}; factor ${loraOptionFacts.scale.standard} if`);
+    // As the command draws without them.
+    const drawn = async (name: string, ...more: string[]): Promise<Buffer> => {
+      const out = join(folder, name);
+      const { code, stderr } = await dpm('generate', model, 'a cat', '--out', out, ...small, ...more);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      return readFileSync(out);
+    };
+    const standards = Object.entries<OptionFact>(flags).flatMap(([flag, { standard }]) =>
+      standard === undefined || standard === false ? [] : [`--${flag}`, String(standard)],
+    );
+    expect(standards.length).toBe(2 * 6);
+    expect((await drawn('standards.png', ...standards)).equals(await drawn('plain.png'))).toBe(true);
   });
 
   it('writes a picture, by another sampler and in tiles', async () => {

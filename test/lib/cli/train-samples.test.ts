@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import type { HeadName } from '../../../lib/checkpoint/heads.js';
 import { drawSamples } from '../../../lib/cli/train-samples.js';
-import type { Trainer } from '../../../lib/index.js';
+import { DEFAULT_STEPS, type Trainer } from '../../../lib/index.js';
 
 /** A trainer whose model notes what it is asked for. */
 function trainerOf(classes: number, channels = 3, steps = 1000, head: HeadName | null = null) {
@@ -24,8 +24,8 @@ describe('samples of a run', () => {
   const { signal } = new AbortController();
 
   it.each<[number, number, number, number, readonly number[] | undefined]>([
-    [0, 4, 1000, 25, undefined],
-    [3, 4, 1000, 25, [0, 1, 2, 0]],
+    [0, 4, 1000, DEFAULT_STEPS, undefined],
+    [3, 4, 1000, DEFAULT_STEPS, [0, 1, 2, 0]],
     [3, 2, 10, 10, [0, 1]],
   ])(
     'of %i classes are %i of them in turn, the same noise every time',

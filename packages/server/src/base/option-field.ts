@@ -7,6 +7,8 @@ interface Own {
   readonly limits?: JsonSchema;
   /** Most entries, where the option may be a list. */
   readonly most?: number | undefined;
+  /** The one type that it takes in JSON, where the option may be of several. */
+  readonly type?: 'integer' | 'number';
   /** Its own default in words. */
   readonly standard?: string;
 }
@@ -17,15 +19,17 @@ export function describe({ help, standard }: Pick<DescribedOption, 'help' | 'sta
   return `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}.`;
 }
 
-function bounded(schema: JsonSchema, most: number | undefined): JsonSchema {
+function bounded(schema: JsonSchema, { most, type }: Own): JsonSchema {
   const { anyOf } = schema;
-  if (most === undefined || !Array.isArray(anyOf)) return schema;
+  if (!Array.isArray(anyOf)) return schema;
   const ways = anyOf as readonly JsonSchema[];
+  if (type !== undefined) return ways.find((way) => way.type === type) ?? schema;
+  if (most === undefined) return schema;
   return { ...schema, anyOf: ways.map((way) => (way.type === 'array' ? { ...way, maxItems: most } : way)) };
 }
 
 /** The field of a body or a configuration that is an option of the library: its schema and its words are the library's. */
-export function optionField<T>(option: DescribedOption, { limits, most, standard }: Own = {}): TUnsafe<T> {
-  const description = describe({ help: option.help, standard: standard ?? option.standard });
-  return Type.Unsafe<T>({ ...bounded(option.schema ?? {}, most), ...limits, description });
+export function optionField<T>(option: DescribedOption, own: Own = {}): TUnsafe<T> {
+  const description = describe({ help: option.help, standard: own.standard ?? option.standard });
+  return Type.Unsafe<T>({ ...bounded(option.schema ?? {}, own), ...own.limits, description });
 }

@@ -8,36 +8,33 @@ export interface Flag {
   readonly value?: string;
   /** True where the flag may be given several times. */
   readonly isRepeated?: boolean;
-  /** The help text, or a function that makes it from the field's default as one writes it on the command line. */
-  readonly help: string | ((standard: string) => string);
+  /** The help text, if the flag says something else than the field. */
+  readonly help?: string;
   /** Reads the field from the option of this name; undefined where it was not given. */
   read(options: OptionValues, name: string): unknown;
   /** A default as one writes it on the command line. */
   readonly shown?: (standard: unknown) => string;
 }
 
-type Help = Flag['help'];
-
 /** A flag for a text, which the field's schema checks. */
-export function textFlag(value: string, help: Help): Flag {
-  return { value, help, read: (options, name) => options.string(name) };
+export function textFlag(value: string): Flag {
+  return { value, read: (options, name) => options.string(name) };
 }
 
 /** A flag for texts, which is given once for each. */
-export function textsFlag(value: string, help: Help): Flag {
-  return { value, isRepeated: true, help, read: (options, name) => options.strings(name) };
+export function textsFlag(value: string): Flag {
+  return { value, isRepeated: true, read: (options, name) => options.strings(name) };
 }
 
 /** A flag for an integer. */
-export function integerFlag(value: string, help: Help): Flag {
-  return { value, help, read: (options, name) => options.integer(name) };
+export function integerFlag(value: string): Flag {
+  return { value, read: (options, name) => options.integer(name) };
 }
 
 /** A flag for an integer or a word that stands for one. */
-export function integerOrWordFlag(value: string, words: readonly string[], help: Help): Flag {
+export function integerOrWordFlag(value: string, words: readonly string[]): Flag {
   return {
     value,
-    help,
     read(options, name) {
       const text = options.string(name);
       return words.find((word) => word === text) ?? options.integer(name);
@@ -46,15 +43,14 @@ export function integerOrWordFlag(value: string, words: readonly string[], help:
 }
 
 /** A flag for a number of bytes, as `8GiB`. */
-export function bytesFlag(value: string, help: Help): Flag {
-  return { value, help, read: (options, name) => options.bytes(name) };
+export function bytesFlag(value: string): Flag {
+  return { value, read: (options, name) => options.bytes(name) };
 }
 
 /** A flag for milliseconds that are given in another unit. */
-export function timeFlag(value: string, unit: number, help: Help): Flag {
+export function timeFlag(value: string, unit: number): Flag {
   return {
     value,
-    help,
     read(options, name) {
       const count = options.number(name);
       return count === undefined ? undefined : unit * count;
@@ -64,8 +60,8 @@ export function timeFlag(value: string, unit: number, help: Help): Flag {
 }
 
 /** A switch that makes a field true. */
-export function switchFlag(help: string): Flag {
-  return { help, read: (options, name) => (options.flag(name) ? true : undefined) };
+export function switchFlag(): Flag {
+  return { read: (options, name) => (options.flag(name) ? true : undefined) };
 }
 
 /** A switch that makes a field false: `--no-page`. */
@@ -73,40 +69,52 @@ export function offSwitchFlag(name: string, help: string): Flag {
   return { name, help, read: (options, flag) => (options.flag(flag) ? false : undefined) };
 }
 
-/** The part of a field that its flag needs. */
-interface Flagged {
+/** What there is to know of a field beside its schema. */
+export interface DescribedField {
+  /** Description of the field, in one line without its default. */
+  readonly help: string;
+  /** The option of the command line; absent: only a configuration file has it. */
   readonly flag?: Flag;
   readonly standard?: unknown;
 }
 
 /** The name of a field's flag: `max-wait` for `maxWait`. */
-function nameOf(field: string, { name }: Flag): string {
+export function flagName(field: string, { name }: Flag): string {
   return name ?? field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-function specOf({ value, isRepeated, help, shown = String }: Flag, standard: unknown): OptionSpec {
+/** The default that a help text tells; lists are empty then, and what has no limit has no figure. */
+function toldStandard({ value, shown = String }: Flag, standard: unknown): string | null {
+  const isTold = value !== undefined && (typeof standard === 'string' || Number.isFinite(standard));
+  return isTold ? shown(standard) : null;
+}
+
+function specOf(flag: Flag, { help, standard }: DescribedField): OptionSpec {
+  const { value, isRepeated } = flag;
+  const told = toldStandard(flag, standard);
   return {
     ...(value !== undefined && { value }),
     ...(isRepeated !== undefined && { isRepeated }),
-    help: typeof help === 'string' ? help : help(shown(standard)),
+    help: `${flag.help ?? help}${told === null ? '' : `; default ${told}`}`,
   };
 }
 
-function flagsOf(fields: Readonly<Record<string, Flagged>>): { field: string; flag: Flag; standard: unknown }[] {
-  return Object.entries(fields).flatMap(([field, { flag, standard }]) =>
-    flag === undefined ? [] : [{ field, flag, standard }],
-  );
-}
+type DescribedFields = Readonly<Record<string, DescribedField>>;
 
 /** The options of the command line for fields, in their order. */
-export function optionSpecs(fields: Readonly<Record<string, Flagged>>): OptionSpecs {
+export function optionSpecs(fields: DescribedFields): OptionSpecs {
+  const given = Object.entries(fields);
   return Object.fromEntries(
-    flagsOf(fields).map(({ field, flag, standard }) => [nameOf(field, flag), specOf(flag, standard)]),
+    given.flatMap(([name, field]) =>
+      field.flag === undefined ? [] : [[flagName(name, field.flag), specOf(field.flag, field)] as const],
+    ),
   );
 }
 
 /** The fields that the command line gives, not yet checked. Fields that it does not give are absent. */
-export function givenFields(fields: Readonly<Record<string, Flagged>>, options: OptionValues): Record<string, unknown> {
-  const values = flagsOf(fields).map(({ field, flag }) => [field, flag.read(options, nameOf(field, flag))] as const);
+export function givenFields(fields: DescribedFields, options: OptionValues): Record<string, unknown> {
+  const values = Object.entries(fields).map(
+    ([name, { flag }]) => [name, flag?.read(options, flagName(name, flag))] as const,
+  );
   return Object.fromEntries(values.filter(([, value]) => value !== undefined));
 }

@@ -1,8 +1,8 @@
-import { type ComputeType, type DescribedOption, optionFacts } from 'dpm-native';
+import { type ComputeType, optionFacts } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 
 import { optionField } from '../base/option-field.js';
-import { integerFlag, integerOrWordFlag, textFlag, type Flag } from './flag.js';
+import { integerFlag, integerOrWordFlag, textFlag, type DescribedField } from './flag.js';
 
 const { device, batcher } = optionFacts;
 /** What {@link loadOptions} makes of an absent number of threads. */
@@ -13,7 +13,9 @@ export const modelSchema = Type.Object(
   {
     id: Type.Optional(Type.String({ pattern: '^[\\w.-]{1,64}$', description: 'The name in requests.' })),
     path: Type.String({ minLength: 1, description: 'What DiffusionModel.load takes.' }),
-    config: Type.Optional(Type.String({ description: 'Of a checkpoint file: a configuration file or preset.' })),
+    config: Type.Optional(
+      Type.String({ description: 'Configuration of a checkpoint file: a file, or the name of a preset.' }),
+    ),
     device: Type.Optional(optionField<string>(device.device)),
     dtype: Type.Optional(optionField<ComputeType>(device.dtype)),
     exact: Type.Optional(optionField<boolean>(device.exact)),
@@ -34,14 +36,10 @@ export const modelSchema = Type.Object(
 /** A model that is served. */
 export type ModelConfig = Static<typeof modelSchema>;
 
-function helpOf({ help, standard }: Pick<DescribedOption, 'help' | 'standard'>): string {
-  return `${help}; default ${standard}`;
-}
-
 /** The fields of a model that the command line gives, for all models that it names. */
 export const modelFields = {
-  device: { flag: textFlag('NAME', helpOf(device.device)) },
-  dtype: { flag: textFlag('TYPE', helpOf(device.dtype)) },
-  threads: { flag: integerFlag('N', helpOf({ ...device.threads, standard: OWN_THREADS })) },
-  rows: { flag: integerOrWordFlag('N', ['auto'], helpOf(batcher.rows)) },
-} satisfies Partial<Record<keyof ModelConfig, { flag: Flag }>>;
+  device: { ...device.device, flag: textFlag('NAME') },
+  dtype: { ...device.dtype, flag: textFlag('TYPE') },
+  threads: { ...device.threads, standard: OWN_THREADS, flag: integerFlag('N') },
+  rows: { ...batcher.rows, flag: integerOrWordFlag('N', ['auto']) },
+} satisfies Partial<Record<keyof ModelConfig, DescribedField>>;

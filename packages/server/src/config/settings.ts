@@ -1,15 +1,22 @@
 import { optionFacts } from 'dpm-native';
 import Type, { type Static, type TSchema } from 'typebox';
 
-import { bytesFlag, integerFlag, offSwitchFlag, switchFlag, textFlag, textsFlag, timeFlag, type Flag } from './flag.js';
+import {
+  bytesFlag,
+  integerFlag,
+  offSwitchFlag,
+  switchFlag,
+  textFlag,
+  textsFlag,
+  timeFlag,
+  type DescribedField,
+} from './flag.js';
 import { modelSchema, type ModelConfig } from './model-config.js';
 
 /** A field of the configuration. */
-interface Field<S extends TSchema = TSchema> {
+interface Field<S extends TSchema = TSchema> extends DescribedField {
   /** The values that it may have. */
   readonly schema: S;
-  /** The option of the command line; absent: only a configuration file has it. */
-  readonly flag?: Flag;
 }
 
 /** A field with a default. */
@@ -40,26 +47,26 @@ const milliseconds = Type.Number({ minimum: 0 });
 export const listeningFields = {
   host: field({
     schema: text,
+    help: 'address to listen at; one for other machines takes --tokens or --insecure',
     standard: '127.0.0.1',
-    flag: textFlag(
-      'HOST',
-      (standard) => `address to listen at, default ${standard}; another takes --tokens or --insecure`,
-    ),
+    flag: textFlag('HOST'),
   }),
   port: field({
     schema: port,
+    help: 'port to listen at, 0: any that is free',
     standard: 8080,
-    flag: integerFlag('N', (standard) => `default ${standard}; 0: any that is free`),
+    flag: integerFlag('N'),
   }),
-  /** The path of a file. */
   tokens: field({
     schema: text,
-    flag: textFlag('FILE', 'YAML list of tokens, which has to be readable by its owner alone'),
+    help: 'YAML list of tokens, a file that has to be readable by its owner alone',
+    flag: textFlag('FILE'),
   }),
   insecure: field({
     schema: Type.Boolean(),
+    help: 'serve others than this machine without tokens',
     standard: false,
-    flag: switchFlag('serve others than this machine without tokens'),
+    flag: switchFlag(),
   }),
 };
 
@@ -67,43 +74,48 @@ export const listeningFields = {
 export const workingFields = {
   deterministic: field({
     schema: Type.Boolean(),
+    help: "on a card, too, a sample's bits do not depend on other requests",
     standard: false,
-    flag: switchFlag("on a card, too, a sample's bits do not depend on other requests"),
+    flag: switchFlag(),
   }),
   drain: field({
     schema: milliseconds,
+    help: 'time for accepted work after SIGTERM',
     standard: 30 * SECOND,
-    flag: timeFlag('SECONDS', SECOND, (standard) => `for accepted work after SIGTERM, default ${standard}`),
+    flag: timeFlag('SECONDS', SECOND),
   }),
   queue: field({
     schema: Type.String({ pattern: '^rediss?://' }),
-    flag: textFlag('URL', 'redis://..., where jobs wait for workers'),
+    help: 'redis://..., where jobs wait for workers',
+    flag: textFlag('URL'),
   }),
   results: field({
     schema: Type.String({ pattern: '^(?:file|s3)://' }),
-    flag: textFlag('URL', 'where workers keep samples: file:///folder or s3://bucket/prefix'),
+    help: 'where workers keep samples: file:///folder or s3://bucket/prefix',
+    flag: textFlag('URL'),
   }),
   memory: field({
     schema: Type.Number({ exclusiveMinimum: 0 }),
+    help: 'bytes that all models may hold, as 8GiB or 512MiB on the command line',
     standard: Infinity,
-    flag: bytesFlag('SIZE', 'bytes that all models may hold, as 8GiB or 512MiB'),
+    flag: bytesFlag('SIZE'),
   }),
   trustProxy: field({
     schema: texts,
+    help: 'addresses of proxies, or ranges of them, whose X-Forwarded-For counts',
     standard: [],
-    flag: textsFlag('CIDR', 'addresses of proxies whose X-Forwarded-For counts'),
+    flag: textsFlag('CIDR'),
   }),
-  /** The port of `/metrics`. If it is undefined, the other routes' port has them. */
   metricsPort: field({
     schema: port,
-    flag: integerFlag('N', '/metrics is at this port then, without tokens, and not at the other'),
+    help: '/metrics is at this port of the same host then, without tokens, and not at the other',
+    flag: integerFlag('N'),
   }),
   logLevel: field({
     schema: Type.Enum(logLevels),
+    help: `least severity that is logged: ${logLevels.join(', ')}`,
     standard: 'info',
-    flag: textFlag('LEVEL', (standard) =>
-      logLevels.map((level) => (level === standard ? `${level} (default)` : level)).join(', '),
-    ),
+    flag: textFlag('LEVEL'),
   }),
 };
 
@@ -112,36 +124,43 @@ export const servingFields = {
   /** The default for models without a `maxWait` of their own. */
   maxWait: field({
     schema: milliseconds,
+    help: 'expected wait from which on requests are refused',
     standard: Number(optionFacts.batcher.maxWait.value),
-    flag: timeFlag(
-      'SECONDS',
-      SECOND,
-      (standard) => `expected wait from which on requests are refused, default ${standard}`,
-    ),
+    flag: timeFlag('SECONDS', SECOND),
   }),
   spool: field({
     schema: text,
-    flag: textFlag('DIR', 'folder for jobs that this server draws itself; without it and --queue there are none'),
+    help: 'folder for jobs that this server draws itself; without it and --queue there are none',
+    flag: textFlag('DIR'),
   }),
   keep: field({
     schema: milliseconds,
+    help: 'time that jobs are kept for when they are over',
     standard: KEEP,
-    flag: timeFlag('DAYS', DAY, (standard) => `jobs that are over are kept for, default ${standard}`),
+    flag: timeFlag('DAYS', DAY),
   }),
   cors: field({
     schema: texts,
+    help: 'origins whose pages may ask, as https://example.org',
     standard: [],
-    flag: textsFlag('ORIGIN', 'origin whose pages may ask, as https://example.org'),
+    flag: textsFlag('ORIGIN'),
   }),
   page: field({
     schema: Type.Boolean(),
+    help: 'whether there is a page at /',
     standard: true,
     flag: offSwitchFlag('no-page', 'serve no page at /'),
   }),
-  /** The limit for an address, on a server without tokens. */
-  requestsPerMinute: field({ schema: Type.Integer({ minimum: 1, maximum: 1e6 }), standard: Infinity }),
-  /** Folders from which clients may load models while the server runs. */
-  modelRoots: field({ schema: texts, standard: [] }),
+  requestsPerMinute: field({
+    schema: Type.Integer({ minimum: 1, maximum: 1e6 }),
+    help: 'requests of one address, on a server without tokens',
+    standard: Infinity,
+  }),
+  modelRoots: field({
+    schema: texts,
+    help: 'folders from which clients may load models while the server runs',
+    standard: [],
+  }),
 };
 
 /** All fields of the configuration but `models`. */

@@ -26,13 +26,13 @@ export interface DescribedAnswer {
 export const problemSchema = Type.Object(
   {
     type: Type.String({ pattern: '^urn:dpm:ERR_DPM_' }),
-    title: Type.String({ description: 'Of the status.' }),
+    title: Type.String({ description: 'Title of the status.' }),
     status: Type.Integer(),
     code: Type.Enum([...dpmErrorCodes, ...serverErrorCodes]),
     detail: Type.String({ description: 'What is wrong, where, and what would be right.' }),
     param: Type.Optional(Type.String({ description: 'The field that is wrong.' })),
     retryAfterMs: Type.Optional(Type.Number({ minimum: 0 })),
-    id: Type.String({ description: 'Of the request, in the log, too.' }),
+    id: Type.String({ description: 'Id of the request, which the log has, too.' }),
   },
   { ...strict, $id: 'Problem', description: 'RFC 9457.' },
 );

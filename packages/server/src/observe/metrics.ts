@@ -95,7 +95,7 @@ export class Metrics {
     this.chunks = counter('dpm_chunks_total', 'Chunks of jobs, each time that one was drawn', ['outcome']);
     this.chunkSeconds = new Histogram({
       name: 'dpm_chunk_seconds',
-      help: 'Of the chunks that were drawn',
+      help: 'Time that drawing a chunk took',
       buckets: secondsBuckets,
       registers,
     });

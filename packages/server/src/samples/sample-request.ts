@@ -10,7 +10,7 @@ import {
   samplerNames,
   samplers,
 } from 'dpm-native';
-import Type, { type Static, type TOptional, type TUnsafe } from 'typebox';
+import Type, { type Static, type TInteger, type TOptional, type TUnsafe } from 'typebox';
 
 import { describe, optionField } from '../base/option-field.js';
 import { ServerError } from '../base/problem.js';
@@ -23,6 +23,8 @@ const DAY = 86_400_000;
 const MOST_IN_REQUEST = 64;
 /** The number type of samples, unless a request says otherwise. */
 export const STANDARD_DTYPE = 'u8';
+/** The default of a seed, in words. */
+export const DRAWN_SEED = 'one that is drawn, and told';
 /** The most samples of a stream with previews; the library refuses more, too. */
 export const MOST_PREVIEWED = 4;
 
@@ -30,6 +32,14 @@ const strict = { additionalProperties: false };
 
 const { run, service } = optionFacts;
 const { steps } = samplers.ddim.facts.options;
+
+/** The numbers of steps that requests may ask for. */
+export const stepsRange = { minimum: 1, maximum: 1000 } as const;
+
+/** The field of a number of steps; `standard` is its default in words. */
+export function stepsField(standard = String(DEFAULT_STEPS)): TInteger {
+  return Type.Integer({ ...stepsRange, description: describe({ help: steps.help, standard }) });
+}
 
 type SampleFields = Record<'classLabels' | 'guidance', TOptional<TUnsafe<number | number[]>>>;
 
@@ -46,16 +56,10 @@ export const sampleSchema = Type.Object(
   {
     model: Type.String({ maxLength: 64, description: 'An id of GET /v1/models.' }),
     sampler: Type.Optional(Type.Enum(samplerNames, { description: "Without one as the model's scheduler file says." })),
-    steps: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 1000,
-        description: describe({ help: steps.help, standard: String(DEFAULT_STEPS) }),
-      }),
-    ),
+    steps: Type.Optional(stepsField()),
     count: Type.Optional(optionField<number>(run.count, { limits: { maximum: MOST_IN_REQUEST } })),
     first: Type.Optional(optionField<number>(run.first, { limits: { maximum: 2 ** 32 - MOST_IN_REQUEST } })),
-    seed: Type.Optional(optionField<number | string>(run.seed, { standard: 'one that is drawn, and told' })),
+    seed: Type.Optional(optionField<number | string>(run.seed, { standard: DRAWN_SEED })),
     ...sampleFields(MOST_IN_REQUEST),
     unconditionalLabel: Type.Optional(optionField<number | null>(run.unconditionalLabel)),
     options: Type.Optional(
@@ -82,7 +86,7 @@ export const sampleSchema = Type.Object(
     preview: Type.Optional(
       Type.Object(
         {
-          every: optionField<number>(run.previewEvery, { limits: { maximum: 1000 } }),
+          every: optionField<number>(run.previewEvery, { limits: { maximum: stepsRange.maximum } }),
           of: Type.Optional(optionField<PreviewOf>(service.previewOf)),
         },
         { ...strict, description: 'Previews, for an event stream.' },

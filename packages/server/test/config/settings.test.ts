@@ -33,9 +33,9 @@ const defaults = {
 
 const common = [
   ['config', 'FILE', 'YAML or JSON with the same and more, docs/http.md'],
-  ['host', 'HOST', 'address to listen at, default 127.0.0.1; another takes --tokens or --insecure'],
-  ['port', 'N', 'default 8080; 0: any that is free'],
-  ['tokens', 'FILE', 'YAML list of tokens, which has to be readable by its owner alone'],
+  ['host', 'HOST', 'address to listen at; one for other machines takes --tokens or --insecure; default 127.0.0.1'],
+  ['port', 'N', 'port to listen at, 0: any that is free; default 8080'],
+  ['tokens', 'FILE', 'YAML list of tokens, a file that has to be readable by its owner alone'],
   ['insecure', undefined, 'serve others than this machine without tokens'],
   ['device', 'NAME', 'auto (the best that can be used), cpu, cuda, cuda:N; default auto'],
   ['dtype', 'TYPE', 'f32, bf16, f16; default f32 on cpu, bf16 on cuda'],
@@ -46,20 +46,20 @@ const common = [
     'rows of a step at most, two of a guided sample; auto: measured when the batch is opened; default auto',
   ],
   ['deterministic', undefined, "on a card, too, a sample's bits do not depend on other requests"],
-  ['drain', 'SECONDS', 'for accepted work after SIGTERM, default 30'],
+  ['drain', 'SECONDS', 'time for accepted work after SIGTERM; default 30'],
   ['queue', 'URL', 'redis://..., where jobs wait for workers'],
   ['results', 'URL', 'where workers keep samples: file:///folder or s3://bucket/prefix'],
-  ['memory', 'SIZE', 'bytes that all models may hold, as 8GiB or 512MiB'],
-  ['trust-proxy', 'CIDR…', 'addresses of proxies whose X-Forwarded-For counts'],
-  ['metrics-port', 'N', '/metrics is at this port then, without tokens, and not at the other'],
-  ['log-level', 'LEVEL', 'fatal, error, warn, info (default), debug, trace, silent'],
+  ['memory', 'SIZE', 'bytes that all models may hold, as 8GiB or 512MiB on the command line'],
+  ['trust-proxy', 'CIDR…', 'addresses of proxies, or ranges of them, whose X-Forwarded-For counts'],
+  ['metrics-port', 'N', '/metrics is at this port of the same host then, without tokens, and not at the other'],
+  ['log-level', 'LEVEL', 'least severity that is logged: fatal, error, warn, info, debug, trace, silent; default info'],
 ];
 const ofServer = [
   ['new-token', 'NAME', 'print a new token and its line for that file, and end'],
-  ['max-wait', 'SECONDS', 'expected wait from which on requests are refused, default 30'],
+  ['max-wait', 'SECONDS', 'expected wait from which on requests are refused; default 30'],
   ['spool', 'DIR', 'folder for jobs that this server draws itself; without it and --queue there are none'],
-  ['keep', 'DAYS', 'jobs that are over are kept for, default 7'],
-  ['cors', 'ORIGIN…', 'origin whose pages may ask, as https://example.org'],
+  ['keep', 'DAYS', 'time that jobs are kept for when they are over; default 7'],
+  ['cors', 'ORIGIN…', 'origins whose pages may ask, as https://example.org'],
   ['no-page', undefined, 'serve no page at /'],
 ];
 
@@ -115,9 +115,9 @@ describe('fields of the configuration', () => {
     const changed = { port: { ...port, standard: 9 }, keep: { ...keep, standard: 43_200_000 } };
     const level = { logLevel: { ...logLevel, standard: 'warn' } };
     expect(Object.values(optionSpecs({ ...changed, ...level })).map(({ help }) => help)).toEqual([
-      'default 9; 0: any that is free',
-      'jobs that are over are kept for, default 0.5',
-      'fatal, error, warn (default), info, debug, trace, silent',
+      'port to listen at, 0: any that is free; default 9',
+      'time that jobs are kept for when they are over; default 0.5',
+      'least severity that is logged: fatal, error, warn, info, debug, trace, silent; default warn',
     ]);
   });
 

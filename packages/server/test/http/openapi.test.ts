@@ -101,6 +101,19 @@ describe('the description', () => {
     }
   });
 
+  it('has plain sentences, as the metrics have', async () => {
+    const told: string[] = [];
+    JSON.stringify(await documentOf(server), (key, value: unknown) => {
+      if (key === 'description' && typeof value === 'string') told.push(value);
+      return value;
+    });
+    expect(told).toEqual(expect.arrayContaining(['Id of the model.', 'Index of the chunk, from 0.']));
+    const { bytes } = await get('/metrics');
+    const helps = [...bytes.toString().matchAll(/^# HELP dpm_\w+ (.*)$/gm)].map(([, help = '']) => help);
+    expect(helps).toContain('Time that drawing a chunk took');
+    expect([...told, ...helps].filter((text) => /^(?:$|Of )/.test(text))).toEqual([]);
+  });
+
   it('tells of errors in the words of each API', async () => {
     const { paths, components } = await documentOf(server);
     const typeOf = (path: string, method: string, status: string) => paths[path]![method]!.responses[status]?.content;

@@ -5,7 +5,7 @@ import { binary, type DescribedAnswer, jsonAnswer } from '../../http/description
 const strict = { additionalProperties: false };
 
 const name = Type.String();
-const shape = Type.Array(Type.Integer(), { description: 'Of which -1 is the batch.' });
+const shape = Type.Array(Type.Integer(), { description: 'Sizes, of which -1 is the batch.' });
 const tensors = Type.Array(Type.Object({ name, datatype: Type.Enum(['FP32', 'INT32']), shape }, strict));
 
 /** The answer of `GET /v2`. */

@@ -140,7 +140,7 @@ async function inferred(context: Context, request: FastifyRequest, reply: Fastif
 }
 
 type OfModel = { Params: { id: string } };
-const params = Type.Object({ id: Type.String({ description: 'Of the model.' }) });
+const params = Type.Object({ id: Type.String({ description: 'Id of the model.' }) });
 const errorForm = 'kserve';
 
 const schemas = {

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 
-import { type BatchEvent, DEFAULT_STEPS, samplerNames } from 'dpm-native';
+import { type BatchEvent, DEFAULT_STEPS, optionFacts, samplerNames } from 'dpm-native';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
 
@@ -10,16 +10,28 @@ import { drawing } from '../../samples/drawing.js';
 import { eventOf, eventStreamHeaders } from '../../http/event-stream.js';
 import { type Problem, ServerError } from '../../base/problem.js';
 import type { ServedModel } from '../../models/registry.js';
-import { MOST_PREVIEWED, samplingOf, type SampleBody, type Sampling } from '../../samples/sample-request.js';
+import { optionField } from '../../base/option-field.js';
+import {
+  DRAWN_SEED,
+  MOST_PREVIEWED,
+  samplingOf,
+  stepsField,
+  type SampleBody,
+  type Sampling,
+} from '../../samples/sample-request.js';
 
 /** Network evaluations for each quality that the API names. */
 const stepsOf = { low: 10, medium: DEFAULT_STEPS, high: 50, auto: DEFAULT_STEPS } as const;
+
+const { run } = optionFacts;
+const steps = Type.Optional(stepsField('that of the quality'));
+const guidance = Type.Optional(optionField<number>(run.guidance, { type: 'number' }));
 
 const imageSchema = Type.Object(
   {
     model: Type.String({ maxLength: 64 }),
     prompt: Type.Optional(Type.String({ maxLength: 256, description: "A label of the model, 'class:7', or ''." })),
-    n: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 })),
+    n: Type.Optional(optionField<number>(run.count, { limits: { maximum: 10 } })),
     size: Type.Optional(Type.String({ maxLength: 16, description: "'auto' or the model's own, '32x32'." })),
     response_format: Type.Optional(Type.Literal('b64_json')),
     output_format: Type.Optional(Type.Literal('png')),
@@ -28,12 +40,12 @@ const imageSchema = Type.Object(
     stream: Type.Optional(Type.Boolean()),
     partial_images: Type.Optional(Type.Integer({ minimum: 0, maximum: 3 })),
     user: Type.Optional(Type.String({ maxLength: 256 })),
-    seed: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
-    steps: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
-    num_inference_steps: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    seed: Type.Optional(optionField<number>(run.seed, { type: 'integer', standard: DRAWN_SEED })),
+    steps,
+    num_inference_steps: steps,
     sampler: Type.Optional(Type.Enum(samplerNames)),
-    guidance: Type.Optional(Type.Number()),
-    guidance_scale: Type.Optional(Type.Number()),
+    guidance,
+    guidance_scale: guidance,
   },
   { additionalProperties: false },
 );

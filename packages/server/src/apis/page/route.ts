@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { DEFAULT_STEPS } from 'dpm-native';
 
 import type { Routes } from '../../http/context.js';
+import { stepsRange } from '../../samples/sample-request.js';
 
 const folder = new URL('static/', import.meta.url);
 
@@ -12,6 +13,13 @@ const files = [
   { path: '/page.css', name: 'page.css', type: 'text/css; charset=utf-8' },
   { path: '/page.js', name: 'page.js', type: 'text/javascript; charset=utf-8' },
 ];
+
+/** What the page says of requests, by its marks: `{{DEFAULT_STEPS}}`. */
+const facts: Readonly<Record<string, number>> = {
+  DEFAULT_STEPS,
+  LEAST_STEPS: stepsRange.minimum,
+  MOST_STEPS: stepsRange.maximum,
+};
 
 /** Tells whether a client has this content, by its If-None-Match (RFC 9110, section 13.1.2). */
 function isKnown(etag: string, ifNoneMatch = ''): boolean {
@@ -23,7 +31,8 @@ function isKnown(etag: string, ifNoneMatch = ''): boolean {
 export const pageRoutes: Routes = (app, { settings }) => {
   if (!settings.page) return;
   for (const { path, name, type } of files) {
-    const content = readFileSync(new URL(name, folder), 'utf8').replace('{{DEFAULT_STEPS}}', String(DEFAULT_STEPS));
+    const text = readFileSync(new URL(name, folder), 'utf8');
+    const content = text.replaceAll(/\{\{(\w+)\}\}/g, (mark, fact: string) => String(facts[fact] ?? mark));
     const etag = `"${createHash('sha256').update(content).digest('base64url')}"`;
     app.get(path, { schema: { hide: true } }, (request, reply) => {
       reply.headers({ etag, 'cache-control': 'no-cache' });

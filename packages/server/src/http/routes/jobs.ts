@@ -78,7 +78,7 @@ async function takenIn(
   return (await store.get(id)) ?? { job: taken, state: 'queued', doneChunks: 0, failures: [] };
 }
 
-const id = { id: Type.String({ description: 'Of the job.' }) };
+const id = { id: Type.String({ description: 'Id of the job.' }) };
 const params = Type.Object(id);
 const tags = ['jobs'];
 
@@ -112,14 +112,14 @@ const schemas = {
     operationId: 'getChunk',
     summary: 'The samples of a chunk.',
     tags,
-    params: Type.Object({ ...id, index: Type.String({ description: 'Of the chunk, from 0.' }) }),
+    params: Type.Object({ ...id, index: Type.String({ description: 'Index of the chunk, from 0.' }) }),
     response: { 200: chunkAnswer },
   },
   image: {
     operationId: 'getImage',
     summary: 'One sample.',
     tags,
-    params: Type.Object({ ...id, index: Type.String({ description: 'Of the sample, from 0.' }) }),
+    params: Type.Object({ ...id, index: Type.String({ description: 'Index of the sample, from 0.' }) }),
     response: { 200: imageAnswer },
   },
 };

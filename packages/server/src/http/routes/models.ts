@@ -54,7 +54,7 @@ function ofModel(error: unknown): unknown {
   return isOfModel ? new ServerError(error.code, error.message, { status: 422 }) : error;
 }
 
-const params = Type.Object({ id: Type.String({ description: 'Of the model.' }) });
+const params = Type.Object({ id: Type.String({ description: 'Id of the model.' }) });
 
 const schemas = {
   list: {

@@ -26,7 +26,7 @@ const jobSchema = Type.Object(
     ),
     createdAt: Type.String({ format: 'date-time' }),
     expectedSeconds: Type.Union([Type.Number({ minimum: 0 }), Type.Null()], {
-      description: 'Of one machine like this one, where that is known.',
+      description: 'Seconds until one machine like this one has done it; null where they are not known.',
     }),
     model: Type.String(),
     digest: Type.String({ description: "SHA-256 of the model's files." }),
@@ -46,7 +46,7 @@ const headers = { 'dpm-digest': Type.String({ description: "SHA-256 of the model
 /** The answer of `POST /v1/jobs`. */
 export const takenAnswer: DescribedAnswer = {
   ...jsonAnswer('The job: it survives the end of the server.', jobSchema),
-  headers: { location: Type.String({ description: 'Of the job.' }) },
+  headers: { location: Type.String({ description: 'Address of the job.' }) },
 };
 
 /** The answer of `GET /v1/jobs/{id}`. */

@@ -6,7 +6,7 @@ const strict = { additionalProperties: false };
 
 const seed = Type.String({ pattern: '^[0-9]{1,20}$', description: 'From 0 to 2^64 - 1.' });
 const digest = Type.String({ description: "SHA-256 of the model's files." });
-const index = Type.Integer({ minimum: 0, description: 'Of the sample in the request.' });
+const index = Type.Integer({ minimum: 0, description: 'Index of the sample in the request.' });
 const milliseconds = Type.Number({ minimum: 0 });
 
 /** An image as PNG, in base64. */
@@ -15,7 +15,7 @@ export const base64Png = Type.String({ contentMediaType: 'image/png', descriptio
 const shown = { contentType: Type.Literal('image/png'), b64: base64Png };
 
 const figures = {
-  evaluations: Type.Integer({ minimum: 0, description: 'Of the network, for all samples.' }),
+  evaluations: Type.Integer({ minimum: 0, description: 'Number of network evaluations for all samples.' }),
   queuedMs: milliseconds,
   runMs: milliseconds,
   msPerEvaluation: Type.Union([milliseconds, Type.Null()]),
@@ -23,7 +23,7 @@ const figures = {
 
 const samplesSchema = Type.Object(
   {
-    id: Type.String({ description: 'Of the request.' }),
+    id: Type.String({ description: 'Id of the request.' }),
     model: Type.String(),
     digest,
     seed,
@@ -51,10 +51,10 @@ const events: Record<string, TSchema> = {
 export const samplesAnswer: DescribedAnswer = {
   description: 'Samples, in the form that Accept names.',
   headers: {
-    'dpm-id': Type.String({ description: 'Of the request.' }),
+    'dpm-id': Type.String({ description: 'Id of the request.' }),
     'dpm-seed': seed,
     'dpm-digest': digest,
-    'dpm-evaluations': Type.String({ description: 'Of the network; of answers that are no stream.' }),
+    'dpm-evaluations': Type.String({ description: 'Number of network evaluations, in answers that are no stream.' }),
     'dpm-grid': Type.String({ description: 'Columns and rows of several images in one picture: 3x2.' }),
     'server-timing': Type.String({
       description: 'Milliseconds of queue, run and encode; of answers that are no stream.',

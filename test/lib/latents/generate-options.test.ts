@@ -1,0 +1,67 @@
+// What a call of text to image is where it says nothing: the facts of its options.
+import { expect, it } from 'vitest';
+
+import { standardText, type OptionFact } from '../../../lib/base/option-facts.js';
+import {
+  generateDefaults,
+  generateKinds,
+  generateOptionFacts,
+  longPrompts,
+  resolveCall,
+} from '../../../lib/latents/generate-options.js';
+import { pipelineOptionFacts, pipelineLoadKinds } from '../../../lib/latents/load-pipeline.js';
+import { checkedLoras, loraDefaults, loraOptionFacts } from '../../../lib/latents/loras.js';
+import { checkOptions, type OptionKinds } from '../../../lib/base/option-kinds.js';
+import { pipelinePresets } from '../../../lib/checkpoint/pipelines/single-file/presets.js';
+
+const pipeline = { guidance: 7.5, steps: 50, side: 32, factor: 2, latentChannels: 4, imageChannels: 3 };
+
+it('a call has the defaults that the facts tell', () => {
+  const { longPrompts: long, first, previewEvery, ...standards } = generateDefaults;
+  expect({ long, first, previewEvery, ...standards }).toEqual({
+    long: 'truncate',
+    first: 0,
+    previewEvery: 1,
+    sampler: 'scheduler',
+    seed: 0,
+    skippedLayers: 0,
+    batch: 4,
+    output: 'images',
+  });
+  const call = resolveCall({ prompt: 'a cat' }, pipeline, false);
+  expect(call).toMatchObject({ ...standards, isChunked: false, count: 1, guidance: [7.5], steps: 50 });
+  // What does not depend on the call alone: as resolved by runs.
+  expect(call).toMatchObject({ first: undefined, previewEvery: undefined, tile: undefined, negatives: null });
+  const said = resolveCall({ prompt: 'a cat', longPrompts: long, first, ...standards }, pipeline, false);
+  expect(said).toEqual({ ...call, first });
+  expect(resolveCall({ prompt: ['a cat', 'a dog'] }, pipeline, false).count).toBe(2);
+  expect(generateOptionFacts.count.otherwise).toBe('one for each prompt');
+});
+
+it('files of additions have the defaults that the facts tell', () => {
+  expect(checkedLoras([{ path: 'a.safetensors' }])).toEqual([{ path: 'a.safetensors', ...loraDefaults }]);
+  expect(loraDefaults).toEqual({ scale: 1, allowPartial: false });
+  for (const [name, { kind }] of Object.entries<OptionFact>(loraOptionFacts)) {
+    expect(() => checkedLoras([{ path: 'a.safetensors', [name]: [] }]), name).toThrow(kind.expected);
+  }
+});
+
+it.each<[string, Readonly<Record<string, OptionFact>>, OptionKinds<object>]>([
+  ['generation', generateOptionFacts, generateKinds],
+  ['pipeline', pipelineOptionFacts, pipelineLoadKinds],
+])('options of %s are checked by their facts', (_, facts, table) => {
+  for (const [name, { kind }] of Object.entries(facts)) {
+    const wrong = [Symbol('of no kind'), {}, NaN].find((value) => !kind.holds(value));
+    expect(() => {
+      checkOptions('a call', { [name]: wrong }, table);
+    }, name).toThrow(`${name} `);
+  }
+});
+
+it('name what may be chosen', () => {
+  for (const name of longPrompts) expect(generateOptionFacts.longPrompts.help).toContain(name);
+  for (const name of Object.keys(pipelinePresets)) expect(pipelineOptionFacts.config.help).toContain(name);
+  for (const name of ['all', 'unet', 'none']) expect(pipelineOptionFacts.keep.help).toContain(name);
+  for (const name of ['epsilon', 'v', 'x0']) expect(pipelineOptionFacts.prediction.help).toContain(name);
+  expect(standardText(pipelineOptionFacts.keep)).toBe('all');
+});
