@@ -12,7 +12,7 @@ import { requiredTensors } from '../network/cost.js';
 import type { Graph } from '../network/graph.js';
 import { unetGraph } from '../network/unet.js';
 import { NoiseSchedule } from '../schedule/noise-schedule.js';
-import type { Checkpoint } from './checkpoint.js';
+import { nativeGraph, type Checkpoint } from './checkpoint.js';
 import { readNamedConfig } from './config-source.js';
 import { convertedBytes } from './convert.js';
 import { familyByName } from './families/index.js';
@@ -31,6 +31,7 @@ import type { HeadName } from './heads.js';
 import { presets } from './presets.js';
 import { readModelFolder, readObject, requireSchedulerFile, schedulerFile } from './read-model.js';
 import { withTrainableHead, type HeadMode, type TrainableHead } from './trainable-head.js';
+import { openSingleFile } from './weight-files.js';
 import { requireMatchingWeights } from './weight-report.js';
 
 /** Fields of a configuration, or of a scheduler's. */
@@ -181,19 +182,40 @@ export async function readWeights(
 }
 
 /**
- * Makes a graph whose weights are in memory, for the engine.
+ * Makes a graph whose weights are in a file of all of them, by the family's names, which the engine reads one by one.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_*` naming the tensor that does not fit; those of opening the file.
+ */
+export async function graphOfFile({ network, graph }: TrainableNetwork, path: string): Promise<NativeGraph> {
+  const opened = await openSingleFile(path);
+  const { checkpoint, report } = bindTensors(network, graph, opened);
+  requireMatchingWeights(report, opened);
+  return nativeGraph(graph, checkpoint);
+}
+
+/**
+ * Makes a graph whose weights are in memory, for the engine. Those that are parts of tensors are copied when the engine
+ * asks for them, one by one into the same array.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` or `ERR_DPM_TENSOR_SHAPE` naming the tensor.
  */
 export function graphOfTensors({ network, graph }: TrainableNetwork, tensors: WeightTensors): NativeGraph {
   const { values, nodes, constants } = graph;
+  const room = new Float32Array(Math.max(...constants.map(({ shape }) => elementCount(shape))));
   const given = constants.map(({ name, shape, values: known }): NativeGivenConstant => {
     if (known !== undefined) return { name, shape, values: known };
     const { key, shape: inFile = shape, view } = network.source(name, shape);
     const source = { name: key, shape: inFile, view };
     const data = dataOf(tensors, source);
-    const own = view === undefined ? data : gather(data.subarray(view.offset), view.dims, view.strides);
-    return { name, shape, values: own, source };
+    if (view === undefined) return { name, shape, values: data, source };
+    return {
+      name,
+      shape,
+      get values() {
+        return gather(data.subarray(view.offset), view.dims, view.strides, room.subarray(0, elementCount(shape)));
+      },
+      source,
+    };
   });
   return { values, nodes, constants: given, files: [] };
 }

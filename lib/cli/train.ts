@@ -95,12 +95,13 @@ function trainerOptions(call: Call): TrainerOptions {
 }
 
 function memoryRows(memory: TrainingMemory): string[][] {
-  const { images, parameters, packed, maps, total } = memory;
+  const { images, parameters, packed, maps, checkpoints, total } = memory;
   return [
     ['images', formatBytes(images)],
     ['weights, gradients, moments, average', formatBytes(parameters)],
     ['packed weights', formatBytes(packed)],
     ['maps of a batch', formatBytes(maps)],
+    ['beginning and checkpoints, at most', formatBytes(checkpoints)],
     ['in all', formatBytes(total)],
   ];
 }

@@ -79,6 +79,7 @@ export async function withFile<T>(given: FilePath, use: (file: FileHandle, size:
  * Reads exactly `length` bytes at byte `position`.
  *
  * @param path - Name of the file in messages.
+ * @param bytes - Array of this length that receives them. Default: a new one.
  * @throws {@link DpmError} `ERR_DPM_FILE_TRUNCATED` if the file ends before.
  */
 export async function readExactly(
@@ -86,8 +87,8 @@ export async function readExactly(
   path: string,
   position: number,
   length: number,
+  bytes = new Uint8Array(length),
 ): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
   let done = 0;
   while (done < length) {
     const { bytesRead } = await file.read(bytes, done, Math.min(length - done, READ_LIMIT), position + done);

@@ -99,9 +99,17 @@ export function encodeFloats(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'
   return new Uint8Array(Uint16Array.from(words, dtype === 'F16' ? halfBits : bfloat16Bits).buffer);
 }
 
-/** Copies elements at `stride` into C order. */
-export function gather(source: Float32Array, shape: readonly number[], stride: readonly number[]): Float32Array {
-  const result = new Float32Array(elementCount(shape));
+/**
+ * Copies elements at `stride` into C order.
+ *
+ * @param result - Receives them. Default: a new array.
+ */
+export function gather(
+  source: Float32Array,
+  shape: readonly number[],
+  stride: readonly number[],
+  result = new Float32Array(elementCount(shape)),
+): Float32Array {
   const inner = shape.at(-1) ?? 1;
   const innerStride = stride.at(-1) ?? 0;
   const index = shape.slice(0, -1).fill(0);

@@ -263,15 +263,19 @@ function requireEntry(path: string, name: string, entry: unknown): asserts entry
 /**
  * Reads the bytes of a tensor as they are in the file: elements in C order, each with its lowest byte first.
  *
+ * @param room - Array whose beginning receives them. Default: a new one.
  * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING`, `ERR_DPM_FILE`, or `ERR_DPM_FILE_TRUNCATED` if the file has become
  * shorter since its header was read.
  */
 export async function readTensorBytes(
   header: SafetensorsHeader,
   name: string,
+  room?: Uint8Array<ArrayBuffer>,
 ): Promise<{ entry: TensorEntry; bytes: Uint8Array }> {
   const entry = requireTensor(header, name);
   requireEntry(header.path, name, entry);
-  const bytes = await withFile(header.path, (file) => readExactly(file, header.path, entry.offset, entry.bytes));
+  const bytes = await withFile(header.path, (file) =>
+    readExactly(file, header.path, entry.offset, entry.bytes, room?.subarray(0, entry.bytes)),
+  );
   return { entry, bytes };
 }

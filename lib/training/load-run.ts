@@ -1,16 +1,17 @@
 import { nativeWork } from '../base/errors.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
-import { graphOfTensors, readWeights, type TrainableNetwork } from '../checkpoint/trainable.js';
+import { graphOfFile, graphOfTensors, readWeights, type TrainableNetwork } from '../checkpoint/trainable.js';
 import { cancellable } from '../engine/cancellable.js';
-import { CheckpointTensors, type WeightTensors } from '../engine/checkpoint-tensors.js';
+import { CheckpointTensors, sourcesOf, type TensorSources, type WeightTensors } from '../engine/checkpoint-tensors.js';
 import { deviceOptionFacts, type Device } from '../engine/device.js';
+import type { NativeGraph } from '../engine/native-graph.js';
 import type { NativeTrainer } from '../engine/native-trainer.js';
 import { unetGraph } from '../network/unet.js';
 import { initialWeights } from './initial-weights.js';
 import { nativeOptions } from './learning.js';
 import { memoryOf, type TrainingMemory } from './memory.js';
 import type { TrainerOptions } from './options.js';
-import type { TrainingCheckpoint } from './run-folder/checkpoint-files.js';
+import type { WholeCheckpoint } from './run-folder/checkpoint-files.js';
 import type { RunFolder } from './run-folder/run-folder.js';
 import type { Trainee } from './trainee.js';
 
@@ -27,31 +28,55 @@ export interface LoadedRun {
   memory: TrainingMemory;
 }
 
-function secondsOf({ progress }: TrainingCheckpoint): number {
+function secondsOf({ progress }: WholeCheckpoint): number {
   const { seconds } = progress;
   return typeof seconds === 'number' && seconds >= 0 ? seconds : 0;
+}
+
+/** Gives the trainer the moments and the average of a checkpoint. */
+async function goOn(trainer: NativeTrainer, places: CheckpointTensors, newest: WholeCheckpoint): Promise<void> {
+  const learned = trainer.places();
+  // One array for all: what a process has let go of may stay in its memory for a while.
+  const numbers = new Float32Array(learned.elements);
+  for (const which of ['firstMoments', 'secondMoments', 'average'] as const) {
+    await places.scatter(newest.part(which), learned.places, numbers);
+    await nativeWork(() => trainer.write(which, numbers));
+  }
+}
+
+/** Gives the tensors that do not learn. */
+async function fixedOf(tensors: TensorSources, learned: ReadonlySet<string>): Promise<WeightTensors> {
+  const fixed = new Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }>();
+  for (const [name, { shape, data }] of tensors) {
+    // What is lent has to be copied.
+    if (!learned.has(name)) fixed.set(name, { shape, data: (await data()).slice() });
+  }
+  return fixed;
+}
+
+/** A graph of weights, and the tensors that they are. */
+interface GivenWeights {
+  graph: NativeGraph;
+  tensors: TensorSources;
 }
 
 /** Loads the network onto the device, with the numbers of a checkpoint where there is one. */
 async function loadTrainer(
   trainee: Trainee,
   device: Device,
-  tensors: WeightTensors,
-  newest: TrainingCheckpoint | null,
+  { graph, tensors }: GivenWeights,
+  newest: WholeCheckpoint | null,
   { recompute, signal }: TrainerOptions,
-): Promise<Pick<LoadedRun, 'trainer' | 'places' | 'memory'>> {
-  const graph = graphOfTensors(trainee.trainable, tensors);
+): Promise<Pick<LoadedRun, 'trainer' | 'places' | 'fixed' | 'memory'>> {
   const places = new CheckpointTensors(graph.constants);
   const trainer = await cancellable(signal, (cancel) =>
     nativeWork(() => device.engine.loadTrainer(graph, nativeOptions(trainee, recompute), cancel)),
   );
   try {
-    for (const which of ['firstMoments', 'secondMoments', 'average'] as const) {
-      if (newest === null) break;
-      const values = places.scattered(newest.tensors[which], trainer.places());
-      await nativeWork(() => trainer.write(which, values));
-    }
-    return { trainer, places, memory: memoryOf(trainee, trainer.info) };
+    if (newest !== null) await goOn(trainer, places, newest);
+    // Those that learn are in the engine, whose memory is enough.
+    const fixed = await fixedOf(tensors, places.namesOf(trainer.places().places));
+    return { trainer, places, fixed, memory: memoryOf(trainee, trainer.info, fixed) };
   } catch (error) {
     await trainer.close();
     throw error;
@@ -71,6 +96,20 @@ async function firstWeights(
   return new Map([...known, ...(await initialWeights(network, seed, (key) => head.keys.has(key)))]);
 }
 
+/** Gives the weights of a checkpoint, or those that a run begins with. */
+async function weightsOf(
+  trainable: TrainableNetwork,
+  newest: WholeCheckpoint | null,
+  seed: number | bigint,
+  signal: AbortSignal | undefined,
+): Promise<GivenWeights> {
+  if (newest !== null) {
+    return { graph: await graphOfFile(trainable, newest.weights), tensors: newest.part('parameters') };
+  }
+  const first = await firstWeights(trainable, seed, signal);
+  return { graph: graphOfTensors(trainable, first), tensors: sourcesOf(first) };
+}
+
 /**
  * Loads the network of a run, with the numbers of its folder's newest checkpoint where there is one.
  *
@@ -79,17 +118,14 @@ async function firstWeights(
 export async function loadRun(trainee: Trainee, folder: RunFolder | null, options: TrainerOptions): Promise<LoadedRun> {
   const { trainable, settings } = trainee;
   const newest = folder?.newest ?? null;
-  const initial = newest?.tensors.parameters ?? (await firstWeights(trainable, settings.seed, options.signal));
   const names = Object.keys(deviceOptionFacts) as (keyof typeof deviceOptionFacts)[];
   const device = Object.fromEntries(names.map((name) => [name, options[name]]));
   const opened = openedDevice(device, 'trainer');
   try {
-    const { trainer, places, memory } = await loadTrainer(trainee, opened.device, initial, newest, options);
+    const weights = await weightsOf(trainable, newest, settings.seed, options.signal);
+    const loaded = await loadTrainer(trainee, opened.device, weights, newest, options);
     const at = newest === null ? { step: 0, seconds: 0 } : { step: newest.step, seconds: secondsOf(newest) };
-    const learned = places.namesOf(trainer.places().places);
-    // Those that learn are in the engine, whose memory is enough.
-    const fixed = new Map([...initial].filter(([name]) => !learned.has(name)));
-    return { trainee, opened, folder, trainer, places, fixed, begun: at, memory };
+    return { trainee, opened, folder, ...loaded, begun: at };
   } catch (error) {
     if (opened.isOwn) await opened.device.close();
     throw error;

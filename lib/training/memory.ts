@@ -1,5 +1,6 @@
 import { requireRoom } from '../base/memory-budget.js';
 import type { NativeNetworkInfo } from '../engine/binding.js';
+import type { WeightTensors } from '../engine/checkpoint-tensors.js';
 import { isOfHead } from '../checkpoint/trainable-head.js';
 import type { TrainableNetwork } from '../checkpoint/trainable.js';
 import { parameterCount } from '../network/cost.js';
@@ -16,6 +17,11 @@ export interface TrainingMemory {
   packed: number;
   /** Maps of one batch that are kept for the gradients. */
   maps: number;
+  /**
+   * What the beginning of a run and its checkpoints take at most: three tensors of the size of the weights that learn, and the
+   * weights that do not.
+   */
+  checkpoints: number;
   /** All of these. */
   total: number;
 }
@@ -23,9 +29,20 @@ export interface TrainingMemory {
 /** Number of tensors of the weights' size: weights, gradients, two moments, average. */
 const BUFFERS = 5;
 
+/**
+ * Number of these that are in JavaScript or on their way from there: one at a checkpoint, and two that are not yet collected;
+ * in the beginning the weights, and their copies for the engine.
+ */
+const CHECKPOINT_BUFFERS = 3;
+
 /** Number of bytes of these tensors. */
 function parameterBytes({ trainable }: Trainee): number {
   return 4 * BUFFERS * learnedCount(trainable);
+}
+
+function checkpointBytes({ trainable }: Trainee, fixed: WeightTensors): number {
+  const elements = [...fixed.values()].reduce((sum, { data }) => sum + data.length, 0);
+  return 4 * (CHECKPOINT_BUFFERS * learnedCount(trainable) + elements);
 }
 
 /** Number of the parameters that learn. */
@@ -45,18 +62,20 @@ export function requireMemoryFor(trainee: Trainee): void {
 /**
  * Tells what a run takes whose network is loaded.
  *
+ * @param fixed - Weights that do not learn.
  * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` if the machine has less.
  */
-export function memoryOf(trainee: Trainee, info: NativeNetworkInfo): TrainingMemory {
+export function memoryOf(trainee: Trainee, info: NativeNetworkInfo, fixed: WeightTensors): TrainingMemory {
   const images = imageBytes(trainee);
   const parameters = parameterBytes(trainee);
   const { weightBytes: packed } = info;
   const maps = info.rowBytes * trainee.settings.batch;
-  const total = images + parameters + packed + maps;
+  const checkpoints = checkpointBytes(trainee, fixed);
+  const total = images + parameters + packed + maps + checkpoints;
   requireRoom(
     `batches of ${trainee.settings.batch} images`,
     total,
     'a smaller batch and accumulate, or recompute blocks, take less',
   );
-  return { images, parameters, packed, maps, total };
+  return { images, parameters, packed, maps, checkpoints, total };
 }

@@ -4,9 +4,8 @@ import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
 import { checkOptions, instanceOf, kinds, oneOf, requireKind } from '../base/option-kinds.js';
 import type { HeadName } from '../checkpoint/heads.js';
 import { cancellable } from '../engine/cancellable.js';
-import type { WeightTensors } from '../engine/checkpoint-tensors.js';
+import { sourcesOf, type TensorSources } from '../engine/checkpoint-tensors.js';
 import type { Device } from '../engine/device.js';
-import type { NativeParameterTensor } from '../engine/native-trainer.js';
 import { pathOf } from '../files/paths.js';
 import { Classifier } from '../guidance/classifier.js';
 import { ImageBatch } from '../images/image-batch.js';
@@ -19,7 +18,7 @@ import { learnedCount, requireMemoryFor, type TrainingMemory } from './memory.js
 import type { StepMetrics } from './metrics.js';
 import { trainerOptionKinds, trainingDefaults, type SavedCheckpoint, type TrainerOptions } from './options.js';
 import { ratesOfSteps } from './rates.js';
-import type { TrainingTensors } from './run-folder/checkpoint-files.js';
+import type { TrainingPart } from './run-folder/checkpoint-files.js';
 import { RunFolder, type DamagedCheckpoint } from './run-folder/run-folder.js';
 import { classesOf, isClassifier, readTrainee } from './trainee.js';
 
@@ -206,7 +205,7 @@ export class Trainer implements AsyncDisposable {
       const step = this.#done;
       const checkpoint = { step, path: folder.checkpointPath(step) };
       if (step === this.#saved) return checkpoint;
-      await folder.save({ step, progress: { seconds: this.#seconds }, tensors: await this.#tensors() });
+      await folder.save({ step, progress: { seconds: this.#seconds }, part: (name) => this.#part(name) });
       this.#saved = step;
       await this.#hook(this.#options.onCheckpoint, checkpoint);
       return checkpoint;
@@ -262,8 +261,10 @@ export class Trainer implements AsyncDisposable {
   async tensors(which: 'parameters' | 'average' = 'average'): Promise<Map<string, Float32Array>> {
     requireKind('which', which, oneOf(['parameters', 'average']));
     return this.#alone(async () => {
-      const tensors = await this.#read(which, this.#parts.fixed);
-      return new Map([...tensors].map(([name, { data }]) => [name, data]));
+      const { trainer, places, fixed } = this.#parts;
+      const numbers = await nativeWork(() => trainer.read(which));
+      const learned = places.gathered(numbers, trainer.places().places);
+      return new Map([...[...fixed].map(([name, { data }]) => [name, data] as const), ...learned]);
     });
   }
 
@@ -387,22 +388,12 @@ export class Trainer implements AsyncDisposable {
       : `; the last checkpoint is ${folder.checkpointPath(this.#saved)}`;
   }
 
-  async #read(which: NativeParameterTensor, fixed?: WeightTensors): Promise<WeightTensors> {
-    const { trainer, places } = this.#parts;
+  /** Reads a part of a checkpoint. */
+  async #part(which: TrainingPart): Promise<TensorSources> {
+    const { trainer, places, fixed } = this.#parts;
     const numbers = await nativeWork(() => trainer.read(which));
-    const learned = places.gathered(numbers, trainer.places().places);
-    const tensors = new Map(fixed);
-    for (const [name, data] of learned) tensors.set(name, { shape: places.shapes.get(name) ?? [data.length], data });
-    return tensors;
-  }
-
-  async #tensors(): Promise<TrainingTensors> {
-    const { fixed } = this.#parts;
-    return {
-      parameters: await this.#read('parameters', fixed),
-      firstMoments: await this.#read('firstMoments'),
-      secondMoments: await this.#read('secondMoments'),
-      average: await this.#read('average', fixed),
-    };
+    const learned = places.lent(numbers, trainer.places().places);
+    const isMoment = which === 'firstMoments' || which === 'secondMoments';
+    return isMoment ? learned : new Map([...sourcesOf(fixed), ...learned]);
   }
 }

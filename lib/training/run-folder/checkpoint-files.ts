@@ -5,14 +5,15 @@ import { join } from 'node:path';
 
 import { elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import type { WeightTensors } from '../../engine/checkpoint-tensors.js';
+import type { TensorSources } from '../../engine/checkpoint-tensors.js';
 import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
 import { fileError, readJson } from '../../files/files.js';
-import { readSafetensorsHeader } from '../../files/safetensors.js';
-import { readFloats, safetensorsParts } from '../../files/tensor-data.js';
+import { floatsOf } from '../../files/floats.js';
+import { readSafetensorsHeader, readTensorBytes, type SafetensorsHeader } from '../../files/safetensors.js';
+import { safetensorsHeader } from '../../files/tensor-data.js';
 import type { Disk } from './disk.js';
 
-/** Every part of a {@link TrainingTensors}, and the name of its file. */
+/** Every part of a checkpoint, and the name of its file. */
 const parts = {
   parameters: 'parameters.safetensors',
   firstMoments: 'first_moments.safetensors',
@@ -20,22 +21,32 @@ const parts = {
   average: 'average.safetensors',
 } as const;
 
-/** Numbers that training goes on with, each by the names of the network's weights. */
-export type TrainingTensors = { readonly [Part in keyof typeof parts]: WeightTensors };
+/** Numbers that training goes on with: one of four parts, by the names of the network's weights. */
+export type TrainingPart = keyof typeof parts;
 
-const partNames = Object.keys(parts) as (keyof typeof parts)[];
+/** Every {@link TrainingPart}, in the order in which they are written. */
+export const trainingParts = Object.keys(parts) as TrainingPart[];
 
 const stateName = 'state.json';
 const FORMAT = 1;
 const MOST_STEPS = Number.MAX_SAFE_INTEGER;
 
-/** A checkpoint. */
+/** A checkpoint to be written. */
 export interface TrainingCheckpoint {
   /** Number of steps done. */
   readonly step: number;
-  readonly tensors: TrainingTensors;
   /** Whatever else training goes on with, as JSON. */
   readonly progress: Readonly<Record<string, unknown>>;
+  /** Gives a part when it is written, so that one at a time is in memory. */
+  readonly part: (name: TrainingPart) => TensorSources | Promise<TensorSources>;
+}
+
+/** A checkpoint in its folder, whose files are what was written. */
+export interface WholeCheckpoint extends Omit<TrainingCheckpoint, 'part'> {
+  /** Finds the tensors of a part; their numbers are read when they are asked for. */
+  readonly part: (name: TrainingPart) => TensorSources;
+  /** File of the weights. */
+  readonly weights: string;
 }
 
 /** What is known of a file, to tell later whether it is whole. */
@@ -44,28 +55,76 @@ interface FileMark {
   sha256: string;
 }
 
-/** Gives the bytes of a file of tensors, which share their memory. */
-export function partsOf(tensors: WeightTensors): Uint8Array[] {
-  return safetensorsParts(tensors, { format: 'pt' });
-}
-
-function markOf(bytes: readonly Uint8Array[]): FileMark {
-  const hash = createHash('sha256');
-  for (const part of bytes) hash.update(part);
-  return { bytes: bytes.reduce((sum, { length }) => sum + length, 0), sha256: hash.digest('hex') };
-}
-
-/** Writes the files of a checkpoint into an empty folder; `state.json` is the last. */
-export async function writeCheckpointFiles(folder: string, checkpoint: TrainingCheckpoint, disk: Disk): Promise<void> {
-  const { step, tensors, progress } = checkpoint;
-  const files: Record<string, FileMark> = {};
-  for (const part of partNames) {
-    const bytes = partsOf(tensors[part]);
-    files[parts[part]] = markOf(bytes);
-    await disk.write(join(folder, parts[part]), bytes);
+/**
+ * Gives the bytes of a file of tensors, one tensor after the other.
+ *
+ * @param what - Name of the tensors in messages.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming a tensor whose data do not fit its shape, which the file would hold as
+ * something else.
+ */
+export async function* bytesOf(tensors: TensorSources, what: string): AsyncGenerator<Uint8Array, void, void> {
+  const ordered = [...tensors].sort(([a], [b]) => (a < b ? -1 : 1));
+  const entries = ordered.map(([name, { shape }]) => ({
+    name,
+    dtype: 'F32' as const,
+    shape: [...shape],
+    bytes: 4 * elementCount(shape),
+  }));
+  yield* safetensorsHeader(entries, { format: 'pt' });
+  for (const [name, { shape, data }] of ordered) {
+    const numbers = await data();
+    if (elementCount(shape) !== numbers.length) {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_SHAPE',
+        `${what}: tensor '${name}' of [${shape.join(', ')}] has ${numbers.length} elements`,
+      );
+    }
+    yield new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
   }
+}
+
+/** Passes bytes on, and notes what they are once all have passed. */
+class MarkedBytes {
+  readonly #hash = createHash('sha256');
+  #bytes = 0;
+
+  constructor(private readonly from: AsyncIterable<Uint8Array>) {}
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
+    for await (const part of this.from) {
+      this.#hash.update(part);
+      this.#bytes += part.length;
+      yield part;
+    }
+  }
+
+  get mark(): FileMark {
+    return { bytes: this.#bytes, sha256: this.#hash.digest('hex') };
+  }
+}
+
+/** Writes a part of a checkpoint. Of its own, as a loop would hold its tensors while it asks for the next ones. */
+async function writePart(folder: string, part: TrainingPart, tensors: TensorSources, disk: Disk): Promise<FileMark> {
+  const bytes = new MarkedBytes(bytesOf(tensors, part));
+  await disk.write(join(folder, parts[part]), bytes);
+  return bytes.mark;
+}
+
+/** Writes the files of a checkpoint into an empty folder; `state.json` is the last. Gives the average, the last part. */
+export async function writeCheckpointFiles(
+  folder: string,
+  { step, progress, part }: TrainingCheckpoint,
+  disk: Disk,
+): Promise<TensorSources> {
+  const files: Record<string, FileMark> = {};
+  for (const name of trainingParts.filter((each) => each !== 'average')) {
+    files[parts[name]] = await writePart(folder, name, await part(name), disk);
+  }
+  const average = await part('average');
+  files[parts.average] = await writePart(folder, 'average', average, disk);
   const state = { format: FORMAT, step, progress, files };
   await disk.write(join(folder, stateName), [`${JSON.stringify(state, null, 2)}\n`]);
+  return average;
 }
 
 function parseMark(source: string, files: Record<string, unknown>, name: string): FileMark {
@@ -81,11 +140,14 @@ async function hashOf(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Tells whether a file holds these bytes. */
-export async function holds(path: string, bytes: readonly Uint8Array[]): Promise<boolean> {
-  const mark = markOf(bytes);
+/** Tells whether a file holds these tensors. */
+export async function holds(path: string, tensors: TensorSources): Promise<boolean> {
   const found = await stat(path).catch(() => undefined);
-  return found?.size === mark.bytes && (await hashOf(path)) === mark.sha256;
+  if (found === undefined) return false;
+  const bytes = new MarkedBytes(bytesOf(tensors, path));
+  for await (const _ of bytes);
+  const { mark } = bytes;
+  return found.size === mark.bytes && (await hashOf(path)) === mark.sha256;
 }
 
 /** Refuses a file that is not what was written, before any of it is read into memory. */
@@ -101,22 +163,33 @@ async function requireWhole(path: string, { bytes, sha256 }: FileMark): Promise<
   }
 }
 
-async function readTensors(path: string): Promise<WeightTensors> {
+/** Tensors of a file of float32, which are read into an array for all of them. */
+function sourcesIn(header: SafetensorsHeader): TensorSources {
+  let room: Uint8Array<ArrayBuffer> | undefined;
+  const read = async (name: string, elements: number): Promise<Float32Array> => {
+    room ??= new Uint8Array(Math.max(...[...header.tensors.values()].map(({ bytes }) => bytes)));
+    return floatsOf('F32', (await readTensorBytes(header, name, room)).bytes, elements);
+  };
+  return new Map(
+    [...header.tensors].map(([name, { shape }]) => [name, { shape, data: () => read(name, elementCount(shape)) }]),
+  );
+}
+
+/** Reads the header of a file of float32. */
+async function readHeader(path: string): Promise<SafetensorsHeader> {
   const header = await readSafetensorsHeader(path);
-  const tensors = new Map<string, { shape: number[]; data: Float32Array }>();
-  for (const name of header.tensors.keys()) {
-    const { shape, data } = await readFloats(header, name, ['F32']);
-    tensors.set(name, { shape, data });
-  }
-  return tensors;
+  const [other] = [...header.tensors].find(([, { dtype }]) => dtype !== 'F32') ?? [];
+  if (other === undefined) return header;
+  throw new DpmError('ERR_DPM_TENSOR_DTYPE', `${path}: tensor '${other}' has to be F32`);
 }
 
 /**
- * Reads a checkpoint that is whole: every file is compared with the size and the hash that were noted as it was written.
+ * Reads a checkpoint that is whole: every file is compared with the size and the hash that were noted as it was written, before any
+ * of its tensors is read.
  *
  * @throws {@link DpmError} naming the file that is missing, damaged or of another format.
  */
-export async function readCheckpointFiles(folder: string): Promise<TrainingCheckpoint> {
+export async function readCheckpointFiles(folder: string): Promise<WholeCheckpoint> {
   const source = join(folder, stateName);
   const json = await readJson(source);
   if (!isJsonObject(json)) throw new DpmError('ERR_DPM_CONFIG', `${source} is not a JSON object`);
@@ -127,28 +200,16 @@ export async function readCheckpointFiles(folder: string): Promise<TrainingCheck
   const [progress, files] = [config.raw('progress'), config.raw('files')];
   if (!isJsonObject(progress)) throw config.error('progress', 'an object');
   if (!isJsonObject(files)) throw config.error('files', 'an object');
-  const tensors: Partial<Record<keyof typeof parts, WeightTensors>> = {};
-  for (const part of partNames) {
-    const path = join(folder, parts[part]);
-    await requireWhole(path, parseMark(source, files, parts[part]));
-    tensors[part] = await readTensors(path);
+  const headers = new Map<TrainingPart, SafetensorsHeader>();
+  for (const name of trainingParts) {
+    const path = join(folder, parts[name]);
+    await requireWhole(path, parseMark(source, files, parts[name]));
+    headers.set(name, await readHeader(path));
   }
-  return { step, progress, tensors: tensors as TrainingTensors };
-}
-
-/**
- * Refuses tensors whose data do not fit their shapes, which a file would hold as something else.
- *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the tensor.
- */
-export function requireTensors(tensors: TrainingTensors): void {
-  for (const part of partNames) {
-    for (const [name, { shape, data }] of tensors[part]) {
-      if (elementCount(shape) === data.length) continue;
-      throw new DpmError(
-        'ERR_DPM_TENSOR_SHAPE',
-        `${part}: tensor '${name}' of [${shape.join(', ')}] has ${data.length} elements`,
-      );
-    }
-  }
+  const headerOf = (name: TrainingPart): SafetensorsHeader => {
+    const header = headers.get(name);
+    if (header === undefined) throw new DpmError('ERR_DPM_ARGUMENT', `a checkpoint has no part '${name}'`);
+    return header;
+  };
+  return { step, progress, part: (name) => sourcesIn(headerOf(name)), weights: headerOf('parameters').path };
 }

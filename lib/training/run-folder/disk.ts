@@ -7,7 +7,7 @@ export interface Disk {
   /** Makes a folder; it may be there. */
   makeFolder(path: string): Promise<void>;
   /** Writes a file whole or not at all, so that it survives a crash of the machine. */
-  write(path: string, parts: Iterable<Uint8Array | string>): Promise<void>;
+  write(path: string, parts: Parameters<typeof writeAtomically>[1]): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Removes a file or a folder, if it is there. */
   remove(path: string): Promise<void>;

@@ -8,17 +8,17 @@ import { kinds, requireKind } from '../../base/option-kinds.js';
 import type { FolderLayout } from '../../checkpoint/family.js';
 import { headPrefix } from '../../checkpoint/heads.js';
 import { isOfHead, type TrainableHead } from '../../checkpoint/trainable-head.js';
-import type { WeightTensors } from '../../engine/checkpoint-tensors.js';
+import type { TensorSources } from '../../engine/checkpoint-tensors.js';
 import { fileError, isThere, makeFolder } from '../../files/files.js';
 import { MetricsFile, metricsName, type StepMetrics } from '../metrics.js';
 import { EventFile } from '../tensorboard/event-file.js';
 import {
-  readCheckpointFiles,
-  requireTensors,
+  bytesOf,
   holds,
-  partsOf,
+  readCheckpointFiles,
   writeCheckpointFiles,
   type TrainingCheckpoint,
+  type WholeCheckpoint,
 } from './checkpoint-files.js';
 import { systemDisk, type Disk } from './disk.js';
 import { lockName, RunLock } from './lock.js';
@@ -103,7 +103,7 @@ function weightsPath(path: string, { layout: { network, weights } }: RunNetwork)
 }
 
 /** The files of the model's weights, and what they hold. */
-function weightFiles(path: string, run: RunNetwork, average: WeightTensors): [path: string, tensors: WeightTensors][] {
+function weightFiles(path: string, run: RunNetwork, average: TensorSources): [path: string, tensors: TensorSources][] {
   const apart = run.head?.apart ?? null;
   if (apart === null) return [[weightsPath(path, run), average]];
   const ofHead = [...average].filter(([name]) => isOfHead(name));
@@ -132,8 +132,8 @@ export class RunFolder implements AsyncDisposable {
   readonly #kept: number;
   readonly #disk: Disk;
   readonly #lock: RunLock;
-  /** The newest checkpoint that is whole; null: there is none yet. */
-  readonly newest: TrainingCheckpoint | null;
+  /** The newest checkpoint that was whole as the folder was opened; null: there was none. */
+  readonly newest: WholeCheckpoint | null;
   /** Checkpoints that were passed over as they are damaged. */
   readonly damaged: readonly DamagedCheckpoint[];
   /** The file of metrics, behind the line of the newest checkpoint. */
@@ -183,7 +183,7 @@ export class RunFolder implements AsyncDisposable {
       const metrics = await MetricsFile.open(join(path, metricsName), newest?.step ?? 0);
       const run = new RunFolder(path, options, disk, { newest, damaged, metrics, lock });
       // A run that was killed right behind its checkpoint has not come to the model.
-      if (newest !== null) await run.#writeModel(newest.tensors.average, holds);
+      if (newest !== null) await run.#writeModel(newest.part('average'), holds);
       return run;
     } catch (error) {
       await lock.release();
@@ -209,18 +209,18 @@ export class RunFolder implements AsyncDisposable {
    * @throws {@link DpmError} `ERR_DPM_FILE` naming the file that cannot be written, `ERR_DPM_TENSOR_SHAPE` naming a tensor.
    */
   async save(checkpoint: TrainingCheckpoint): Promise<void> {
-    requireTensors(checkpoint.tensors);
     await this.metrics.sync();
     await this.events?.sync();
-    await this.#writeCheckpoint(checkpoint);
+    const average = await this.#writeCheckpoint(checkpoint);
     // What does not learn is there from the first checkpoint on.
     const isFixed = (this.#network.head?.apart ?? null) === null ? null : weightsPath(this.#path, this.#network);
-    await this.#writeModel(checkpoint.tensors.average, async (path, parts) => path === isFixed && holds(path, parts));
+    await this.#writeModel(average, async (path, tensors) => path === isFixed && holds(path, tensors));
     const steps = await stepsIn(join(this.#path, checkpointsName));
     for (const step of steps.slice(this.#kept)) await this.#removeCheckpoint(step);
   }
 
-  async #writeCheckpoint(checkpoint: TrainingCheckpoint): Promise<void> {
+  /** Gives the average, which is read once for the checkpoint and for the model. */
+  async #writeCheckpoint(checkpoint: TrainingCheckpoint): Promise<TensorSources> {
     const disk = this.#disk;
     const folder = join(this.#path, checkpointsName);
     const target = this.checkpointPath(checkpoint.step);
@@ -228,24 +228,24 @@ export class RunFolder implements AsyncDisposable {
     try {
       await disk.makeFolder(folder);
       await disk.makeFolder(temporary);
-      await writeCheckpointFiles(temporary, checkpoint, disk);
+      const average = await writeCheckpointFiles(temporary, checkpoint, disk);
       await disk.sync(temporary);
       // A checkpoint of this step can be here only if it is written a second time.
       if (await isThere(target)) await this.#removeCheckpoint(checkpoint.step);
       await disk.rename(temporary, target);
       await disk.sync(folder);
+      return average;
     } catch (error) {
       await disk.remove(temporary).catch(() => undefined);
       throw error;
     }
   }
 
-  /** @param stays - Tells whether a file holds these parts already. */
-  async #writeModel(average: WeightTensors, stays: typeof holds): Promise<void> {
+  /** @param stays - Tells whether a file holds these tensors already. */
+  async #writeModel(average: TensorSources, stays: typeof holds): Promise<void> {
     for (const [path, tensors] of weightFiles(this.#path, this.#network, average)) {
-      const parts = partsOf(tensors);
-      if (await stays(path, parts)) continue;
-      await this.#disk.write(path, parts);
+      if (await stays(path, tensors)) continue;
+      await this.#disk.write(path, bytesOf(tensors, path));
       await this.#disk.sync(dirname(path));
     }
   }
@@ -336,7 +336,7 @@ async function begin(path: string, network: RunNetwork, settings: RunSettings, d
 async function newestOf(path: string, disk: Disk): Promise<Pick<RunFolder, 'newest' | 'damaged'>> {
   const folder = join(path, checkpointsName);
   const damaged: DamagedCheckpoint[] = [];
-  let newest: TrainingCheckpoint | null = null;
+  let newest: WholeCheckpoint | null = null;
   for (const step of await stepsIn(folder)) {
     const own = join(folder, `step-${step}`);
     try {

@@ -27,8 +27,13 @@ import { readSafetensorsHeader } from '../../../../lib/files/safetensors.js';
 import { readFloats } from '../../../../lib/files/tensor-data.js';
 import { initialWeights } from '../../../../lib/training/initial-weights.js';
 import { readLosses, type StepMetrics } from '../../../../lib/training/metrics.js';
-import type { WeightTensors } from '../../../../lib/engine/checkpoint-tensors.js';
-import type { TrainingCheckpoint } from '../../../../lib/training/run-folder/checkpoint-files.js';
+import { sourcesOf, type WeightTensors } from '../../../../lib/engine/checkpoint-tensors.js';
+import {
+  trainingParts,
+  type TrainingCheckpoint,
+  type TrainingPart,
+  type WholeCheckpoint,
+} from '../../../../lib/training/run-folder/checkpoint-files.js';
 import { systemDisk, type Disk } from '../../../../lib/training/run-folder/disk.js';
 import { RunLock } from '../../../../lib/training/run-folder/lock.js';
 import { RunFolder, type RunFolderOptions, type RunNetwork } from '../../../../lib/training/run-folder/run-folder.js';
@@ -60,31 +65,31 @@ beforeAll(async () => {
   weights = await initialWeights(diffusersFile.network(config, 'config.json'), 1);
 });
 
-/** A checkpoint whose numbers tell its step; only the average, which is a model, has all weights. */
-function checkpoint(step: number): TrainingCheckpoint {
+const shifted = (tensors: WeightTensors, by: number): WeightTensors =>
+  new Map([...tensors].map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => value + by) }]));
+
+/** Tensors whose numbers tell their step; only the average, which is a model, has all weights. */
+function tensorsOf(step: number): Record<TrainingPart, WeightTensors> {
   const few = new Map([...weights].filter(([name]) => name.startsWith('conv_')));
-  const shifted = (tensors: WeightTensors, by: number): WeightTensors =>
-    new Map([...tensors].map(([name, { shape, data }]) => [name, { shape, data: data.map((value) => value + by) }]));
   return {
-    step,
-    progress: { seconds: step / 2 },
-    tensors: {
-      parameters: shifted(few, step),
-      firstMoments: shifted(few, -1),
-      secondMoments: shifted(few, 2),
-      average: shifted(weights, step / 4),
-    },
+    parameters: shifted(few, step),
+    firstMoments: shifted(few, -1),
+    secondMoments: shifted(few, 2),
+    average: shifted(weights, step / 4),
   };
 }
 
+function checkpoint(step: number, tensors = tensorsOf(step)): TrainingCheckpoint {
+  return { step, progress: { seconds: step / 2 }, part: (name) => sourcesOf(tensors[name]) };
+}
+
 /** Tells checkpoints apart by every bit of them. */
-function digest(of: TrainingCheckpoint | null): string {
+async function digest(of: TrainingCheckpoint | WholeCheckpoint | null): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify([of?.step, of?.progress]));
-  for (const [part, tensors] of Object.entries(of?.tensors ?? {})) {
-    for (const [name, { shape, data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      hash
-        .update(`${part} ${name} ${shape.join()}`)
-        .update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  for (const part of trainingParts) {
+    for (const [name, { shape, data }] of [...((await of?.part(part)) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const { buffer, byteOffset, byteLength } = await data();
+      hash.update(`${part} ${name} ${shape.join()}`).update(new Uint8Array(buffer, byteOffset, byteLength));
     }
   }
   return hash.digest('hex');
@@ -119,7 +124,7 @@ async function modelOf(path: string): Promise<number> {
   return (await readFloats(header, 'conv_in.bias')).data[0]!;
 }
 
-const biasOf = (step: number): number => checkpoint(step).tensors.average.get('conv_in.bias')!.data[0]!;
+const biasOf = (step: number): number => tensorsOf(step).average.get('conv_in.bias')!.data[0]!;
 
 describe('the folder of a run', () => {
   it('is a model from the first checkpoint on, with the newest checkpoints', async () => {
@@ -163,11 +168,7 @@ describe('the folder of a run', () => {
       settings: {},
       network: { config: ofHo, scheduler: ho.layout.scheduler, layout: ho.layout, head: null },
     });
-    await run.save({
-      step: 1,
-      progress: {},
-      tensors: { parameters: average, firstMoments: average, secondMoments: average, average },
-    });
+    await run.save({ step: 1, progress: {}, part: () => sourcesOf(average) });
     const { report } = await (await readModelFolder(path)).select(null);
     expect(report.missing).toEqual([]);
   });
@@ -177,7 +178,7 @@ describe('the folder of a run', () => {
     await trained(path, 3);
     appendFileSync(join(path, 'metrics.jsonl'), `${JSON.stringify(metrics(4))}\n${JSON.stringify(metrics(5))}\n{"st`);
     await using run = await RunFolder.open(path, options);
-    expect(digest(run.newest)).toBe(digest(checkpoint(3)));
+    expect(await digest(run.newest)).toBe(await digest(checkpoint(3)));
     expect(run.damaged).toEqual([]);
     expect((await readLosses(join(path, 'metrics.jsonl'))).map(({ step }) => step)).toEqual([1, 2, 3]);
   });
@@ -271,12 +272,35 @@ describe('the folder of a run', () => {
   });
 
   it('takes no tensor that does not fit its shape', async () => {
+    const path = fresh();
+    await trained(path, 1);
+    await using run = await RunFolder.open(path, options);
+    const wrong = { ...tensorsOf(2), average: new Map([['a', { shape: [2], data: new Float32Array(3) }]]) };
+    const error = await failure(run.save(checkpoint(2, wrong)));
+    expect([error.code, error.message]).toEqual(['ERR_DPM_TENSOR_SHAPE', "average: tensor 'a' of [2] has 3 elements"]);
+    expect([checkpointsOf(path), await modelOf(path)]).toEqual([['step-1'], biasOf(1)]);
+  });
+
+  it('asks for one part of a checkpoint at a time, and for each once', async () => {
     await using run = await RunFolder.open(fresh(), options);
-    const wrong = {
-      ...checkpoint(1),
-      tensors: { ...checkpoint(1).tensors, average: new Map([['a', { shape: [2], data: new Float32Array(3) }]]) },
-    };
-    expect(await failure(run.save(wrong))).toMatchObject({ code: 'ERR_DPM_TENSOR_SHAPE' });
+    const tensors = tensorsOf(1);
+    const asked: string[] = [];
+    await run.save({
+      step: 1,
+      progress: {},
+      part: (name) => {
+        asked.push(name);
+        const sources = sourcesOf(tensors[name]);
+        return new Map(
+          [...sources].map(([tensor, source]) => [
+            tensor,
+            { ...source, data: () => (asked.push(`of ${name}`), source.data()) },
+          ]),
+        );
+      },
+    });
+    const runs = asked.filter((name, i) => name !== asked[i - 1]);
+    expect(runs).toEqual(trainingParts.flatMap((name) => [name, `of ${name}`]));
   });
 });
 
@@ -374,7 +398,7 @@ describe('damaged checkpoints', () => {
     damage(join(path, 'checkpoints', 'step-4'));
     {
       await using run = await RunFolder.open(path, options);
-      expect(digest(run.newest)).toBe(digest(checkpoint(2)));
+      expect(await digest(run.newest)).toBe(await digest(checkpoint(2)));
       expect(run.damaged).toHaveLength(1);
       expect(run.damaged[0]!.error.message).toMatch(message);
       expect(run.damaged[0]!.path).toBe(join(path, 'checkpoints', 'damaged-step-4'));
@@ -436,10 +460,12 @@ class FailingDisk implements Disk {
     await systemDisk.makeFolder(path);
   }
 
-  async write(path: string, parts: Iterable<Uint8Array | string>): Promise<void> {
+  async write(...[path, parts]: Parameters<Disk['write']>): Promise<void> {
     if (this.#fails()) {
       if (this.kind === 'kill') {
-        const whole = Buffer.concat([...parts].map((part) => Buffer.from(part)));
+        const all: Buffer[] = [];
+        for await (const part of parts) all.push(Buffer.from(part));
+        const whole = Buffer.concat(all);
         writeFileSync(join(path, '..', '.dpm-0123456789ab.tmp'), whole.subarray(0, whole.length / 2));
       }
       this.#fail();
@@ -529,7 +555,7 @@ describe('a run that is killed', () => {
       expect(again.damaged).toEqual([]);
       const step = again.newest!.step;
       found.add(step);
-      expect(digest(again.newest)).toBe(digest(checkpoint(step)));
+      expect(await digest(again.newest)).toBe(await digest(checkpoint(step)));
       expect(await modelOf(path)).toBe(biasOf(step));
       expect((await readLosses(join(path, 'metrics.jsonl'))).at(-1)!.step).toBe(step);
       expect(unfinished(path)).toEqual([]);
