@@ -98,7 +98,9 @@ export { ClipTokenizer, type TokenizedText } from './text/tokenizer.js';
 export { Trainer } from './training/trainer.js';
 export {
   learnedPredictions,
+  levelSamplings,
   type LearnedPrediction,
+  type LevelSampling,
   type SavedCheckpoint,
   type TrainerOptions,
   type TrainingOptions,

@@ -13,6 +13,7 @@ import type { TrainingMemory } from '../training/memory.js';
 import { metricsName, readLosses, type StepMetrics } from '../training/metrics.js';
 import {
   learnedPredictions,
+  levelSamplings,
   trainingOptionFacts,
   type SavedCheckpoint,
   type TrainerOptions,
@@ -70,6 +71,7 @@ function trainingOptions({ options }: Call): Omit<TrainerOptions, 'data'> {
     headMode: options.choice(flagOf('headMode'), headModes),
     classifier: options.flag('classifier'),
     prediction: options.choice('prediction', learnedPredictions),
+    levelSampling: options.choice(flagOf('levelSampling'), levelSamplings),
     snrGamma: number('snrGamma'),
     recompute: options.choice('recompute', recomputePolicies),
     checkpointEvery: integer('checkpointEvery'),

@@ -33,8 +33,20 @@ export function nativeOptions(
   recompute: RecomputePolicy = trainingDefaults.recompute,
 ): NativeTrainerOptions {
   const { trainable, data, settings, prediction, labelDropout, nullLabel } = trainee;
-  const { batch, accumulate, seed, clip, adamBeta1, adamBeta2, adamEpsilon, weightDecay, cropMargin, flips, snrGamma } =
-    settings;
+  const {
+    batch,
+    accumulate,
+    seed,
+    clip,
+    adamBeta1,
+    adamBeta2,
+    adamEpsilon,
+    weightDecay,
+    cropMargin,
+    flips,
+    snrGamma,
+    levelSampling,
+  } = settings;
   return {
     classes: trainable.network.unet.classes,
     divisor: null,
@@ -50,7 +62,7 @@ export function nativeOptions(
       snrGamma,
       learnsRange: learnsRange(trainable),
     }),
-    levelSampling: 'uniform',
+    levelSampling,
     batch,
     accumulate,
     clip,
@@ -72,13 +84,15 @@ export function imageBytes({ data, trainable }: Trainee): number {
 
 /** Gives what must not change while a run lasts: all that the numbers of its steps depend on. */
 export function runSettings({ data, settings, prediction, labelDropout, trainable }: Trainee): Record<string, unknown> {
-  const { steps, seed, cropMargin, ...others } = settings;
+  const { steps, seed, cropMargin, levelSampling, ...others } = settings;
   return {
     classifier: isClassifier(trainable) || undefined,
     data: data.fingerprint,
     seed: String(seed),
     ...others,
+    // Without a word of what runs that were begun before did not know.
     cropMargin: cropMargin || undefined,
+    levelSampling: levelSampling === trainingDefaults.levelSampling ? undefined : levelSampling,
     // A constant rate does not depend on the end of the run, so it may be put off.
     steps: settings.rateSchedule === 'constant' ? undefined : steps,
     prediction,

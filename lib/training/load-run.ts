@@ -1,4 +1,4 @@
-import { nativeWork } from '../base/errors.js';
+import { DpmError, nativeWork } from '../base/errors.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
 import { graphOfFile, graphOfTensors, readWeights, type TrainableNetwork } from '../checkpoint/trainable.js';
 import { cancellable } from '../engine/cancellable.js';
@@ -34,7 +34,12 @@ function secondsOf({ progress }: WholeCheckpoint): number {
 }
 
 /** Gives the trainer the moments and the average of a checkpoint. */
-async function goOn(trainer: NativeTrainer, places: CheckpointTensors, newest: WholeCheckpoint): Promise<void> {
+async function goOn(
+  trainer: NativeTrainer,
+  places: CheckpointTensors,
+  newest: WholeCheckpoint,
+  { levelSampling }: Trainee['settings'],
+): Promise<void> {
   const learned = trainer.places();
   // One array for all: what a process has let go of may stay in its memory for a while.
   const numbers = new Float32Array(learned.elements);
@@ -42,6 +47,12 @@ async function goOn(trainer: NativeTrainer, places: CheckpointTensors, newest: W
     await places.scatter(newest.part(which), learned.places, numbers);
     await nativeWork(() => trainer.write(which, numbers));
   }
+  if (levelSampling === 'uniform') return;
+  const losses = await newest.levelLosses();
+  if (losses === null) {
+    throw new DpmError('ERR_DPM_CONFIG', `${newest.weights}: beside it are no losses that levels are drawn by`);
+  }
+  await nativeWork(() => trainer.setLevelLosses(losses));
 }
 
 /** Gives the tensors that do not learn. */
@@ -73,7 +84,7 @@ async function loadTrainer(
     nativeWork(() => device.engine.loadTrainer(graph, nativeOptions(trainee, recompute), cancel)),
   );
   try {
-    if (newest !== null) await goOn(trainer, places, newest);
+    if (newest !== null) await goOn(trainer, places, newest, trainee.settings);
     // Those that learn are in the engine, whose memory is enough.
     const fixed = await fixedOf(tensors, places.namesOf(trainer.places().places));
     return { trainer, places, fixed, memory: memoryOf(trainee, trainer.info, fixed) };

@@ -28,6 +28,12 @@ export const learnedPredictions = ['epsilon', 'x0', 'v'] as const;
 /** What a network learns to predict: the noise, the image, or the velocity alpha eps - sigma x_0. */
 export type LearnedPrediction = (typeof learnedPredictions)[number];
 
+/** Ways of drawing the noise levels of samples. */
+export const levelSamplings = ['uniform', 'loss-second-moment'] as const;
+
+/** Way of drawing the noise levels of samples. */
+export type LevelSampling = (typeof levelSamplings)[number];
+
 /** A checkpoint of a run. */
 export interface SavedCheckpoint {
   /** Number of steps done. */
@@ -88,6 +94,11 @@ export interface TrainingOptions extends RateOptions, AverageOptions {
   classifier?: boolean | undefined;
   /** What the network learns to predict. Default: the prediction of its noise schedule, the noise for most. */
   prediction?: LearnedPrediction | undefined;
+  /**
+   * How the noise levels of samples are drawn: evenly, or more often where losses are large, by the root of the mean square of
+   * each level's last ten losses (Nichol and Dhariwal 2021, section 3.3), whose weights make up for it. Default `uniform`.
+   */
+  levelSampling?: LevelSampling | undefined;
   /** Gamma of the loss's min-SNR weights (Hang et al. 2023), 5 there; 0: all weights are 1. Default 0. */
   snrGamma?: number | undefined;
   /** Part of the network's maps that is computed again for the gradients, not kept. Default `norms`. */
@@ -197,6 +208,12 @@ export const trainingOptionFacts = {
     kind: oneOf(learnedPredictions),
     help: `what the network learns to predict: ${learnedPredictions.join(', ')}`,
     otherwise: 'that of its noise schedule',
+    value: 'NAME',
+  },
+  levelSampling: {
+    kind: oneOf(levelSamplings),
+    help: `how noise levels are drawn: ${levelSamplings.join(', ')}`,
+    standard: 'uniform',
     value: 'NAME',
   },
   snrGamma: { kind: fromZero, help: "gamma of the loss's min-SNR weights, 0: all are 1", standard: 0, value: 'G' },

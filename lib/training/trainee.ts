@@ -42,9 +42,18 @@ function settledOptions(options: TrainerOptions) {
     cropMargin = trainingDefaults.cropMargin,
     flips = trainingDefaults.flips,
     snrGamma = trainingDefaults.snrGamma,
+    levelSampling = trainingDefaults.levelSampling,
   } = options;
   const steady = { steps, batch, accumulate, seed, clip, adamBeta1, adamBeta2, adamEpsilon, weightDecay };
-  return { ...steady, cropMargin, flips, snrGamma, ...settledRates(options, steps), ...settledAverage(options, steps) };
+  return {
+    ...steady,
+    cropMargin,
+    flips,
+    snrGamma,
+    levelSampling,
+    ...settledRates(options, steps),
+    ...settledAverage(options, steps),
+  };
 }
 
 function unsupported(source: string, what: string): DpmError {
@@ -107,6 +116,15 @@ function requireOptionsOfRange(trainable: TrainableNetwork, options: TakenOption
     throw unsupported(trainable.source, `a learned variance behind the prediction '${learned}'`);
   if ((options.snrGamma ?? 0) === 0) return;
   throw new DpmError('ERR_DPM_ARGUMENT', 'snrGamma: the samples of a loss with a learned variance weigh all alike');
+}
+
+/** Refuses draws by losses where the engine draws evenly. */
+function requireLevelSampling(trainable: TrainableNetwork, { levelSampling }: SettledOptions): void {
+  if (levelSampling === trainingDefaults.levelSampling) return;
+  const { head, schedule, source } = trainable;
+  if (head === null && !isClassifier(trainable) && schedule.discrete) return;
+  const what = head !== null ? 'a head' : isClassifier(trainable) ? 'a classifier' : 'a continuous noise schedule';
+  throw new DpmError('ERR_DPM_ARGUMENT', `levelSampling: levels of ${what} are drawn evenly (${source})`);
 }
 
 /** Refuses options that a classifier's loss has no use for, and one that asks for a classifier where there is none. */
@@ -233,6 +251,7 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   requireOptionsOfClassifier(trainable, options);
   requireOptionsOfHead(trainable, options, prediction);
   requireOptionsOfRange(trainable, options, prediction);
+  requireLevelSampling(trainable, settings);
   const learned = learnedLabels(trainable, images);
   const drops = given === undefined && learned !== null && !isClassifier(trainable);
   const labelDropout = options.labelDropout ?? (drops ? 0.1 : 0);

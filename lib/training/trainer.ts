@@ -205,7 +205,12 @@ export class Trainer implements AsyncDisposable {
       const step = this.#done;
       const checkpoint = { step, path: folder.checkpointPath(step) };
       if (step === this.#saved) return checkpoint;
-      await folder.save({ step, progress: { seconds: this.#seconds }, part: (name) => this.#part(name) });
+      await folder.save({
+        step,
+        progress: { seconds: this.#seconds },
+        part: (name) => this.#part(name),
+        levelLosses: await this.#levelLosses(),
+      });
       this.#saved = step;
       await this.#hook(this.#options.onCheckpoint, checkpoint);
       return checkpoint;
@@ -386,6 +391,13 @@ export class Trainer implements AsyncDisposable {
     return this.#saved === null
       ? '; there is no checkpoint yet'
       : `; the last checkpoint is ${folder.checkpointPath(this.#saved)}`;
+  }
+
+  /** Reads the losses that noise levels are drawn by. */
+  async #levelLosses(): Promise<Float32Array | undefined> {
+    const { trainer } = this.#parts;
+    const losses = await nativeWork(() => trainer.levelLosses());
+    return losses.length === 0 ? undefined : losses;
   }
 
   /** Reads a part of a checkpoint. */

@@ -10,7 +10,7 @@ import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
 import { fileError, readJson } from '../../files/files.js';
 import { floatsOf } from '../../files/floats.js';
 import { readSafetensorsHeader, readTensorBytes, type SafetensorsHeader } from '../../files/safetensors.js';
-import { safetensorsHeader } from '../../files/tensor-data.js';
+import { readFloats, safetensorsHeader } from '../../files/tensor-data.js';
 import type { Disk } from './disk.js';
 
 /** Every part of a checkpoint, and the name of its file. */
@@ -27,6 +27,9 @@ export type TrainingPart = keyof typeof parts;
 /** Every {@link TrainingPart}, in the order in which they are written. */
 export const trainingParts = Object.keys(parts) as TrainingPart[];
 
+/** File of the losses that noise levels are drawn by, where they are. */
+const levelLossesName = 'level_losses.safetensors';
+const levelLossesTensor = 'losses';
 const stateName = 'state.json';
 const FORMAT = 1;
 const MOST_STEPS = Number.MAX_SAFE_INTEGER;
@@ -39,12 +42,16 @@ export interface TrainingCheckpoint {
   readonly progress: Readonly<Record<string, unknown>>;
   /** Gives a part when it is written, so that one at a time is in memory. */
   readonly part: (name: TrainingPart) => TensorSources | Promise<TensorSources>;
+  /** Losses that noise levels are drawn by; absent where they are drawn evenly. */
+  readonly levelLosses?: Float32Array | undefined;
 }
 
 /** A checkpoint in its folder, whose files are what was written. */
-export interface WholeCheckpoint extends Omit<TrainingCheckpoint, 'part'> {
+export interface WholeCheckpoint extends Omit<TrainingCheckpoint, 'part' | 'levelLosses'> {
   /** Finds the tensors of a part; their numbers are read when they are asked for. */
   readonly part: (name: TrainingPart) => TensorSources;
+  /** Reads the losses that noise levels are drawn by; null where there are none. */
+  readonly levelLosses: () => Promise<Float32Array | null>;
   /** File of the weights. */
   readonly weights: string;
 }
@@ -103,25 +110,33 @@ class MarkedBytes {
   }
 }
 
-/** Writes a part of a checkpoint. Of its own, as a loop would hold its tensors while it asks for the next ones. */
-async function writePart(folder: string, part: TrainingPart, tensors: TensorSources, disk: Disk): Promise<FileMark> {
-  const bytes = new MarkedBytes(bytesOf(tensors, part));
-  await disk.write(join(folder, parts[part]), bytes);
+/**
+ * Writes a file of tensors. A function of its own, as a loop would hold the tensors of a part while it asks for the next ones.
+ *
+ * @param what - Name of the tensors in messages.
+ */
+async function writeTensors(path: string, what: string, tensors: TensorSources, disk: Disk): Promise<FileMark> {
+  const bytes = new MarkedBytes(bytesOf(tensors, what));
+  await disk.write(path, bytes);
   return bytes.mark;
 }
 
 /** Writes the files of a checkpoint into an empty folder; `state.json` is the last. Gives the average, the last part. */
 export async function writeCheckpointFiles(
   folder: string,
-  { step, progress, part }: TrainingCheckpoint,
+  { step, progress, part, levelLosses }: TrainingCheckpoint,
   disk: Disk,
 ): Promise<TensorSources> {
   const files: Record<string, FileMark> = {};
   for (const name of trainingParts.filter((each) => each !== 'average')) {
-    files[parts[name]] = await writePart(folder, name, await part(name), disk);
+    files[parts[name]] = await writeTensors(join(folder, parts[name]), name, await part(name), disk);
+  }
+  if (levelLosses !== undefined) {
+    const losses = new Map([[levelLossesTensor, { shape: [levelLosses.length], data: () => levelLosses }]]);
+    files[levelLossesName] = await writeTensors(join(folder, levelLossesName), 'levelLosses', losses, disk);
   }
   const average = await part('average');
-  files[parts.average] = await writePart(folder, 'average', average, disk);
+  files[parts.average] = await writeTensors(join(folder, parts.average), 'average', average, disk);
   const state = { format: FORMAT, step, progress, files };
   await disk.write(join(folder, stateName), [`${JSON.stringify(state, null, 2)}\n`]);
   return average;
@@ -183,6 +198,18 @@ async function readHeader(path: string): Promise<SafetensorsHeader> {
   throw new DpmError('ERR_DPM_TENSOR_DTYPE', `${path}: tensor '${other}' has to be F32`);
 }
 
+/** Reads the header of a file of float32 that is what was written. */
+async function wholeHeader(
+  folder: string,
+  name: string,
+  source: string,
+  files: Record<string, unknown>,
+): Promise<SafetensorsHeader> {
+  const path = join(folder, name);
+  await requireWhole(path, parseMark(source, files, name));
+  return readHeader(path);
+}
+
 /**
  * Reads a checkpoint that is whole: every file is compared with the size and the hash that were noted as it was written, before any
  * of its tensors is read.
@@ -202,14 +229,20 @@ export async function readCheckpointFiles(folder: string): Promise<WholeCheckpoi
   if (!isJsonObject(files)) throw config.error('files', 'an object');
   const headers = new Map<TrainingPart, SafetensorsHeader>();
   for (const name of trainingParts) {
-    const path = join(folder, parts[name]);
-    await requireWhole(path, parseMark(source, files, parts[name]));
-    headers.set(name, await readHeader(path));
+    headers.set(name, await wholeHeader(folder, parts[name], source, files));
   }
+  const levelLosses = levelLossesName in files ? await wholeHeader(folder, levelLossesName, source, files) : null;
   const headerOf = (name: TrainingPart): SafetensorsHeader => {
     const header = headers.get(name);
     if (header === undefined) throw new DpmError('ERR_DPM_ARGUMENT', `a checkpoint has no part '${name}'`);
     return header;
   };
-  return { step, progress, part: (name) => sourcesIn(headerOf(name)), weights: headerOf('parameters').path };
+  return {
+    step,
+    progress,
+    part: (name) => sourcesIn(headerOf(name)),
+    levelLosses: async () =>
+      levelLosses === null ? null : (await readFloats(levelLosses, levelLossesTensor, ['F32'])).data,
+    weights: headerOf('parameters').path,
+  };
 }

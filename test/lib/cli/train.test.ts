@@ -172,6 +172,7 @@ describe('dpm train', () => {
       flips: [[], true],
       labelDropout: [['0.5'], 0.5],
       prediction: [['v'], 'v'],
+      levelSampling: [['loss-second-moment'], 'loss-second-moment'],
       snrGamma: [['5'], 5],
       recompute: [['blocks'], 'blocks'],
       checkpointEvery: [['2'], 2],

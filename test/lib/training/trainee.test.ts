@@ -272,8 +272,8 @@ describe('options that are not given', () => {
     const { options } = JSON.parse(await readFile(join(out, 'run.json'), 'utf8')) as { options: object };
     // The others do not change what is learned, or may change while a run lasts.
     const others = ['steps', 'seed', 'recompute', 'checkpointEvery', 'checkpointsKept', 'tensorboard'];
-    // The network says itself that it is a classifier; without a margin there is none to tell.
-    others.push('classifier', 'cropMargin');
+    // The network says itself that it is a classifier; what older runs did not know is told only where it is not the default.
+    others.push('classifier', 'cropMargin', 'levelSampling');
     const { steps, seed } = trainingDefaults;
     const learned = Object.fromEntries(Object.entries(trainingDefaults).filter(([name]) => !others.includes(name)));
     expect(options).toMatchObject({ ...learned, seed: String(seed) });

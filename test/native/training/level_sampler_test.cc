@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -168,6 +171,41 @@ TEST(LevelLosses, LeaveTheExpectedLossAsItIs) {
   };
   const double even = mean_loss(LevelSampling::kUniform);
   EXPECT_NEAR(mean_loss(LevelSampling::kLossSecondMoment), even, 0.03 * even);
+}
+
+/// Norms of the gradients and losses of a step whose samples have all the level that is drawn nearly always, over those
+/// of a step of even draws.
+std::pair<double, double> ratios_of(Loss loss) {
+  const SmallNetwork network(loss == Loss::kHybrid ? test::SecondOutput::kLearned : test::SecondOutput::kNone);
+  const auto device = Device::open("reference", {});
+  const auto measured = [&](LevelSampling sampling) {
+    TrainerOptions options = options_of(4);
+    options.level_sampling = sampling;
+    options.loss = loss;
+    options.levels[0].step_back = {-3, -1, 0.3, 0.2};
+    // Of two levels that are the same no draw can be told from another.
+    options.levels[1] = options.levels[0];
+    Trainer trainer(device, network.graph(), SmallNetwork::options(), options, images());
+    if (sampling == LevelSampling::kLossSecondMoment) {
+      std::vector<float> losses(2 * kLosses, 0);
+      std::fill_n(losses.begin(), kLosses, 1.0F);
+      trainer.set_level_losses(losses);
+    }
+    const StepResult result = run(trainer, 0, 1, 0);
+    return std::pair(result.norms[0], result.losses[0]);
+  };
+  const auto [norm, value] = measured(LevelSampling::kLossSecondMoment);
+  const auto [even_norm, even_value] = measured(LevelSampling::kUniform);
+  return {norm / even_norm, value / even_value};
+}
+
+TEST(LevelLosses, WeighGradientsByHowOftenTheirLevelsAreDrawn) {
+  constexpr double kWeight = 1 / (2 * (0.999 + 0.001 / 2));
+  for (const Loss loss : {Loss::kPrediction, Loss::kHybrid}) {
+    const auto [norm, value] = ratios_of(loss);
+    EXPECT_NEAR(norm, kWeight, 1e-5) << static_cast<int>(loss);
+    EXPECT_NEAR(value, kWeight, 1e-5) << static_cast<int>(loss);
+  }
 }
 
 TEST(LevelLosses, LetARunGoOnAsIfItHadNeverStopped) {
