@@ -128,7 +128,7 @@ function meanOf(values: readonly number[]): number {
 
 /** What is told while a run goes on: means of the last steps, and the speed. */
 class Report {
-  readonly #steps: StepMetrics[] = [];
+  #steps: readonly StepMetrics[] = [];
   #last: StepMetrics | null = null;
 
   constructor(
@@ -136,11 +136,10 @@ class Report {
     private readonly steps: number,
   ) {}
 
-  add(metrics: StepMetrics): void {
-    this.#last = metrics;
-    this.#steps.push(metrics);
-    if (this.#steps.length > STEPS_OF_MEAN) this.#steps.shift();
-    this.progress.update(metrics.step, this.steps, this.text);
+  add(taken: readonly StepMetrics[]): void {
+    this.#last = taken.at(-1) ?? this.#last;
+    this.#steps = [...this.#steps, ...taken].slice(-STEPS_OF_MEAN);
+    this.progress.update(this.#last?.step ?? 0, this.steps, this.text);
   }
 
   get last(): StepMetrics | null {
@@ -212,7 +211,8 @@ async function train(call: Call, out: string): Promise<void> {
     onProgress: (done, total) => {
       progress.update(done, total, 'images');
     },
-    onStep: (metrics) => state.report?.add(metrics),
+    // Not of each step: JavaScript would run between them.
+    onSteps: (taken) => state.report?.add(taken),
     onCheckpoint: async (checkpoint) => {
       if (state.trainer === undefined) return;
       if (!json) printNote(`step ${checkpoint.step}: ${state.report?.text ?? ''} -> ${checkpoint.path}`);

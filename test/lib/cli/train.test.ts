@@ -10,7 +10,7 @@ import { withStreams } from '../../../lib/cli/output.js';
 import { runCommandLine } from '../../../lib/cli/run.js';
 import { trainCommand } from '../../../lib/cli/train.js';
 import { helpOf, type OptionFact } from '../../../lib/base/option-facts.js';
-import { DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
+import { DiffusionModel, Trainer, type StepMetrics, type TrainerOptions } from '../../../lib/index.js';
 import { trainingOptionFacts } from '../../../lib/training/options.js';
 import { dpm } from '../../support/dpm.js';
 import { eventFiles, shownEvents } from '../../support/read-events.js';
@@ -76,6 +76,24 @@ describe('dpm train', () => {
     const other = await train(...options, '--clip', '2');
     expect(other.code).toBe(2);
     expect(other.stderr).toMatch(/^error \[ERR_DPM_ARGUMENT\]: clip is 2, the run of .* was begun with 1/);
+  });
+
+  it('lets steps run without a word from JavaScript between them', async () => {
+    const open = vi.spyOn(Trainer, 'open');
+    const out = newFolder();
+    const told = await train('--out', out, '--steps', '40', '--checkpoint-every', '40', '--samples', '0', '--json');
+    const [options] = open.mock.calls.at(-1)!;
+    open.mockRestore();
+    expect(told.code).toBe(0);
+    expect(options.onStep).toBeUndefined();
+    const lines = (await readFile(join(out, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n');
+    const metrics = lines.map((line) => JSON.parse(line) as StepMetrics);
+    expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+    const { loss, gradientNorm } = JSON.parse(told.stdout) as StepMetrics;
+    expect(gradientNorm).toBe(metrics.at(-1)!.gradientNorm);
+    expect(loss).toBeCloseTo(metrics.reduce((sum, each) => sum + each.loss, 0) / 40, 9);
+    // Steps of one call have the same speed.
+    expect(new Set(metrics.map(({ imagesPerSecond }) => imagesPerSecond)).size).toBeLessThan(30);
   });
 
   it('shows TensorBoard the numbers of each step and the samples of each checkpoint, where it is wanted', async () => {
