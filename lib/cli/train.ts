@@ -230,12 +230,13 @@ async function train(call: Call, out: string): Promise<void> {
   } finally {
     progress.stop();
   }
-  const { done: step, steps, begun, device } = trainer;
+  const { done: step, steps, begun, broken, device } = trainer;
   const { imagesPerSecond, seconds, gradientNorm } = report.last ?? {};
   const loss = report.last === null ? undefined : report.loss;
   const { accuracy } = report;
   const facts = { out, step, steps, begun, loss, accuracy, gradientNorm, imagesPerSecond, seconds };
-  if (json) printJson({ ...facts, device: device.name });
+  const damaged = trainer.damaged.map(({ path, error: { code, message } }) => ({ path, code, message }));
+  if (json) printJson({ ...facts, broken, damaged, device: device.name });
   else if (loss === undefined) printLine(`all ${steps} steps were done before -> ${out}`);
   else
     printLine(`${step - begun} steps in ${(seconds ?? 0).toFixed(1)} s on ${device.name}, ${report.means} -> ${out}`);

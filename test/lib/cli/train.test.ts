@@ -96,6 +96,29 @@ describe('dpm train', () => {
     expect(new Set(metrics.map(({ imagesPerSecond }) => imagesPerSecond)).size).toBeLessThan(30);
   });
 
+  it('tells checkpoints that are damaged and pictures that are broken', async () => {
+    const out = newFolder();
+    const options = ['--out', out, '--steps', '3', '--checkpoint-every', '1', '--samples', '0'];
+    const whole = JSON.parse((await train(...options, '--json')).stdout) as object;
+    expect(whole).toMatchObject({ begun: 0, broken: 0, damaged: [] });
+    await writeFile(join(out, 'checkpoints', 'step-3', 'average.safetensors'), 'nothing');
+    const told = await train(...options, '--json');
+    expect([told.code, told.stderr]).toEqual([0, '']);
+    expect(JSON.parse(told.stdout)).toMatchObject({
+      begun: 2,
+      step: 3,
+      damaged: [
+        {
+          path: join(out, 'checkpoints', 'damaged-step-3'),
+          code: 'ERR_DPM_FILE_TRUNCATED',
+          message: expect.stringContaining('average.safetensors has 7 bytes') as string,
+        },
+      ],
+    });
+    await writeFile(join(out, 'checkpoints', 'step-3', 'state.json'), '{}');
+    expect((await train(...options)).stderr).toMatch(/^passed over the damaged checkpoint .*damaged-step-3: /);
+  });
+
   it('shows TensorBoard the numbers of each step and the samples of each checkpoint, where it is wanted', async () => {
     const out = newFolder();
     const options = ['--steps', '5', '--checkpoint-every', '2', '--samples', '3'];
@@ -277,6 +300,8 @@ describe('dpm train', () => {
     expect(broken.stderr).toMatch(/^error \[ERR_DPM_\w+\]: .*broken\.png/);
     const skipped = await dpm('train', ...own, '--out', newFolder(), '--skip-broken');
     expect([skipped.code, skipped.stderr.split('\n')[0]]).toEqual([0, 'left out 1 pictures that cannot be read']);
+    const facts = await dpm('train', ...own, '--out', newFolder(), '--skip-broken', '--json');
+    expect(JSON.parse(facts.stdout)).toMatchObject({ step: 1, broken: 1, damaged: [] });
     const config = { _class_name: 'UNet2DModel', sample_size: 8, in_channels: 1, out_channels: 1, norm_num_groups: 8 };
     const network = join(folder, 'small.json');
     const blocks = { down_block_types: ['DownBlock2D'], up_block_types: ['UpBlock2D'], block_out_channels: [8] };
