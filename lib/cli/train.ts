@@ -131,7 +131,7 @@ function meanOf(values: readonly number[]): number {
 
 /** What is told while a run goes on: means of the last steps, and the speed. */
 class Report {
-  readonly #steps: StepMetrics[] = [];
+  #steps: readonly StepMetrics[] = [];
   #last: StepMetrics | null = null;
 
   constructor(
@@ -139,11 +139,10 @@ class Report {
     private readonly steps: number,
   ) {}
 
-  add(metrics: StepMetrics): void {
-    this.#last = metrics;
-    this.#steps.push(metrics);
-    if (this.#steps.length > STEPS_OF_MEAN) this.#steps.shift();
-    this.progress.update(metrics.step, this.steps, this.text);
+  add(taken: readonly StepMetrics[]): void {
+    this.#last = taken.at(-1) ?? this.#last;
+    this.#steps = [...this.#steps, ...taken].slice(-STEPS_OF_MEAN);
+    this.progress.update(this.#last?.step ?? 0, this.steps, this.text);
   }
 
   get last(): StepMetrics | null {
@@ -215,7 +214,8 @@ async function train(call: Call, out: string): Promise<void> {
     onProgress: (done, total) => {
       progress.update(done, total, 'images');
     },
-    onStep: (metrics) => state.report?.add(metrics),
+    // Not of each step: JavaScript would run between them.
+    onSteps: (taken) => state.report?.add(taken),
     onCheckpoint: async (checkpoint) => {
       if (state.trainer === undefined) return;
       if (!json) printNote(`step ${checkpoint.step}: ${state.report?.text ?? ''} -> ${checkpoint.path}`);
@@ -233,12 +233,13 @@ async function train(call: Call, out: string): Promise<void> {
   } finally {
     progress.stop();
   }
-  const { done: step, steps, begun, device } = trainer;
+  const { done: step, steps, begun, broken, device } = trainer;
   const { imagesPerSecond, seconds, gradientNorm } = report.last ?? {};
   const loss = report.last === null ? undefined : report.loss;
   const { accuracy } = report;
   const facts = { out, step, steps, begun, loss, accuracy, gradientNorm, imagesPerSecond, seconds };
-  if (json) printJson({ ...facts, device: device.name });
+  const damaged = trainer.damaged.map(({ path, error: { code, message } }) => ({ path, code, message }));
+  if (json) printJson({ ...facts, broken, damaged, device: device.name });
   else if (loss === undefined) printLine(`all ${steps} steps were done before -> ${out}`);
   else
     printLine(`${step - begun} steps in ${(seconds ?? 0).toFixed(1)} s on ${device.name}, ${report.means} -> ${out}`);

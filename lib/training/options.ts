@@ -147,8 +147,13 @@ export interface TrainerOptions extends TrainingOptions, Omit<DeviceOptions, 'de
   signal?: AbortSignal | undefined;
   /** Function that receives finished and total numbers of pictures while a folder is read. */
   onProgress?: ((done: number, total: number) => void) | undefined;
-  /** Function that receives each step; the next one waits for what it returns. */
+  /** Function that receives each step; the next one waits for what it returns. So every step is run alone. */
   onStep?: ((step: StepMetrics) => void | Promise<void>) | undefined;
+  /**
+   * Function that receives steps as they have been run, in order: short ones come several at once, about four times a second,
+   * without a word from JavaScript between them. The next ones wait for what it returns.
+   */
+  onSteps?: ((steps: readonly StepMetrics[]) => void | Promise<void>) | undefined;
   /** Function that receives each checkpoint once it is written; the next step waits for what it returns. */
   onCheckpoint?: ((checkpoint: SavedCheckpoint) => void | Promise<void>) | undefined;
 }
@@ -246,5 +251,6 @@ export const trainerOptionKinds: OptionKinds<TrainerOptions> = {
   signal: kinds.signal,
   onProgress: kinds.function,
   onStep: kinds.function,
+  onSteps: kinds.function,
   onCheckpoint: kinds.function,
 };

@@ -335,7 +335,7 @@ export class Trainer implements AsyncDisposable {
 
   /** Takes steps, fewer if the signal aborts, and writes what they gave; then a checkpoint if it is due. */
   async #advance(count: number): Promise<StepMetrics[]> {
-    const { signal, onStep } = this.#options;
+    const { signal, onStep, onSteps } = this.#options;
     if (this.#failure !== null) throw this.#failure;
     if (signal?.aborted === true) {
       await this.#saveUnsaved();
@@ -344,6 +344,8 @@ export class Trainer implements AsyncDisposable {
     const taken = await this.#alone(async () => {
       const metrics = await this.#steps(count);
       for (const each of metrics) await this.#hook(onStep, each);
+      if (metrics.length > 0) await this.#hook(onSteps, metrics);
+      if (this.#failure !== null) throw this.#failure;
       return metrics;
     });
     const isDue = this.#done % this.#checkpointEvery === 0 || this.#done === this.steps;
@@ -351,6 +353,7 @@ export class Trainer implements AsyncDisposable {
     return taken;
   }
 
+  /** Takes steps, fewer where one fails behind them: that is then known as the failure of the run. */
   async #steps(count: number): Promise<StepMetrics[]> {
     const { trainee, trainer, folder } = this.#parts;
     const { batch, accumulate, steps } = trainee.settings;
@@ -376,12 +379,17 @@ export class Trainer implements AsyncDisposable {
       if (metrics.length > 0) this.#secondsOfStep = seconds;
       for (const each of metrics) await folder?.record(each);
       if (result.failure === '') return metrics;
-      throw new DpmError('ERR_DPM_NOT_FINITE', `step ${this.#done + 1}: ${result.failure}`);
+      this.#fail(new DpmError('ERR_DPM_NOT_FINITE', `step ${this.#done + 1}: ${result.failure}`));
+      return metrics;
     } catch (cause) {
-      const { code, message } = toDpmError(cause);
-      this.#failure = new DpmError(code, `${message}${this.#left()}`, { cause });
-      throw this.#failure;
+      throw this.#fail(cause);
     }
+  }
+
+  /** Ends the run. */
+  #fail(cause: unknown): DpmError {
+    const { code, message } = toDpmError(cause);
+    return (this.#failure = new DpmError(code, `${message}${this.#left()}`, { cause }));
   }
 
   /** Says what is left of a run that has failed. */

@@ -10,7 +10,7 @@ import { withStreams } from '../../../lib/cli/output.js';
 import { runCommandLine } from '../../../lib/cli/run.js';
 import { trainCommand } from '../../../lib/cli/train.js';
 import { helpOf, type OptionFact } from '../../../lib/base/option-facts.js';
-import { DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
+import { DiffusionModel, Trainer, type StepMetrics, type TrainerOptions } from '../../../lib/index.js';
 import { trainingOptionFacts } from '../../../lib/training/options.js';
 import { dpm } from '../../support/dpm.js';
 import { eventFiles, shownEvents } from '../../support/read-events.js';
@@ -76,6 +76,47 @@ describe('dpm train', () => {
     const other = await train(...options, '--clip', '2');
     expect(other.code).toBe(2);
     expect(other.stderr).toMatch(/^error \[ERR_DPM_ARGUMENT\]: clip is 2, the run of .* was begun with 1/);
+  });
+
+  it('lets steps run without a word from JavaScript between them', async () => {
+    const open = vi.spyOn(Trainer, 'open');
+    const out = newFolder();
+    const told = await train('--out', out, '--steps', '40', '--checkpoint-every', '40', '--samples', '0', '--json');
+    const [options] = open.mock.calls.at(-1)!;
+    open.mockRestore();
+    expect(told.code).toBe(0);
+    expect(options.onStep).toBeUndefined();
+    const lines = (await readFile(join(out, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n');
+    const metrics = lines.map((line) => JSON.parse(line) as StepMetrics);
+    expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+    const { loss, gradientNorm } = JSON.parse(told.stdout) as StepMetrics;
+    expect(gradientNorm).toBe(metrics.at(-1)!.gradientNorm);
+    expect(loss).toBeCloseTo(metrics.reduce((sum, each) => sum + each.loss, 0) / 40, 9);
+    // Steps of one call have the same speed.
+    expect(new Set(metrics.map(({ imagesPerSecond }) => imagesPerSecond)).size).toBeLessThan(30);
+  });
+
+  it('tells checkpoints that are damaged and pictures that are broken', async () => {
+    const out = newFolder();
+    const options = ['--out', out, '--steps', '3', '--checkpoint-every', '1', '--samples', '0'];
+    const whole = JSON.parse((await train(...options, '--json')).stdout) as object;
+    expect(whole).toMatchObject({ begun: 0, broken: 0, damaged: [] });
+    await writeFile(join(out, 'checkpoints', 'step-3', 'average.safetensors'), 'nothing');
+    const told = await train(...options, '--json');
+    expect([told.code, told.stderr]).toEqual([0, '']);
+    expect(JSON.parse(told.stdout)).toMatchObject({
+      begun: 2,
+      step: 3,
+      damaged: [
+        {
+          path: join(out, 'checkpoints', 'damaged-step-3'),
+          code: 'ERR_DPM_FILE_TRUNCATED',
+          message: expect.stringContaining('average.safetensors has 7 bytes') as string,
+        },
+      ],
+    });
+    await writeFile(join(out, 'checkpoints', 'step-3', 'state.json'), '{}');
+    expect((await train(...options)).stderr).toMatch(/^passed over the damaged checkpoint .*damaged-step-3: /);
   });
 
   it('shows TensorBoard the numbers of each step and the samples of each checkpoint, where it is wanted', async () => {
@@ -260,6 +301,8 @@ describe('dpm train', () => {
     expect(broken.stderr).toMatch(/^error \[ERR_DPM_\w+\]: .*broken\.png/);
     const skipped = await dpm('train', ...own, '--out', newFolder(), '--skip-broken');
     expect([skipped.code, skipped.stderr.split('\n')[0]]).toEqual([0, 'left out 1 pictures that cannot be read']);
+    const facts = await dpm('train', ...own, '--out', newFolder(), '--skip-broken', '--json');
+    expect(JSON.parse(facts.stdout)).toMatchObject({ step: 1, broken: 1, damaged: [] });
     const config = { _class_name: 'UNet2DModel', sample_size: 8, in_channels: 1, out_channels: 1, norm_num_groups: 8 };
     const network = join(folder, 'small.json');
     const blocks = { down_block_types: ['DownBlock2D'], up_block_types: ['UpBlock2D'], block_out_channels: [8] };

@@ -1,6 +1,7 @@
 // A trainer's steps: their numbers, their options, and how they end.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
@@ -40,6 +41,31 @@ describe('a trainer', () => {
     expect(await all.tensors('parameters')).toEqual(expected);
     expect(await all.tensors()).not.toEqual(expected);
     await expect(all.tensors('gradients' as never)).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+  });
+
+  it('tells steps as they have been run, several at once where they are short', async () => {
+    const single: StepMetrics[] = [];
+    const settings = { steps: 60, checkpointEvery: 100 };
+    await using one = await Trainer.open(tinyRun({ ...settings, onStep: (step) => void single.push(step) }));
+    await one.run();
+    const taken: (readonly StepMetrics[])[] = [];
+    let isTold = false;
+    const onSteps = async (steps: readonly StepMetrics[]): Promise<void> => {
+      expect(isTold).toBe(false);
+      isTold = true;
+      await setTimeout(20);
+      taken.push(steps);
+      isTold = false;
+    };
+    await using all = await Trainer.open(tinyRun({ ...settings, onSteps }));
+    await all.run();
+    expect(taken.flat().map(withoutTimes)).toEqual(single.map(withoutTimes));
+    expect(taken.length).toBeLessThan(30);
+    expect(await all.tensors('parameters')).toEqual(await one.tensors('parameters'));
+    taken.length = 0;
+    await using stepped = await Trainer.open(tinyRun({ onSteps }));
+    await stepped.step();
+    expect(taken.map((steps) => steps.map(({ step }) => step))).toEqual([[1]]);
   });
 
   it.each([2, 3, 7])('has the same weights of %i threads as of one', async (threads) => {
@@ -150,8 +176,10 @@ describe('a trainer', () => {
     const data = tinyImages();
     const images = Float32Array.from(data.images, (level) => level / 255).fill(NaN, 2 * 192, 3 * 192);
     const out = newFolder();
+    const told: number[] = [];
+    const onSteps = (steps: readonly StepMetrics[]): void => void told.push(...steps.map(({ step }) => step));
     await using trainer = await Trainer.open(
-      tinyRun({ data: { ...data, images }, steps: 12, checkpointEvery: 1, out }),
+      tinyRun({ data: { ...data, images }, steps: 12, checkpointEvery: 1, out, onSteps }),
     );
     const failure = await trainer.run().catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(DpmError);
@@ -163,10 +191,38 @@ describe('a trainer', () => {
     expect(trainer.done).toBeGreaterThan(0);
     await expect(trainer.step()).rejects.toThrow(message);
     expect((await linesOf(out)).length).toBe(trainer.done);
+    expect(told).toEqual(Array.from({ length: trainer.done }, (_, i) => i + 1));
     expect((await trainer.tensors()).get('conv_in.weight')!.every(Number.isFinite)).toBe(true);
     await trainer.close();
     await using again = await Trainer.open(tinyRun({ data: { ...data, images }, steps: 12, checkpointEvery: 1, out }));
     await expect(again.run()).rejects.toThrow(message);
+  });
+
+  it('tells the steps before one whose loss is no number, of those that were run at once, too', async () => {
+    const data = tinyImages();
+    const images = Float32Array.from(data.images, (level) => level / 255).fill(NaN, 2 * 192, 3 * 192);
+    const settings = { data: { ...data, images }, steps: 40, batch: 1, seed: 5 };
+    const count = async (hook: 'onStep' | 'onSteps'): Promise<number> => {
+      let steps = 0;
+      const add = (taken: number): void => {
+        steps += taken;
+      };
+      const hooks = {
+        onStep: () => {
+          add(1);
+        },
+        onSteps: (taken: readonly object[]) => {
+          add(taken.length);
+        },
+      };
+      await using trainer = await Trainer.open(tinyRun({ ...settings, [hook]: hooks[hook] }));
+      await expect(trainer.run()).rejects.toMatchObject({ code: 'ERR_DPM_NOT_FINITE' });
+      expect(trainer.done).toBe(steps);
+      return steps;
+    };
+    const single = await count('onStep');
+    expect(single).toBeGreaterThan(1);
+    expect(await count('onSteps')).toBe(single);
   });
 
   it('writes no checkpoint where a loop fails', async () => {
