@@ -367,6 +367,7 @@ export function kernelsOfNode(node: CudaNode, type: RooflineType): Kernel[] {
     case 'activation':
     case 'add':
     case 'affine':
+    case 'dropout':
     case 'geglu':
       return [elementwiseKernel(node, type)];
   }

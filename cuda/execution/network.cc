@@ -32,6 +32,7 @@ std::array<Network::Bound, kMostGiven> given_to(const dpm_graph& graph) {
           read_as(graph, DPM_BINDING_IMAGE_TANGENT),
           read_as(graph, DPM_BINDING_TARGET),
           read_as(graph, DPM_BINDING_LOSS_WEIGHT),
+          read_as(graph, DPM_BINDING_DRAWS),
           read_as(graph, DPM_BINDING_CONTEXT),
           read_as(graph, DPM_BINDING_ADDED),
           read_as(graph, DPM_BINDING_GUIDANCE)};

@@ -14,7 +14,7 @@
 namespace dpm::cuda {
 
 /// Numbers of tensors of derivatives that a network may be given, and that it may return.
-constexpr std::size_t kMostGiven = 8;
+constexpr std::size_t kMostGiven = 9;
 constexpr std::size_t kMostDerived = 5;
 
 struct Network : Buried {

@@ -144,6 +144,7 @@ constexpr OperationRow<Layer, LayerFactory, Device> kRows[] = {
     {DPM_OP_SQUARE_SCORE, takes_maps, make_square_score},
     {DPM_OP_LAYER_NORM, takes_maps, make_layer_norm},
     {DPM_OP_GEGLU, takes_maps, make_geglu},
+    {DPM_OP_DROPOUT, takes_maps, make_dropout},
 };
 
 }  // namespace

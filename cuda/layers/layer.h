@@ -169,6 +169,7 @@ std::unique_ptr<Layer> make_group_norm(const LayerFactory& factory, const dpm_no
 std::unique_ptr<Layer> make_attention(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_layer_norm(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_geglu(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_dropout(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_concat(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_view(const LayerFactory& factory, const dpm_node& node);

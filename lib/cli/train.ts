@@ -66,6 +66,7 @@ function trainingOptions({ options }: Call): Omit<TrainerOptions, 'data'> {
     weightDecay: number('weightDecay'),
     cropMargin: integer('cropMargin'),
     flips: options.flag('flips'),
+    dropout: number('dropout'),
     labelDropout: number('labelDropout'),
     head: options.choice('head', headNames),
     headMode: options.choice(flagOf('headMode'), headModes),

@@ -58,6 +58,8 @@ export type Operation =
   | ({ readonly op: 'view'; readonly first: number } & Extents)
   /** Product A map B^T with the weights A [H', H] and B [W', W]: means, broadcasts, selections, filters. */
   | { readonly op: 'separable' }
+  /** Dropout: (map, bytes of a sample's step and slot) -> 0, or 1 / (1 - rate) times the map's element. */
+  | { readonly op: 'dropout'; readonly rate: number }
   /** Position: adds its bias, [C, H W]. */
   | { readonly op: 'position' }
   /** Affine function scale * map + shift. */

@@ -6,6 +6,9 @@ const mostChannels = 2 ** 24;
 const largestSide = 65_536;
 const mostElements = 2 ** 31 - 1;
 
+/** Channels of what dropout takes beside its map: four bytes of a step, and four of a slot. */
+export const DROPOUT_BYTES = 8;
+
 function mismatch(name: string, problem: string): DpmError {
   return new DpmError('ERR_DPM_TENSOR_SHAPE', `${name}: ${problem}`);
 }
@@ -119,6 +122,9 @@ function infer(
       return map;
     case 'attention':
       return attended(name, operation, inputs);
+    case 'dropout':
+      requireVector(name, input(name, inputs, 1), DROPOUT_BYTES);
+      return map;
     case 'geglu':
       if (map.channels % 2 !== 0) throw mismatch(name, 'its channels have no halves');
       return { ...map, channels: map.channels / 2 };

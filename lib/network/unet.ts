@@ -4,6 +4,7 @@ import { GraphBuilder, type Graph } from './graph.js';
 import { biased, convolution, copied, embeddingMlp, groupNorm, linear, selfAttention, silu, sum } from './layers.js';
 import type { Operation } from './operation.js';
 import { pooled } from './pool.js';
+import { DROPOUT_BYTES } from './shapes.js';
 
 type ResidualBlock = Omit<Extract<Block, { kind: 'residual' }>, 'kind' | 'inChannels'>;
 
@@ -23,14 +24,20 @@ class UNetCompiler {
   readonly #embeddings = new Map<Activation, number>();
   /** Image before any change: its readers convert the layout of the network's own input themselves. */
   readonly #plainImage: number | null;
+  readonly #dropout: number;
+  /** What dropouts take beside their maps; null: nothing drops out. */
+  readonly #draws: number | null;
   #image: number;
   #current: number;
   #result: number | null = null;
 
-  constructor(description: UNetDescription) {
+  constructor(description: UNetDescription, dropout: number) {
     this.#description = description;
+    this.#dropout = dropout;
     const { inChannels, height, width, centerInput, baseChannels } = description;
     const image = this.#graph.input('image', { channels: inChannels, height, width });
+    const bytes = { channels: DROPOUT_BYTES, height: 1, width: 1 };
+    this.#draws = dropout > 0 ? this.#graph.input('draws', bytes) : null;
     this.#activateEmbedding(this.#embedTime());
     const input = centerInput ? this.#graph.add({ op: 'affine', scale: 2, shift: -1 }, 'center_input', [image]) : image;
     this.#image = input;
@@ -263,8 +270,14 @@ class UNetCompiler {
     if (block.shortcut === 'convolution') {
       shortcut = convolution(this.#graph, `${name}.conv_shortcut`, shortcut, outChannels, { kernel: 1 });
     }
-    h = this.#convolution(`${name}.conv2`, this.#activation(`${name}.act2`, h, activation), outChannels);
+    h = this.#dropped(`${name}.dropout`, this.#activation(`${name}.act2`, h, activation));
+    h = this.#convolution(`${name}.conv2`, h, outChannels);
     return this.#scaled(`${name}.scale`, this.#sum(`${name}.add`, h, shortcut), block.scale);
+  }
+
+  #dropped(name: string, input: number): number {
+    if (this.#draws === null) return input;
+    return this.#graph.add({ op: 'dropout', rate: this.#dropout }, name, [input, this.#draws]);
   }
 
   #outputOf(norm: string, name: string, input: number, to: number, style: { groups: number; epsilon: number }): number {
@@ -319,8 +332,10 @@ class UNetCompiler {
  * class-conditional, `label`; outputs `output` and, with a head, `head`. It computes the same as the network's authors,
  * sample for sample; devices fuse it.
  *
+ * @param dropout - Rate of the dropout in residual blocks, before their second convolution, for training: then with the input
+ * `draws`.
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose channels or sides do not fit.
  */
-export function unetGraph(description: UNetDescription): Graph {
-  return new UNetCompiler(description).compile();
+export function unetGraph(description: UNetDescription, dropout = 0): Graph {
+  return new UNetCompiler(description, dropout).compile();
 }

@@ -83,7 +83,14 @@ export function imageBytes({ data, trainable }: Trainee): number {
 }
 
 /** Gives what must not change while a run lasts: all that the numbers of its steps depend on. */
-export function runSettings({ data, settings, prediction, labelDropout, trainable }: Trainee): Record<string, unknown> {
+export function runSettings({
+  data,
+  settings,
+  prediction,
+  dropout,
+  labelDropout,
+  trainable,
+}: Trainee): Record<string, unknown> {
   const { steps, seed, cropMargin, levelSampling, ...others } = settings;
   return {
     classifier: isClassifier(trainable) || undefined,
@@ -92,6 +99,7 @@ export function runSettings({ data, settings, prediction, labelDropout, trainabl
     ...others,
     // Without a word of what runs that were begun before did not know.
     cropMargin: cropMargin || undefined,
+    dropout: dropout || undefined,
     levelSampling: levelSampling === trainingDefaults.levelSampling ? undefined : levelSampling,
     // A constant rate does not depend on the end of the run, so it may be put off.
     steps: settings.rateSchedule === 'constant' ? undefined : steps,

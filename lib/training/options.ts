@@ -70,6 +70,11 @@ export interface TrainingOptions extends RateOptions, AverageOptions {
   /** True: half of the images are mirrored, left and right. Default false. */
   flips?: boolean | undefined;
   /**
+   * Probability that an element of a map drops out before the second convolution of each residual block. From 0 to below 1.
+   * Default: that of the network's configuration, 0 for most.
+   */
+  dropout?: number | undefined;
+  /**
    * Probability that an image's class is replaced by that of no class, for classifier-free guidance. From 0 to 1. Default 0,
    * and 0.1 where the network is not given and has classes.
    */
@@ -186,6 +191,12 @@ export const trainingOptionFacts = {
     value: 'N',
   },
   flips: { kind: kinds.boolean, help: 'mirrors half of the images, left and right', standard: false },
+  dropout: {
+    kind: belowOne,
+    help: 'probability that an element drops out before the second convolution of a residual block',
+    otherwise: "that of the network's configuration",
+    value: 'P',
+  },
   labelDropout: {
     kind: probability,
     help: "probability that an image's class is replaced by that of no class",

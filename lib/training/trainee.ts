@@ -2,6 +2,7 @@ import { throwIfAborted, untilAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
 import { readTrainable, trainableOf, type TrainableNetwork } from '../checkpoint/trainable.js';
 import { defaultClassifier, defaultNetwork } from './default-network.js';
+import { withDropout } from './dropout.js';
 import { divisorAt } from './levels.js';
 import { readData, type GivenData } from './data/given-images.js';
 import type { Prediction } from '../schedule/defaults.js';
@@ -22,6 +23,7 @@ export interface Trainee {
   readonly data: OpenedImages;
   readonly settings: SettledOptions;
   readonly prediction: Prediction;
+  readonly dropout: number;
   readonly labelDropout: number;
   /** Label that takes the place of dropped ones; -1: none. */
   readonly nullLabel: number;
@@ -246,7 +248,8 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   const { trainable: found, images } = await untilAborted(signal, find);
   throwIfAborted(signal);
   requireTrainable(found);
-  const { trainable, prediction } = withPrediction(withLearnedVariance(found), options.prediction);
+  const { trainable: predicting, prediction } = withPrediction(withLearnedVariance(found), options.prediction);
+  const { trainable, dropout } = withDropout(predicting, options.dropout);
   requireLevels(trainable, prediction);
   requireOptionsOfClassifier(trainable, options);
   requireOptionsOfHead(trainable, options, prediction);
@@ -256,5 +259,5 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   const drops = given === undefined && learned !== null && !isClassifier(trainable);
   const labelDropout = options.labelDropout ?? (drops ? 0.1 : 0);
   const nullLabel = labelOfNone(trainable, learned, labelDropout);
-  return { trainable, data: { ...images, labels: learned }, settings, prediction, labelDropout, nullLabel };
+  return { trainable, data: { ...images, labels: learned }, settings, prediction, dropout, labelDropout, nullLabel };
 }

@@ -28,5 +28,8 @@
 #define DPM_BINDING_TARGET "target"           /* read */
 #define DPM_BINDING_LOSS_WEIGHT "loss_weight" /* read */
 
+/* What dropout takes: bytes of each sample's step and slot in a training run, [8, 1, 1] float32, read. */
+#define DPM_BINDING_DRAWS "draws"
+
 /* Prefix of the bindings of gradients, before the name of a constant: written by being added to, one for all rows. */
 #define DPM_BINDING_GRADIENT "gradient."

@@ -82,6 +82,11 @@ inline const dpm_embedding_weights_attributes& embedding_weights_of(const dpm_no
   return node.attributes.embedding_weights;
 }
 
+inline const dpm_dropout_attributes& dropout_attributes_of(const dpm_node& node) {
+  require(node.op == DPM_OP_DROPOUT, "a node is no dropout");
+  return node.attributes.dropout;
+}
+
 /// Extra elements on either side of an upsampling's result, beyond twice the map; 0 for every other node.
 inline int fir_extension_of(const dpm_node& node) {
   return node.op == DPM_OP_FIR_UPSAMPLE ? node.attributes.fir_upsample.extension : 0;

@@ -79,9 +79,15 @@ DPM_OPEN_ENUM(dpm_op){
     DPM_OP_LAYER_NORM = 32,  ///< (map) -> map, normalised over the channels of each pixel; weights[0] gamma, biases[0]
                              ///< beta
     DPM_OP_GEGLU = 33,       ///< (map of 2C) -> map of C: its first half times the GELU of its second
+
+    // Operations for training.
+    DPM_OP_DROPOUT = 34,  ///< (map, vector of 8) -> map, whose elements are 0, or 1 / (1 - rate) times the map's. The
+                          ///< vector has the bytes of a step and of a slot, the lowest first. Element e in row-major
+                          ///< order is kept where word e mod 4 of Philox4x32-10 is at least rate 2^32, with key (seed)
+                          ///< and counter (e / 4, step, slot, draw)
 };
 /// Number of operations.
-enum { DPM_OP_COUNT = DPM_OP_GEGLU + 1 };
+enum { DPM_OP_COUNT = DPM_OP_DROPOUT + 1 };
 
 typedef struct dpm_time_embedding_attributes {
   int32_t length;         ///< length of the vector
@@ -165,6 +171,13 @@ typedef struct dpm_embedding_weights_attributes {
   int32_t rows;  ///< rows of the table
 } dpm_embedding_weights_attributes;
 
+typedef struct dpm_dropout_attributes {
+  float rate;  ///< probability of 0, from 0 to below 1
+  uint32_t draw;
+  uint32_t seed_low;
+  uint32_t seed_high;
+} dpm_dropout_attributes;
+
 /// Attributes of a node's operation; operations without a member have none.
 typedef union dpm_attributes {
   dpm_time_embedding_attributes time_embedding;
@@ -179,6 +192,7 @@ typedef union dpm_attributes {
   dpm_activation_attributes activation;
   dpm_view_attributes view;
   dpm_embedding_weights_attributes embedding_weights;
+  dpm_dropout_attributes dropout;
 } dpm_attributes;
 
 #ifdef __cplusplus

@@ -41,6 +41,7 @@ NetworkShape shape_of(const graph::Graph& graph, int classes) {
     if (binding.name == DPM_BINDING_CONTEXT) shape.shares_context = value.is_of_groups();
     if (binding.name == DPM_BINDING_ADDED) shape.added = elements;
     if (binding.name == DPM_BINDING_GUIDANCE) shape.guidance = elements;
+    if (binding.name == DPM_BINDING_DRAWS) shape.draws = elements;
   }
   return shape;
 }
@@ -191,6 +192,7 @@ void Network::find_bindings() {
       {DPM_BINDING_HEAD_TANGENT, &Evaluation::head_tangent},
       {DPM_BINDING_TARGET, &Evaluation::target},
       {DPM_BINDING_LOSS_WEIGHT, &Evaluation::loss_weight},
+      {DPM_BINDING_DRAWS, &Evaluation::draws},
   };
   require(shape_.image > 0 && shape_.out > 0, "a network has an image and an output");
   views_.resize(graph_.bindings.size());
@@ -242,6 +244,7 @@ void Network::require_what_is_seen(const Evaluation& evaluation) const {
       lacks(shape_.guidance, evaluation.guidance)) {
     throw Error(ErrorCode::kArgument, "the network sees more than its image, which this evaluation does not give");
   }
+  require(!lacks(shape_.draws, evaluation.draws), "a network with dropout is evaluated by a training run alone");
 }
 
 void Network::require_tensors_of_gradients(const Evaluation& evaluation) const {

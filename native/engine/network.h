@@ -41,6 +41,7 @@ struct NetworkShape {
   std::uint64_t context = 0;
   std::uint64_t added = 0;
   std::uint64_t guidance = 0;
+  std::uint64_t draws = 0;      ///< elements of what dropouts are told of a sample; 0: there are none
   bool shares_context = false;  ///< whether rows can share contexts (Evaluation::groups)
 };
 
@@ -76,6 +77,9 @@ struct Evaluation {
   // Tensors of a square loss (graph::Seed), whose derivative by the output that it is of is written to the cotangent.
   dpm_view target{};
   dpm_view loss_weight{};  ///< one number per sample
+
+  /// Steps and slots of the samples of a training run, [8] (DPM_OP_DROPOUT); only networks with dropout read them.
+  dpm_view draws{};
 
   /// Tensor of all gradients of constants (Network::gradients), to which an evaluation adds; its stride is 0.
   dpm_view gradients{};

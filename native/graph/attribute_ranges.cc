@@ -75,6 +75,8 @@ class Ranges {
            "kind");
   }
 
+  void operator()(const Dropout& dropout) const { expect(dropout.rate >= 0.0F && dropout.rate < 1.0F, "rate"); }
+
   void operator()(const View& view) const {
     expect(view.first >= 0, "first");
     expect(view.channels >= 1, "channels");

@@ -30,6 +30,10 @@ struct Lowering {
   void operator()(const Activation& from) const { out.activation = {from.kind}; }
   void operator()(const View& from) const { out.view = {from.first, from.channels, from.height, from.width}; }
   void operator()(const EmbeddingWeights& from) const { out.embedding_weights = {from.rows}; }
+  void operator()(const Dropout& from) const {
+    out.dropout = {from.rate, from.draw, static_cast<std::uint32_t>(from.seed),
+                   static_cast<std::uint32_t>(from.seed >> 32)};
+  }
 };
 
 dpm_status read_constant(const void* source, void* to, dpm_message* message) noexcept {

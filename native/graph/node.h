@@ -1,6 +1,7 @@
 // A node of the intermediate representation and the attributes of its operation, which backend/operations.h explains.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
@@ -80,9 +81,15 @@ struct EmbeddingWeights {
   int rows = 1;
 };
 
+struct Dropout {
+  float rate = 0;
+  std::uint32_t draw = 0;
+  std::uint64_t seed = 0;
+};
+
 /// Attributes of an operation; std::monostate for operations that have none.
 using Attributes = std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, LayerNorm, Attention, Affine,
-                                Upsample, FirUpsample, FirDownsample, Activation, View, EmbeddingWeights>;
+                                Upsample, FirUpsample, FirDownsample, Activation, View, EmbeddingWeights, Dropout>;
 
 struct Node {
   dpm_op op = DPM_OP_ADD;

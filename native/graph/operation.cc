@@ -48,6 +48,7 @@ const Operation kOperations[] = {
     {DPM_OP_SQUARE_SCORE, "square_score", 3, 4, kOne, kNone, kNone, {}},
     {DPM_OP_LAYER_NORM, "layer_norm", 1, 1, kOne, kOne, kOne, LayerNorm{}},
     {DPM_OP_GEGLU, "geglu", 1, 1, kOne, kNone, kNone, {}},
+    {DPM_OP_DROPOUT, "dropout", 2, 2, kOne, kNone, kNone, Dropout{}},
 };
 static_assert(std::size(kOperations) == DPM_OP_COUNT, "one row an operation, in their order");
 

@@ -79,6 +79,7 @@ int replaceable_input(const Node& node, bool residual_in_place) {
     case DPM_OP_AFFINE:
     case DPM_OP_ADD:
     case DPM_OP_LAYER_NORM:
+    case DPM_OP_DROPOUT:
       return node.input(0);
     case DPM_OP_ACTIVATION_BACKWARD:
     case DPM_OP_GROUP_NORM_BACKWARD:

@@ -1,6 +1,7 @@
 // Shape inference and cost of nodes.
 #include <string>
 
+#include "backend/dropout_math.h"
 #include "core/error.h"
 #include "graph/graph.h"
 #include "graph/operation.h"
@@ -194,6 +195,12 @@ Value infer_layer_norm(const Graph& graph, const Node& node) {
   return in;
 }
 
+Value infer_dropout(const Graph& graph, const Node& node) {
+  const Value& bytes = input(graph, node, 1);
+  if (bytes.elements() != kDropoutBytes) mismatch(node, "its second input has to be a step's and a slot's bytes");
+  return input(graph, node, 0);
+}
+
 Value infer_geglu(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
   if (out.channels % 2 != 0) mismatch(node, "its channels have no halves");
@@ -320,6 +327,8 @@ Value infer(const Graph& graph, const Node& node) {
       return infer_layer_norm(graph, node);
     case DPM_OP_GEGLU:
       return infer_geglu(graph, node);
+    case DPM_OP_DROPOUT:
+      return infer_dropout(graph, node);
     case DPM_OP_ZERO_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
     case DPM_OP_FIR_UPSAMPLE:

@@ -42,6 +42,7 @@ LossEvaluation::LossEvaluation(const std::shared_ptr<Device>& device, const Trai
       times_(rows(1)),
       labels_(rows(1)),
       weights_(rows(1)),
+      draws_(network.shape().draws > 0 ? rows(network.shape().draws) : nullptr),
       records_(options.batch),
       samples_(options.batch) {
   for (std::uint32_t row = 0; row < options.batch; ++row) {
@@ -68,11 +69,13 @@ LossEvaluation::Learned LossEvaluation::learned_by(const TrainerOptions& options
 MeasuredLoss LossEvaluation::run(const Samples& samples, std::uint32_t step, std::uint32_t first_slot,
                                  const dpm_view& gradients) {
   upload(samples);
+  if (draws_) upload_draws(step, first_slot);
   add_noise(samples, step, first_slot);
   Evaluation evaluation;
   evaluation.batch = options_.batch;
   evaluation.image = view(noised_);
   evaluation.time = times_->view(1);
+  if (draws_) evaluation.draws = draws_->view(network_.shape().draws);
   if (!samples.labels.empty()) evaluation.labels = labels_->view(1);
   evaluation.out = out_->view(network_.shape().out);
   if (curvature_) {
@@ -114,6 +117,16 @@ void LossEvaluation::upload(const Samples& samples) {
   upload_all(*weights_, host_weights_);
   if (!samples.labels.empty()) upload_all(*labels_, samples.labels);
   if (!samples.noise.empty()) upload_all(*noise_, samples.noise);
+}
+
+void LossEvaluation::upload_draws(std::uint32_t step, std::uint32_t first_slot) {
+  host_draws_.clear();
+  for (std::uint32_t row = 0; row < options_.batch; ++row) {
+    for (const std::uint32_t number : {step, first_slot + row}) {
+      for (int byte = 0; byte < 4; ++byte) host_draws_.push_back(static_cast<float>(number >> 8 * byte & 0xFF));
+    }
+  }
+  upload_all(*draws_, host_draws_);
 }
 
 void LossEvaluation::add_noise(const Samples& samples, std::uint32_t step, std::uint32_t first_slot) {

@@ -43,6 +43,8 @@ class LossEvaluation {
   [[nodiscard]] std::shared_ptr<Buffer> rows(std::uint64_t elements) const;
   [[nodiscard]] dpm_view view(const std::shared_ptr<Buffer>& buffer) const { return buffer->view(elements_); }
   void upload(const Samples& samples);
+  /// Tells the network's dropouts where in the run the samples are.
+  void upload_draws(std::uint32_t step, std::uint32_t first_slot);
   /// Makes noise and noised images in one update: x becomes the noise, unless it is given, and y the noised image.
   void add_noise(const Samples& samples, std::uint32_t step, std::uint32_t first_slot);
   /// Makes targets that are sums of noise and images.
@@ -68,8 +70,10 @@ class LossEvaluation {
   std::shared_ptr<Buffer> times_;
   std::shared_ptr<Buffer> labels_;
   std::shared_ptr<Buffer> weights_;
+  std::shared_ptr<Buffer> draws_;  ///< null where nothing drops out
   std::vector<float> host_times_;
   std::vector<float> host_weights_;
+  std::vector<float> host_draws_;
   std::vector<dpm_record> records_;
   std::vector<dpm_update_sample> samples_;
 };

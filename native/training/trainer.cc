@@ -63,6 +63,23 @@ int classes_of(const graph::Graph& graph, const NetworkOptions& network, const T
 
 }  // namespace
 
+namespace {
+
+/// Gives every dropout of a graph a stream of its own.
+graph::Graph with_draws(graph::Graph graph, std::uint64_t seed) {
+  constexpr std::uint32_t kFirstDraw = 16;
+  std::uint32_t draw = kFirstDraw;
+  for (graph::Node& node : graph.nodes) {
+    if (node.op != DPM_OP_DROPOUT) continue;
+    auto& dropout = graph::attributes<graph::Dropout>(node);
+    dropout.draw = draw++;
+    dropout.seed = seed;
+  }
+  return graph;
+}
+
+}  // namespace
+
 Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, const NetworkOptions& network,
                  TrainerOptions options, Dataset dataset)
     : options_(std::move(options)),
@@ -77,7 +94,7 @@ Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, cons
   dataset_.height = static_cast<std::uint64_t>(shape.height);
   dataset_.width = static_cast<std::uint64_t>(shape.width);
   if (!dataset_.levels.empty() || !dataset_.values.empty()) check_dataset(options_, dataset_, classes_);
-  load(device, std::move(graph), network);
+  load(device, with_draws(std::move(graph), options_.seed), network);
 }
 
 void Trainer::load(const std::shared_ptr<Device>& device, graph::Graph graph, const NetworkOptions& network) {

@@ -48,6 +48,18 @@ describe('training on the emulated CUDA device', () => {
     });
   });
 
+  it.each([
+    ['f32', 1e-5],
+    ['bf16', 3e-2],
+  ] as const)('drops out what the cpu does in %s', async (dtype, tolerance) => {
+    const [dropped, whole] = [await losses({ dropout: 0.9, device: 'cpu' }), await losses({ device: 'cpu' })];
+    const found = await losses({ dropout: 0.9, device: 'cuda', dtype, threads: undefined });
+    expect(Math.abs(whole[1]! / dropped[1]! - 1)).toBeGreaterThan(2 * tolerance);
+    found.forEach((value, i) => {
+      expect(Math.abs(value / dropped[i]! - 1)).toBeLessThan(tolerance);
+    });
+  });
+
   it('goes on to the bit', async () => {
     const [whole, parts] = [join(folder, 'whole'), join(folder, 'parts')];
     const options = { device: 'cuda', dtype: 'f32', threads: undefined, steps: 3 } as const;

@@ -96,6 +96,12 @@ class GraphMaker {
     node.weights = {constant({rows, channels})};
     return add(std::move(node));
   }
+  /// Rows of a table of whole numbers from 0 to below `below`.
+  int whole_numbers(int input, int rows, int channels, int below) {
+    graph::Node node = graph::make_node(DPM_OP_EMBEDDING, next_name(), {input});
+    node.weights = {graph_.add_constant(random_.whole_numbers({rows, channels}, below))};
+    return add(std::move(node));
+  }
   int attention(int query, int key, int value, int heads) {
     return add(DPM_OP_ATTENTION, {query, key, value}, graph::Attention{heads});
   }

@@ -32,6 +32,14 @@ class RandomValues {
     return {storage_.back().data(), DType::kFloat32, std::move(dims), "random"};
   }
 
+  /// Whole numbers from 0 to below `below`.
+  graph::Constant whole_numbers(std::vector<std::int64_t> dims, int below) {
+    graph::Constant made = constant(std::move(dims));
+    made.name = "whole numbers";
+    for (float& element : storage_.back()) element = static_cast<float>(between(0, below - 1));
+    return made;
+  }
+
  private:
   std::mt19937 generator_;
   std::deque<std::vector<float>> storage_;

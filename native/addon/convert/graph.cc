@@ -72,6 +72,8 @@ graph::Attributes to_attributes(const Napi::Object& node, dpm_op op) {
                          to_int(node, "width")};
     case DPM_OP_ACTIVATION:
       return graph::Activation{to_activation(node)};
+    case DPM_OP_DROPOUT:
+      return graph::Dropout{to_float(node, "rate")};
     default:
       return graph::operation_of(op).attributes;
   }

@@ -89,6 +89,7 @@ struct AttributeWriter {
     number("width", own.width);
   }
   void operator()(const graph::EmbeddingWeights& own) const { number("rows", own.rows); }
+  void operator()(const graph::Dropout& own) const { number("rate", own.rate); }
 
   template <typename Number>
   void number(const char* key, Number value) const {

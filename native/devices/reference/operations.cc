@@ -2,6 +2,7 @@
 #include <cmath>
 #include <utility>
 
+#include "backend/dropout_math.h"
 #include "core/error.h"
 #include "devices/reference/network.h"
 
@@ -235,6 +236,15 @@ void separable(const Network::Node& layer, const Map& in, const Map& out) {
   }
 }
 
+void dropout(const Network::Node& layer, const Map* inputs, const Map& out) {
+  const Dropout how = dropout_of(layer.attributes.dropout);
+  const DropoutSample sample = dropout_sample([&](int i) { return inputs[1].data[i]; });
+  for (int i = 0; i < out.elements(); ++i) {
+    const PhiloxWords words = dropout_words(how, sample, static_cast<std::uint32_t>(i / 4));
+    out.data[i] = inputs[0].data[i] * static_cast<double>(dropout_factor(how, words.word[i % 4]));
+  }
+}
+
 void channelwise(const Network::Node& layer, const Map* inputs, const Map& out) {
   const int pixels = out.height * out.width;
   for (int i = 0; i < out.elements(); ++i) {
@@ -346,6 +356,8 @@ void run_node(const Network::Node& layer, const Map* inputs, const Map* outputs)
       return layer_norm(layer, inputs[0], out);
     case DPM_OP_GEGLU:
       return geglu(inputs[0], out);
+    case DPM_OP_DROPOUT:
+      return dropout(layer, inputs, out);
     case DPM_OP_TIME_EMBEDDING:
       return time_embedding(layer, inputs[0], out);
     case DPM_OP_EMBEDDING:

@@ -79,6 +79,8 @@ class Forward {
         return add(DPM_OP_ACTIVATION_BACKWARD, "silu", {node.input(0), t}, Activation{DPM_ACTIVATION_SILU});
       case DPM_OP_ACTIVATION:
         return add(DPM_OP_ACTIVATION_BACKWARD, "activation", {node.input(0), t}, attributes<Activation>(node));
+      case DPM_OP_DROPOUT:
+        return add(DPM_OP_DROPOUT, "dropout", {t, node.input(1)}, node.attributes);
       case DPM_OP_GROUP_NORM:
         return norm(node, t);
       case DPM_OP_ATTENTION:

@@ -12,7 +12,8 @@ namespace {
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
 bool is_cheap(dpm_op op) {
-  return op == DPM_OP_GROUP_NORM || op == DPM_OP_SILU || op == DPM_OP_ACTIVATION || op == DPM_OP_VIEW;
+  return op == DPM_OP_GROUP_NORM || op == DPM_OP_SILU || op == DPM_OP_ACTIVATION || op == DPM_OP_VIEW ||
+         op == DPM_OP_DROPOUT;
 }
 
 /// Moves the computation of values to the nodes behind the network that read them.

@@ -157,6 +157,8 @@ void Reverse::pull_back(const Node& node, int d) {
     case DPM_OP_ACTIVATION:
       return give_made(
           x, [&] { return add(DPM_OP_ACTIVATION_BACKWARD, "activation", {x, d}, attributes<Activation>(node)); });
+    case DPM_OP_DROPOUT:
+      return give_made(x, [&] { return add(DPM_OP_DROPOUT, "dropout", {d, node.input(1)}, node.attributes); });
     case DPM_OP_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
     case DPM_OP_FIR_UPSAMPLE:

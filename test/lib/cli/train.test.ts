@@ -211,6 +211,7 @@ describe('dpm train', () => {
       weightDecay: [['0.01'], 0.01],
       cropMargin: [['2'], 2],
       flips: [[], true],
+      dropout: [['0.2'], 0.2],
       labelDropout: [['0.5'], 0.5],
       prediction: [['v'], 'v'],
       levelSampling: [['loss-second-moment'], 'loss-second-moment'],

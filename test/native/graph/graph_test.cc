@@ -293,6 +293,9 @@ TEST(Planner, ElementwiseResultsTakeThePlaceOfTheirInput) {
   EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.activation(map, DPM_ACTIVATION_RELU); }));
   EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.layer_norm(map); }));
   EXPECT_FALSE(in_place([](GraphMaker& maker, int map, int) { return maker.add(DPM_OP_GEGLU, {map}); }));
+  EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) {
+    return maker.add(DPM_OP_DROPOUT, {map, maker.whole_numbers(maker.label(), 2, 8, 256)}, graph::Dropout{0.5F});
+  }));
   EXPECT_TRUE(
       in_place([](GraphMaker& maker, int map, int vector) { return maker.add(DPM_OP_SCALE_SHIFT, {map, vector}); }));
   // A sum of a map with itself, and a reader of neighbours, must not be in place.
@@ -366,6 +369,9 @@ TEST(Shapes, OfTransformers) {
   EXPECT_EQ(shape(maker.layer_norm(map)), std::tuple(4, 5, 5));
   EXPECT_EQ(shape(maker.add(DPM_OP_GEGLU, {map})), std::tuple(2, 5, 5));
   expect_shape_error([&] { maker.add(DPM_OP_GEGLU, {narrow}); });
+  const int bytes = maker.whole_numbers(maker.label(), 2, 8, 256);
+  EXPECT_EQ(shape(maker.add(DPM_OP_DROPOUT, {map, bytes}, graph::Dropout{0.5F})), std::tuple(4, 5, 5));
+  expect_shape_error([&] { maker.add(DPM_OP_DROPOUT, {map, map}, graph::Dropout{0.5F}); });
   EXPECT_EQ(shape(resize(9, 0)), std::tuple(4, 9, 10));
   EXPECT_EQ(shape(resize(0, 3)), std::tuple(4, 10, 3));
   expect_shape_error([&] { resize(65537, 1); });

@@ -15,6 +15,7 @@ const std::vector<Operation>& operations() {
       {"Concat", concat_cases()},
       {"Convolution", convolution_cases()},
       {"ConvolutionWeights", convolution_weights_cases()},
+      {"Dropout", dropout_cases()},
       {"Embedding", embedding_cases()},
       {"EmbeddingWeights", embedding_weights_cases()},
       {"Fir", fir_cases()},

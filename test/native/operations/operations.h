@@ -25,6 +25,7 @@ std::vector<CaseFamily> channel_add_cases();
 std::vector<CaseFamily> concat_cases();
 std::vector<CaseFamily> convolution_cases();
 std::vector<CaseFamily> convolution_weights_cases();
+std::vector<CaseFamily> dropout_cases();
 std::vector<CaseFamily> embedding_cases();
 std::vector<CaseFamily> embedding_weights_cases();
 std::vector<CaseFamily> fir_cases();

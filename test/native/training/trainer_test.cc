@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/philox.h"
 #include "graph_maker.h"
+#include "slot_noise.h"
 #include "small_network.h"
 #include "training/draws.h"
 
@@ -18,6 +19,7 @@ namespace dpm::training {
 namespace {
 
 using test::GraphMaker;
+using test::noise_at;
 using test::RandomValues;
 using test::SmallNetwork;
 
@@ -394,15 +396,6 @@ TEST(Trainer, TeachesALinearNetworkTheWienerFilter) {
       EXPECT_LT(std::sqrt(error), 0.01 * std::sqrt(size)) << device->name() << static_cast<int>(prediction);
     }
   }
-}
-
-/// Number `element` of the noise of a slot.
-double noise_at(Seed seed, std::uint32_t step, std::uint32_t slot, std::uint32_t element) {
-  const PhiloxWords words = philox4x32(element / 4, step, slot, 0, seed.low, seed.high);
-  float cosine = 0;
-  float sine = 0;
-  box_muller(words.word[element % 4 / 2 * 2], words.word[element % 4 / 2 * 2 + 1], &cosine, &sine);
-  return static_cast<double>(element % 2 == 0 ? cosine : sine);
 }
 
 TEST(Trainer, DrawsNoiseByStepAndSlot) {

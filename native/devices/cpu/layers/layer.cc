@@ -115,6 +115,7 @@ constexpr OperationRow<Layer, LayerFactory> kRows[] = {
     {DPM_OP_SQUARE_SCORE, takes_any, make_square_score},
     {DPM_OP_LAYER_NORM, takes_maps, make_layer_norm},
     {DPM_OP_GEGLU, takes_maps, make_geglu},
+    {DPM_OP_DROPOUT, takes_any, make_dropout},
 };
 
 }  // namespace
