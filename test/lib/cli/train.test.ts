@@ -264,7 +264,7 @@ describe('dpm train', () => {
   it('tells the memory of a run before it begins, and writes nothing', async () => {
     const plan = await train('--plan');
     expect(plan.stdout).toMatch(/^12 images of 3 x 8 x 8, 6 classes, [\d,]+ parameters\n5000 steps on cpu; memory:\n/);
-    expect(plan.stdout).toMatch(/in all +[\d.]+ MiB\n$/);
+    expect(plan.stdout).toMatch(/\n +beginning and checkpoints, at most +[\d.]+ [KM]iB\n +in all +[\d.]+ MiB\n$/);
     const json = JSON.parse((await train('--plan', '--json')).stdout) as { memory: Record<string, number> };
     await using trainer = await Trainer.open({ data, network: tinyNetwork, device: 'cpu', threads: 1, batch: 2 });
     expect(json).toMatchObject({ images: 12, classes: 6, parameters: trainer.parameters, memory: trainer.memory });

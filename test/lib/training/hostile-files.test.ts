@@ -9,12 +9,13 @@ import { fuzz as cifar } from '../../fuzz/targets/cifar.js';
 import { fuzz as idx } from '../../fuzz/targets/idx.js';
 import { fuzz as jpeg } from '../../fuzz/targets/jpeg.js';
 import { fuzz as metrics } from '../../fuzz/targets/metrics.js';
+import { fuzz as npy } from '../../fuzz/targets/npy.js';
 import { fuzz as npz } from '../../fuzz/targets/npz.js';
 import { fuzz as parquet } from '../../fuzz/targets/parquet.js';
 import { fuzz as trainingState } from '../../fuzz/targets/training-state.js';
 import { packagePath } from '../../support/temporary.js';
 
-const targets = { cifar, idx, jpeg, metrics, npz, parquet, 'training-state': trainingState };
+const targets = { cifar, idx, jpeg, metrics, npy, npz, parquet, 'training-state': trainingState };
 
 describe.each(Object.entries(targets))('%s', (name, fuzz) => {
   const corpus = packagePath(`test/fuzz/corpus/${name}`);
