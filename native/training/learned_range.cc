@@ -43,6 +43,7 @@ std::vector<double> LearnedRange::differentiate(const Evaluation& inputs, const 
   out_->download(0, host_out_.data(), host_out_.size() * sizeof(float));
   noise.download(0, host_noise_.data(), host_noise_.size() * sizeof(float));
   std::vector<double> losses;
+  losses.reserve(options_.batch);
   for (std::uint32_t row = 0; row < options_.batch; ++row) {
     losses.push_back(sample(options_.levels[samples.levels[row] - 1], samples.weights[row],
                             samples.images.data() + row * elements_, host_noise_.data() + row * elements_,

@@ -20,7 +20,7 @@ TrainerOptions options_of(std::size_t levels) {
   return options;
 }
 
-const LevelSampler even(LevelSampling::kUniform, 10);
+const LevelSampler kEven(LevelSampling::kUniform, 10);
 
 std::vector<float> read(const Dataset& dataset, std::uint64_t index, const View& view) {
   std::vector<float> image(dataset.elements());
@@ -65,9 +65,10 @@ TEST(Windows, StandEverywhereAlikeAndWhereTheirDrawSays) {
   Samples samples;
   constexpr std::uint32_t kSteps = 9000;
   for (std::uint32_t step = 0; step < kSteps; ++step) {
-    draw_samples(options, dataset, even, step, 2, samples);
+    draw_samples(options, dataset, kEven, step, 2, samples);
     const SampleDraw draw = draw_sample(Seed::of(options.seed), step, 2);
-    ASSERT_EQ(samples.images[0], static_cast<float>(draw.top * 3 / 0x10000 * 3 + draw.left * 3 / 0x10000));
+    const int place = draw.top * 3 / 0x10000 * 3 + draw.left * 3 / 0x10000;
+    ASSERT_EQ(samples.images[0], static_cast<float>(place));
     ++places[static_cast<std::size_t>(samples.images[0])];
   }
   // Four standard errors.
@@ -86,7 +87,7 @@ TEST(Labels, AreDroppedWithTheirProbability) {
   int dropped = 0;
   constexpr std::uint32_t kSteps = 4000;
   for (std::uint32_t step = 0; step < kSteps; ++step) {
-    draw_samples(options, dataset, even, step, 0, samples);
+    draw_samples(options, dataset, kEven, step, 0, samples);
     if (samples.labels[0] == 7) ++dropped;
   }
   // Four standard errors.

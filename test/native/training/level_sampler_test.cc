@@ -47,9 +47,9 @@ TEST(LevelSampler, DrawsEvenlyUntilEveryLevelHasItsLosses) {
 }
 
 TEST(LevelSampler, DrawsByTheRootOfTheMeanSquareAndMakesUpForIt) {
-  std::vector<float> losses;
+  std::vector<float> losses(kLosses, 5);
   const std::array<double, 3> means = {std::sqrt((25.0 + 9) / 2), 0.5, 0};
-  for (std::size_t i = 0; i < kLosses; ++i) losses.push_back(i % 2 == 0 ? 5.0F : 3.0F);
+  for (std::size_t i = 1; i < kLosses; i += 2) losses[i] = 3;
   losses.insert(losses.end(), kLosses, 0.5F);
   losses.insert(losses.end(), kLosses, 0.0F);
   const LevelSampler sampler = by_losses(losses);
