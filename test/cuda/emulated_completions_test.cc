@@ -194,7 +194,7 @@ TEST_F(EmulatedCompletions, StopWhereKernelsOfSmallMapsDoIt) {
 
 TEST_F(EmulatedCompletions, OfRandomGraphsChangeNothing) {
   int completed = 0;
-  for (std::uint32_t seed = 0; seed < 240; ++seed) {
+  for (std::uint32_t seed = 0; seed < 300; ++seed) {
     std::mt19937 generator(seed);
     const RandomGraph made([&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); },
                            RandomGraph::kAnyOperation);

@@ -38,7 +38,8 @@ RandomGraph::RandomGraph(std::function<int(int)> choose, Kind kind) : choose_(st
 
 void RandomGraph::add_conditions() {
   const int length = 4 * (1 + choose_(6));
-  graph::Node embedding = graph::make_node(DPM_OP_TIME_EMBEDDING, "time", {maker_.time()},
+  time_ = maker_.time();
+  graph::Node embedding = graph::make_node(DPM_OP_TIME_EMBEDDING, "time", {time_},
                                            graph::TimeEmbedding{length, one_in(2) ? 1.0F : 0.0F, one_in(2), one_in(4)});
   if (one_in(3)) embedding.weights = {maker_.constant({length / 2}, 0.1F)};
   vectors_.push_back(maker_.add(std::move(embedding)));
@@ -121,7 +122,7 @@ int RandomGraph::crossed_attention(int x) {
 
 void RandomGraph::grow_underivable(int x) {
   const auto side = [this] { return kSides[static_cast<std::size_t>(choose_(kSides.size()))]; };
-  switch (choose_(5)) {
+  switch (choose_(6)) {
     case 0:
       // Epsilon limits the amplification of nearly constant pixels.
       return keep(maker_.layer_norm(x, 1e-1F));
@@ -134,6 +135,9 @@ void RandomGraph::grow_underivable(int x) {
     }
     case 3:
       return keep(maker_.activation(x, one_in(2) ? DPM_ACTIVATION_QUICK_GELU : DPM_ACTIVATION_TANH));
+    case 4:
+      return keep(
+          maker_.add(DPM_OP_DROPOUT, {x, maker_.whole_numbers(time_, 1000, 8, 256)}, graph::Dropout{0.3F, 16, 7}));
     default:
       if (shape(x).height * shape(x).width > kMostTokens / 4) return;
       return keep(crossed_attention(x));

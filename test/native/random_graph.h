@@ -66,6 +66,7 @@ class RandomGraph {
   NetworkOptions options_;
   int batch_ = 1;
   std::vector<int> maps_;
+  int time_ = -1;
   std::vector<int> vectors_;
 };
 
