@@ -27,14 +27,10 @@ Network::Bound written_as(const dpm_graph& graph, const char* name) {
 }
 
 std::array<Network::Bound, kMostGiven> given_to(const dpm_graph& graph) {
-  return {read_as(graph, DPM_BINDING_OUTPUT_COTANGENT),
-          read_as(graph, DPM_BINDING_HEAD_COTANGENT),
-          read_as(graph, DPM_BINDING_IMAGE_TANGENT),
-          read_as(graph, DPM_BINDING_TARGET),
-          read_as(graph, DPM_BINDING_LOSS_WEIGHT),
-          read_as(graph, DPM_BINDING_DRAWS),
-          read_as(graph, DPM_BINDING_CONTEXT),
-          read_as(graph, DPM_BINDING_ADDED),
+  return {read_as(graph, DPM_BINDING_OUTPUT_COTANGENT), read_as(graph, DPM_BINDING_HEAD_COTANGENT),
+          read_as(graph, DPM_BINDING_IMAGE_TANGENT),    read_as(graph, DPM_BINDING_TARGET),
+          read_as(graph, DPM_BINDING_LOSS_WEIGHT),      read_as(graph, DPM_BINDING_DRAWS),
+          read_as(graph, DPM_BINDING_CONTEXT),          read_as(graph, DPM_BINDING_ADDED),
           read_as(graph, DPM_BINDING_GUIDANCE)};
 }
 
@@ -114,7 +110,8 @@ Network::Network(Device& owner, const dpm_graph& graph)
       derived(derived_by(graph)),
       values(infos_of(graph, owner.settings)),
       sums(sums_of(graph)),
-      conditions(graph, values) {
+      conditions(graph, values),
+      repacks(owner) {
   check_type(graph, owner.settings.dtype);
   for (int i = 0; i < static_cast<int>(graph.binding_count); ++i) {
     const auto is_standard = [&](const Bound& bound) { return bound.binding == i; };
@@ -143,9 +140,23 @@ Network::Network(Device& owner, const dpm_graph& graph)
 
 void Network::repack(const dpm_repack& request) {
   const float* parameters = rows_of(request.parameters).data;
-  for (const MovingWeights& weights : moving) weights.repack(parameters, request.version, device.stream.get());
-  // Another network may have packed what is shared, but not what this one's layers have made of it.
-  for (const auto& layer : layers) layer->follow_weights();
+  const auto queue = [&] {
+    for (const MovingWeights& weights : moving) {
+      if (!weights.is_of(request.version)) weights.repack(parameters, device.stream.get());
+    }
+    // Another network may have packed what is shared, but not what this one's layers have made of it.
+    for (const auto& layer : layers) layer->follow_weights();
+  };
+  GraphKey key;
+  key.add(parameters);
+  for (const MovingWeights& weights : moving) key.add(weights.packed->data()).add(weights.is_of(request.version));
+  for (const auto& layer : layers) key.add(layer->follower());
+  if (repacks.count(key) < 2) {
+    queue();
+  } else {
+    repacks.run(key, queue);
+  }
+  for (const MovingWeights& weights : moving) weights.packed->version = request.version;
   check_launches("packing weights");
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cuda/execution/condition_path.h"
+#include "cuda/execution/graph_cache.h"
 #include "cuda/layers/layer.h"
 
 namespace dpm::cuda {
@@ -21,8 +22,8 @@ struct Network : Buried {
   /// Packs the weights of `graph` on the GPU. Throws Error(kUnsupported) for tensors that are not standard ones.
   Network(Device& owner, const dpm_graph& graph);
 
-  /// Queues the packing of the weights that move (dpm_network_entries::repack). Their addresses stay, so that captured
-  /// graphs read the new numbers.
+  /// Queues the packing of the weights that move (dpm_network_entries::repack), as a graph from the second time on.
+  /// Their addresses stay, so that captured graphs read the new numbers.
   void repack(const dpm_repack& request);
   [[nodiscard]] bool has_moving_weights() const { return !moving.empty(); }
 
@@ -49,6 +50,7 @@ struct Network : Buried {
   /// Weights that are packed again from the parameters of a training run.
   std::vector<MovingWeights> moving;
   std::vector<std::unique_ptr<Layer>> layers;
+  GraphCache repacks;
   /// Names of the layers.
   std::vector<std::string> names;
   /// Readers of layers that run beside the others, by layer; -1 for all other layers.

@@ -85,6 +85,7 @@ class ConvolutionLayer : public Layer {
   void follow_weights() override {
     if (adjoint_.data() != nullptr) fill_adjoint();
   }
+  [[nodiscard]] const void* follower() const override { return adjoint_.data(); }
 
   [[nodiscard]] std::size_t scratch_bytes(int batch) const override {
     const auto small = small_.find(batch);

@@ -112,6 +112,8 @@ class Layer {
   virtual bool refuse_plan(int /*batch*/) { return false; }
   /// Queues what depends on weights alone once more, after these were packed again.
   virtual void follow_weights() {}
+  /// Memory that `follow_weights` writes; null: none.
+  [[nodiscard]] virtual const void* follower() const { return nullptr; }
   /// Returns the operands if the layer is a norm.
   [[nodiscard]] virtual const NormOperands* norm() const { return nullptr; }
   /// Returns whether the layer can compute `context.batch` samples in that way. `norm` is the norm before it, if the

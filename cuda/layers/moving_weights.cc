@@ -4,8 +4,7 @@
 
 namespace dpm::cuda {
 
-void MovingWeights::repack(const float* parameters, std::uint64_t version, cudaStream_t stream) const {
-  if (packed->version == version) return;
+void MovingWeights::repack(const float* parameters, cudaStream_t stream) const {
   with_storage(dtype, [&](auto type) {
     using T = decltype(type);
     T* target = packed->as<T>();
@@ -17,7 +16,6 @@ void MovingWeights::repack(const float* parameters, std::uint64_t version, cudaS
       target += std::int64_t{part.outputs} * part.taps * part.padded_inputs;
     }
   });
-  packed->version = version;
 }
 
 }  // namespace dpm::cuda

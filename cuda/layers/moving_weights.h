@@ -30,8 +30,10 @@ struct MovingWeights {
   DType dtype = DType::kFloat32;
   std::vector<PackedPart> parts;  ///< constants, packed one after the other
 
-  /// Queues the packing from `parameters`, unless the weights have been of this version already.
-  void repack(const float* parameters, std::uint64_t version, cudaStream_t stream) const;
+  /// Returns whether the weights have been packed from the parameters of this version.
+  [[nodiscard]] bool is_of(std::uint64_t version) const { return packed->version == version; }
+  /// Queues the packing from `parameters`.
+  void repack(const float* parameters, cudaStream_t stream) const;
 };
 
 }  // namespace dpm::cuda

@@ -122,6 +122,25 @@ TEST_F(CudaTraining, GoesOnFromAnyStepAsIfItHadNeverStopped) {
   for (const ParameterTensor which : kTensors) EXPECT_EQ(read(*second, which), read(*whole, which));
 }
 
+TEST_F(CudaTraining, LaunchesEvaluationsAndPackingAsGraphsThatComputeTheSame) {
+  const auto run = [](const std::shared_ptr<Device>& device, std::size_t count) {
+    const auto trainer = trainer_of(device, options_of(3));
+    trainer->run(steps(0, count), kGoesOn);
+    return read(*trainer, ParameterTensor::kParameters);
+  };
+  const auto without_graphs = [&] {
+    const test::ScopedEnvironment off("DPM_CUDA_GRAPHS", "off");
+    return run(Device::open("cuda:0", {}), 6);
+  };
+  const auto captured = [](const std::shared_ptr<Device>& device) { return device->statistics()->captured_graphs; };
+  const auto device = Device::open("cuda:0", {});
+  EXPECT_EQ(run(device, 6), without_graphs());
+  EXPECT_EQ(captured(device), 2U);
+  const auto once = Device::open("cuda:0", {});
+  run(once, 1);
+  EXPECT_EQ(captured(once), 1U) << "the packing of the loading and of the step";
+}
+
 TEST_F(CudaTraining, EndsBeforeAStepThatIsNotFinite) {
   const auto trainer = trainer_of(device_, options_of(1));
   trainer->run(steps(0, 2), kGoesOn);

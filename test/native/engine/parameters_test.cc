@@ -286,6 +286,65 @@ TEST(MovingWeights, AreSharedByTheNetworksOfARunAndNoOthers) {
   expect_shared(Device::open("cuda", {}), false);
 }
 
+TEST(MovingWeights, ArePackedByWhicheverOfTheirNetworksComesFirst) {
+  const WideNetwork wides[] = {WideNetwork(1), WideNetwork(2)};
+  const auto device = Device::open("cuda", {});
+  const std::vector<int> learned = graph::differentiable_constants(wides[0].graph());
+  Parameters parameters(device, wides[0].graph(), learned);
+  graph::Graph claimed = wides[0].graph();
+  parameters.claim(claimed);
+  Network first(device, claimed, {});
+  Network second(device, claimed, {});
+  // Often enough for the packing to be captured in the first order.
+  constexpr int kRounds = 4;
+  for (int round = 0; round < 2 * kRounds; ++round) {
+    const graph::Graph& now = wides[round % 2].graph();
+    parameters.write(ParameterTensor::kParameters,
+                     read(Parameters(device, now, learned), ParameterTensor::kParameters).data());
+    Network* const order[] = {round < kRounds ? &first : &second, round < kRounds ? &second : &first};
+    Network expected(device, now, {});
+    const std::vector<float> results = results_of(expected);
+    for (Network* network : order) {
+      parameters.pack(*network);
+      EXPECT_EQ(results_of(*network), results) << round;
+    }
+  }
+  // Parameters in another place, of a later version.
+  Parameters others(device, wides[0].graph(), learned);
+  const std::vector<float> values = read(others, ParameterTensor::kParameters);
+  for (int i = 0; i < 4 * kRounds; ++i) others.write(ParameterTensor::kParameters, values.data());
+  others.pack(first);
+  Network expected(device, wides[0].graph(), {});
+  EXPECT_EQ(results_of(first), results_of(expected));
+}
+
+TEST(MovingWeights, AreFollowedByWhatLaterEvaluationsHaveMadeOfThem) {
+  const WideNetwork wides[] = {WideNetwork(1), WideNetwork(2)};
+  NetworkOptions options;
+  options.derivative = Derivative::kPullback;
+  for (const char* products : {"bare", "all", "none"}) {
+    const ScopedEnvironment emulated("DPM_EMULATED_PRODUCTS", products);
+    const auto device = Device::open("cuda", {});
+    const std::vector<int> learned = graph::differentiable_constants(wides[0].graph());
+    Parameters parameters(device, wides[0].graph(), learned);
+    graph::Graph claimed = wides[0].graph();
+    parameters.claim(claimed);
+    Network network(device, claimed, options);
+    // The packing is captured before anything has been evaluated.
+    const std::vector<float> values = read(parameters, ParameterTensor::kParameters);
+    for (int i = 0; i < 3; ++i) {
+      parameters.write(ParameterTensor::kParameters, values.data());
+      parameters.pack(network);
+    }
+    results_of(network);
+    parameters.write(ParameterTensor::kParameters,
+                     read(Parameters(device, wides[1].graph(), learned), ParameterTensor::kParameters).data());
+    parameters.pack(network);
+    Network expected(device, wides[1].graph(), options);
+    EXPECT_EQ(results_of(network), results_of(expected)) << products;
+  }
+}
+
 TEST(MovingWeights, ArePackedBeforeAnEvaluation) {
   const WideNetwork wide(1);
   const auto device = Device::open("cpu", {1, true});
