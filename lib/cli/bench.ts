@@ -2,9 +2,12 @@ import { benchBoundary } from './bench/boundary.js';
 import { benchLoad } from './bench/load.js';
 import { benchNfe } from './bench/nfe.js';
 import { benchServe } from './bench/serve.js';
+import { benchDefaults } from './bench/settings.js';
 import { benchUpdate } from './bench/update.js';
 import { usageError, type Command } from './command.js';
 import { deviceOptions } from './model-options.js';
+
+const { networks, batches, served, load, seconds, rounds, lengths, longShare } = benchDefaults;
 
 const benchmarks = { nfe: benchNfe, update: benchUpdate, boundary: benchBoundary, load: benchLoad, serve: benchServe };
 
@@ -17,14 +20,14 @@ export const benchCommand: Command = {
     ...deviceOptions,
     network: {
       value: 'NAMES',
-      help: 'nfe, load: mnist, ddpm-cifar10-32, ddpm-celebahq-256, ddpmpp-deep (these with random weights) or model folders, separated by commas; default the first two. serve: one model; default mnist',
+      help: `nfe, load: mnist, ddpm-cifar10-32, ddpm-celebahq-256, ddpmpp-deep (these with random weights) or model folders, separated by commas; default ${networks.join()}. serve: one model; default ${served}`,
     },
-    batch: { value: 'SIZES', help: 'nfe: batch sizes separated by commas; default 1,4,16' },
-    load: { value: 'X', help: 'serve: rows offered over what the batch can do; default 0.8' },
-    seconds: { value: 'N', help: 'serve: how long requests come in each round; default 30' },
-    rounds: { value: 'N', help: 'serve: how often both policies take turns; default 2' },
-    steps: { value: 'LENGTHS', help: 'serve: steps of the requests, equally likely; default 10,25,70' },
-    long: { value: 'SHARE', help: 'serve: share of requests of 1000 steps; default 0' },
+    batch: { value: 'SIZES', help: `nfe: batch sizes separated by commas; default ${batches.join()}` },
+    load: { value: 'X', help: `serve: rows offered over what the batch can do; default ${load}` },
+    seconds: { value: 'N', help: `serve: how long requests come in each round; default ${seconds}` },
+    rounds: { value: 'N', help: `serve: how often both policies take turns; default ${rounds}` },
+    steps: { value: 'LENGTHS', help: `serve: steps of the requests, equally likely; default ${lengths.join()}` },
+    long: { value: 'SHARE', help: `serve: share of requests of 1000 steps; default ${longShare}` },
     rows: { value: 'N', help: 'serve: rows of a step; default as measured' },
     profile: { help: 'nfe: also time every node, at the first batch size' },
   },

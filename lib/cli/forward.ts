@@ -23,6 +23,9 @@ async function forwardModel(input: SafetensorsHeader, call: Call): Promise<Map<s
   return result;
 }
 
+/** Component that runs where none is asked for. */
+const STANDARD = 'unet';
+
 export const forwardCommand: Command = {
   name: 'forward',
   summary:
@@ -36,13 +39,13 @@ export const forwardCommand: Command = {
     output: { value: 'FILE', help: 'receives out and, where there is one, head, or what another component makes' },
     component: {
       value: 'NAME',
-      help: `network of a text-to-image pipeline: ${components.join(', ')}; default unet`,
+      help: `network of a text-to-image pipeline: ${components.join(', ')}; default ${STANDARD}`,
     },
     ...modelOptions,
   },
   async run(call) {
     const output = call.options.required('output');
-    const component = call.options.choice('component', components) ?? 'unet';
+    const component = call.options.choice('component', components) ?? STANDARD;
     await checkTarget(output, { flag: '--output' });
     const input = await readSafetensorsHeader(call.options.required('input'));
     const result = await (component === 'unet' ? forwardModel(input, call) : forwardComponent(component, input, call));

@@ -13,6 +13,7 @@ import { printJson, printLine, printTable } from '../output.js';
 import { type BenchNetwork, benchNetworks } from './networks.js';
 import { randomTensors } from './random-network.js';
 import { Timings } from './timing.js';
+import { benchDefaults } from './settings.js';
 
 const ROUNDS = 7;
 
@@ -86,7 +87,7 @@ async function measureNamed(device: Device, name: string, signal: AbortSignal): 
 
 /** Times loading networks from files that the system has in memory, part by part. */
 export async function benchLoad(call: Call): Promise<void> {
-  const networks = call.options.string('network')?.split(',') ?? ['mnist', 'ddpm-cifar10-32'];
+  const networks = call.options.string('network')?.split(',') ?? benchDefaults.networks;
   const device = Device.open(loadOptions(call.options));
   try {
     const rows: Measurement[] = [];

@@ -10,9 +10,8 @@ import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';
 import { benchNetworks } from './networks.js';
 import { loadRandomNetwork } from './random-network.js';
+import { benchDefaults } from './settings.js';
 import { timeCalls } from './timing.js';
-
-const defaultNetworks = ['mnist', 'ddpm-cifar10-32'];
 
 /** The name of a public configuration, or a model as every command takes it. */
 async function loadNetwork(device: Device, name: string, signal: AbortSignal): Promise<Network> {
@@ -106,8 +105,8 @@ function formatRow(row: Measurement): string[] {
 
 /** Times one network evaluation, against the device's peak of multiply-adds measured in the same run. */
 export async function benchNfe(call: Call): Promise<void> {
-  const networks = call.options.string('network')?.split(',') ?? defaultNetworks;
-  const batches = call.options.numbers('batch') ?? [1, 4, 16];
+  const networks = call.options.string('network')?.split(',') ?? benchDefaults.networks;
+  const batches: readonly number[] = call.options.numbers('batch') ?? benchDefaults.batches;
   if (!batches.every((batch) => Number.isInteger(batch) && batch > 0 && batch <= MOST_AT_ONCE)) {
     throw usageError(`--batch has to be integers from 1 to ${MOST_AT_ONCE}, separated by commas`);
   }

@@ -11,6 +11,7 @@ import { usageError, type Call } from '../command.js';
 import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';
 import { meanRecords, poissonArrivals, type ArrivingRequest, type Workload } from './arrivals.js';
+import { benchDefaults } from './settings.js';
 
 /** Policies that turn requests into evaluations. */
 const policies = ['request-level', 'step-level'] as const;
@@ -211,11 +212,11 @@ function formatRow(row: Summary): string[] {
 
 /** Reads the options before anything is loaded. */
 function settingsOf({ options }: Call): { load: number; rounds: number; workload: Omit<Workload, 'rate'> } {
-  const load = options.number('load') ?? 0.8;
-  const seconds = options.number('seconds') ?? 30;
-  const rounds = options.integer('rounds') ?? 2;
-  const lengths = options.numbers('steps') ?? [10, 25, 70];
-  const longShare = options.number('long') ?? 0;
+  const load = options.number('load') ?? benchDefaults.load;
+  const seconds = options.number('seconds') ?? benchDefaults.seconds;
+  const rounds = options.integer('rounds') ?? benchDefaults.rounds;
+  const lengths = options.numbers('steps') ?? benchDefaults.lengths;
+  const longShare = options.number('long') ?? benchDefaults.longShare;
   if (!(load > 0)) throw usageError('--load has to be above 0');
   if (!(seconds > 0 && seconds <= 3600)) throw usageError('--seconds has to be above 0 and at most 3600');
   if (rounds < 1 || rounds > 100) throw usageError('--rounds has to be from 1 to 100');
@@ -229,7 +230,7 @@ function settingsOf({ options }: Call): { load: number; rounds: number; workload
 /** Serves requests that come at any time, step by step against a run at a time, in one process. */
 export async function benchServe(call: Call): Promise<void> {
   const { load, rounds, workload: asked } = settingsOf(call);
-  const name = call.options.string('network') ?? 'mnist';
+  const name = call.options.string('network') ?? benchDefaults.served;
   const model = await DiffusionModel.load(name, loadOptions(call.options));
   try {
     const rows = call.options.integer('rows');

@@ -104,7 +104,7 @@ class Arena {
   static bool is_elementwise(const Node& node) {
     constexpr dpm_op kOperations[] = {DPM_OP_POSITION,    DPM_OP_GROUP_NORM, DPM_OP_BIAS,       DPM_OP_CHANNEL_ADD,
                                       DPM_OP_SCALE_SHIFT, DPM_OP_SILU,       DPM_OP_ACTIVATION, DPM_OP_AFFINE,
-                                      DPM_OP_ADD,         DPM_OP_LAYER_NORM};
+                                      DPM_OP_ADD,         DPM_OP_LAYER_NORM, DPM_OP_DROPOUT};
     return std::find(std::begin(kOperations), std::end(kOperations), node.op) != std::end(kOperations);
   }
 
