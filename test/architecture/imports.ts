@@ -11,13 +11,22 @@ export type Sources = ReadonlyMap<string, string>;
 
 const extensions = ['.ts', '.cc', '.c', '.h', '.cu', '.cuh'];
 
+/** Lists the files below a folder; installed packages, which may be many gigabytes, are not ours. */
+function* filesBelow(root: string, folder: string): Generator<string, void, void> {
+  for (const entry of readdirSync(posix.join(root, folder), { withFileTypes: true })) {
+    const path = posix.join(folder, entry.name);
+    if (entry.isFile()) yield path;
+    if (entry.isDirectory() && entry.name !== 'node_modules') yield* filesBelow(root, path);
+  }
+}
+
 /** The sources below folders of this checkout. */
 export function readSources(root: string, folders: readonly string[]): Sources {
   const sources = new Map<string, string>();
   for (const folder of folders) {
-    for (const entry of readdirSync(posix.join(root, folder), { recursive: true, encoding: 'utf8' })) {
-      if (!extensions.some((extension) => entry.endsWith(extension))) continue;
-      sources.set(posix.join(folder, entry), readFileSync(posix.join(root, folder, entry), 'utf8'));
+    for (const file of filesBelow(root, folder)) {
+      if (!extensions.some((extension) => file.endsWith(extension))) continue;
+      sources.set(file, readFileSync(posix.join(root, file), 'utf8'));
     }
   }
   return sources;

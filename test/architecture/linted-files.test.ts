@@ -60,6 +60,13 @@ describe('a changed file', () => {
     expect(linted('eslint')).toEqual(['lib/inner.ts', 'lib/outer.ts']);
   });
 
+  it('is read without a look into installed packages', () => {
+    write('lib/inner.ts', 'export const inner = 2;\n');
+    // What is read as a file fails.
+    write('examples/one/node_modules/other/types.ts/index.js', '');
+    expect(linted('eslint')).toEqual(['lib/inner.ts', 'lib/outer.ts']);
+  });
+
   it('that is gone is not read, but what imports it is', () => {
     git('rm', '--quiet', 'lib/outer.ts');
     expect(linted('prettier')).toEqual(['.ci/checked']);
