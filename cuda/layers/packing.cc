@@ -38,6 +38,8 @@ Packed packed(const LayerFactory& factory, const std::vector<std::uint64_t>& ord
   const auto count = static_cast<std::uint32_t>(constants.size());
   auto weights = factory.device.weights.get(order, factory.graph, constants.data(), count, pack);
   if (!all_move(factory.graph, constants)) return weights;
+  const auto is_known = [&](const MovingWeights& known) { return known.packed == weights; };
+  if (std::ranges::any_of(factory.moving, is_known)) return weights;
   MovingWeights moving{weights, dtype, {}};
   for (const std::int32_t constant : constants) moving.parts.push_back(part_of(factory.graph.constants[constant]));
   factory.moving.push_back(std::move(moving));
