@@ -100,7 +100,7 @@ export function runSettings({
     // Without a word of what runs that were begun before did not know.
     cropMargin: cropMargin || undefined,
     dropout: dropout || undefined,
-    levelSampling: levelSampling === trainingDefaults.levelSampling ? undefined : levelSampling,
+    levelSampling: levelSampling === 'uniform' ? undefined : levelSampling,
     // A constant rate does not depend on the end of the run, so it may be put off.
     steps: settings.rateSchedule === 'constant' ? undefined : steps,
     prediction,

@@ -122,7 +122,7 @@ function requireOptionsOfRange(trainable: TrainableNetwork, options: TakenOption
 
 /** Refuses draws by losses where the engine draws evenly. */
 function requireLevelSampling(trainable: TrainableNetwork, { levelSampling }: SettledOptions): void {
-  if (levelSampling === trainingDefaults.levelSampling) return;
+  if (levelSampling === 'uniform') return;
   const { head, schedule, source } = trainable;
   if (head === null && !isClassifier(trainable) && schedule.discrete) return;
   const what = head !== null ? 'a head' : isClassifier(trainable) ? 'a classifier' : 'a continuous noise schedule';

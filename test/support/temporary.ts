@@ -14,6 +14,12 @@ export function temporaryFolder(): string {
   return folder;
 }
 
+/** Gives paths in a folder, another one each time. */
+export function pathsIn(folder: string): () => string {
+  let count = 0;
+  return () => join(folder, `path-${count++}`);
+}
+
 /** A path inside the package. */
 export function packagePath(path: string): string {
   return fileURLToPath(new URL(`../../${path}`, import.meta.url));

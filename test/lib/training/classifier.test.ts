@@ -5,12 +5,10 @@ import { describe, expect, it } from 'vitest';
 
 import { readJson } from '../../../lib/files/files.js';
 import { Classifier, DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
-import { packagePath, temporaryFolder } from '../../support/temporary.js';
+import { packagePath, pathsIn, temporaryFolder } from '../../support/temporary.js';
 import { tinyClassifier, tinyImages, tinyNetwork, tinyRun } from '../../support/training-data.js';
 
-const folder = temporaryFolder();
-let folders = 0;
-const newFolder = (): string => join(folder, `run-${folders++}`);
+const newFolder = pathsIn(temporaryFolder());
 
 const classifierRun = (changed: Partial<TrainerOptions> = {}): TrainerOptions =>
   tinyRun({ network: tinyClassifier, ...changed });

@@ -4,13 +4,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { Trainer, type OpenedImages } from '../../../lib/index.js';
-import { temporaryFolder } from '../../support/temporary.js';
+import { pathsIn, temporaryFolder } from '../../support/temporary.js';
 import { tinyImages, tinyRun, writeTinyImages } from '../../support/training-data.js';
 import { trained } from '../../support/training-runs.js';
 
-const folder = temporaryFolder();
-let folders = 0;
-const newFolder = (): string => join(folder, `run-${folders++}`);
+const newFolder = pathsIn(temporaryFolder());
 
 /** Images each of which has one color, so that all windows of one are the same. */
 function plainImages(side: number): OpenedImages {

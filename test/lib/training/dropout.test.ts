@@ -8,13 +8,11 @@ import { DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index
 import { unetGraph } from '../../../lib/network/unet.js';
 import { readTrainable } from '../../../lib/checkpoint/trainable.js';
 import { withDropout } from '../../../lib/training/dropout.js';
-import { packagePath, temporaryFolder } from '../../support/temporary.js';
+import { packagePath, pathsIn, temporaryFolder } from '../../support/temporary.js';
 import { tinyClassifier, tinyImages, tinyNetwork, tinyRun } from '../../support/training-data.js';
 import { trained } from '../../support/training-runs.js';
 
-const folder = temporaryFolder();
-let folders = 0;
-const newFolder = (): string => join(folder, `run-${folders++}`);
+const newFolder = pathsIn(temporaryFolder());
 
 async function configured(dropout: unknown): Promise<Record<string, unknown>> {
   return { ...(JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>), dropout };

@@ -9,14 +9,12 @@ import type { RecomputePolicy } from '../../../lib/engine/binding.js';
 import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { readJson } from '../../../lib/files/files.js';
 import { DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
-import { packagePath, temporaryFolder } from '../../support/temporary.js';
+import { packagePath, pathsIn, temporaryFolder } from '../../support/temporary.js';
 import { readTensors } from '../../support/tensors.js';
 import { tinyImages, tinyRun } from '../../support/training-data.js';
 
 const mnist = packagePath('models/mnist');
-const folder = temporaryFolder();
-let folders = 0;
-const newFolder = (): string => join(folder, `run-${folders++}`);
+const newFolder = pathsIn(temporaryFolder());
 
 const data = tinyImages(6, [1, 28, 28]);
 const headRun = (changed: Partial<TrainerOptions> = {}): TrainerOptions => ({

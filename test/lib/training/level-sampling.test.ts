@@ -5,13 +5,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { Trainer, type TrainerOptions } from '../../../lib/index.js';
-import { packagePath, temporaryFolder } from '../../support/temporary.js';
+import { packagePath, pathsIn, temporaryFolder } from '../../support/temporary.js';
 import { tinyClassifier, tinyImages, tinyRun } from '../../support/training-data.js';
 import { trained } from '../../support/training-runs.js';
 
-const folder = temporaryFolder();
-let folders = 0;
-const newFolder = (): string => join(folder, `run-${folders++}`);
+const newFolder = pathsIn(temporaryFolder());
 
 /** A schedule of so few levels that all have their losses after some steps. */
 async function fewLevels(): Promise<string> {

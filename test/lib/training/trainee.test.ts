@@ -11,12 +11,11 @@ import type { OpenedImages } from '../../../lib/training/data/open-images.js';
 import { nativeOptions } from '../../../lib/training/learning.js';
 import { trainingDefaults } from '../../../lib/training/options.js';
 import { readTrainee } from '../../../lib/training/trainee.js';
-import { packagePath, temporaryFolder } from '../../support/temporary.js';
+import { packagePath, pathsIn, temporaryFolder } from '../../support/temporary.js';
 import { tinyImages, tinyNetwork, tinyRun, writeTinyImages } from '../../support/training-data.js';
 
 const folder = temporaryFolder();
-let folders = 0;
-const newFolder = (): string => join(folder, `run-${folders++}`);
+const newFolder = pathsIn(folder);
 
 /** Tensors of a file of weights. */
 async function readAll(path: string): Promise<Map<string, Float32Array>> {
@@ -188,7 +187,7 @@ describe('what cannot be trained is refused', () => {
     ["a learned variance behind the prediction 'v'", { out_channels: 6 }, { prediction_type: 'v_prediction' }],
   ])('%s', async (what, network, scheduler) => {
     const config = JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>;
-    const schedule = join(folder, `scheduler-${folders++}.json`);
+    const schedule = `${newFolder()}.json`;
     await writeFile(schedule, JSON.stringify({ _class_name: 'DDPMScheduler', num_train_timesteps: 100, ...scheduler }));
     expect(await refusal({ network: { ...config, ...network }, schedule })).toMatch(
       new RegExp(`^ERR_DPM_UNSUPPORTED the network: ${what}`),
@@ -198,7 +197,7 @@ describe('what cannot be trained is refused', () => {
   it('but not x0 and v where a level is noise alone', async () => {
     const config = JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>;
     for (const prediction_type of ['sample', 'v_prediction']) {
-      const schedule = join(folder, `scheduler-${folders++}.json`);
+      const schedule = `${newFolder()}.json`;
       const scheduler = { _class_name: 'DDPMScheduler', rescale_betas_zero_snr: true, prediction_type };
       await writeFile(schedule, JSON.stringify({ ...scheduler, num_train_timesteps: 4 }));
       await using trainer = await Trainer.open(tinyRun({ network: config, schedule, steps: 3, batch: 8 }));
@@ -220,7 +219,7 @@ describe('what cannot be trained is refused', () => {
     expect(await refusal({ network: model, schedule: model })).toContain('schedule');
     expect(await refusal({ network: 'ddpm-cifar10', prediction: 'v', data })).toContain('prediction: the networks of');
     const config = JSON.parse(await readFile(tinyNetwork, 'utf8')) as Record<string, unknown>;
-    const edm = join(folder, `scheduler-${folders++}.json`);
+    const edm = `${newFolder()}.json`;
     await writeFile(edm, JSON.stringify({ _class_name: 'EDMEulerScheduler', num_train_timesteps: 100 }));
     expect(await refusal({ network: config, schedule: edm, prediction: 'v' })).toContain('predict edm');
     expect(await refusal({ network: { ...config, out_channels: 6 }, snrGamma: 5 })).toContain(

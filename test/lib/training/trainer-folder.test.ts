@@ -6,14 +6,12 @@ import { describe, expect, it } from 'vitest';
 
 import { DiffusionModel, Trainer, type StepMetrics } from '../../../lib/index.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
-import { temporaryFolder } from '../../support/temporary.js';
+import { pathsIn, temporaryFolder } from '../../support/temporary.js';
 import { largest, tensorReader } from '../../support/tensors.js';
 import { tinyImages, tinyRun } from '../../support/training-data.js';
 import { linesOf, trained, withoutTimes } from '../../support/training-runs.js';
 
-const folder = temporaryFolder();
-let folders = 0;
-const newFolder = (): string => join(folder, `run-${folders++}`);
+const newFolder = pathsIn(temporaryFolder());
 
 const weightsOf = (run: string): Promise<Buffer> => readFile(join(run, 'unet', 'diffusion_pytorch_model.safetensors'));
 
@@ -178,7 +176,7 @@ describe('the folder of a run', () => {
 
   it('refuses another noise schedule than the run was begun with', async () => {
     const out = newFolder();
-    const schedule = join(folder, 'scheduler_config.json');
+    const schedule = `${newFolder()}.json`;
     await writeFile(schedule, JSON.stringify({ _class_name: 'DDPMScheduler', num_train_timesteps: 100 }));
     const trainer = await Trainer.open(tinyRun({ out }));
     await trainer.step();

@@ -6,13 +6,11 @@ import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { Device, DpmError, Trainer, type StepMetrics, type TrainerOptions } from '../../../lib/index.js';
-import { temporaryFolder } from '../../support/temporary.js';
+import { pathsIn, temporaryFolder } from '../../support/temporary.js';
 import { tinyImages, tinyRun } from '../../support/training-data.js';
 import { linesOf, trained, withoutTimes } from '../../support/training-runs.js';
 
-const folder = temporaryFolder();
-let folders = 0;
-const newFolder = (): string => join(folder, `run-${folders++}`);
+const newFolder = pathsIn(temporaryFolder());
 
 describe('a trainer', () => {
   it('takes steps one by one, in a loop, or all at once, with the same result', async () => {
