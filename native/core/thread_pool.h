@@ -20,6 +20,12 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  /// Returns a pool without workers, for what runs on one thread of another pool. Any number of threads may use it.
+  static ThreadPool& of_caller() {
+    static ThreadPool pool(1);
+    return pool;
+  }
+
   [[nodiscard]] int threads() const noexcept { return static_cast<int>(workers_.size()) + 1; }
 
   /// Calls `body(task, thread)` for every task in [0, tasks), thread in [0, threads()). Returns when all are done.

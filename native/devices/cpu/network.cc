@@ -114,10 +114,9 @@ bool Executable::shares_rows(int rows) const {
 }
 
 void Executable::run_rows(const dpm_bindings& bindings, int part, int parts) const {
-  static ThreadPool caller(1);
   const Range rows = part_of(static_cast<int>(bindings.batch), parts, part);
   const RunContext own{network.device,
-                       caller,
+                       ThreadPool::of_caller(),
                        rows.first,
                        rows.last - rows.first,
                        network.values,

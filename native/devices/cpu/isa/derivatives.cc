@@ -3,13 +3,35 @@
 #include "devices/cpu/isa/functions.h"
 
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
+namespace {
+
+/// Centres `Rows` rows together: each sum waits for its own last addition only, and its order is that of the columns.
+template <int Rows>
+void centre_rows(const float* weights, float* factors, std::ptrdiff_t stride, int columns, float scale) {
+  double sums[Rows] = {};
+  for (int column = 0; column < columns; ++column) {
+#pragma GCC unroll 4
+    for (int row = 0; row < Rows; ++row) {
+      const std::ptrdiff_t at = row * stride + column;
+      sums[row] += static_cast<double>(weights[at]) * static_cast<double>(factors[at]);
+    }
+  }
+  for (int row = 0; row < Rows; ++row) {
+    const auto shift = static_cast<float>(sums[row]);
+    const float* p = weights + row * stride;
+    float* s = factors + row * stride;
+    DPM_ELEMENTWISE
+    for (int column = 0; column < columns; ++column) s[column] = scale * p[column] * (s[column] - shift);
+  }
+}
+
+}  // namespace
 
 void activation_backward(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, const float* d,
                          std::ptrdiff_t d_stride, float* y, std::ptrdiff_t y_stride, int pixels, int channels) {
   const auto apply = [=](const auto& slope) {
     for (int p = 0; p < pixels; ++p) {
-      DPM_ELEMENTWISE
-      for (int c = 0; c < channels; ++c) y[p * y_stride + c] = slope(x[p * x_stride + c]) * d[p * d_stride + c];
+      for_channels(channels, [=](int c) { y[p * y_stride + c] = slope(x[p * x_stride + c]) * d[p * d_stride + c]; });
     }
   };
   if (kind == DPM_ACTIVATION_MISH) return apply([](float value) { return math::mish_slope(value); });
@@ -19,16 +41,31 @@ void activation_backward(dpm_activation kind, const float* x, std::ptrdiff_t x_s
 }
 
 void norm_derivative_sums(const NormDerivative& n, const float* mean, float* sums, float* products) {
-  for (int c = 0; c < n.channels; ++c) sums[c] = products[c] = 0.0F;
   const auto add = [&](const auto& moved) {
-    for (int p = 0; p < n.pixels; ++p) {
-      const float* x = n.x + p * n.x_stride;
-      const float* given = n.given + p * n.given_stride;
-      DPM_ELEMENTWISE
-      for (int c = 0; c < n.channels; ++c) {
-        const float value = moved(given[c], x[c], c);
+    int c = 0;
+    for (; c + kWidth <= n.channels; c += kWidth) {
+      Vector sum{};
+      Vector product{};
+      for (int p = 0; p < n.pixels; ++p) {
+        const float* x = n.x + p * n.x_stride;
+        const float* given = n.given + p * n.given_stride;
+        float values[kWidth];
+        DPM_ELEMENTWISE
+        for (int i = 0; i < kWidth; ++i) values[i] = moved(given[c + i], x[c + i], c + i);
+        const Vector value = load(values);
+        sum += value;
+        product += value * (load(x + c) - load(mean + c));
+      }
+      store(sums + c, sum);
+      store(products + c, product);
+    }
+    for (; c < n.channels; ++c) {
+      sums[c] = products[c] = 0.0F;
+      for (int p = 0; p < n.pixels; ++p) {
+        const float x = n.x[p * n.x_stride + c];
+        const float value = moved(n.given[p * n.given_stride + c], x, c);
         sums[c] += value;
-        products[c] += value * (x[c] - mean[c]);
+        products[c] += value * (x - mean[c]);
       }
     }
   };
@@ -46,8 +83,7 @@ void norm_derivative(const NormDerivative& n, const float* p, const float* q, co
       const float* x = n.x + pixel * n.x_stride;
       const float* given = n.given + pixel * n.given_stride;
       float* out = y + pixel * y_stride;
-      DPM_ELEMENTWISE
-      for (int c = 0; c < n.channels; ++c) out[c] = result(given[c], x[c], c);
+      for_channels(n.channels, [&](int c) { out[c] = result(given[c], x[c], c); });
     }
   };
   if (!n.silu) {
@@ -61,6 +97,18 @@ void norm_derivative(const NormDerivative& n, const float* p, const float* q, co
       return math::silu_slope(x * n.a[c] + n.b[c]) * (p[c] * given + (q[c] * x + r[c]));
     });
   }
+}
+
+void softmax_derivative(const float* weights, float* factors, std::ptrdiff_t stride, int rows, int columns,
+                        float scale) {
+  int row = 0;
+  for (; row + 4 <= rows; row += 4) {
+    centre_rows<4>(weights + row * stride, factors + row * stride, stride, columns, scale);
+  }
+  for (; row + 2 <= rows; row += 2) {
+    centre_rows<2>(weights + row * stride, factors + row * stride, stride, columns, scale);
+  }
+  if (row < rows) centre_rows<1>(weights + row * stride, factors + row * stride, stride, columns, scale);
 }
 
 }  // namespace dpm::cpu::DPM_ISA_NAMESPACE

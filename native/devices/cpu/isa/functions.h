@@ -13,6 +13,8 @@ void winograd_weights(const float* const* kernels, int inputs, int vectors, floa
 void winograd_input(const float* const pixels[36], int channels, float* out, std::ptrdiff_t component_stride);
 void winograd_output(const WinogradOutput& target);
 void outer_product(const OuterProduct& product);
+void transpose(const float* from, std::ptrdiff_t from_stride, int rows, int columns, float* to,
+               std::ptrdiff_t to_stride);
 void winograd_cotangent(const float* const pixels[16], int channels, float* out, std::ptrdiff_t component_stride);
 void winograd_gradient(const float* sums, std::ptrdiff_t component_stride, int parts, std::ptrdiff_t part_stride,
                        float* taps);
@@ -34,6 +36,8 @@ void geglu(const float* values, const float* gates, std::ptrdiff_t x_stride, flo
            int pixels, int channels);
 void softmax_part(float* row, int columns, float scale, const float* addend, RunningSoftmax& state);
 void softmax(float* row, int columns, float scale);
+void softmax_derivative(const float* weights, float* factors, std::ptrdiff_t stride, int rows, int columns,
+                        float scale);
 void update(const UpdateRange& range);
 void absolute_prediction(const dpm_record& record, const float* in, const float* out, float* result, int count);
 void scaled_copy(const float* source, float scale, float* destination, std::uint64_t count);

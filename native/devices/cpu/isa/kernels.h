@@ -134,6 +134,9 @@ struct IsaKernels {
   void (*winograd_input)(const float* const pixels[36], int channels, float* out, std::ptrdiff_t component_stride);
   void (*winograd_output)(const WinogradOutput& target);
   void (*outer_product)(const OuterProduct& product);
+  /// Writes to[column * to_stride + row] = from[row * from_stride + column]; the two must not overlap.
+  void (*transpose)(const float* from, std::ptrdiff_t from_stride, int rows, int columns, float* to,
+                    std::ptrdiff_t to_stride);
   /// Computes A d A^T of a cotangent's tile of 4 x 4 pixels; channels are a multiple of the vector.
   void (*winograd_cotangent)(const float* const pixels[16], int channels, float* out, std::ptrdiff_t component_stride);
   /// Computes G^T s G of a vector of output channels, s the sum of `parts` sums; taps [9][width].
@@ -169,6 +172,9 @@ struct IsaKernels {
   void (*softmax_part)(float* row, int columns, float scale, const float* addend, RunningSoftmax& state);
   /// Computes the softmax of scale * row, in place.
   void (*softmax)(float* row, int columns, float scale);
+  /// Turns rows of `factors`, s, beside rows of softmaxes p into scale * p * (s - sum of p s), the sum in double.
+  void (*softmax_derivative)(const float* weights, float* factors, std::ptrdiff_t stride, int rows, int columns,
+                             float scale);
 
   void (*update)(const UpdateRange& range);
   /// Computes |x0| before clipping, for the quantile of dynamic clipping.

@@ -93,11 +93,9 @@ void channel_affine(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrd
     const float* in = x + p * x_stride;
     float* out = y + p * y_stride;
     if (silu) {
-      DPM_ELEMENTWISE
-      for (int c = 0; c < channels; ++c) out[c] = math::silu(in[c] * a[c] + b[c]);
+      for_channels(channels, [=](int c) { out[c] = math::silu(in[c] * a[c] + b[c]); });
     } else {
-      DPM_ELEMENTWISE
-      for (int c = 0; c < channels; ++c) out[c] = in[c] * a[c] + b[c];
+      for_channels(channels, [=](int c) { out[c] = in[c] * a[c] + b[c]; });
     }
   }
 }
@@ -120,8 +118,7 @@ void activation(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, fl
 void add(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t b_stride, float* y,
          std::ptrdiff_t y_stride, int pixels, int channels) {
   for (int p = 0; p < pixels; ++p) {
-    DPM_ELEMENTWISE
-    for (int c = 0; c < channels; ++c) y[p * y_stride + c] = a[p * a_stride + c] + b[p * b_stride + c];
+    for_channels(channels, [=](int c) { y[p * y_stride + c] = a[p * a_stride + c] + b[p * b_stride + c]; });
   }
 }
 

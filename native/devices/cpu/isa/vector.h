@@ -47,3 +47,20 @@ static inline __attribute__((always_inline)) void store(float* to, Vector value)
 #define DPM_ISA_PASTE(a, b) DPM_ISA_PASTE_(a, b)
 /// Namespace of this instruction set's functions.
 #define DPM_ISA_NAMESPACE DPM_ISA_PASTE(isa_, DPM_ISA)
+
+namespace dpm::cpu::DPM_ISA_NAMESPACE {
+
+/// Calls `body(c)` for every channel of a pixel, by whole vectors as far as they go: a loop whose length the compiler
+/// knows has nothing to decide for each pixel.
+template <typename Body>
+static inline __attribute__((always_inline)) void for_channels(int channels, const Body& body) {
+  int c = 0;
+  for (; c + kWidth <= channels; c += kWidth) {
+    DPM_ELEMENTWISE
+    for (int i = 0; i < kWidth; ++i) body(c + i);
+  }
+  DPM_ELEMENTWISE
+  for (int rest = c; rest < channels; ++rest) body(rest);
+}
+
+}  // namespace dpm::cpu::DPM_ISA_NAMESPACE

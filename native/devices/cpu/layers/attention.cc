@@ -100,11 +100,10 @@ class Attention : public Layer {
     const float* source = head(map, unit);
     float* out = keys(context, unit) + static_cast<std::ptrdiff_t>(index) * head_channels_ * panel();
     const int first = index * panel();
-    for (int column = 0; column < panel(); ++column) {
-      const bool inside = first + column < keys_;
-      const float* token = source + (first + column) * map.pixel_stride;
-      for (int c = 0; c < head_channels_; ++c) out[c * panel() + column] = inside ? token[c] : 0.0F;
-    }
+    const int columns = std::min(panel(), keys_ - first);
+    context.device.isa.transpose(source + first * map.pixel_stride, map.pixel_stride, columns, head_channels_, out,
+                                 panel());
+    for (int c = 0; c < head_channels_; ++c, out += panel()) std::fill(out + columns, out + panel(), 0.0F);
   }
 
   /// Packs values as a [tokens][head channels] operand.

@@ -2,12 +2,18 @@
 //   backward: S = c P (d v' - rows' sums of P (d v')); S k, S' q and P' d are the cotangents of q, k and v;
 //   tangent:  S = c P (M - rows' sums of P M), M = t_q k' + q t_k'; the result is S v + P t_v.
 // P is computed again, because it would be the largest of the tensors that a network keeps.
+#include <algorithm>
 #include <cmath>
 
 #include "devices/cpu/layers/layer.h"
 
 namespace dpm::cpu {
 namespace {
+
+/// Number of heads for each thread from which threads take whole heads: few wait for the last.
+constexpr int kHeadsPerThread = 4;
+/// Number of floats of a head's matrices that a thread may have for itself: about a core's second cache.
+constexpr std::size_t kCachedFloats = std::size_t{512} * 1024;
 
 /// Products of one head's operands by the tiles of convolutions, whose right operands lie in panels of columns.
 class HeadProducts {
@@ -28,21 +34,19 @@ class HeadProducts {
   /// Packs an operand as [channels][tokens]: the right operand for left ones with a column per channel.
   void pack_by_token(const float* source, std::ptrdiff_t stride, float* out) const {
     for (int first = 0; first < tokens_; first += panel_) {
-      for (int c = 0; c < channels_; ++c, out += panel_) {
-        for (int column = 0; column < panel_; ++column) {
-          out[column] = first + column < tokens_ ? source[(first + column) * stride + c] : 0.0F;
-        }
-      }
+      const int columns = std::min(panel_, tokens_ - first);
+      isa_.transpose(source + first * stride, stride, columns, channels_, out, panel_);
+      for (int c = 0; c < channels_; ++c, out += panel_) std::fill(out + columns, out + panel_, 0.0F);
     }
   }
 
   /// Packs an operand as [tokens][channels]: the right operand for left ones with a column per token.
   void pack_by_channel(const float* source, std::ptrdiff_t stride, float* out) const {
     for (int first = 0; first < channels_; first += panel_) {
+      const int columns = std::min(panel_, channels_ - first);
       for (int token = 0; token < tokens_; ++token, out += panel_) {
-        for (int column = 0; column < panel_; ++column) {
-          out[column] = first + column < channels_ ? source[token * stride + first + column] : 0.0F;
-        }
+        std::copy_n(source + token * stride + first, columns, out);
+        std::fill(out + columns, out + panel_, 0.0F);
       }
     }
   }
@@ -99,12 +103,39 @@ class AttentionDerivative : public Layer {
     tokens_ = shape.height * shape.width;
   }
 
+  /// Threads take heads where there are several for each and a head's matrices fit its cache, otherwise a head's rows.
   void run(const RunContext& context) const override {
-    for (int unit = 0; unit < context.batch * heads_; ++unit) run_head(context, unit);
+    const int units = context.batch * heads_;
+    if (!has_heads_for(context.batch, context.pool.threads())) {
+      for (int unit = 0; unit < units; ++unit) run_head({context, context.pool, context.scratch}, unit);
+      return;
+    }
+    context.pool.parallel_for(units, [&](std::int64_t unit, int thread) {
+      float* own = context.scratch + static_cast<std::size_t>(thread) * head_floats(1);
+      run_head({context, ThreadPool::of_caller(), own}, static_cast<int>(unit));
+    });
+  }
+
+  [[nodiscard]] std::size_t scratch(int batch, int threads) const override {
+    const std::size_t of_heads = has_heads_for(batch, threads) ? static_cast<std::size_t>(threads) * head_floats(1) : 0;
+    return std::max(head_floats(threads), of_heads);
   }
 
  protected:
-  virtual void run_head(const RunContext& context, int unit) const = 0;
+  /// What a head is computed with: the threads that share its rows, and their memory.
+  struct Means {
+    const RunContext& context;
+    ThreadPool& pool;
+    float* memory;
+  };
+
+  virtual void run_head(const Means& means, int unit) const = 0;
+  /// Number of floats that a head needs on `threads` threads.
+  [[nodiscard]] virtual std::size_t head_floats(int threads) const = 0;
+
+  [[nodiscard]] bool has_heads_for(int batch, int threads) const {
+    return threads > 1 && batch * heads_ >= kHeadsPerThread * threads && head_floats(1) <= kCachedFloats;
+  }
 
   [[nodiscard]] int head_channels() const { return channels_ / heads_; }
   [[nodiscard]] HeadProducts products() const { return {isa_, tokens_, head_channels()}; }
@@ -124,9 +155,9 @@ class AttentionDerivative : public Layer {
 
   /// Calls `body(first, rows, thread)` for blocks of tokens.
   template <typename Body>
-  void for_blocks(const RunContext& context, const Body& body) const {
+  void for_blocks(ThreadPool& pool, const Body& body) const {
     const int blocks = divide_up(tokens_, isa_.rows);
-    context.pool.parallel_for(blocks, [&](std::int64_t block, int thread) {
+    pool.parallel_for(blocks, [&](std::int64_t block, int thread) {
       const Range range = part_of(tokens_, blocks, static_cast<int>(block));
       body(range.first, range.last - range.first, thread);
     });
@@ -145,14 +176,7 @@ class AttentionDerivative : public Layer {
   /// Turns the factors of rows of P into rows of S.
   void centre(const HeadProducts& products, const float* weights, float* rows_of_s, int rows) const {
     const float scale = 1.0F / std::sqrt(static_cast<float>(head_channels()));
-    for (int row = 0; row < rows; ++row) {
-      const float* p = weights + static_cast<std::ptrdiff_t>(row) * products.padded_tokens();
-      float* s = rows_of_s + static_cast<std::ptrdiff_t>(row) * products.padded_tokens();
-      double mean = 0;
-      for (int j = 0; j < tokens_; ++j) mean += static_cast<double>(p[j]) * static_cast<double>(s[j]);
-      const auto shift = static_cast<float>(mean);
-      for (int j = 0; j < tokens_; ++j) s[j] = scale * p[j] * (s[j] - shift);
-    }
+    isa_.softmax_derivative(weights, rows_of_s, products.padded_tokens(), rows, tokens_, scale);
   }
 
   Operands operands_;
@@ -166,18 +190,19 @@ class Backward : public AttentionDerivative {
  public:
   using AttentionDerivative::AttentionDerivative;
 
-  [[nodiscard]] std::size_t scratch(int /*batch*/, int threads) const override {
+ protected:
+  [[nodiscard]] std::size_t head_floats(int threads) const override {
     return 5 * products().packed_floats() + 2 * matrix_floats() + static_cast<std::size_t>(threads) * column_floats();
   }
 
- protected:
-  void run_head(const RunContext& context, int unit) const override {
+  void run_head(const Means& means, int unit) const override {
+    const RunContext& context = means.context;
     const HeadProducts products = this->products();
     const Head q = head(context, operands_.input(0), unit);
     const Head k = head(context, operands_.input(1), unit);
     const Head v = head(context, operands_.input(2), unit);
     const Head d = head(context, operands_.input(3), unit);
-    float* keys = context.scratch;
+    float* keys = means.memory;
     float* values = keys + products.packed_floats();
     float* right_of_q = values + products.packed_floats();
     float* right_of_k = right_of_q + products.packed_floats();
@@ -185,7 +210,7 @@ class Backward : public AttentionDerivative {
     float* weights = right_of_v + products.packed_floats();
     float* centred = weights + matrix_floats();
     float* columns = centred + matrix_floats();
-    context.pool.parallel_for(5, [&](std::int64_t operand, int /*thread*/) {
+    means.pool.parallel_for(5, [&](std::int64_t operand, int /*thread*/) {
       if (operand == 0) products.pack_by_token(k.data, k.stride, keys);
       if (operand == 1) products.pack_by_token(v.data, v.stride, values);
       if (operand == 2) products.pack_by_channel(k.data, k.stride, right_of_q);
@@ -196,7 +221,7 @@ class Backward : public AttentionDerivative {
     const Head dk = head(context, operands_.output(), unit, channels_);
     const Head dv = head(context, operands_.output(), unit, 2 * channels_);
     const std::ptrdiff_t stride = products.padded_tokens();
-    for_blocks(context, [&](int first, int rows, int /*thread*/) {
+    for_blocks(means.pool, [&](int first, int rows, int /*thread*/) {
       float* p = weights + first * stride;
       float* s = centred + first * stride;
       weigh(products, q, first, rows, keys, p);
@@ -204,11 +229,11 @@ class Backward : public AttentionDerivative {
       centre(products, p, s, rows);
       products.with_channels(s, stride, rows, right_of_q, dq.token(first), dq.stride);
     });
-    for_blocks(context, [&](int first, int rows, int thread) {
+    for_blocks(means.pool, [&](int first, int rows, int thread) {
       float* own = columns + static_cast<std::size_t>(thread) * column_floats();
-      copy_columns(centred + first, stride, rows, own);
+      isa_.transpose(centred + first, stride, tokens_, rows, own, tokens_);
       products.with_channels(own, tokens_, rows, right_of_k, dk.token(first), dk.stride);
-      copy_columns(weights + first, stride, rows, own);
+      isa_.transpose(weights + first, stride, tokens_, rows, own, tokens_);
       products.with_channels(own, tokens_, rows, right_of_v, dv.token(first), dv.stride);
     });
   }
@@ -220,38 +245,30 @@ class Backward : public AttentionDerivative {
   [[nodiscard]] std::size_t column_floats() const {
     return static_cast<std::size_t>(isa_.rows) * static_cast<std::size_t>(tokens_);
   }
-
-  /// Copies `count` columns of a matrix as rows.
-  void copy_columns(const float* matrix, std::ptrdiff_t stride, int count, float* out) const {
-    for (int i = 0; i < tokens_; ++i) {
-      for (int column = 0; column < count; ++column) {
-        out[static_cast<std::ptrdiff_t>(column) * tokens_ + i] = matrix[i * stride + column];
-      }
-    }
-  }
 };
 
 class Tangent : public AttentionDerivative {
  public:
   using AttentionDerivative::AttentionDerivative;
 
-  [[nodiscard]] std::size_t scratch(int /*batch*/, int threads) const override {
+ protected:
+  [[nodiscard]] std::size_t head_floats(int threads) const override {
     return 4 * products().packed_floats() + static_cast<std::size_t>(threads) * 3 * block_floats();
   }
 
- protected:
-  void run_head(const RunContext& context, int unit) const override {
+  void run_head(const Means& means, int unit) const override {
+    const RunContext& context = means.context;
     const HeadProducts products = this->products();
     const std::size_t packed = products.packed_floats();
     // Inputs that are packed: k and its tangent, then v and its tangent.
     constexpr int kPacked[] = {1, 4, 2, 5};
-    context.pool.parallel_for(4, [&](std::int64_t operand, int /*thread*/) {
+    means.pool.parallel_for(4, [&](std::int64_t operand, int /*thread*/) {
       const Head source = head(context, operands_.input(static_cast<std::size_t>(kPacked[operand])), unit);
-      float* to = context.scratch + static_cast<std::size_t>(operand) * packed;
+      float* to = means.memory + static_cast<std::size_t>(operand) * packed;
       if (operand < 2) products.pack_by_token(source.data, source.stride, to);
       if (operand >= 2) products.pack_by_channel(source.data, source.stride, to);
     });
-    const float* keys = context.scratch;
+    const float* keys = means.memory;
     const float* key_tangents = keys + packed;
     const float* values = key_tangents + packed;
     const float* value_tangents = values + packed;
@@ -259,8 +276,8 @@ class Tangent : public AttentionDerivative {
     const Head tq = head(context, operands_.input(3), unit);
     const Head out = head(context, operands_.output(), unit);
     const std::ptrdiff_t stride = products.padded_tokens();
-    for_blocks(context, [&](int first, int rows, int thread) {
-      float* p = context.scratch + 4 * packed + static_cast<std::size_t>(thread) * 3 * block_floats();
+    for_blocks(means.pool, [&](int first, int rows, int thread) {
+      float* p = means.memory + 4 * packed + static_cast<std::size_t>(thread) * 3 * block_floats();
       float* s = p + block_floats();
       float* other = s + block_floats();
       weigh(products, q, first, rows, keys, p);

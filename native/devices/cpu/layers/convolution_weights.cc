@@ -120,9 +120,9 @@ class ConvolutionWeights : public Layer {
         multiply_in_place(context, in, d, chunk, task, index > task.chunks.first);
         continue;
       }
-      lay_out_map(in, chunk, task.inputs, map);
+      lay_out_map(context, in, chunk, task.inputs, map);
       for (int p = task.panels.first; p < task.panels.last; ++p) {
-        lay_out_panel(d, chunk, p, panel);
+        lay_out_panel(context, d, chunk, p, panel);
         multiply(context, chunk, task, p, map, panel, index > task.chunks.first);
       }
     }
@@ -146,23 +146,24 @@ class ConvolutionWeights : public Layer {
       for (int o = task.panels.first * panel_width_; o < last; o += panel_width_) {
         product.vectors = last - o > width ? 2 : 1;
         product.y = d.sample(n) + pixel * d.pixel_stride + o;
-        for (int i = task.inputs.first; i < task.inputs.last; i += context.device.isa.rows) {
-          product.rows = std::min(context.device.isa.rows, task.inputs.last - i);
+        for_even_parts(task.inputs, context.device.isa.rows, [&](int i, int count) {
+          product.rows = count;
           product.x = in.sample(n) + pixel * in.pixel_stride + i;
           product.sums = task.partial + static_cast<std::ptrdiff_t>(i) * columns_ + o;
           context.device.isa.outer_product(product);
-        }
+        });
       }
     }
   }
 
-  /// Returns the place of padded column `column` in a row: columns that a tap reads one after the other are adjacent.
+  /// Returns the place of padded column `column` in a row: columns that a tap reads one after the other are adjacent,
+  /// those of each remainder by the stride in a phase of their own.
   [[nodiscard]] int place_of(int column) const {
     return column % attributes_.stride * phase_width_ + column / attributes_.stride;
   }
 
   /// Writes the rows that a chunk reads, channel by channel, with zeros around the map.
-  void lay_out_map(const MapView& in, const Chunk& chunk, Range channels, float* map) const {
+  void lay_out_map(const RunContext& context, const MapView& in, const Chunk& chunk, Range channels, float* map) const {
     const int rows = input_rows(chunk.rows.last - chunk.rows.first);
     const auto stride = static_cast<std::ptrdiff_t>(channel_floats());
     const int top = chunk.rows.first * attributes_.stride - attributes_.pad_before;
@@ -170,36 +171,58 @@ class ConvolutionWeights : public Layer {
       const Range some{first, std::min(channels.last, first + kStreams)};
       float* to = map + (first - channels.first) * stride;
       for (int n = chunk.images.first; n < chunk.images.last; ++n) {
-        for (int row = 0; row < rows; ++row, to += pitch_) lay_out_row(in, n, top + row, some, to, stride);
+        for (int row = 0; row < rows; ++row, to += pitch_) lay_out_row(context, in, n, top + row, some, to, stride);
       }
     }
   }
 
-  void lay_out_row(const MapView& in, int n, int y, Range channels, float* to, std::ptrdiff_t stride) const {
+  void lay_out_row(const RunContext& context, const MapView& in, int n, int y, Range channels, float* to,
+                   std::ptrdiff_t stride) const {
     const int count = channels.last - channels.first;
-    const float* row =
-        in.sample(n) + static_cast<std::ptrdiff_t>(y) * in.width * in.pixel_stride + channels.first * in.channel_stride;
-    for (int column = 0; column < pitch_; ++column) {
-      const int x = column - attributes_.pad_before;
-      const bool is_inside = y >= 0 && y < in.height && x >= 0 && x < in.width;
-      float* place = to + place_of(column);
+    const int step = attributes_.stride;
+    for (int phase = 0; phase < step; ++phase, to += phase_width_) {
+      // Place k of a phase holds column k * step + offset of the map.
+      const int offset = phase - attributes_.pad_before;
+      const bool is_inside = y >= 0 && y < in.height;
+      const int last = is_inside ? std::clamp(divide_up(in.width - offset, step), 0, phase_width_) : 0;
+      const int first = std::min(last, offset < 0 ? divide_up(-offset, step) : 0);
       for (int c = 0; c < count; ++c) {
-        place[c * stride] = is_inside ? row[x * in.pixel_stride + c * in.channel_stride] : 0.0F;
+        std::fill_n(to + c * stride, first, 0.0F);
+        std::fill(to + c * stride + last, to + c * stride + phase_width_, 0.0F);
+      }
+      if (first == last) continue;
+      const float* from = in.sample(n) +
+                          (static_cast<std::ptrdiff_t>(y) * in.width + first * step + offset) * in.pixel_stride +
+                          channels.first * in.channel_stride;
+      if (in.channel_stride == 1) {
+        context.device.isa.transpose(from, step * in.pixel_stride, last - first, count, to + first, stride);
+        continue;
+      }
+      for (int c = 0; c < count; ++c) {
+        for (int k = first; k < last; ++k) {
+          to[c * stride + k] = from[(k - first) * step * in.pixel_stride + c * in.channel_stride];
+        }
       }
     }
+  }
+
+  /// Number of vectors of a panel: the last one may have one in place of two.
+  [[nodiscard]] int vectors_of(const RunContext& context, int panel) const {
+    return out_.channels - panel * panel_width_ > context.device.isa.width ? 2 : 1;
   }
 
   /// Writes the cotangent's pixels of one panel of output channels, with zeros for missing ones.
-  void lay_out_panel(const MapView& d, const Chunk& chunk, int panel, float* to) const {
+  void lay_out_panel(const RunContext& context, const MapView& d, const Chunk& chunk, int panel, float* to) const {
     const int first = panel * panel_width_;
-    const int count = std::clamp(out_.channels - first, 0, panel_width_);
+    const int width = vectors_of(context, panel) * context.device.isa.width;
+    const int count = std::clamp(out_.channels - first, 0, width);
     for (int n = chunk.images.first; n < chunk.images.last; ++n) {
       for (int y = chunk.rows.first; y < chunk.rows.last; ++y) {
         const float* pixel = d.sample(n) + static_cast<std::ptrdiff_t>(y) * d.width * d.pixel_stride +
                              static_cast<std::ptrdiff_t>(first) * d.channel_stride;
-        for (int x = 0; x < d.width; ++x, pixel += d.pixel_stride, to += panel_width_) {
+        for (int x = 0; x < d.width; ++x, pixel += d.pixel_stride, to += width) {
           for (int c = 0; c < count; ++c) to[c] = pixel[c * d.channel_stride];
-          std::fill(to + count, to + panel_width_, 0.0F);
+          std::fill(to + count, to + width, 0.0F);
         }
       }
     }
@@ -227,41 +250,62 @@ class ConvolutionWeights : public Layer {
     }
     tile.row_stride = static_cast<std::ptrdiff_t>(channel_floats());
     tile.panel = cotangent;
-    tile.vectors = 2;
-    tile.output.columns = panel_width_;
+    tile.vectors = vectors_of(context, panel);
+    tile.output.columns = tile.vectors * context.device.isa.width;
     tile.output.scale = 1;
     tile.output.out_row_stride = columns_;
     tile.output.residual_row_stride = columns_;
     tile.output.out_channel_stride = 1;
     for (int tap = 0; tap < taps(); ++tap) {
       const std::ptrdiff_t place = tap / attributes_.kernel * pitch_ + place_of(tap % attributes_.kernel);
-      for (int i = task.inputs.first; i < task.inputs.last; i += context.device.isa.rows) {
+      for_even_parts(task.inputs, context.device.isa.rows, [&](int i, int count) {
         tile.input = map + place + static_cast<std::ptrdiff_t>(i - task.inputs.first) * tile.row_stride;
-        tile.output.rows = std::min(context.device.isa.rows, task.inputs.last - i);
+        tile.output.rows = count;
         tile.output.out = task.partial + (static_cast<std::ptrdiff_t>(tap) * in_.channels + i) * columns_ +
                           static_cast<std::ptrdiff_t>(panel) * panel_width_;
         tile.output.residual = adds ? tile.output.out : nullptr;
         context.device.isa.tile(tile);
-      }
+      });
     }
   }
 
-  /// Adds the sums of all groups, in their order, to the caller's tensor [output channel][input channel][tap].
+  /// Adds the sums of all groups, in their order, to the caller's tensor [output channel][input channel][tap]: a task
+  /// has a vector of output channels and some of the lines of their kernels.
   void add_up(const RunContext& context, int parts) const {
     float* gradient = context.map(operands_.output()).data;
-    context.pool.parallel_for(out_.channels, [&](std::int64_t channel, int /*thread*/) {
-      const float* sums = context.scratch + channel;
-      float* to = gradient + channel * in_.channels * taps();
-      for (int i = 0; i < in_.channels; ++i) {
-        for (int tap = 0; tap < taps(); ++tap, ++to) {
-          const float* sum = sums + (static_cast<std::ptrdiff_t>(tap) * in_.channels + i) * columns_;
-          float total = 0;
-          for (int part = 0; part < parts; ++part) total += sum[static_cast<std::size_t>(part) * partial_floats()];
-          *to += total;
-        }
-      }
-    });
+    const int width = context.device.isa.width;
+    const int lines = in_.channels * taps();
+    const int blocks = divide_up(lines, kLines);
+    context.pool.parallel_for(
+        static_cast<std::int64_t>(divide_up(out_.channels, width)) * blocks, [&](std::int64_t task, int /*thread*/) {
+          const int channel = static_cast<int>(task / blocks) * width;
+          const Range some = part_of(lines, blocks, static_cast<int>(task % blocks));
+          const int count = some.last - some.first;
+          float totals[kLines * kMostWidth] = {};
+          for (int line = 0; line < count; ++line) {
+            add_line(context.scratch + channel, some.first + line, parts, width, totals + line * width);
+          }
+          float turned[kLines * kMostWidth];
+          context.device.isa.transpose(totals, width, count, width, turned, kLines);
+          for (int c = 0; c < std::min(width, out_.channels - channel); ++c) {
+            float* to = gradient + static_cast<std::ptrdiff_t>(channel + c) * lines + some.first;
+            for (int line = 0; line < count; ++line) to[line] += turned[c * kLines + line];
+          }
+        });
   }
+
+  /// Adds the groups' sums of one line, an input channel's number of a tap, for a vector of output channels.
+  void add_line(const float* sums, int line, int parts, int width, float* totals) const {
+    const float* sum = sums + (static_cast<std::ptrdiff_t>(line % taps()) * in_.channels + line / taps()) * columns_;
+    for (int part = 0; part < parts; ++part, sum += partial_floats()) {
+      for (int c = 0; c < width; ++c) totals[c] += sum[c];
+    }
+  }
+
+  /// Number of lines that are added up before they are written where they belong.
+  static constexpr int kLines = 64;
+  /// Largest width of a vector.
+  static constexpr int kMostWidth = 16;
 
   Operands operands_;
   dpm_convolution_attributes attributes_;

@@ -139,4 +139,15 @@ inline Range part_of(int total, int parts, int index) {
 
 inline int divide_up(int a, int b) { return (a + b - 1) / b; }
 
+/// Calls `body(first, count)` for nearly equal parts of a range, of `most` at most: a tile of few rows is a slow one.
+template <typename Body>
+void for_even_parts(Range range, int most, const Body& body) {
+  const int total = range.last - range.first;
+  const int parts = divide_up(total, most);
+  for (int index = 0; index < parts; ++index) {
+    const Range part = part_of(total, parts, index);
+    body(range.first + part.first, part.last - part.first);
+  }
+}
+
 }  // namespace dpm::cpu

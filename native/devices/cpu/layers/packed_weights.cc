@@ -1,5 +1,8 @@
 #include "devices/cpu/layers/packed_weights.h"
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "devices/cpu/layers/node_weights.h"
 
 namespace dpm::cpu {
@@ -21,9 +24,52 @@ struct Job {
   int packed_taps;  ///< numbers that are packed of a kernel
 };
 
+/// Returns how far the rows of `count` output channels are apart, if all are as far, otherwise 0.
+std::ptrdiff_t step_of(const WeightRow* rows, int count) {
+  const std::ptrdiff_t step = count > 1 ? rows[1].first - rows[0].first : 0;
+  for (int row = 1; row < count; ++row) {
+    const bool follows = rows[row].first - rows[row - 1].first == step;
+    if (!follows || rows[row].input_stride != rows[0].input_stride || rows[row].tap_stride != rows[0].tap_stride) {
+      return 0;
+    }
+  }
+  return step;
+}
+
+/// Packs input channels of kernels that lie at equal distances: whatever their numbers' order, by squares of them.
+void pack_even(const Job& job, const WeightRow& row, std::ptrdiff_t step, const PackedWeights::Panel& panel, int first,
+               int count, float* to) {
+  const std::ptrdiff_t width = std::ptrdiff_t{panel.vectors} * job.isa.width;
+  const std::ptrdiff_t tap_stride = job.inputs * width;
+  float* out = to + first * width;
+  if (job.taps > 1 && row.tap_stride == 1) {
+    for (int in = 0; in < count; ++in, out += width) {
+      job.isa.transpose(row.kernel(first + in), step, panel.columns, job.taps, out, tap_stride);
+    }
+  } else if (job.taps > 1 && row.tap_stride == -1) {
+    const std::ptrdiff_t last = job.taps - 1;
+    for (int in = 0; in < count; ++in, out += width) {
+      job.isa.transpose(row.kernel(first + in) - last, step, panel.columns, job.taps, out + last * tap_stride,
+                        -tap_stride);
+    }
+  } else if (step == 1) {
+    for (int in = 0; in < count; ++in, out += width) std::copy_n(row.kernel(first + in), panel.columns, out);
+  } else {
+    job.isa.transpose(row.kernel(first), step, panel.columns, count, out, width);
+  }
+  for (int tap = 0; tap < job.taps; ++tap) {
+    out = to + tap * tap_stride + first * width;
+    for (int in = 0; in < count; ++in, out += width) std::fill(out + panel.columns, out + width, 0.0F);
+  }
+}
+
 /// Packs input channels [first, first + count) of kernels as they are.
 void pack_plain(const Job& job, const WeightRow* rows, const PackedWeights::Panel& panel, int first, int count,
                 float* to) {
+  const std::ptrdiff_t step = step_of(rows, panel.columns);
+  const bool is_even =
+      step > 0 && (job.taps == 1 ? step == 1 || rows[0].input_stride == 1 : std::abs(rows[0].tap_stride) == 1);
+  if (is_even) return pack_even(job, rows[0], step, panel, first, count, to);
   const std::ptrdiff_t width = std::ptrdiff_t{panel.vectors} * job.isa.width;
   const std::ptrdiff_t tap_stride = job.inputs * width;
   for (std::ptrdiff_t column = 0; column < width; ++column) {

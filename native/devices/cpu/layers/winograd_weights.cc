@@ -110,13 +110,13 @@ class WinogradWeights : public Layer {
       for (int o = task.outputs.first; o < task.outputs.last; o += 2 * width_) {
         product.vectors = task.outputs.last - o > width_ ? 2 : 1;
         product.y = cotangent + component * operand_stride() + (o - task.outputs.first);
-        for (int i = task.inputs.first; i < task.inputs.last; i += context.device.isa.rows) {
-          product.rows = std::min(context.device.isa.rows, task.inputs.last - i);
+        for_even_parts(task.inputs, context.device.isa.rows, [&](int i, int count) {
+          product.rows = count;
           product.x = map + component * operand_stride() + (i - task.inputs.first);
           product.sums =
               task.partial + component * component_floats() + static_cast<std::ptrdiff_t>(i) * out_.channels + o;
           context.device.isa.outer_product(product);
-        }
+        });
       }
     }
   }
