@@ -54,6 +54,53 @@ void find_dynamic_thresholds(Device& device, const dpm_update& update) {
   });
 }
 
+/// Number of rows whose sums are added up together, so that an addition need not wait for the one before it.
+constexpr std::uint64_t kRowsTogether = 4;
+
+/// Returns the largest magnitude. A NaN stays the maximum, whatever comes after it.
+double largest(const float* values, std::uint64_t count) {
+  double maximum = 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const double value = std::fabs(static_cast<double>(values[i]));
+    if (!(value <= maximum) && !std::isnan(maximum)) maximum = value;
+  }
+  return maximum;
+}
+
+/// Adds up `term(a, b)` of `Rows` rows from `first` on, each in its order.
+template <std::uint64_t Rows, typename Term>
+void add_rows(const dpm_reduce& reduce, std::uint64_t first, const Term& term) {
+  const float* a[Rows];
+  const float* b[Rows];
+  double sums[Rows] = {};
+  for (std::uint64_t n = 0; n < Rows; ++n) {
+    a[n] = row(reduce.a, first + n);
+    b[n] = row(reduce.kind == DPM_REDUCE_DOT ? reduce.b : reduce.a, first + n);
+  }
+  for (std::uint64_t i = 0; i < reduce.elements; ++i) {
+    for (std::uint64_t n = 0; n < Rows; ++n) {
+      sums[n] += term(static_cast<double>(a[n][i]), static_cast<double>(b[n][i]));
+    }
+  }
+  for (std::uint64_t n = 0; n < Rows; ++n) reduce.result[first + n] = sums[n];
+}
+
+/// Adds up all rows, several together where there are enough for every thread.
+template <typename Term>
+void add_up(Device& device, const dpm_reduce& reduce, const Term& term) {
+  const auto threads = static_cast<std::uint64_t>(device.pool.threads());
+  const std::uint64_t together = reduce.batch >= 2 * kRowsTogether * threads ? reduce.batch / kRowsTogether : 0;
+  const std::uint64_t alone = reduce.batch - together * kRowsTogether;
+  device.pool.parallel_for(static_cast<std::int64_t>(together + alone), [&](std::int64_t task, int /*thread*/) {
+    const auto index = static_cast<std::uint64_t>(task);
+    if (index < together) {
+      add_rows<kRowsTogether>(reduce, index * kRowsTogether, term);
+    } else {
+      add_rows<1>(reduce, together * kRowsTogether + index - together, term);
+    }
+  });
+}
+
 /// Drawing normals takes long enough for another thread to help with a single sample.
 std::uint64_t chunk_of(const Device& device, const dpm_update& update) {
   const bool draws = update.noise.buffer == nullptr && update.samples[0].record->variance != DPM_VARIANCE_NONE;
@@ -104,19 +151,15 @@ void update(Device& device, const dpm_update& update) {
 }
 
 void reduce(Device& device, const dpm_reduce& reduce) {
-  device.pool.parallel_for(reduce.batch, [&](std::int64_t n, int /*thread*/) {
-    const float* a = row(reduce.a, static_cast<std::uint64_t>(n));
-    const float* b = row(reduce.kind == DPM_REDUCE_DOT ? reduce.b : reduce.a, static_cast<std::uint64_t>(n));
-    double sum = 0;
-    double maximum = 0;
-    for (std::uint64_t i = 0; i < reduce.elements; ++i) {
-      const double value = a[i];
-      sum += reduce.kind == DPM_REDUCE_SUM ? value : value * static_cast<double>(b[i]);
-      // A NaN stays the maximum, whatever comes after it.
-      if (!(std::fabs(value) <= maximum) && !std::isnan(maximum)) maximum = std::fabs(value);
-    }
-    reduce.result[n] = reduce.kind == DPM_REDUCE_MAX_ABS ? maximum : sum;
-  });
+  if (reduce.kind == DPM_REDUCE_MAX_ABS) {
+    device.pool.parallel_for(reduce.batch, [&](std::int64_t n, int /*thread*/) {
+      reduce.result[n] = largest(row(reduce.a, static_cast<std::uint64_t>(n)), reduce.elements);
+    });
+  } else if (reduce.kind == DPM_REDUCE_SUM) {
+    add_up(device, reduce, [](double a, double /*b*/) { return a; });
+  } else {
+    add_up(device, reduce, [](double a, double b) { return a * b; });
+  }
 }
 
 }  // namespace dpm::cpu

@@ -156,8 +156,18 @@ class Banded : public Direct {
     const int channels = in.channels;
     const int first = rows.first * attributes_.stride - attributes_.pad_before;
     const int count = (rows.last - rows.first - 1) * attributes_.stride + attributes_.kernel;
+    const bool whole = zoom == 1 && in.channel_stride == 1 && in.pixel_stride == channels;
+    const int left = std::min(attributes_.pad_before, padded_width_);
+    const int inside = std::min(width, padded_width_ - left);
     for (int row = 0; row < count; ++row) {
       const int y = first + row;
+      if (whole && y >= 0 && y < height) {
+        const float* source = in.sample(n) + static_cast<std::ptrdiff_t>(y) * width * channels;
+        band = std::fill_n(band, left * channels, 0.0F);
+        band = std::copy_n(source, inside * channels, band);
+        band = std::fill_n(band, (padded_width_ - left - inside) * channels, 0.0F);
+        continue;
+      }
       for (int column = 0; column < padded_width_; ++column, band += channels) {
         const int x = column - attributes_.pad_before;
         if (y < 0 || y >= height || x < 0 || x >= width) {

@@ -26,19 +26,21 @@ class GroupNorm : public Layer {
   void run(const RunContext& context) const override {
     const MapView in = context.map(operands_.input(0));
     const MapView out = context.map(operands_.output());
-    statistics_.compute(context, in, sample_scratch(context, 0), sample_floats());
-    if (deferred_ && context.defers(*deferred_)) {
-      for (int n = 0; n < context.batch; ++n) {
-        fold(context, n, context.norm_coefficients + static_cast<std::ptrdiff_t>(2 * n) * channels_);
+    const IsaKernels& isa = context.device.isa;
+    const bool defers = deferred_ && context.defers(*deferred_);
+    for_samples(context, [&](ThreadPool& pool, Range samples) {
+      statistics_.compute(isa, pool, samples, in, sample_scratch(context, 0), sample_floats());
+      for (int n = samples.first; n < samples.last; ++n) {
+        float* deferred = context.norm_coefficients + static_cast<std::ptrdiff_t>(2 * n) * channels_;
+        fold(context, n, defers ? deferred : coefficients(context, n));
       }
-      return;
-    }
-    for (int n = 0; n < context.batch; ++n) fold(context, n, coefficients(context, n));
-    for_pixel_blocks(context, in, [&](int n, Range range) {
-      const float* a = coefficients(context, n);
-      context.device.isa.channel_affine(in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
-                                        out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,
-                                        range.last - range.first, channels_, a, a + channels_, attributes_.silu != 0);
+      if (defers) return;
+      for_pixel_blocks(pool, samples, in, [&](int n, Range range) {
+        const float* a = coefficients(context, n);
+        isa.channel_affine(in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
+                           out.sample(n) + range.first * out.pixel_stride, out.pixel_stride, range.last - range.first,
+                           channels_, a, a + channels_, attributes_.silu != 0);
+      });
     });
   }
 

@@ -4,14 +4,12 @@
 
 namespace dpm::cpu {
 
-void GroupStatistics::compute(const RunContext& context, const MapView& map, float* partial, std::size_t stride) const {
-  const int count = chunks();
-  context.pool.parallel_for(static_cast<std::int64_t>(context.batch) * count, [&](std::int64_t task, int /*thread*/) {
-    const auto n = static_cast<int>(task / count);
-    const auto chunk = static_cast<int>(task % count);
+void GroupStatistics::compute(const IsaKernels& isa, ThreadPool& pool, Range samples, const MapView& map,
+                              float* partial, std::size_t stride) const {
+  for_chunks(pool, samples, [&](int n, int chunk) {
     float* mean = partial + static_cast<std::size_t>(n) * stride + static_cast<std::ptrdiff_t>(2 * chunk) * channels_;
-    context.device.isa.channel_statistics(map.sample(n) + chunk * kPixels * map.pixel_stride, map.pixel_stride,
-                                          pixels_of(chunk), channels_, mean, mean + channels_);
+    isa.channel_statistics(map.sample(n) + chunk * kPixels * map.pixel_stride, map.pixel_stride, pixels_of(chunk),
+                           channels_, mean, mean + channels_);
   });
 }
 

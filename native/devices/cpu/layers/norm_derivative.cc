@@ -5,11 +5,10 @@
 #include <array>
 
 #include "devices/cpu/layers/group_statistics.h"
+#include "devices/cpu/layers/pixel_blocks.h"
 
 namespace dpm::cpu {
 namespace {
-
-constexpr int kApplyFloats = 16 * 1024;
 
 class NormDerivativeLayer : public Layer {
  public:
@@ -30,30 +29,16 @@ class NormDerivativeLayer : public Layer {
     const MapView in = context.map(operands_.input(0));
     const MapView given = context.map(operands_.input(1));
     const MapView out = context.map(operands_.output());
-    statistics_.compute(context, in, context.scratch, sample_floats());
-    for (int n = 0; n < context.batch; ++n) fold_norm(context, n);
-    const int chunks = statistics_.chunks();
-    context.pool.parallel_for(static_cast<std::int64_t>(context.batch) * chunks, [&](std::int64_t task, int) {
-      const auto n = static_cast<int>(task / chunks);
-      const auto chunk = static_cast<int>(task % chunks);
-      float* sums = chunk_sums(context, n, chunk);
-      const Range range{chunk * GroupStatistics::kPixels,
-                        chunk * GroupStatistics::kPixels + statistics_.pixels_of(chunk)};
-      context.device.isa.norm_derivative_sums(arguments(context, in, given, n, range), row(context, n, kMean), sums,
-                                              sums + channels_);
-    });
-    if (operands_.outputs() > 1) {
-      const MapView sums = context.map(operands_.output(1));
-      for (int n = 0; n < context.batch; ++n) store_sums(context, n, sums.sample(n));
-    }
-    for (int n = 0; n < context.batch; ++n) fold_derivative(context, in.pixels(), n);
-    const int blocks = divide_up(in.pixels(), std::max(1, kApplyFloats / channels_));
-    context.pool.parallel_for(static_cast<std::int64_t>(context.batch) * blocks, [&](std::int64_t task, int) {
-      const auto n = static_cast<int>(task / blocks);
-      const Range range = part_of(in.pixels(), blocks, static_cast<int>(task % blocks));
-      context.device.isa.norm_derivative(arguments(context, in, given, n, range), row(context, n, kGiven),
-                                         row(context, n, kMap), row(context, n, kShift),
-                                         out.sample(n) + range.first * out.pixel_stride, out.pixel_stride);
+    for_samples(context, [&](ThreadPool& pool, Range samples) {
+      statistics_.compute(context.device.isa, pool, samples, in, context.scratch, sample_floats());
+      for (int n = samples.first; n < samples.last; ++n) fold_norm(context, n);
+      add_up(context, pool, samples, in, given);
+      for (int n = samples.first; n < samples.last; ++n) fold_derivative(context, in.pixels(), n);
+      for_pixel_blocks(pool, samples, in, [&](int n, Range range) {
+        context.device.isa.norm_derivative(arguments(context, in, given, n, range), row(context, n, kGiven),
+                                           row(context, n, kMap), row(context, n, kShift),
+                                           out.sample(n) + range.first * out.pixel_stride, out.pixel_stride);
+      });
     });
   }
 
@@ -107,6 +92,21 @@ class NormDerivativeLayer : public Layer {
         row(context, n, kGiven)[c] = static_cast<float>(scale);
       }
     }
+  }
+
+  /// Computes every chunk's sums of the given tensor and of its products with the map, and the samples' if asked for.
+  void add_up(const RunContext& context, ThreadPool& pool, Range samples, const MapView& in,
+              const MapView& given) const {
+    statistics_.for_chunks(pool, samples, [&](int n, int chunk) {
+      float* sums = chunk_sums(context, n, chunk);
+      const Range range{chunk * GroupStatistics::kPixels,
+                        chunk * GroupStatistics::kPixels + statistics_.pixels_of(chunk)};
+      context.device.isa.norm_derivative_sums(arguments(context, in, given, n, range), row(context, n, kMean), sums,
+                                              sums + channels_);
+    });
+    if (operands_.outputs() == 1) return;
+    const MapView sums = context.map(operands_.output(1));
+    for (int n = samples.first; n < samples.last; ++n) store_sums(context, n, sums.sample(n));
   }
 
   /// Adds up all chunks' sums of the given tensor and of its products with the normalised map.

@@ -1,7 +1,8 @@
 // Products of a map with a matrix on either axis: rows are combined first, then the elements of each row.
 #include <algorithm>
+#include <vector>
 
-#include "devices/cpu/layers/layer.h"
+#include "devices/cpu/layers/pixel_blocks.h"
 
 namespace dpm::cpu {
 namespace {
@@ -12,7 +13,10 @@ class Separable : public Layer {
       : operands_(node),
         in_(factory.values[input_of(node, 0)].shape),
         out_(factory.values[output_of(node)].shape),
-        matrices_(factory.packing.vectors(node.weights, 2)) {}
+        matrices_(factory.packing.vectors(node.weights, 2)),
+        rows_(spans_of(matrices_->floats(), out_.height, in_.height)),
+        columns_(spans_of(matrices_->floats() + static_cast<std::ptrdiff_t>(out_.height) * in_.height, out_.width,
+                          in_.width)) {}
 
   /// Number of scratch floats: maps as high as the result and as wide as the input.
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
@@ -22,8 +26,10 @@ class Separable : public Layer {
   void run(const RunContext& context) const override {
     const MapView in = context.map(operands_.input(0));
     const MapView out = context.map(operands_.output());
-    for_rows(context, [&](int n, int y) { combine_rows(in, n, y, row(context, n, y)); });
-    for_rows(context, [&](int n, int y) { combine_pixels(row(context, n, y), out, n, y); });
+    for_samples(context, [&](ThreadPool& pool, Range samples) {
+      for_rows(pool, samples, [&](int n, int y) { combine_rows(in, n, y, row(context, n, y)); });
+      for_rows(pool, samples, [&](int n, int y) { combine_pixels(row(context, n, y), out, n, y); });
+    });
   }
 
  private:
@@ -37,21 +43,25 @@ class Separable : public Layer {
   }
 
   template <typename Body>
-  void for_rows(const RunContext& context, const Body& body) const {
-    context.pool.parallel_for(static_cast<std::int64_t>(context.batch) * out_.height,
-                              [&](std::int64_t task, int /*thread*/) {
-                                body(static_cast<int>(task / out_.height), static_cast<int>(task % out_.height));
-                              });
+  void for_rows(ThreadPool& pool, Range samples, const Body& body) const {
+    pool.parallel_for(
+        static_cast<std::int64_t>(samples.last - samples.first) * out_.height, [&](std::int64_t task, int /*thread*/) {
+          body(samples.first + static_cast<int>(task / out_.height), static_cast<int>(task % out_.height));
+        });
   }
 
   void combine_rows(const MapView& in, int n, int y, float* to) const {
     const float* factors = matrices_->floats() + static_cast<std::ptrdiff_t>(y) * in_.height;
     std::fill_n(to, row_floats(), 0.0F);
-    for (int i = 0; i < in_.height; ++i) {
-      for (int x = 0; x < in_.width; ++x) {
-        const std::ptrdiff_t pixel = static_cast<std::ptrdiff_t>(i) * in_.width + x;
-        add_scaled(factors[i], in.sample(n) + pixel * in.pixel_stride,
-                   to + static_cast<std::ptrdiff_t>(x) * in_.channels);
+    for (int i = rows_[y].first; i < rows_[y].last; ++i) {
+      const float* from = in.sample(n) + static_cast<std::ptrdiff_t>(i) * in.width * in.pixel_stride;
+      if (in.pixel_stride == in_.channels) {
+        add_scaled(factors[i], from, to, in.width * in_.channels);
+        continue;
+      }
+      for (int x = 0; x < in.width; ++x) {
+        add_scaled(factors[i], from + x * in.pixel_stride, to + static_cast<std::ptrdiff_t>(x) * in_.channels,
+                   in_.channels);
       }
     }
   }
@@ -61,22 +71,36 @@ class Separable : public Layer {
     for (int x = 0; x < out_.width; ++x, factors += in_.width) {
       float* to = out.sample(n) + (static_cast<std::ptrdiff_t>(y) * out_.width + x) * out.pixel_stride;
       std::fill_n(to, out_.channels, 0.0F);
-      for (int j = 0; j < in_.width; ++j) {
-        add_scaled(factors[j], from + static_cast<std::ptrdiff_t>(j) * in_.channels, to);
+      for (int j = columns_[x].first; j < columns_[x].last; ++j) {
+        add_scaled(factors[j], from + static_cast<std::ptrdiff_t>(j) * in_.channels, to, in_.channels);
       }
     }
   }
 
-  /// Zero factors are skipped, because matrices that select, repeat or filter are mostly zeros.
-  void add_scaled(float factor, const float* from, float* to) const {
+  static void add_scaled(float factor, const float* __restrict from, float* __restrict to, int count) {
     if (factor == 0.0F) return;
-    for (int c = 0; c < in_.channels; ++c) to[c] += factor * from[c];
+    for (int i = 0; i < count; ++i) to[i] += factor * from[i];
+  }
+
+  /// Returns where each row of a matrix is not zero: those that select, repeat or filter are zero nearly everywhere.
+  static std::vector<Range> spans_of(const float* matrix, int rows, int columns) {
+    std::vector<Range> spans;
+    for (int row = 0; row < rows; ++row, matrix += columns) {
+      int first = 0;
+      int last = columns;
+      while (first < last && matrix[first] == 0.0F) ++first;
+      while (last > first && matrix[last - 1] == 0.0F) --last;
+      spans.push_back({first, last});
+    }
+    return spans;
   }
 
   Operands operands_;
   dpm_value in_;
   dpm_value out_;
   Packed matrices_;
+  std::vector<Range> rows_;
+  std::vector<Range> columns_;
 };
 
 }  // namespace
