@@ -17,6 +17,10 @@ __device__ float slope(Activation activation, float x) {
       return math::gelu_slope(x);
     case Activation::kRelu:
       return math::relu_slope(x);
+    case Activation::kQuickGelu:
+      return math::quick_gelu_slope(x);
+    case Activation::kTanh:
+      return math::tanh_slope(x);
     default:
       return 1.0F;
   }

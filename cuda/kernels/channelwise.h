@@ -8,7 +8,8 @@
 namespace dpm::cuda {
 
 /// The activation that is applied to an element last.
-enum class Activation { kNone, kSilu, kMish, kGelu, kRelu };
+/// The last two have kernels of their own (activation.h), and their derivative is that of all.
+enum class Activation { kNone, kSilu, kMish, kGelu, kRelu, kQuickGelu, kTanh };
 
 /// y = activation((scale * (x + bias[pixel, c] + vector[n, c] + residual) + shift) * (1 + scale_shift[n, c])
 ///                + scale_shift[n, channels + c]) where every operand but x may be absent (null). y may be x or the

@@ -18,6 +18,10 @@ Activation activation_in(const dpm_node& node) {
       return Activation::kGelu;
     case DPM_ACTIVATION_SILU:
       return Activation::kSilu;
+    case DPM_ACTIVATION_QUICK_GELU:
+      return Activation::kQuickGelu;
+    case DPM_ACTIVATION_TANH:
+      return Activation::kTanh;
     default:
       return Activation::kRelu;
   }
@@ -171,6 +175,28 @@ class GegluLayer : public Layer {
 };
 
 template <typename T>
+class GegluBackwardLayer : public Layer {
+ public:
+  GegluBackwardLayer(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node), shape_(factory.value(input_of(node, 1)).shape) {}
+
+  void run(const RunContext& context) const override {
+    GegluBackwardArguments<T> a{};
+    a.x = context.map<const T>(operands_.input(0));
+    a.d = context.map<const T>(operands_.input(1));
+    a.y = context.map<T>(operands_.output());
+    a.batch = context.batch;
+    a.pixels = shape_.height * shape_.width;
+    a.channels = shape_.channels;
+    geglu_backward(a, context.stream);
+  }
+
+ private:
+  Operands operands_;
+  dpm_value shape_;
+};
+
+template <typename T>
 class ActivationBackwardLayer : public Layer {
  public:
   ActivationBackwardLayer(const LayerFactory& factory, const dpm_node& node)
@@ -211,6 +237,7 @@ std::unique_ptr<Layer> make_view(const LayerFactory& factory, const dpm_node& no
 }
 
 std::unique_ptr<Layer> make_geglu(const LayerFactory& factory, const dpm_node& node) {
+  if (node.op == DPM_OP_GEGLU_BACKWARD) return make_stored<GegluBackwardLayer>(factory, node);
   return make_stored<GegluLayer>(factory, node);
 }
 

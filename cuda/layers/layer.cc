@@ -145,6 +145,8 @@ constexpr OperationRow<Layer, LayerFactory, Device> kRows[] = {
     {DPM_OP_LAYER_NORM, takes_maps, make_layer_norm},
     {DPM_OP_GEGLU, takes_maps, make_geglu},
     {DPM_OP_DROPOUT, takes_maps, make_dropout},
+    {DPM_OP_LAYER_NORM_BACKWARD, takes_maps, make_layer_norm, 2},
+    {DPM_OP_GEGLU_BACKWARD, takes_maps, make_geglu},
 };
 
 }  // namespace

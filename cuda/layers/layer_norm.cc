@@ -36,9 +36,40 @@ class LayerNormLayer : public Layer {
   Packed beta_;
 };
 
+template <typename T>
+class LayerNormBackwardLayer : public Layer {
+ public:
+  LayerNormBackwardLayer(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node),
+        epsilon_(layer_norm_of(node).epsilon),
+        shape_(factory.value(output_of(node)).shape),
+        gamma_(factory.vectors(node.weights, 1, static_cast<std::size_t>(shape_.channels))) {}
+
+  void run(const RunContext& context) const override {
+    LayerNormBackwardArguments<T> a{};
+    a.x = context.map<const T>(operands_.input(0));
+    a.d = context.map<const T>(operands_.input(1));
+    a.y = context.map<T>(operands_.output());
+    if (operands_.outputs() > 1) a.products = context.map<T>(operands_.output(1));
+    a.batch = context.batch;
+    a.pixels = shape_.height * shape_.width;
+    a.channels = shape_.channels;
+    a.gamma = address<float>(gamma_);
+    a.epsilon = epsilon_;
+    layer_norm_backward(a, context.stream);
+  }
+
+ private:
+  Operands operands_;
+  float epsilon_;
+  dpm_value shape_;
+  Packed gamma_;
+};
+
 }  // namespace
 
 std::unique_ptr<Layer> make_layer_norm(const LayerFactory& factory, const dpm_node& node) {
+  if (node.op == DPM_OP_LAYER_NORM_BACKWARD) return make_stored<LayerNormBackwardLayer>(factory, node);
   return make_stored<LayerNormLayer>(factory, node);
 }
 

@@ -22,7 +22,7 @@ extern "C" {
 #define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 19 };
+enum { DPM_BACKEND_ABI = 20 };
 
 /// The only symbol that a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"

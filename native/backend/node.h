@@ -52,7 +52,7 @@ inline const dpm_group_norm_attributes& group_norm_of(const dpm_node& node) {
 }
 
 inline const dpm_layer_norm_attributes& layer_norm_of(const dpm_node& node) {
-  require(node.op == DPM_OP_LAYER_NORM, "a node is no layer norm");
+  require(node.op == DPM_OP_LAYER_NORM || node.op == DPM_OP_LAYER_NORM_BACKWARD, "a node is no layer norm");
   return node.attributes.layer_norm;
 }
 

@@ -85,9 +85,15 @@ DPM_OPEN_ENUM(dpm_op){
                           ///< vector has the bytes of a step and of a slot, the lowest first. Element e in row-major
                           ///< order is kept where word e mod 4 of Philox4x32-10 is at least rate 2^32, with key (seed)
                           ///< and counter (e / 4, step, slot, draw)
+
+    // Derivatives of the operations for transformers.
+    DPM_OP_LAYER_NORM_BACKWARD = 35,  ///< (map, d) -> J^T d, J the Jacobian of DPM_OP_LAYER_NORM with the same epsilon
+                                      ///< and weights[0] gamma at `map`. A second output, where there is one, is d
+                                      ///< times the normalised map
+    DPM_OP_GEGLU_BACKWARD = 36,       ///< (map of 2C, d of C) -> cotangent of the map
 };
 /// Number of operations.
-enum { DPM_OP_COUNT = DPM_OP_DROPOUT + 1 };
+enum { DPM_OP_COUNT = DPM_OP_GEGLU_BACKWARD + 1 };
 
 typedef struct dpm_time_embedding_attributes {
   int32_t length;         ///< length of the vector
@@ -150,8 +156,8 @@ DPM_OPEN_ENUM(dpm_activation){
     DPM_ACTIVATION_GELU = 1,        ///< x (1 + erf(x / sqrt(2))) / 2
     DPM_ACTIVATION_RELU = 2,        ///< max(x, 0)
     DPM_ACTIVATION_SILU = 3,        ///< x sigmoid(x); for DPM_OP_ACTIVATION_BACKWARD only
-    DPM_ACTIVATION_QUICK_GELU = 4,  ///< x sigmoid(1.702 x); not for DPM_OP_ACTIVATION_BACKWARD
-    DPM_ACTIVATION_TANH = 5,        ///< tanh(x); not for DPM_OP_ACTIVATION_BACKWARD
+    DPM_ACTIVATION_QUICK_GELU = 4,  ///< x sigmoid(1.702 x)
+    DPM_ACTIVATION_TANH = 5,        ///< tanh(x)
 };
 /// Number of activations.
 enum { DPM_ACTIVATION_COUNT = DPM_ACTIVATION_TANH + 1 };

@@ -112,6 +112,19 @@ DPM_HOST_DEVICE float gelu_slope(float x) {
   return (x > 0.0F ? 1.0F - beyond : beyond) + limited * (0.39894228040143268F * exp(-0.5F * z * z));
 }
 
+/// Derivative of x * sigmoid(1.702 x).
+DPM_HOST_DEVICE float quick_gelu_slope(float x) {
+  const float wide = 1.702F * x;
+  const float sigmoid = 1.0F / (1.0F + exp(-wide));
+  return sigmoid * (1.0F + wide * (1.0F - sigmoid));
+}
+
+/// Derivative of tanh(x): 4 p / (1 + p)^2 with p = e^(-2|x|), which loses no digits where tanh is near 1.
+DPM_HOST_DEVICE float tanh_slope(float x) {
+  const float power = exp(-2.0F * (x < 0.0F ? -x : x));
+  return 4.0F * power / ((1.0F + power) * (1.0F + power));
+}
+
 /// Derivative of max(x, 0); 0 at 0.
 DPM_HOST_DEVICE float relu_slope(float x) { return x > 0.0F ? 1.0F : 0.0F; }
 

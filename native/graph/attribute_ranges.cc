@@ -44,6 +44,7 @@ class Ranges {
   }
 
   void operator()(const LayerNorm& norm) const {
+    expect(!norm.products || node_.op == DPM_OP_LAYER_NORM_BACKWARD, "products");
     expect(std::isfinite(norm.epsilon) && norm.epsilon >= 0.0F, "epsilon");
   }
 
@@ -71,8 +72,7 @@ class Ranges {
   void operator()(const Activation& activation) const {
     const bool is_derivative = node_.op == DPM_OP_ACTIVATION_BACKWARD;
     const std::uint32_t kind = activation.kind;
-    expect(is_derivative ? kind <= DPM_ACTIVATION_SILU : kind < DPM_ACTIVATION_COUNT && kind != DPM_ACTIVATION_SILU,
-           "kind");
+    expect(kind < DPM_ACTIVATION_COUNT && (is_derivative || kind != DPM_ACTIVATION_SILU), "kind");
   }
 
   void operator()(const Dropout& dropout) const { expect(dropout.rate >= 0.0F && dropout.rate < 1.0F, "rate"); }

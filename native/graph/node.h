@@ -41,6 +41,8 @@ struct GroupNorm {
 
 struct LayerNorm {
   float epsilon = 0;
+  /// DPM_OP_LAYER_NORM_BACKWARD has its second output.
+  bool products = false;
 };
 
 struct Attention {

@@ -49,6 +49,8 @@ const Operation kOperations[] = {
     {DPM_OP_LAYER_NORM, "layer_norm", 1, 1, kOne, kOne, kOne, LayerNorm{}},
     {DPM_OP_GEGLU, "geglu", 1, 1, kOne, kNone, kNone, {}},
     {DPM_OP_DROPOUT, "dropout", 2, 2, kOne, kNone, kNone, Dropout{}},
+    {DPM_OP_LAYER_NORM_BACKWARD, "layer_norm_backward", 2, 2, {1, 2}, kOne, kNone, LayerNorm{}},
+    {DPM_OP_GEGLU_BACKWARD, "geglu_backward", 2, 2, kOne, kNone, kNone, {}},
 };
 static_assert(std::size(kOperations) == DPM_OP_COUNT, "one row an operation, in their order");
 

@@ -80,8 +80,10 @@ int replaceable_input(const Node& node, bool residual_in_place) {
     case DPM_OP_ADD:
     case DPM_OP_LAYER_NORM:
     case DPM_OP_DROPOUT:
+    case DPM_OP_GEGLU_BACKWARD:
       return node.input(0);
     case DPM_OP_ACTIVATION_BACKWARD:
+    case DPM_OP_LAYER_NORM_BACKWARD:
     case DPM_OP_GROUP_NORM_BACKWARD:
     case DPM_OP_GROUP_NORM_TANGENT:
       return node.input(1);

@@ -191,6 +191,10 @@ Value infer_upsample(const Graph& graph, const Node& node) {
 Value infer_layer_norm(const Graph& graph, const Node& node) {
   const Value& in = input(graph, node, 0);
   expect_dims(node, graph.constants[node.weights[0]], {in.channels});
+  if (node.op == DPM_OP_LAYER_NORM_BACKWARD) {
+    if (!in.same_shape(input(graph, node, 1))) mismatch(node, "the maps differ in shape");
+    return in;
+  }
   expect_dims(node, graph.constants[node.biases[0]], {in.channels});
   return in;
 }
@@ -206,6 +210,13 @@ Value infer_geglu(const Graph& graph, const Node& node) {
   if (out.channels % 2 != 0) mismatch(node, "its channels have no halves");
   out.channels /= 2;
   return out;
+}
+
+Value infer_geglu_backward(const Graph& graph, const Node& node) {
+  if (!infer_geglu(graph, node).same_shape(input(graph, node, 1))) {
+    mismatch(node, "the derivative is not of the operation's result");
+  }
+  return input(graph, node, 0);
 }
 
 Value infer_resampled(const Graph& graph, const Node& node) {
@@ -324,9 +335,12 @@ Value infer(const Graph& graph, const Node& node) {
     case DPM_OP_UPSAMPLE:
       return infer_upsample(graph, node);
     case DPM_OP_LAYER_NORM:
+    case DPM_OP_LAYER_NORM_BACKWARD:
       return infer_layer_norm(graph, node);
     case DPM_OP_GEGLU:
       return infer_geglu(graph, node);
+    case DPM_OP_GEGLU_BACKWARD:
+      return infer_geglu_backward(graph, node);
     case DPM_OP_DROPOUT:
       return infer_dropout(graph, node);
     case DPM_OP_ZERO_UPSAMPLE:
@@ -360,6 +374,7 @@ std::vector<Value> infer_shapes(const Graph& graph, const Node& node) {
   Value result{found.channels, found.height, found.width};
   // Only sums over rows are shared, whatever they read.
   if (sums_rows(node.op)) result.varies = DPM_VARIES_SHARED;
+  if (node.op == DPM_OP_LAYER_NORM_BACKWARD && attributes<LayerNorm>(node).products) return {result, result};
   const bool has_sums = node.op == DPM_OP_GROUP_NORM_BACKWARD && attributes<GroupNorm>(node).sums;
   if (!has_sums) return {result};
   return {result, {2 * found.channels, 1, 1}};

@@ -16,6 +16,7 @@
 #include "graph_maker.h"
 #include "random_graph.h"
 #include "small_network.h"
+#include "small_transformer.h"
 
 namespace dpm::test {
 namespace {
@@ -121,6 +122,21 @@ TEST_F(CudaDevice, GradientsOfALossAgree) {
       EXPECT_LT(relative_difference(result.cotangents, expected.cotangents), tolerance_of(dtype)) << products;
       EXPECT_LT(relative_difference(result.outputs, expected.outputs), tolerance_of(dtype)) << products;
     }
+  }
+}
+
+TEST_F(CudaDevice, GradientsOfATransformerAgree) {
+  RandomValues random(7);
+  const graph::Graph graph = small_transformer(random);
+  const NetworkOptions options = with_gradients({kReserved, false, {}});
+  Network reference(Device::open("reference", {}), graph, options);
+  const GradientsResult expected = gradients_of(reference, kRows);
+  for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
+    Network own(open(dtype), graph, options);
+    own.reserve(kReserved);
+    const GradientsResult result = gradients_of(own, kRows);
+    EXPECT_LT(difference_of(result, expected), tolerance_of(dtype)) << static_cast<int>(dtype);
+    EXPECT_LT(relative_difference(result.of_image, expected.of_image), tolerance_of(dtype)) << static_cast<int>(dtype);
   }
 }
 

@@ -169,6 +169,43 @@ void square_score(const Network::Node& layer, const Map* inputs, const Map& out)
   }
 }
 
+/// Computes the derivative of the norm of each pixel's channels; where `products` is there, also d times the normalised
+/// map.
+void layer_norm(const Network::Node& layer, const Map* inputs, const Map& out, const Map* products) {
+  const Map& in = inputs[0];
+  const int pixels = in.height * in.width;
+  const auto channels = static_cast<double>(in.channels);
+  for (int p = 0; p < pixels; ++p) {
+    const auto element = [&](const Map& map, int c) -> double& {
+      return map.data[static_cast<std::ptrdiff_t>(c) * pixels + p];
+    };
+    const auto [mean, inverse] = pixel_moments(layer.attributes.layer_norm, in, p);
+    const auto normalised = [&, mean = mean, inverse = inverse](int c) { return (element(in, c) - mean) * inverse; };
+    const auto moved = [&](int c) { return element(inputs[1], c) * layer.weight[static_cast<std::size_t>(c)]; };
+    double mean_moved = 0;
+    double projection = 0;
+    for (int c = 0; c < in.channels; ++c) {
+      mean_moved += moved(c) / channels;
+      projection += moved(c) * normalised(c) / channels;
+    }
+    for (int c = 0; c < in.channels; ++c) {
+      // The products come first, because the result may take the place of d.
+      if (products != nullptr) element(*products, c) = element(inputs[1], c) * normalised(c);
+      element(out, c) = inverse * (moved(c) - mean_moved - normalised(c) * projection);
+    }
+  }
+}
+
+void geglu(const Map* inputs, const Map& out) {
+  const int half = inputs[1].elements();
+  for (int i = 0; i < half; ++i) {
+    const double value = inputs[0].data[i];
+    const double gate = inputs[0].data[half + i];
+    out.data[i] = inputs[1].data[i] * activated(DPM_ACTIVATION_GELU, gate);
+    out.data[half + i] = inputs[1].data[i] * value * slope(DPM_ACTIVATION_GELU, gate);
+  }
+}
+
 void zero_upsample(const Map& in, const Map& out) {
   std::fill_n(out.data, out.elements(), 0.0);
   for (int c = 0; c < in.channels; ++c) {
@@ -193,6 +230,12 @@ double slope(dpm_activation kind, double x) {
     }
     case DPM_ACTIVATION_SILU:
       return sigmoid * (1.0 + x * (1.0 - sigmoid));
+    case DPM_ACTIVATION_QUICK_GELU: {
+      const double wide = 1.0 / (1.0 + std::exp(-1.702 * x));
+      return wide * (1.0 + 1.702 * x * (1.0 - wide));
+    }
+    case DPM_ACTIVATION_TANH:
+      return 1.0 - std::tanh(x) * std::tanh(x);
     default:
       return x > 0 ? 1.0 : 0.0;
   }
@@ -220,6 +263,12 @@ bool run_derivative(const Network::Node& layer, const Map* inputs, const Map* ou
       [[fallthrough]];
     case DPM_OP_GROUP_NORM_TANGENT:
       for (int g = 0; g < layer.attributes.group_norm.groups; ++g) norm_group(layer, inputs, out, g);
+      return true;
+    case DPM_OP_LAYER_NORM_BACKWARD:
+      layer_norm(layer, inputs, out, layer.operands.outputs() > 1 ? &outputs[1] : nullptr);
+      return true;
+    case DPM_OP_GEGLU_BACKWARD:
+      geglu(inputs, out);
       return true;
     case DPM_OP_ATTENTION_BACKWARD:
     case DPM_OP_ATTENTION_TANGENT:

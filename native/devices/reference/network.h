@@ -106,6 +106,8 @@ struct GroupMoments {
   double inverse_deviation = 0;
 };
 GroupMoments group_moments(const dpm_group_norm_attributes& attributes, const Map& in, int group);
+/// Returns the moments of the channels of one pixel, of DPM_OP_LAYER_NORM.
+GroupMoments pixel_moments(const dpm_layer_norm_attributes& attributes, const Map& in, int pixel);
 
 /// A group norm's factor for a normalised channel, and its addend.
 struct ChannelCoefficients {

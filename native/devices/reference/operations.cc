@@ -101,21 +101,13 @@ void attention(const Network::Node& layer, const Map* inputs, const Map& out) {
 
 void layer_norm(const Network::Node& layer, const Map& in, const Map& out) {
   const int pixels = in.height * in.width;
-  const auto channels = static_cast<double>(in.channels);
   for (int p = 0; p < pixels; ++p) {
-    const auto element = [&](const Map& map, int c) -> double& {
-      return map.data[static_cast<std::ptrdiff_t>(c) * pixels + p];
-    };
-    double mean = 0;
-    for (int c = 0; c < in.channels; ++c) mean += element(in, c);
-    mean /= channels;
-    double variance = 0;
-    for (int c = 0; c < in.channels; ++c) variance += (element(in, c) - mean) * (element(in, c) - mean);
-    const auto epsilon = static_cast<double>(layer.attributes.layer_norm.epsilon);
-    const double inverse = 1.0 / std::sqrt(variance / channels + epsilon);
+    const GroupMoments moments = pixel_moments(layer.attributes.layer_norm, in, p);
     for (int c = 0; c < in.channels; ++c) {
+      const std::ptrdiff_t place = static_cast<std::ptrdiff_t>(c) * pixels + p;
       const auto index = static_cast<std::size_t>(c);
-      element(out, c) = (element(in, c) - mean) * inverse * layer.weight[index] + layer.bias[index];
+      const double normalised = (in.data[place] - moments.mean) * moments.inverse_deviation;
+      out.data[place] = normalised * layer.weight[index] + layer.bias[index];
     }
   }
 }
@@ -310,6 +302,18 @@ GroupMoments group_moments(const dpm_group_norm_attributes& attributes, const Ma
   return moments;
 }
 
+GroupMoments pixel_moments(const dpm_layer_norm_attributes& attributes, const Map& in, int pixel) {
+  const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(in.height) * in.width;
+  const auto element = [&](int c) { return in.data[c * pixels + pixel]; };
+  GroupMoments moments;
+  for (int c = 0; c < in.channels; ++c) moments.mean += element(c);
+  moments.mean /= in.channels;
+  double variance = 0;
+  for (int c = 0; c < in.channels; ++c) variance += (element(c) - moments.mean) * (element(c) - moments.mean);
+  moments.inverse_deviation = 1.0 / std::sqrt(variance / in.channels + static_cast<double>(attributes.epsilon));
+  return moments;
+}
+
 ChannelCoefficients channel_coefficients(const Network::Node& layer, const Map& vector, int channels, int channel) {
   ChannelCoefficients result{layer.weight[static_cast<std::size_t>(channel)],
                              layer.bias[static_cast<std::size_t>(channel)]};
@@ -330,7 +334,8 @@ bool runs(const dpm_graph& graph, const dpm_node& node) {
     if (graph.values[i].parent >= 0) return false;
   }
   const bool takes_more = node.op == DPM_OP_CONVOLUTION || (node.op == DPM_OP_SEPARABLE && node.weight_count == 2);
-  const std::uint32_t outputs = node.op == DPM_OP_GROUP_NORM_BACKWARD ? 2 : 1;
+  const bool has_more = node.op == DPM_OP_GROUP_NORM_BACKWARD || node.op == DPM_OP_LAYER_NORM_BACKWARD;
+  const std::uint32_t outputs = has_more ? 2 : 1;
   if (node.output_count < 1 || node.output_count > outputs) return false;
   if ((node.weight_count > 1 && !takes_more) || node.op >= DPM_OP_COUNT) return false;
   if (node.op == DPM_OP_CONVOLUTION) {

@@ -26,8 +26,6 @@ bool has_derivative(const Graph& graph, const Node& node) {
       return !attributes<Attention>(node).causal && node.input(3) < 0 && shape(0).same_shape(shape(1));
     case DPM_OP_UPSAMPLE:
       return attributes<Upsample>(node).height == 0 && attributes<Upsample>(node).width == 0;
-    case DPM_OP_ACTIVATION:
-      return attributes<Activation>(node).kind <= DPM_ACTIVATION_SILU;
     default:
       return true;
   }

@@ -93,7 +93,8 @@ void Reverse::pull_back_all() {
     if (known == node.outputs.end()) continue;
     const int cotangent = cotangents_[index(*known)];
     pull_back(node, cotangent);
-    if (weights_ != nullptr && node.op != DPM_OP_GROUP_NORM && weights_->wants(node)) weights_->add(node, cotangent);
+    const bool is_norm = node.op == DPM_OP_GROUP_NORM || node.op == DPM_OP_LAYER_NORM;
+    if (weights_ != nullptr && !is_norm && weights_->wants(node)) weights_->add(node, cotangent);
   }
 }
 
@@ -130,6 +131,10 @@ void Reverse::pull_back(const Node& node, int d) {
       return give_made(x, [&] { return convolution(node, d); });
     case DPM_OP_GROUP_NORM:
       return norm(node, d);
+    case DPM_OP_LAYER_NORM:
+      return layer_norm(node, d);
+    case DPM_OP_GEGLU:
+      return give_made(x, [&] { return add(DPM_OP_GEGLU_BACKWARD, "geglu", {x, d}); });
     case DPM_OP_ATTENTION:
       return attention(node, d);
     case DPM_OP_CONCAT:
@@ -205,6 +210,17 @@ void Reverse::norm(const Node& node, int d) {
     of_vector.biases = node.biases;
     return graph_.add(std::move(of_vector));
   });
+}
+
+void Reverse::layer_norm(const Node& node, int d) {
+  const bool is_learned = weights_ != nullptr && weights_->wants(node);
+  Node result = make_node(DPM_OP_LAYER_NORM_BACKWARD, name_ + "norm", {node.input(0), d}, node.attributes);
+  attributes<LayerNorm>(result).products = is_learned;
+  result.weights = node.weights;
+  const int of_map = graph_.add(std::move(result));
+  const int products = graph_.nodes.back().outputs.back();
+  give(node.input(0), of_map);
+  if (is_learned) weights_->add_layer_norm(node, products, d);
 }
 
 void Reverse::concatenation(const Node& node, int d) {

@@ -53,6 +53,7 @@ class Reverse {
 
   int convolution(const Node& node, int d);
   void norm(const Node& node, int d);
+  void layer_norm(const Node& node, int d);
   void attention(const Node& node, int d);
   void concatenation(const Node& node, int d);
   void scale_shift(const Node& node, int d);

@@ -22,6 +22,7 @@ std::vector<int> learned_by(const Node& node) {
   switch (node.op) {
     case DPM_OP_CONVOLUTION:
     case DPM_OP_GROUP_NORM:
+    case DPM_OP_LAYER_NORM:
       take(node.weights);
       take(node.biases);
       return constants;
@@ -150,6 +151,14 @@ void WeightGradients::add_norm(const Node& norm, int sums) {
     int sum = graph_.add(make_node(DPM_OP_VIEW, name + "sums", {sums}, View{first, channels, 1, 1}));
     if (scale >= 0) sum = graph_.add(make_node(DPM_OP_SCALE_SHIFT, name + "scaled sums", {sum, scale}));
     bind_sum(constant, sum, name);
+  }
+}
+
+void WeightGradients::add_layer_norm(const Node& norm, int products, int cotangent) {
+  const std::string name = norm.name + ".gradient.";
+  for (const auto& [constant, value] :
+       {std::pair{norm.weights.front(), products}, std::pair{norm.biases.front(), cotangent}}) {
+    if (is_wanted(constant)) bind_sum(constant, sum_of_pixels(graph_, value, name), name);
   }
 }
 

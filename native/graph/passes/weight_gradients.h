@@ -23,6 +23,9 @@ class WeightGradients {
   void add(const Node& node, int cotangent);
   /// Appends the gradients of a norm's constants from the sums of its derivative (DPM_OP_GROUP_NORM_BACKWARD).
   void add_norm(const Node& norm, int sums);
+  /// Appends those of a layer norm's constants from the cotangent of its result, and from the products of that with the
+  /// normalised map (DPM_OP_LAYER_NORM_BACKWARD).
+  void add_layer_norm(const Node& norm, int products, int cotangent);
 
  private:
   [[nodiscard]] bool is_wanted(int constant) const { return wanted_[static_cast<std::size_t>(constant)]; }

@@ -1,7 +1,7 @@
 /* Test that the seam's header is C: this file is compiled as C, and fills a table as a plug-in in C would. */
 #include "backend/backend.h"
 
-_Static_assert(DPM_BACKEND_ABI == 19, "a change of the interface is a new version");
+_Static_assert(DPM_BACKEND_ABI == 20, "a change of the interface is a new version");
 _Static_assert(sizeof(dpm_record) == 192, "the record is 48 words");
 
 static int probe(int32_t index, dpm_message* description, dpm_message* reason) {

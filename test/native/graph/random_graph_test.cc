@@ -38,8 +38,8 @@ TEST(RandomGraphs, AgreeWithTheReference) {
       }
     }
   }
-  const int derivatives =
-      DPM_OP_ATTENTION_TANGENT - DPM_OP_ZERO_UPSAMPLE + 1 + DPM_OP_SQUARE_SCORE - DPM_OP_LABEL_SCORE + 1;
+  const int derivatives = DPM_OP_ATTENTION_TANGENT - DPM_OP_ZERO_UPSAMPLE + 1 + DPM_OP_SQUARE_SCORE -
+                          DPM_OP_LABEL_SCORE + 1 + DPM_OP_GEGLU_BACKWARD - DPM_OP_LAYER_NORM_BACKWARD + 1;
   EXPECT_EQ(covered.size(), static_cast<std::size_t>(DPM_OP_COUNT - derivatives))
       << "every operation but those of derivatives is reached";
 }

@@ -22,6 +22,7 @@
 #include "graph_runner.h"
 #include "random_graph.h"
 #include "small_network.h"
+#include "small_transformer.h"
 
 namespace dpm::test {
 namespace {
@@ -188,6 +189,33 @@ TEST(WeightGradients, OfScalesShiftsRowsAndRangesAreThoseOfDifferences) {
   EXPECT_TRUE(std::ranges::any_of(derived.nodes, [](const auto& node) { return node.op == DPM_OP_GROUP_NORM_VECTOR; }));
   expect_differences(graph, of_three_classes(), 4);
   expect_differences(graph, of_three_classes(), 1);
+}
+
+TEST(WeightGradients, OfTransformersAreThoseOfDifferences) {
+  RandomValues random(5);
+  const graph::Graph graph = small_transformer(random);
+  expect_differences(graph, {4, false, {}}, 4);
+  graph::Graph derived = graph;
+  graph::differentiate_training(derived, {graph::differentiable_constants(graph)});
+  const auto has_products = [](const graph::Node& node) {
+    return node.op == DPM_OP_LAYER_NORM_BACKWARD && node.outputs.size() == 2;
+  };
+  EXPECT_EQ(std::ranges::count_if(derived.nodes, has_products), 3);
+}
+
+TEST(WeightGradients, OfLayerNormsThatStayTakeNoProducts) {
+  RandomValues random(5);
+  const graph::Graph graph = small_transformer(random);
+  graph::Graph derived = graph;
+  const int first = graph.nodes.front().weights.front();
+  graph::differentiate_training(derived, {{first}});
+  int norms = 0;
+  for (const graph::Node& node : derived.nodes) {
+    if (node.op != DPM_OP_LAYER_NORM_BACKWARD) continue;
+    ++norms;
+    EXPECT_EQ(node.outputs.size(), 1U) << node.name;
+  }
+  EXPECT_EQ(norms, 3);
 }
 
 TEST(WeightGradients, OfRowsThatNoSampleHasAreZero) {
@@ -399,6 +427,20 @@ TEST(WeightGradients, OfTheCpuAreThoseOfTheReference) {
     Network reference(Device::open("reference", {}), small.graph(), options);
     Network cpu(Device::open("cpu", {2, false}), small.graph(), options);
     expect_near(gradients_of(cpu, batch), gradients_of(reference, batch), 5e-5);
+  }
+}
+
+TEST(WeightGradients, OfTransformersOnTheCpuAreThoseOfTheReference) {
+  RandomValues random(6);
+  const graph::Graph graph = small_transformer(random);
+  for (const std::string& isa : usable_isas()) {
+    const ScopedEnvironment forced("DPM_CPU_ISA", isa);
+    for (const int batch : {1, 20}) {
+      const NetworkOptions options = with_gradients({20, false, {}});
+      Network reference(Device::open("reference", {}), graph, options);
+      Network cpu(Device::open("cpu", {2, true}), graph, options);
+      expect_near(gradients_of(cpu, batch), gradients_of(reference, batch), 5e-5);
+    }
   }
 }
 

@@ -4,8 +4,6 @@
 namespace dpm::test {
 namespace {
 
-constexpr int kFunctions = 4;
-
 /// Makes a map that is twice the image, and a derivative with the roles exchanged.
 Case activation_backward(RandomValues& random, int index, int channels, int height, int width, int batch) {
   GraphMaker maker(random);
@@ -13,7 +11,7 @@ Case activation_backward(RandomValues& random, int index, int channels, int heig
   const int x = maker.affine(image, 2);
   const int d = maker.affine(image, -1);
   maker.leave(maker.add(DPM_OP_ACTIVATION_BACKWARD, {x, d},
-                        graph::Activation{static_cast<dpm_activation>(index % kFunctions)}));
+                        graph::Activation{static_cast<dpm_activation>(index % DPM_ACTIVATION_COUNT)}));
   return without_pushforward(without_pullback(image_case(maker, random, batch), DPM_OP_ACTIVATION_BACKWARD,
                                               "this operation has no derivative"),
                              DPM_OP_ACTIVATION_BACKWARD,

@@ -7,7 +7,7 @@ namespace {
 Case geglu(RandomValues& random, int channels, int height, int width, int batch, float scale) {
   GraphMaker maker(random);
   maker.leave(maker.add(DPM_OP_GEGLU, {maker.affine(maker.image(2 * channels, height, width), scale)}));
-  return without_derivatives(image_case(maker, random, batch), DPM_OP_GEGLU);
+  return without_pushforward(image_case(maker, random, batch), DPM_OP_GEGLU, "this operation has no derivative");
 }
 
 /// Every fourth case has gates that GELU leaves as they are, or makes 0.

@@ -9,7 +9,8 @@ namespace {
 Case layer_norm(RandomValues& random, int channels, int height, int width, int batch, float shift) {
   GraphMaker maker(random);
   maker.leave(maker.layer_norm(maker.enter(maker.image(channels, height, width))));
-  Case made = without_derivatives(image_case(maker, random, batch, 1, shift), DPM_OP_LAYER_NORM);
+  Case made = without_pushforward(image_case(maker, random, batch, 1, shift), DPM_OP_LAYER_NORM,
+                                  "this operation has no derivative");
   // The rounding of numbers far from zero is large compared with their deviation.
   if (shift > 0) made.looseness = 2;
   return made;

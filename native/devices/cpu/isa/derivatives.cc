@@ -1,6 +1,7 @@
 // Passes of derivatives over maps.
 #include "core/scalar_math.h"
 #include "devices/cpu/isa/functions.h"
+#include "devices/cpu/isa/lane_sums.h"
 
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 namespace {
@@ -37,6 +38,8 @@ void activation_backward(dpm_activation kind, const float* x, std::ptrdiff_t x_s
   if (kind == DPM_ACTIVATION_MISH) return apply([](float value) { return math::mish_slope(value); });
   if (kind == DPM_ACTIVATION_GELU) return apply([](float value) { return math::gelu_slope(value); });
   if (kind == DPM_ACTIVATION_RELU) return apply([](float value) { return math::relu_slope(value); });
+  if (kind == DPM_ACTIVATION_QUICK_GELU) return apply([](float value) { return math::quick_gelu_slope(value); });
+  if (kind == DPM_ACTIVATION_TANH) return apply([](float value) { return math::tanh_slope(value); });
   apply([](float value) { return math::silu_slope(value); });
 }
 
@@ -95,6 +98,58 @@ void norm_derivative(const NormDerivative& n, const float* p, const float* q, co
   } else {
     apply([&](float given, float x, int c) {
       return math::silu_slope(x * n.a[c] + n.b[c]) * (p[c] * given + (q[c] * x + r[c]));
+    });
+  }
+}
+
+void layer_norm_backward(const LayerNormDerivative& n) {
+  const float share = 1.0F / static_cast<float>(n.channels);
+  for (int p = 0; p < n.pixels; ++p) {
+    const float* x = n.x + p * n.x_stride;
+    const float* d = n.d + p * n.d_stride;
+    float* y = n.y + p * n.y_stride;
+    const auto [mean, inverse] = moments_of(x, n.channels, n.epsilon);
+    Vector sums{};
+    Vector projections{};
+    float sum = 0.0F;
+    float projection = 0.0F;
+    int c = 0;
+    for (; c + kWidth <= n.channels; c += kWidth) {
+      const Vector moved = load(d + c) * load(n.gamma + c);
+      sums += moved;
+      projections += moved * ((load(x + c) - mean) * inverse);
+    }
+    for (int lane = 0; lane < kWidth; ++lane) {
+      sum += sums[lane];
+      projection += projections[lane];
+    }
+    for (; c < n.channels; ++c) {
+      sum += d[c] * n.gamma[c];
+      projection += d[c] * n.gamma[c] * ((x[c] - mean) * inverse);
+    }
+    sum *= share;
+    projection *= share;
+    if (n.products != nullptr) {
+      float* products = n.products + p * n.products_stride;
+      for_channels(n.channels, [=](int i) { products[i] = d[i] * ((x[i] - mean) * inverse); });
+    }
+    for_channels(n.channels,
+                 [=](int i) { y[i] = inverse * (d[i] * n.gamma[i] - sum - (x[i] - mean) * inverse * projection); });
+  }
+}
+
+void geglu_backward(const float* values, const float* gates, std::ptrdiff_t x_stride, const float* d,
+                    std::ptrdiff_t d_stride, float* y, std::ptrdiff_t y_stride, int pixels, int channels) {
+  for (int p = 0; p < pixels; ++p) {
+    const float* value = values + p * x_stride;
+    const float* gate = gates + p * x_stride;
+    const float* given = d + p * d_stride;
+    float* out = y + p * y_stride;
+    for_channels(channels, [=](int c) {
+      const float of_value = given[c] * math::gelu(gate[c]);
+      const float of_gate = given[c] * value[c] * math::gelu_slope(gate[c]);
+      out[c] = of_value;
+      out[channels + c] = of_gate;
     });
   }
 }

@@ -32,6 +32,9 @@ void add(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t
          std::ptrdiff_t y_stride, int pixels, int channels);
 void layer_norm(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels, int channels,
                 const float* gamma, const float* beta, float epsilon);
+void layer_norm_backward(const LayerNormDerivative& arguments);
+void geglu_backward(const float* values, const float* gates, std::ptrdiff_t x_stride, const float* d,
+                    std::ptrdiff_t d_stride, float* y, std::ptrdiff_t y_stride, int pixels, int channels);
 void geglu(const float* values, const float* gates, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride,
            int pixels, int channels);
 void softmax_part(float* row, int columns, float scale, const float* addend, RunningSoftmax& state);

@@ -111,6 +111,22 @@ struct NormDerivative {
   bool backward;
 };
 
+/// Rows of a layer norm's derivative.
+struct LayerNormDerivative {
+  const float* x;
+  std::ptrdiff_t x_stride;
+  const float* d;
+  std::ptrdiff_t d_stride;
+  float* y;
+  std::ptrdiff_t y_stride;
+  float* products;
+  std::ptrdiff_t products_stride;
+  int pixels;
+  int channels;
+  const float* gamma;
+  float epsilon;
+};
+
 struct Bf16Kernels;
 
 struct IsaKernels {
@@ -165,6 +181,12 @@ struct IsaKernels {
   /// Normalises the channels of each pixel: y = (x - mean) / sqrt(variance + epsilon) * gamma[c] + beta[c].
   void (*layer_norm)(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels,
                      int channels, const float* gamma, const float* beta, float epsilon);
+  /// Computes the cotangent y of layer_norm's x from d, that of its result; `products` (null: not) = d * (x - mean) /
+  /// sqrt(variance + epsilon).
+  void (*layer_norm_backward)(const LayerNormDerivative& arguments);
+  /// Computes the cotangents of `values` and `gates` of y = value * gelu(gate); the second goes behind the first.
+  void (*geglu_backward)(const float* values, const float* gates, std::ptrdiff_t x_stride, const float* d,
+                         std::ptrdiff_t d_stride, float* y, std::ptrdiff_t y_stride, int pixels, int channels);
   /// Computes y = value * gelu(gate), element by element.
   void (*geglu)(const float* values, const float* gates, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride,
                 int pixels, int channels);

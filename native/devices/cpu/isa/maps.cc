@@ -1,6 +1,7 @@
 // Passes over maps: statistics, norms of pixels, per-channel affine with SiLU, activations, sums, softmax.
 #include "core/scalar_math.h"
 #include "devices/cpu/isa/functions.h"
+#include "devices/cpu/isa/lane_sums.h"
 
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 
@@ -45,18 +46,6 @@ void accumulate_channel(const float* x, std::ptrdiff_t stride, int pixels, float
   const float spread = squares - sum * sum * inverse;
   *mean = *x + sum * inverse;
   *deviation = spread > 0.0F ? spread : 0.0F;
-}
-
-/// Sums f(x) in lanes, of which the same element always takes the same.
-template <typename Function>
-float sum_of(const float* x, int count, const Function& f) {
-  Vector lanes{};
-  int i = 0;
-  for (; i + kWidth <= count; i += kWidth) lanes += f(load(x + i));
-  float sum = 0.0F;
-  for (int lane = 0; lane < kWidth; ++lane) sum += lanes[lane];
-  for (; i < count; ++i) sum += f(x[i]);
-  return sum;
 }
 
 /// Returns the largest of `least` and all x; a NaN is passed over.
@@ -124,13 +113,10 @@ void add(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t
 
 void layer_norm(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels, int channels,
                 const float* gamma, const float* beta, float epsilon) {
-  const float share = 1.0F / static_cast<float>(channels);
   for (int p = 0; p < pixels; ++p) {
     const float* in = x + p * x_stride;
     float* out = y + p * y_stride;
-    const float mean = sum_of(in, channels, [](auto value) { return value; }) * share;
-    const float variance = sum_of(in, channels, [=](auto value) { return (value - mean) * (value - mean); }) * share;
-    const float inverse = 1.0F / __builtin_sqrtf(variance + epsilon);
+    const auto [mean, inverse] = moments_of(in, channels, epsilon);
     DPM_ELEMENTWISE
     for (int c = 0; c < channels; ++c) out[c] = (in[c] - mean) * inverse * gamma[c] + beta[c];
   }

@@ -113,6 +113,27 @@ class Geglu : public Layer {
   Operands operands_;
 };
 
+/// Computes the cotangents of the values and of the gates.
+class GegluBackward : public Layer {
+ public:
+  explicit GegluBackward(const dpm_node& node) : operands_(node) {}
+
+  void run(const RunContext& context) const override {
+    const MapView in = context.map(operands_.input(0));
+    const MapView d = context.map(operands_.input(1));
+    const MapView out = context.map(operands_.output());
+    for_pixel_blocks(context, in, [&](int n, Range range) {
+      const float* values = in.sample(n) + range.first * in.pixel_stride;
+      context.device.isa.geglu_backward(
+          values, values + d.channels, in.pixel_stride, d.sample(n) + range.first * d.pixel_stride, d.pixel_stride,
+          out.sample(n) + range.first * out.pixel_stride, out.pixel_stride, range.last - range.first, d.channels);
+    });
+  }
+
+ private:
+  Operands operands_;
+};
+
 /// Computes f'(x) d.
 class ActivationBackward : public Layer {
  public:
@@ -196,6 +217,7 @@ std::unique_ptr<Layer> make_activation_backward(const LayerFactory& /*factory*/,
 }
 
 std::unique_ptr<Layer> make_geglu(const LayerFactory& /*factory*/, const dpm_node& node) {
+  if (node.op == DPM_OP_GEGLU_BACKWARD) return std::make_unique<GegluBackward>(node);
   return std::make_unique<Geglu>(node);
 }
 
