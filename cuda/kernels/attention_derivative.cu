@@ -13,14 +13,14 @@ constexpr float kLog2E = 1.44269504088896341F;
 constexpr int kFew = 8;
 constexpr int kMany = 32;
 
-/// Returns this warp's token; `n` is the batch's size where it has none.
+/// Returns this warp's token of `tokens`; `n` is the batch's size where it has none.
 template <typename Arguments>
-__device__ HeadToken own_token(const Arguments& a, int lanes) {
+__device__ HeadToken own_token(const Arguments& a, int tokens, int lanes) {
   const int lane = static_cast<int>(threadIdx.x % kWarp);
   const std::int64_t index = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp;
-  const std::int64_t row = index / a.tokens;
+  const std::int64_t row = index / tokens;
   if (row >= std::int64_t{a.batch} * a.heads) return {a.batch, 0, 0, lanes, 0, 0};
-  return {row / a.heads, row % a.heads, index % a.tokens, lanes, lane % lanes, lane / lanes};
+  return {row / a.heads, row % a.heads, index % tokens, lanes, lane % lanes, lane / lanes};
 }
 
 /// Calls `body(token, is_there)` for every token of the sample that belongs to this group of lanes; all lanes of the
@@ -121,22 +121,23 @@ struct Row {
 
 template <typename T>
 __device__ float* row_of(const AttentionBackwardArguments<T>& a, const HeadToken& own, std::int64_t token) {
-  return a.workspace + 2 * ((own.n * a.heads + own.head) * a.tokens + token);
+  return a.workspace + 2 * ((own.n * a.heads + own.head) * a.queries + token);
 }
 
 /// Computes dq, and the rows of P for the next kernel.
 template <typename T, int Width, int Chunks>
 __global__ void __launch_bounds__(kWarps* kWarp, 1) backward_query_kernel(AttentionBackwardArguments<T> a, int lanes) {
   using Channels = HeadChannels<T, Width, Chunks>;
-  const HeadToken own = own_token(a, lanes);
+  const HeadToken own = own_token(a, a.queries, lanes);
   if (own.n == a.batch) return;
   Channels q;
   Channels d;
   q.read(a.q, own, own.token, a.width);
   d.read(a.d, own, own.token, a.width);
   // Calls `body(key, score, product)` with the product of d and each key's value.
+  const int keys = a.causal ? static_cast<int>(own.token) + 1 : a.keys;
   const auto for_keys = [&](const auto& body) {
-    for_tokens(a.tokens, own, [&](int token, bool is_there) {
+    for_tokens(keys, own, [&](int token, bool is_there) {
       Channels k;
       Channels v;
       if (is_there) k.read(a.k, own, token, a.width);
@@ -166,7 +167,7 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) backward_query_kernel(Attent
 template <typename T, int Width, int Chunks>
 __global__ void __launch_bounds__(kWarps* kWarp, 1) backward_key_kernel(AttentionBackwardArguments<T> a, int lanes) {
   using Channels = HeadChannels<T, Width, Chunks>;
-  const HeadToken own = own_token(a, lanes);
+  const HeadToken own = own_token(a, a.keys, lanes);
   if (own.n == a.batch) return;
   Channels k;
   Channels v;
@@ -174,7 +175,8 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) backward_key_kernel(Attentio
   v.read(a.v, own, own.token, a.width);
   Sums<T, Width, Chunks> dk;
   Sums<T, Width, Chunks> dv;
-  for_tokens(a.tokens, own, [&](int token, bool is_there) {
+  for_tokens(a.queries, own, [&](int token, bool is_query) {
+    const bool is_there = is_query && (!a.causal || token >= own.token);
     Channels q;
     Channels d;
     if (is_there) q.read(a.q, own, token, a.width);
@@ -194,7 +196,7 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) backward_key_kernel(Attentio
 template <typename T, int Width, int Chunks>
 __global__ void __launch_bounds__(kWarps* kWarp, 1) tangent_kernel(AttentionTangentArguments<T> a, int lanes) {
   using Channels = HeadChannels<T, Width, Chunks>;
-  const HeadToken own = own_token(a, lanes);
+  const HeadToken own = own_token(a, a.tokens, lanes);
   if (own.n == a.batch) return;
   Channels q;
   Channels tq;
@@ -228,20 +230,22 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) tangent_kernel(AttentionTang
   out.store(a.out, own, a.width, 1.0F);
 }
 
-/// Calls `launch(grid, block, lanes)` for one warp per token.
+/// Calls `launch(grid, block, lanes)` for one warp for each of a head's `tokens`.
 template <typename Arguments, typename Launch>
-void for_grid(const Arguments& a, int channels_of_lane, const Launch& launch) {
+void for_grid(const Arguments& a, int tokens, int channels_of_lane, const Launch& launch) {
   int lanes = 1;
   while (lanes * channels_of_lane < a.width) lanes *= 2;
-  const std::int64_t tokens = std::int64_t{a.batch} * a.heads * a.tokens;
-  launch(dim3(static_cast<unsigned>((tokens + kWarps - 1) / kWarps)), dim3(kWarps * kWarp), lanes);
+  const std::int64_t warps = std::int64_t{a.batch} * a.heads * tokens;
+  launch(dim3(static_cast<unsigned>((warps + kWarps - 1) / kWarps)), dim3(kWarps * kWarp), lanes);
 }
 
 template <int Width, int Chunks, typename T>
 void launch(const AttentionBackwardArguments<T>& arguments, cudaStream_t stream) {
-  for_grid(arguments, Width * Chunks, [&](const dim3& grid, const dim3& block, int lanes) {
+  for_grid(arguments, arguments.queries, Width * Chunks, [&](const dim3& grid, const dim3& block, int lanes) {
     constexpr auto kQueries = backward_query_kernel<T, Width, Chunks>;
     DPM_LAUNCH(kQueries, grid, block, stream, arguments, lanes);
+  });
+  for_grid(arguments, arguments.keys, Width * Chunks, [&](const dim3& grid, const dim3& block, int lanes) {
     constexpr auto kKeys = backward_key_kernel<T, Width, Chunks>;
     DPM_LAUNCH(kKeys, grid, block, stream, arguments, lanes);
   });
@@ -249,7 +253,7 @@ void launch(const AttentionBackwardArguments<T>& arguments, cudaStream_t stream)
 
 template <int Width, int Chunks, typename T>
 void launch(const AttentionTangentArguments<T>& arguments, cudaStream_t stream) {
-  for_grid(arguments, Width * Chunks, [&](const dim3& grid, const dim3& block, int lanes) {
+  for_grid(arguments, arguments.tokens, Width * Chunks, [&](const dim3& grid, const dim3& block, int lanes) {
     constexpr auto kKernel = tangent_kernel<T, Width, Chunks>;
     DPM_LAUNCH(kKernel, grid, block, stream, arguments, lanes);
   });

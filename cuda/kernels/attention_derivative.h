@@ -21,8 +21,10 @@ struct AttentionBackwardArguments {
   Map<T> dv;
   int batch;
   int heads;
-  int tokens;
-  int width;  ///< width of a head, at most kWidestHead
+  int queries;
+  int keys;
+  bool causal;  ///< a query attends to itself and to the keys before it
+  int width;    ///< width of a head, at most kWidestHead
   float scale;
   float* workspace;  ///< array of attention_backward_workspace(...) floats
 };
@@ -46,8 +48,8 @@ struct AttentionTangentArguments {
 };
 
 /// Returns the size of the workspace: two numbers for every row of P.
-inline std::int64_t attention_backward_workspace(int batch, int heads, int tokens) {
-  return std::int64_t{2} * batch * heads * tokens;
+inline std::int64_t attention_backward_workspace(int batch, int heads, int queries) {
+  return std::int64_t{2} * batch * heads * queries;
 }
 
 /// Launches one kernel for the cotangent of queries and one for those of keys and values.

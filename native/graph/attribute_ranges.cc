@@ -50,7 +50,7 @@ class Ranges {
 
   void operator()(const Attention& attention) const {
     expect(attention.heads >= 1, "heads");
-    expect(!attention.causal || node_.op == DPM_OP_ATTENTION, "causal");
+    expect(!attention.causal || node_.op != DPM_OP_ATTENTION_TANGENT, "causal");
   }
 
   void operator()(const Affine& affine) const {

@@ -36,7 +36,7 @@ const Operation kOperations[] = {
     {DPM_OP_ACTIVATION_BACKWARD, "activation_backward", 2, 2, kOne, kNone, kNone, Activation{}},
     {DPM_OP_GROUP_NORM_BACKWARD, "group_norm_backward", 2, 3, {1, 2}, kOne, kOne, GroupNorm{}},
     {DPM_OP_GROUP_NORM_TANGENT, "group_norm_tangent", 2, 3, kOne, kOne, kOne, GroupNorm{}},
-    {DPM_OP_ATTENTION_BACKWARD, "attention_backward", 4, 4, kOne, kNone, kNone, Attention{}},
+    {DPM_OP_ATTENTION_BACKWARD, "attention_backward", 4, 4, {1, 2}, kNone, kNone, Attention{}},
     {DPM_OP_ATTENTION_TANGENT, "attention_tangent", 6, 6, kOne, kNone, kNone, Attention{}},
     {DPM_OP_SEPARABLE, "separable", 1, 1, kOne, {2, 2}, kNone, {}},
     {DPM_OP_POSITION, "position", 1, 1, kOne, kNone, kOne, {}},

@@ -140,6 +140,10 @@ void expect_keys(const Graph& graph, const Node& node) {
   if (attributes<Attention>(node).causal && keys != std::int64_t{q.height} * q.width) {
     mismatch(node, "causal attention has as many keys as queries");
   }
+  if (node.op == DPM_OP_ATTENTION_BACKWARD) {
+    if (!q.same_shape(input(graph, node, 3))) mismatch(node, "the derivative is not of the operation's result");
+    return;
+  }
   if (node.input(3) < 0) return;
   const Value& logits = input(graph, node, 3);
   if (logits.channels != keys || logits.height != 1 || logits.width != 1) {
@@ -147,10 +151,15 @@ void expect_keys(const Graph& graph, const Node& node) {
   }
 }
 
+/// Returns whether keys and values are of another size than the queries.
+bool is_crossed(const Graph& graph, const Node& node) {
+  return !input(graph, node, 0).same_shape(input(graph, node, 1));
+}
+
 Value infer_attention(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
   const int heads = attributes<Attention>(node).heads;
-  if (node.op == DPM_OP_ATTENTION) {
+  if (node.op != DPM_OP_ATTENTION_TANGENT) {
     expect_keys(graph, node);
   } else {
     for (std::size_t k = 1; k < node.inputs.size(); ++k) {
@@ -160,7 +169,7 @@ Value infer_attention(const Graph& graph, const Node& node) {
   if (heads < 1 || out.channels % heads != 0) {
     mismatch(node, std::to_string(out.channels) + " channels do not divide into " + std::to_string(heads) + " heads");
   }
-  if (node.op == DPM_OP_ATTENTION_BACKWARD) out.channels *= 3;
+  if (node.op == DPM_OP_ATTENTION_BACKWARD && !is_crossed(graph, node)) out.channels *= 3;
   return out;
 }
 
@@ -374,6 +383,10 @@ std::vector<Value> infer_shapes(const Graph& graph, const Node& node) {
   Value result{found.channels, found.height, found.width};
   // Only sums over rows are shared, whatever they read.
   if (sums_rows(node.op)) result.varies = DPM_VARIES_SHARED;
+  if (node.op == DPM_OP_ATTENTION_BACKWARD && is_crossed(graph, node)) {
+    const Value& k = input(graph, node, 1);
+    return {result, {2 * k.channels, k.height, k.width}};
+  }
   if (node.op == DPM_OP_LAYER_NORM_BACKWARD && attributes<LayerNorm>(node).products) return {result, result};
   const bool has_sums = node.op == DPM_OP_GROUP_NORM_BACKWARD && attributes<GroupNorm>(node).sums;
   if (!has_sums) return {result};

@@ -57,13 +57,32 @@ class Matrix {
   std::vector<double> values_;
 };
 
+/// Tokens of either side; queries and keys of different numbers are cases of the operation.
+template <typename T>
+int tokens_of(const cuda::AttentionBackwardArguments<T>& a) {
+  return a.queries;
+}
+template <typename T>
+int tokens_of(const cuda::AttentionTangentArguments<T>& a) {
+  return a.tokens;
+}
+template <typename T>
+bool is_causal(const cuda::AttentionBackwardArguments<T>& a) {
+  return a.causal;
+}
+template <typename T>
+bool is_causal(const cuda::AttentionTangentArguments<T>& /*a*/) {
+  return false;
+}
+
 /// Computes products of the tokens of two maps in one head.
 template <typename T, typename Arguments>
 Matrix products(const Arguments& a, const cuda::Map<const T>& rows, const cuda::Map<const T>& columns, int n,
                 int head) {
-  Matrix result(a.tokens);
-  for (int i = 0; i < a.tokens; ++i) {
-    for (int j = 0; j < a.tokens; ++j) {
+  const int tokens = tokens_of(a);
+  Matrix result(tokens);
+  for (int i = 0; i < tokens; ++i) {
+    for (int j = 0; j < tokens; ++j) {
       for (int c = head * a.width; c < (head + 1) * a.width; ++c) {
         result.at(i, j) += value_of(rows, n, i, c) * value_of(columns, n, j, c);
       }
@@ -75,14 +94,17 @@ Matrix products(const Arguments& a, const cuda::Map<const T>& rows, const cuda::
 template <typename T, typename Arguments>
 Matrix weights_of(const Arguments& a, int n, int head) {
   Matrix weights = products<T>(a, a.q, a.k, n, head);
-  for (int i = 0; i < a.tokens; ++i) {
+  const int tokens = tokens_of(a);
+  for (int i = 0; i < tokens; ++i) {
+    const int keys = is_causal(a) ? i + 1 : tokens;
     double largest = -std::numeric_limits<double>::infinity();
-    for (int j = 0; j < a.tokens; ++j) largest = std::max(largest, static_cast<double>(a.scale) * weights.at(i, j));
+    for (int j = 0; j < keys; ++j) largest = std::max(largest, static_cast<double>(a.scale) * weights.at(i, j));
     double sum = 0;
-    for (int j = 0; j < a.tokens; ++j) {
-      sum += weights.at(i, j) = std::exp(static_cast<double>(a.scale) * weights.at(i, j) - largest);
+    for (int j = 0; j < tokens; ++j) {
+      const double logit = static_cast<double>(a.scale) * weights.at(i, j);
+      sum += weights.at(i, j) = j < keys ? std::exp(logit - largest) : 0.0;
     }
-    for (int j = 0; j < a.tokens; ++j) weights.at(i, j) /= sum;
+    for (int j = 0; j < keys; ++j) weights.at(i, j) /= sum;
   }
   return weights;
 }
@@ -114,7 +136,6 @@ struct Maps {
     a.v = v.input();
     a.batch = shape.batch;
     a.heads = shape.heads;
-    a.tokens = shape.tokens;
     a.width = shape.width;
     // Large scales give scores that leave all keys but a few without weight.
     a.scale = static_cast<float>(random.between(1, 3)) / std::sqrt(static_cast<float>(shape.width));
@@ -131,6 +152,8 @@ template <typename T>
 struct BackwardCase : Maps<T> {
   explicit BackwardCase(std::uint32_t seed) : Maps<T>(seed) {
     this->fill(arguments);
+    arguments.queries = arguments.keys = this->shape.tokens;
+    arguments.causal = seed % 3 == 1;
     const int channels = this->shape.heads * this->shape.width;
     arguments.d = this->first.input();
     arguments.dq = this->out.map();
@@ -173,6 +196,7 @@ template <typename T>
 struct TangentCase : Maps<T> {
   explicit TangentCase(std::uint32_t seed) : Maps<T>(seed) {
     this->fill(arguments);
+    arguments.tokens = this->shape.tokens;
     arguments.tq = this->first.input();
     arguments.tk = this->second.input();
     arguments.tv = this->third.input();
@@ -206,12 +230,12 @@ std::vector<float> expected_of(BackwardCase<T>& test) {
     Matrix weights = weights_of<T>(a, n, head);
     Matrix s = products<T>(a, a.d, a.v, n, head);
     s.centre(weights);
-    for (int i = 0; i < a.tokens; ++i) {
+    for (int i = 0; i < a.queries; ++i) {
       for (int c = head * a.width; c < (head + 1) * a.width; ++c) {
         double dq = 0;
         double dk = 0;
         double dv = 0;
-        for (int j = 0; j < a.tokens; ++j) {
+        for (int j = 0; j < a.keys; ++j) {
           dq += static_cast<double>(a.scale) * s.at(i, j) * value_of(a.k, n, j, c);
           dk += static_cast<double>(a.scale) * s.at(j, i) * value_of(a.q, n, j, c);
           dv += weights.at(j, i) * value_of(a.d, n, j, c);

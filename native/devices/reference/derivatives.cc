@@ -42,7 +42,7 @@ void norm_group(const Network::Node& layer, const Map* inputs, const Map& out, i
   }
 }
 
-/// Square matrix of one head, by tokens.
+/// Matrix of one head, queries x keys.
 using Matrix = std::vector<double>;
 
 /// One head of q, k, v or a tensor that belongs to them: tokens x channels.
@@ -61,32 +61,36 @@ class Head {
 class AttentionHead {
   template <typename AnyMatrix>
   auto& at(AnyMatrix& matrix, int row, int column) const {
-    return matrix[static_cast<std::size_t>(row) * static_cast<std::size_t>(tokens_) + static_cast<std::size_t>(column)];
+    return matrix[static_cast<std::size_t>(row) * static_cast<std::size_t>(keys_) + static_cast<std::size_t>(column)];
   }
 
  public:
-  AttentionHead(const Map* inputs, int width, int head)
+  AttentionHead(const Map* inputs, int width, int head, bool causal)
       : q_(inputs[0], head * width), k_(inputs[1], head * width), v_(inputs[2], head * width), width_(width) {
-    tokens_ = inputs[0].height * inputs[0].width;
+    queries_ = inputs[0].height * inputs[0].width;
+    keys_ = inputs[1].height * inputs[1].width;
     scale_ = 1.0 / std::sqrt(static_cast<double>(width));
     weights_ = products(q_, k_);
-    for (int i = 0; i < tokens_; ++i) softmax(i);
+    for (int i = 0; i < queries_; ++i) softmax(i, causal ? i + 1 : keys_);
   }
 
   void pull_back(const Head& d, const Head& dq, const Head& dk, const Head& dv) const {
     Matrix logits = products(d, v_);
-    for (int i = 0; i < tokens_; ++i) {
+    for (int i = 0; i < queries_; ++i) {
       double mean = 0;
-      for (int j = 0; j < tokens_; ++j) mean += at(logits, i, j) * at(weights_, i, j);
-      for (int j = 0; j < tokens_; ++j) at(logits, i, j) = scale_ * at(weights_, i, j) * (at(logits, i, j) - mean);
+      for (int j = 0; j < keys_; ++j) mean += at(logits, i, j) * at(weights_, i, j);
+      for (int j = 0; j < keys_; ++j) at(logits, i, j) = scale_ * at(weights_, i, j) * (at(logits, i, j) - mean);
     }
-    for (int i = 0; i < tokens_; ++i) {
-      for (int c = 0; c < width_; ++c) {
-        dq.at(i, c) = dk.at(i, c) = dv.at(i, c) = 0;
-        for (int j = 0; j < tokens_; ++j) {
-          dq.at(i, c) += at(logits, i, j) * k_.at(j, c);
-          dk.at(i, c) += at(logits, j, i) * q_.at(j, c);
-          dv.at(i, c) += at(weights_, j, i) * d.at(j, c);
+    for (int c = 0; c < width_; ++c) {
+      for (int i = 0; i < queries_; ++i) {
+        dq.at(i, c) = 0;
+        for (int j = 0; j < keys_; ++j) dq.at(i, c) += at(logits, i, j) * k_.at(j, c);
+      }
+      for (int j = 0; j < keys_; ++j) {
+        dk.at(j, c) = dv.at(j, c) = 0;
+        for (int i = 0; i < queries_; ++i) {
+          dk.at(j, c) += at(logits, i, j) * q_.at(i, c);
+          dv.at(j, c) += at(weights_, i, j) * d.at(i, c);
         }
       }
     }
@@ -95,13 +99,13 @@ class AttentionHead {
   void push_forward(const Head& tq, const Head& tk, const Head& tv, const Head& out) const {
     const Matrix first = products(tq, k_);
     const Matrix second = products(q_, tk);
-    for (int i = 0; i < tokens_; ++i) {
+    for (int i = 0; i < queries_; ++i) {
       double mean = 0;
       const auto moved = [&](int j) { return scale_ * (at(first, i, j) + at(second, i, j)); };
-      for (int j = 0; j < tokens_; ++j) mean += at(weights_, i, j) * moved(j);
+      for (int j = 0; j < keys_; ++j) mean += at(weights_, i, j) * moved(j);
       for (int c = 0; c < width_; ++c) {
         out.at(i, c) = 0;
-        for (int j = 0; j < tokens_; ++j) {
+        for (int j = 0; j < keys_; ++j) {
           out.at(i, c) += at(weights_, i, j) * ((moved(j) - mean) * v_.at(j, c) + tv.at(j, c));
         }
       }
@@ -110,43 +114,53 @@ class AttentionHead {
 
  private:
   [[nodiscard]] Matrix products(const Head& rows, const Head& columns) const {
-    Matrix result(static_cast<std::size_t>(tokens_) * static_cast<std::size_t>(tokens_), 0.0);
-    for (int i = 0; i < tokens_; ++i) {
-      for (int j = 0; j < tokens_; ++j) {
+    Matrix result(static_cast<std::size_t>(queries_) * static_cast<std::size_t>(keys_), 0.0);
+    for (int i = 0; i < queries_; ++i) {
+      for (int j = 0; j < keys_; ++j) {
         for (int c = 0; c < width_; ++c) at(result, i, j) += rows.at(i, c) * columns.at(j, c);
       }
     }
     return result;
   }
 
-  void softmax(int row) {
+  /// Turns the first `count` logits of a row into weights; those of the other keys are 0.
+  void softmax(int row, int count) {
     double maximum = at(weights_, row, 0);
-    for (int j = 0; j < tokens_; ++j) maximum = std::max(maximum, at(weights_, row, j));
+    for (int j = 0; j < count; ++j) maximum = std::max(maximum, at(weights_, row, j));
     double sum = 0;
-    for (int j = 0; j < tokens_; ++j) sum += at(weights_, row, j) = std::exp(scale_ * (at(weights_, row, j) - maximum));
-    for (int j = 0; j < tokens_; ++j) at(weights_, row, j) /= sum;
+    for (int j = 0; j < keys_; ++j) {
+      sum += at(weights_, row, j) = j < count ? std::exp(scale_ * (at(weights_, row, j) - maximum)) : 0.0;
+    }
+    for (int j = 0; j < count; ++j) at(weights_, row, j) /= sum;
   }
 
   Head q_;
   Head k_;
   Head v_;
   int width_;
-  int tokens_ = 0;
+  int queries_ = 0;
+  int keys_ = 0;
   double scale_ = 1;
   Matrix weights_;
 };
 
-void attention(const Network::Node& layer, const Map* inputs, const Map& out) {
+void attention(const Network::Node& layer, const Map* inputs, const Map* outputs) {
   const int channels = inputs[0].channels;
-  const int width = channels / layer.attributes.attention.heads;
-  for (int h = 0; h < layer.attributes.attention.heads; ++h) {
-    const AttentionHead head(inputs, width, h);
+  const dpm_attention_attributes& how = layer.attributes.attention;
+  const int width = channels / how.heads;
+  // Cotangents of k and v come behind that of q, or are a result of their own.
+  const bool is_crossed = layer.operands.outputs() > 1;
+  const Map& of_keys = outputs[is_crossed ? 1 : 0];
+  const int first_key = is_crossed ? 0 : channels;
+  for (int h = 0; h < how.heads; ++h) {
+    const AttentionHead head(inputs, width, h, how.causal != 0);
     const int first = h * width;
     if (layer.op == DPM_OP_ATTENTION_BACKWARD) {
-      head.pull_back(Head(inputs[3], first), Head(out, first), Head(out, channels + first),
-                     Head(out, 2 * channels + first));
+      head.pull_back(Head(inputs[3], first), Head(outputs[0], first), Head(of_keys, first_key + first),
+                     Head(of_keys, first_key + channels + first));
     } else {
-      head.push_forward(Head(inputs[3], first), Head(inputs[4], first), Head(inputs[5], first), Head(out, first));
+      head.push_forward(Head(inputs[3], first), Head(inputs[4], first), Head(inputs[5], first),
+                        Head(outputs[0], first));
     }
   }
 }
@@ -272,7 +286,7 @@ bool run_derivative(const Network::Node& layer, const Map* inputs, const Map* ou
       return true;
     case DPM_OP_ATTENTION_BACKWARD:
     case DPM_OP_ATTENTION_TANGENT:
-      attention(layer, inputs, out);
+      attention(layer, inputs, outputs);
       return true;
     case DPM_OP_GROUP_NORM_VECTOR:
       norm_vector(layer, inputs[0], out);

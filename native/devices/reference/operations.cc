@@ -334,7 +334,8 @@ bool runs(const dpm_graph& graph, const dpm_node& node) {
     if (graph.values[i].parent >= 0) return false;
   }
   const bool takes_more = node.op == DPM_OP_CONVOLUTION || (node.op == DPM_OP_SEPARABLE && node.weight_count == 2);
-  const bool has_more = node.op == DPM_OP_GROUP_NORM_BACKWARD || node.op == DPM_OP_LAYER_NORM_BACKWARD;
+  const bool has_more = node.op == DPM_OP_GROUP_NORM_BACKWARD || node.op == DPM_OP_LAYER_NORM_BACKWARD ||
+                        node.op == DPM_OP_ATTENTION_BACKWARD;
   const std::uint32_t outputs = has_more ? 2 : 1;
   if (node.output_count < 1 || node.output_count > outputs) return false;
   if ((node.weight_count > 1 && !takes_more) || node.op >= DPM_OP_COUNT) return false;

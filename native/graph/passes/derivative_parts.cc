@@ -19,11 +19,10 @@ int row_of_ones(Graph& graph, int count) {
   return graph.add_constant(std::move(ones));
 }
 
-bool has_derivative(const Graph& graph, const Node& node) {
-  const auto shape = [&](std::size_t input) { return graph.values[static_cast<std::size_t>(node.input(input))]; };
+bool has_derivative(const Node& node) {
   switch (node.op) {
     case DPM_OP_ATTENTION:
-      return !attributes<Attention>(node).causal && node.input(3) < 0 && shape(0).same_shape(shape(1));
+      return node.input(3) < 0;
     case DPM_OP_UPSAMPLE:
       return attributes<Upsample>(node).height == 0 && attributes<Upsample>(node).width == 0;
     default:
@@ -33,9 +32,17 @@ bool has_derivative(const Graph& graph, const Node& node) {
 
 }  // namespace
 
-void refuse_form(const Graph& graph, const Node& node) {
-  if (has_derivative(graph, node)) return;
+void refuse_form(const Node& node) {
+  if (has_derivative(node)) return;
   throw Error(ErrorCode::kUnsupported, node.name + ": this form of the operation has no derivative");
+}
+
+void refuse_tangent(const Graph& graph, const Node& node) {
+  refuse_form(node);
+  if (node.op != DPM_OP_ATTENTION) return;
+  const auto shape = [&](std::size_t input) { return graph.values[static_cast<std::size_t>(node.input(input))]; };
+  if (!attributes<Attention>(node).causal && shape(0).same_shape(shape(1))) return;
+  throw Error(ErrorCode::kUnsupported, node.name + ": this form of the operation has no derivative forwards");
 }
 
 void fold_norms(Graph& graph) {

@@ -14,8 +14,10 @@ namespace dpm::graph {
 void fold_norms(Graph& graph);
 
 /// Throws Error(kUnsupported) naming a node that has no derivative though others of its operation have one: attention
-/// of two lengths, masked or with logits of its own; an upsampling to a size; an activation without a known slope.
-void refuse_form(const Graph& graph, const Node& node);
+/// with logits of its own, an upsampling to a size.
+void refuse_form(const Node& node);
+/// Throws it for those that have no tangent, though they have cotangents, too: attention of two lengths, or causal.
+void refuse_tangent(const Graph& graph, const Node& node);
 
 /// Tells for every value whether it is the image or computed from it.
 std::vector<bool> depend_on_image(const Graph& graph);

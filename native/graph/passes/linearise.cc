@@ -57,7 +57,7 @@ class Forward {
     const int t = tangent(node.input(0));
     const int other = tangent(node.input(1));
     if (std::ranges::none_of(node.inputs, [this](int input) { return tangent(input) >= 0; })) return;
-    refuse_form(graph_, node);
+    refuse_tangent(graph_, node);
     name_ = node.name + ".tangent.";
     tangents_[index(node.output())] = tangent_of(node, t, other);
   }

@@ -119,7 +119,7 @@ int Reverse::range(int value, int first, const Value& part) {
 }
 
 void Reverse::pull_back(const Node& node, int d) {
-  refuse_form(graph_, node);
+  refuse_form(node);
   name_ = node.name + ".cotangent.";
   const int x = node.input(0);
   switch (node.op) {
@@ -271,9 +271,14 @@ void Reverse::attention(const Node& node, int d) {
   std::vector<int> inputs = node.inputs;
   inputs.push_back(d);
   const int all = add(DPM_OP_ATTENTION_BACKWARD, "attention", inputs, node.attributes);
-  for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+  const std::vector<int> results = graph_.nodes.back().outputs;
+  const bool is_crossed = results.size() > 1;
+  if (is_crossed) give(node.inputs[0], all);
+  // Channels of k and v come behind those of q, or are a result of their own.
+  for (std::size_t k = is_crossed ? 1 : 0; k < node.inputs.size(); ++k) {
     const Value part = shape(node.inputs[k]);
-    give_made(node.inputs[k], [&] { return range(all, static_cast<int>(k) * part.channels, part); });
+    const int place = static_cast<int>(k) - (is_crossed ? 1 : 0);
+    give_made(node.inputs[k], [&] { return range(results.back(), place * part.channels, part); });
   }
 }
 

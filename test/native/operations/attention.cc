@@ -33,8 +33,13 @@ Case random_attention(RandomValues& random, int /*index*/) {
 
 Case large_attention(RandomValues& random, int index) { return attention(random, index == 0 ? 1 : 4, 256, 16, 16, 4); }
 
-Case refused(GraphMaker& maker, RandomValues& random, int batch) {
-  Case made = without_pullback(image_case(maker, random, batch), DPM_OP_ATTENTION, kNoDerivative);
+/// Marks attention that has no tangent, and with logits no cotangents either.
+Case without_tangent(Case made, bool logits) {
+  if (!logits) {
+    return without_pushforward(std::move(made), DPM_OP_ATTENTION,
+                               "this form of the operation has no derivative forwards");
+  }
+  made = without_pullback(std::move(made), DPM_OP_ATTENTION, kNoDerivative);
   return without_pushforward(std::move(made), DPM_OP_ATTENTION, kNoDerivative);
 }
 
@@ -47,7 +52,7 @@ Case crossed(RandomValues& random, int heads, int head_channels, int height, int
   std::vector<int> inputs = {project(maker, x), project(maker, tokens), project(maker, tokens)};
   if (logits) inputs.push_back(maker.affine(maker.convolution(maker.separable(x, 1, 1), keys, {}), 3));
   maker.leave(maker.add(DPM_OP_ATTENTION, inputs, graph::Attention{heads}));
-  return refused(maker, random, batch);
+  return without_tangent(image_case(maker, random, batch), logits);
 }
 
 /// The keys fill a part of a panel, whole panels, and every few cases more than a block of 512.
@@ -69,7 +74,7 @@ Case random_causal(RandomValues& random, int index) {
   std::vector<int> inputs = {project(maker, x), project(maker, x), project(maker, x)};
   if (index % 3 == 1) inputs.push_back(maker.affine(maker.convolution(maker.separable(x, 1, 1), tokens, {}), 3));
   maker.leave(maker.add(DPM_OP_ATTENTION, inputs, graph::Attention{heads, true}));
-  return refused(maker, random, random.between(1, 2));
+  return without_tangent(image_case(maker, random, random.between(1, 2)), index % 3 == 1);
 }
 
 /// Attention of a map to itself with more tokens than a block of keys.

@@ -1,5 +1,6 @@
 // The derivative of attention, both ways. With P = softmax(c q k'), c = 1 / sqrt(head channels), per head:
-//   backward: S = c P (d v' - rows' sums of P (d v')); S k, S' q and P' d are the cotangents of q, k and v;
+//   backward: S = c P (d v' - rows' sums of P (d v')); S k, S' q and P' d are the cotangents of q, k and v, of which
+//             there may be as many as one likes, or with a causal P those up to each query;
 //   tangent:  S = c P (M - rows' sums of P M), M = t_q k' + q t_k'; the result is S v + P t_v.
 // P is computed again, because it would be the largest of the tensors that a network keeps.
 #include <algorithm>
@@ -97,10 +98,15 @@ class HeadProducts {
 class AttentionDerivative : public Layer {
  public:
   AttentionDerivative(const LayerFactory& factory, const dpm_node& node)
-      : operands_(node), isa_(factory.device.isa), heads_(attention_of(node).heads) {
-    const dpm_value& shape = factory.values[input_of(node, 0)].shape;
-    channels_ = shape.channels;
-    tokens_ = shape.height * shape.width;
+      : operands_(node),
+        isa_(factory.device.isa),
+        heads_(attention_of(node).heads),
+        causal_(attention_of(node).causal != 0) {
+    const dpm_value& q = factory.values[input_of(node, 0)].shape;
+    const dpm_value& k = factory.values[input_of(node, 1)].shape;
+    channels_ = q.channels;
+    queries_ = q.height * q.width;
+    keys_ = k.height * k.width;
   }
 
   /// Threads take heads where there are several for each and a head's matrices fit its cache, otherwise a head's rows.
@@ -138,7 +144,9 @@ class AttentionDerivative : public Layer {
   }
 
   [[nodiscard]] int head_channels() const { return channels_ / heads_; }
-  [[nodiscard]] HeadProducts products() const { return {isa_, tokens_, head_channels()}; }
+  /// Products with keys and values, and with queries and what belongs to them.
+  [[nodiscard]] HeadProducts of_keys() const { return {isa_, keys_, head_channels()}; }
+  [[nodiscard]] HeadProducts of_queries() const { return {isa_, queries_, head_channels()}; }
 
   /// A head of an operand or of the result.
   struct Head {
@@ -155,10 +163,10 @@ class AttentionDerivative : public Layer {
 
   /// Calls `body(first, rows, thread)` for blocks of tokens.
   template <typename Body>
-  void for_blocks(ThreadPool& pool, const Body& body) const {
-    const int blocks = divide_up(tokens_, isa_.rows);
+  void for_blocks(ThreadPool& pool, int tokens, const Body& body) const {
+    const int blocks = divide_up(tokens, isa_.rows);
     pool.parallel_for(blocks, [&](std::int64_t block, int thread) {
-      const Range range = part_of(tokens_, blocks, static_cast<int>(block));
+      const Range range = part_of(tokens, blocks, static_cast<int>(block));
       body(range.first, range.last - range.first, thread);
     });
   }
@@ -169,21 +177,26 @@ class AttentionDerivative : public Layer {
     const float scale = 1.0F / std::sqrt(static_cast<float>(head_channels()));
     products.with_tokens(queries.token(first), queries.stride, rows, keys, weights);
     for (int row = 0; row < rows; ++row) {
-      isa_.softmax(weights + static_cast<std::ptrdiff_t>(row) * products.padded_tokens(), tokens_, scale);
+      float* own = weights + static_cast<std::ptrdiff_t>(row) * products.padded_tokens();
+      const int count = causal_ ? first + row + 1 : keys_;
+      isa_.softmax(own, count, scale);
+      std::fill(own + count, own + keys_, 0.0F);
     }
   }
 
   /// Turns the factors of rows of P into rows of S.
   void centre(const HeadProducts& products, const float* weights, float* rows_of_s, int rows) const {
     const float scale = 1.0F / std::sqrt(static_cast<float>(head_channels()));
-    isa_.softmax_derivative(weights, rows_of_s, products.padded_tokens(), rows, tokens_, scale);
+    isa_.softmax_derivative(weights, rows_of_s, products.padded_tokens(), rows, keys_, scale);
   }
 
   Operands operands_;
   const IsaKernels& isa_;
   int heads_;
+  bool causal_;
   int channels_ = 0;
-  int tokens_ = 0;
+  int queries_ = 0;
+  int keys_ = 0;
 };
 
 class Backward : public AttentionDerivative {
@@ -192,58 +205,63 @@ class Backward : public AttentionDerivative {
 
  protected:
   [[nodiscard]] std::size_t head_floats(int threads) const override {
-    return 5 * products().packed_floats() + 2 * matrix_floats() + static_cast<std::size_t>(threads) * column_floats();
+    return 3 * of_keys().packed_floats() + 2 * of_queries().packed_floats() + 2 * matrix_floats() +
+           static_cast<std::size_t>(threads) * column_floats();
   }
 
   void run_head(const Means& means, int unit) const override {
     const RunContext& context = means.context;
-    const HeadProducts products = this->products();
+    const HeadProducts by_keys = of_keys();
+    const HeadProducts by_queries = of_queries();
     const Head q = head(context, operands_.input(0), unit);
     const Head k = head(context, operands_.input(1), unit);
     const Head v = head(context, operands_.input(2), unit);
     const Head d = head(context, operands_.input(3), unit);
     float* keys = means.memory;
-    float* values = keys + products.packed_floats();
-    float* right_of_q = values + products.packed_floats();
-    float* right_of_k = right_of_q + products.packed_floats();
-    float* right_of_v = right_of_k + products.packed_floats();
-    float* weights = right_of_v + products.packed_floats();
+    float* values = keys + by_keys.packed_floats();
+    float* right_of_q = values + by_keys.packed_floats();
+    float* right_of_k = right_of_q + by_keys.packed_floats();
+    float* right_of_v = right_of_k + by_queries.packed_floats();
+    float* weights = right_of_v + by_queries.packed_floats();
     float* centred = weights + matrix_floats();
     float* columns = centred + matrix_floats();
     means.pool.parallel_for(5, [&](std::int64_t operand, int /*thread*/) {
-      if (operand == 0) products.pack_by_token(k.data, k.stride, keys);
-      if (operand == 1) products.pack_by_token(v.data, v.stride, values);
-      if (operand == 2) products.pack_by_channel(k.data, k.stride, right_of_q);
-      if (operand == 3) products.pack_by_channel(q.data, q.stride, right_of_k);
-      if (operand == 4) products.pack_by_channel(d.data, d.stride, right_of_v);
+      if (operand == 0) by_keys.pack_by_token(k.data, k.stride, keys);
+      if (operand == 1) by_keys.pack_by_token(v.data, v.stride, values);
+      if (operand == 2) by_keys.pack_by_channel(k.data, k.stride, right_of_q);
+      if (operand == 3) by_queries.pack_by_channel(q.data, q.stride, right_of_k);
+      if (operand == 4) by_queries.pack_by_channel(d.data, d.stride, right_of_v);
     });
+    // Cotangents of k and v come behind that of q, or are a result of their own.
+    const bool is_crossed = operands_.outputs() > 1;
+    const int of_k = operands_.output(is_crossed ? 1 : 0);
     const Head dq = head(context, operands_.output(), unit);
-    const Head dk = head(context, operands_.output(), unit, channels_);
-    const Head dv = head(context, operands_.output(), unit, 2 * channels_);
-    const std::ptrdiff_t stride = products.padded_tokens();
-    for_blocks(means.pool, [&](int first, int rows, int /*thread*/) {
+    const Head dk = head(context, of_k, unit, is_crossed ? 0 : channels_);
+    const Head dv = head(context, of_k, unit, (is_crossed ? 1 : 2) * channels_);
+    const std::ptrdiff_t stride = by_keys.padded_tokens();
+    for_blocks(means.pool, queries_, [&](int first, int rows, int /*thread*/) {
       float* p = weights + first * stride;
       float* s = centred + first * stride;
-      weigh(products, q, first, rows, keys, p);
-      products.with_tokens(d.token(first), d.stride, rows, values, s);
-      centre(products, p, s, rows);
-      products.with_channels(s, stride, rows, right_of_q, dq.token(first), dq.stride);
+      weigh(by_keys, q, first, rows, keys, p);
+      by_keys.with_tokens(d.token(first), d.stride, rows, values, s);
+      centre(by_keys, p, s, rows);
+      by_keys.with_channels(s, stride, rows, right_of_q, dq.token(first), dq.stride);
     });
-    for_blocks(means.pool, [&](int first, int rows, int thread) {
+    for_blocks(means.pool, keys_, [&](int first, int rows, int thread) {
       float* own = columns + static_cast<std::size_t>(thread) * column_floats();
-      isa_.transpose(centred + first, stride, tokens_, rows, own, tokens_);
-      products.with_channels(own, tokens_, rows, right_of_k, dk.token(first), dk.stride);
-      isa_.transpose(weights + first, stride, tokens_, rows, own, tokens_);
-      products.with_channels(own, tokens_, rows, right_of_v, dv.token(first), dv.stride);
+      isa_.transpose(centred + first, stride, queries_, rows, own, queries_);
+      by_queries.with_channels(own, queries_, rows, right_of_k, dk.token(first), dk.stride);
+      isa_.transpose(weights + first, stride, queries_, rows, own, queries_);
+      by_queries.with_channels(own, queries_, rows, right_of_v, dv.token(first), dv.stride);
     });
   }
 
  private:
   [[nodiscard]] std::size_t matrix_floats() const {
-    return static_cast<std::size_t>(tokens_) * static_cast<std::size_t>(products().padded_tokens());
+    return static_cast<std::size_t>(queries_) * static_cast<std::size_t>(of_keys().padded_tokens());
   }
   [[nodiscard]] std::size_t column_floats() const {
-    return static_cast<std::size_t>(isa_.rows) * static_cast<std::size_t>(tokens_);
+    return static_cast<std::size_t>(isa_.rows) * static_cast<std::size_t>(queries_);
   }
 };
 
@@ -253,12 +271,12 @@ class Tangent : public AttentionDerivative {
 
  protected:
   [[nodiscard]] std::size_t head_floats(int threads) const override {
-    return 4 * products().packed_floats() + static_cast<std::size_t>(threads) * 3 * block_floats();
+    return 4 * of_keys().packed_floats() + static_cast<std::size_t>(threads) * 3 * block_floats();
   }
 
   void run_head(const Means& means, int unit) const override {
     const RunContext& context = means.context;
-    const HeadProducts products = this->products();
+    const HeadProducts products = of_keys();
     const std::size_t packed = products.packed_floats();
     // Inputs that are packed: k and its tangent, then v and its tangent.
     constexpr int kPacked[] = {1, 4, 2, 5};
@@ -276,7 +294,7 @@ class Tangent : public AttentionDerivative {
     const Head tq = head(context, operands_.input(3), unit);
     const Head out = head(context, operands_.output(), unit);
     const std::ptrdiff_t stride = products.padded_tokens();
-    for_blocks(means.pool, [&](int first, int rows, int thread) {
+    for_blocks(means.pool, queries_, [&](int first, int rows, int thread) {
       float* p = means.memory + 4 * packed + static_cast<std::size_t>(thread) * 3 * block_floats();
       float* s = p + block_floats();
       float* other = s + block_floats();
@@ -284,7 +302,7 @@ class Tangent : public AttentionDerivative {
       products.with_tokens(tq.token(first), tq.stride, rows, keys, s);
       products.with_tokens(q.token(first), q.stride, rows, key_tangents, other);
       for (std::ptrdiff_t row = 0; row < rows; ++row) {
-        for (int j = 0; j < tokens_; ++j) s[row * stride + j] += other[row * stride + j];
+        for (int j = 0; j < keys_; ++j) s[row * stride + j] += other[row * stride + j];
       }
       centre(products, p, s, rows);
       products.with_channels(s, stride, rows, values, out.token(first), out.stride);
@@ -294,7 +312,7 @@ class Tangent : public AttentionDerivative {
 
  private:
   [[nodiscard]] std::size_t block_floats() const {
-    return static_cast<std::size_t>(isa_.rows) * static_cast<std::size_t>(products().padded_tokens());
+    return static_cast<std::size_t>(isa_.rows) * static_cast<std::size_t>(of_keys().padded_tokens());
   }
 };
 

@@ -89,7 +89,7 @@ constexpr OperationRow<Layer, LayerFactory> kRows[] = {
     {DPM_OP_GROUP_NORM_BACKWARD, takes_maps, make_norm_derivative, 2},
     {DPM_OP_GROUP_NORM_TANGENT, takes_maps, make_norm_derivative},
     {DPM_OP_ATTENTION, takes_maps, make_attention},
-    {DPM_OP_ATTENTION_BACKWARD, takes_maps, make_attention_derivative},
+    {DPM_OP_ATTENTION_BACKWARD, takes_maps, make_attention_derivative, 2},
     {DPM_OP_ATTENTION_TANGENT, takes_maps, make_attention_derivative},
     {DPM_OP_AFFINE, takes_any, make_channelwise},
     {DPM_OP_BIAS, takes_any, make_channelwise},
