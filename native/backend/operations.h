@@ -52,8 +52,8 @@ DPM_OPEN_ENUM(dpm_op){
                                       ///< of the SiLU, if any
     DPM_OP_GROUP_NORM_TANGENT = 21,   ///< (map, t[, scale and shift]) -> J t
     DPM_OP_ATTENTION_BACKWARD = 22,   ///< (q, k, v, d) -> cotangents of q, of k and of v, one after the other; where k
-                                     ///< is of another size than q, that of q and as a second output those of k and v
-    DPM_OP_ATTENTION_TANGENT = 23,  ///< (q, k, v, t of q, t of k, t of v) -> tangent of DPM_OP_ATTENTION
+                                      ///< is of another size than q, that of q and as a second output those of k and v
+    DPM_OP_ATTENTION_TANGENT = 23,    ///< (q, k, v, t of q, t of k, t of v) -> tangent of DPM_OP_ATTENTION
 
     // Operations for classifiers and linear resampling.
     DPM_OP_SEPARABLE = 24,    ///< (map) -> A map B^T, A weights[0] [H', H] and B weights[1] [W', W]: means, broadcasts,
