@@ -35,9 +35,9 @@ std::array<Network::Bound, kMostGiven> given_to(const dpm_graph& graph) {
 }
 
 std::array<Network::Bound, kMostDerived> derived_by(const dpm_graph& graph) {
-  return {written_as(graph, DPM_BINDING_IMAGE_COTANGENT), written_as(graph, DPM_BINDING_OUTPUT_TANGENT),
-          written_as(graph, DPM_BINDING_HEAD_TANGENT), written_as(graph, DPM_BINDING_OUTPUT_COTANGENT),
-          written_as(graph, DPM_BINDING_HEAD_COTANGENT)};
+  return {written_as(graph, DPM_BINDING_IMAGE_COTANGENT),  written_as(graph, DPM_BINDING_CONTEXT_COTANGENT),
+          written_as(graph, DPM_BINDING_OUTPUT_TANGENT),   written_as(graph, DPM_BINDING_HEAD_TANGENT),
+          written_as(graph, DPM_BINDING_OUTPUT_COTANGENT), written_as(graph, DPM_BINDING_HEAD_COTANGENT)};
 }
 
 std::vector<Network::Bound> sums_of(const dpm_graph& graph) {

@@ -16,7 +16,7 @@ namespace dpm::cuda {
 
 /// Numbers of tensors of derivatives that a network may be given, and that it may return.
 constexpr std::size_t kMostGiven = 9;
-constexpr std::size_t kMostDerived = 5;
+constexpr std::size_t kMostDerived = 6;
 
 struct Network : Buried {
   /// Packs the weights of `graph` on the GPU. Throws Error(kUnsupported) for tensors that are not standard ones.

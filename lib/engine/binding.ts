@@ -30,6 +30,8 @@ export interface NativeNetworkOptions {
   learned?: readonly number[];
   /** True if `weights` computes the cotangent of the image, too. */
   pullsToImage?: boolean;
+  /** True if `weights` computes the cotangent of each sample's context, too. */
+  pullsToContext?: boolean;
   /** Network of the same files, whose weights must not have changed since. */
   weightsOf?: NativeNetwork;
 }
@@ -73,9 +75,11 @@ export type NativeDerivativeTensors =
       imageCotangent: NativeTensorLike | null;
       /** Receives all gradients, summed over the samples; they are added to a tensor. */
       gradients: NativeTensorLike;
+      /** Receives the cotangent of each sample's context, where the network pulls to it. */
+      contextCotangent?: NativeTensorLike;
     };
 
-/** What a network without a derivative sees beside its image: each of the tensors that it has. */
+/** What a network without a derivative or with that by the weights sees beside its image: each of the tensors that it has. */
 export interface NativeGivenTensors {
   context?: NativeTensorLike | undefined;
   /** Context of each sample; absent: sample n has context n. */

@@ -275,3 +275,25 @@ export function conditionalGraph(
   new Compiler(description, graph, contextOf).compile(image);
   return graph.build();
 }
+
+/**
+ * Builds the same graph with the keys and values in it, for derivatives by the context and by all weights: its input
+ * `context` is the states of the text's tokens, [context width, tokens, 1].
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose channels or sides do not fit.
+ */
+export function trainedConditionalGraph(
+  description: ConditionalDescription,
+  { height, width, tokens }: Pick<Extents, 'height' | 'width'> & { tokens: number },
+): Graph {
+  const graph = new GraphBuilder();
+  const image = graph.input('image', { channels: description.inChannels, height, width });
+  const given = graph.input('context', { channels: description.contextWidth, height: tokens, width: 1 });
+  const context = copied(graph, 'context', given);
+  const contextOf: ContextOf = (name, count) => ({
+    keys: linear(graph, `${name}.to_k`, context, count, false),
+    values: linear(graph, `${name}.to_v`, context, count, false),
+  });
+  new Compiler(description, graph, contextOf).compile(image);
+  return graph.build();
+}

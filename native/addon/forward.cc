@@ -124,7 +124,12 @@ void Forward::read_cotangents(const Napi::Object& tensors) {
   if (network_->pulls_to_image()) {
     read_result(5, tensors.Get("imageCotangent"), "imageCotangent", &Evaluation::image_cotangent, shape.image);
   }
-  if (network_->derivative() == Derivative::kWeights) read_gradients(tensors.Get("gradients"));
+  if (network_->derivative() != Derivative::kWeights) return;
+  read_gradients(tensors.Get("gradients"));
+  read_given(tensors);
+  if (network_->pulls_to_context()) {
+    read_result(10, tensors.Get("contextCotangent"), "contextCotangent", &Evaluation::context_cotangent, shape.context);
+  }
 }
 
 void Forward::read_gradients(const Napi::Value& value) {

@@ -11,9 +11,9 @@
 
 namespace dpm::addon {
 
-/// Number of tensors of an evaluation, without times and labels: x, out, head, four of a derivative, and three that a
-/// network sees beside x.
-constexpr std::size_t kForwardTensors = 10;
+/// Number of tensors of an evaluation, without times and labels: x, out, head, four of a derivative, three that a
+/// network sees beside x, and the cotangent of one of these.
+constexpr std::size_t kForwardTensors = 11;
 
 /// Host copies of one call's arguments and results.
 struct ForwardStaging {

@@ -18,9 +18,11 @@
 #define DPM_BINDING_OUTPUT_COTANGENT "output_cotangent" /* read */
 #define DPM_BINDING_HEAD_COTANGENT "head_cotangent"     /* read */
 #define DPM_BINDING_IMAGE_COTANGENT "image_cotangent"   /* written */
-#define DPM_BINDING_IMAGE_TANGENT "image_tangent"       /* read */
-#define DPM_BINDING_OUTPUT_TANGENT "output_tangent"     /* written */
-#define DPM_BINDING_HEAD_TANGENT "head_tangent"         /* written */
+/* Written, one for each row, also where rows share a context. */
+#define DPM_BINDING_CONTEXT_COTANGENT "context_cotangent"
+#define DPM_BINDING_IMAGE_TANGENT "image_tangent"   /* read */
+#define DPM_BINDING_OUTPUT_TANGENT "output_tangent" /* written */
+#define DPM_BINDING_HEAD_TANGENT "head_tangent"     /* written */
 
 /* Bindings of a square loss of the output: target has its shape, the loss weight is one float32 per sample. The
  * output's cotangent is then written: 2 weight (output - target), whose sum of squares is 4 weight times the sample's

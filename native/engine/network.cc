@@ -108,8 +108,8 @@ void Network::derive() {
     case Derivative::kWeights: {
       const std::vector<int> learned =
           options_.learned.empty() ? graph::differentiable_constants(graph_) : options_.learned;
-      graph::differentiate_training(
-          graph_, {learned, options_.pulls_to_image, options_.recompute, options_.seed, options_.row_weight});
+      graph::differentiate_training(graph_, {learned, options_.pulls_to_image, options_.pulls_to_context,
+                                             options_.recompute, options_.seed, options_.row_weight});
       if (options_.seed != graph::Seed::kGiven && divides()) {
         throw Error(ErrorCode::kUnsupported, "there is no loss of an output that is divided afterwards");
       }
@@ -187,6 +187,7 @@ void Network::find_bindings() {
       {DPM_BINDING_OUTPUT_COTANGENT, &Evaluation::out_cotangent},
       {DPM_BINDING_HEAD_COTANGENT, &Evaluation::head_cotangent},
       {DPM_BINDING_IMAGE_COTANGENT, &Evaluation::image_cotangent},
+      {DPM_BINDING_CONTEXT_COTANGENT, &Evaluation::context_cotangent},
       {DPM_BINDING_IMAGE_TANGENT, &Evaluation::image_tangent},
       {DPM_BINDING_OUTPUT_TANGENT, &Evaluation::out_tangent},
       {DPM_BINDING_HEAD_TANGENT, &Evaluation::head_tangent},

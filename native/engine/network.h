@@ -70,6 +70,7 @@ struct Evaluation {
   dpm_view out_cotangent{};
   dpm_view head_cotangent{};
   dpm_view image_cotangent{};
+  dpm_view context_cotangent{};
   dpm_view image_tangent{};
   dpm_view out_tangent{};
   dpm_view head_tangent{};
@@ -105,6 +106,7 @@ struct NetworkOptions {
   bool without_head = false;                             ///< the second output is left out, with what only it takes
   std::vector<int> learned = {};           ///< constants whose gradients kWeights computes; empty: all that have one
   bool pulls_to_image = false;             ///< kWeights computes the image's cotangent, too
+  bool pulls_to_context = false;           ///< kWeights computes that of each row's context, too
   graph::Seed seed = graph::Seed::kGiven;  ///< cotangents that kWeights starts from
   float row_weight = 1;                    ///< factor of each row where `seed` is kCrossEntropy
 };
@@ -122,6 +124,7 @@ class Network {
   [[nodiscard]] const NetworkShape& shape() const { return shape_; }
   [[nodiscard]] Derivative derivative() const { return options_.derivative; }
   [[nodiscard]] bool pulls_to_image() const { return graph_.find_binding(DPM_BINDING_IMAGE_COTANGENT) >= 0; }
+  [[nodiscard]] bool pulls_to_context() const { return graph_.find_binding(DPM_BINDING_CONTEXT_COTANGENT) >= 0; }
   /// Gradients of constants that an evaluation adds to Evaluation::gradients.
   [[nodiscard]] const GradientPlaces& gradients() const { return gradients_; }
   /// Graph after fusion, which does not change; its constants have shapes but no data.

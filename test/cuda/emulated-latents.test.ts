@@ -4,6 +4,7 @@ import '../support/emulated-cuda.js';
 import { describe, it } from 'vitest';
 
 import { expectGoldenRun, goldenRuns } from '../support/golden-runs.js';
+import { expectAutoencoderGradients, expectTextGradients, expectUNetGradients } from '../support/latent-gradients.js';
 import {
   autoencoderGoldens,
   conditionalGoldens,
@@ -61,5 +62,22 @@ describe('a run on the emulated CUDA device in f32', () => {
   const runs = goldenRuns.filter(({ model, name }) => model === 'sd2' || ['ddim', 'pndm', 'no-negative', 'lcm'].includes(name));
   it.each(runs)('of $model by $name has the images of the library', async (run) => {
     await expectGoldenRun(run, { device: 'cuda', dtype: 'f32' });
+  });
+});
+
+describe('gradients on the emulated CUDA device', () => {
+  const options = { device: 'cuda', dtype: 'f32' } as const;
+  const limit = 1e-4;
+
+  it('of a conditional U-Net go to weights, states and context', async () => {
+    await expectUNetGradients(options, limit);
+  });
+
+  it('of a text encoder go to weights and rows of tokens', async () => {
+    await expectTextGradients(options, limit);
+  });
+
+  it('of both halves of an autoencoder go to weights and to what they read', async () => {
+    await expectAutoencoderGradients(options, limit);
   });
 });

@@ -129,6 +129,7 @@ NetworkOptions to_network_options(const Napi::Object& object) {
   }
   if (has_value(object, "learned")) options.learned = to_indices(object, "learned");
   options.pulls_to_image = has_value(object, "pullsToImage") && to_bool(object, "pullsToImage");
+  options.pulls_to_context = has_value(object, "pullsToContext") && to_bool(object, "pullsToContext");
   const Napi::Value divisor = object.Get("divisor");
   if (divisor.IsString()) {
     options.divides_by_time = to_choice(object, "divisor", {"time"}) == 0;

@@ -50,13 +50,15 @@ void fold_norms(Graph& graph) {
 }
 
 std::vector<bool> depend_on_image(const Graph& graph) {
-  return depend_on(graph, true, [](const Node& /*node*/) { return false; });
+  return depend_on(graph, {DPM_BINDING_IMAGE}, [](const Node& /*node*/) { return false; });
 }
 
-std::vector<bool> depend_on(const Graph& graph, bool image, const std::function<bool(const Node&)>& starts) {
+std::vector<bool> depend_on(const Graph& graph, const std::vector<const char*>& inputs,
+                            const std::function<bool(const Node&)>& starts) {
   std::vector<bool> depends(graph.values.size(), false);
-  const int binding = image ? graph.find_binding(DPM_BINDING_IMAGE) : -1;
-  if (binding >= 0) {
+  for (const char* input : inputs) {
+    const int binding = graph.find_binding(input);
+    if (binding < 0) continue;
     depends[static_cast<std::size_t>(graph.bindings[static_cast<std::size_t>(binding)].value)] = true;
   }
   const auto is_one = [&](int value) { return value >= 0 && depends[static_cast<std::size_t>(value)]; };

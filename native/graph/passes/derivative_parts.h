@@ -22,8 +22,10 @@ void refuse_tangent(const Graph& graph, const Node& node);
 /// Tells for every value whether it is the image or computed from it.
 std::vector<bool> depend_on_image(const Graph& graph);
 
-/// Tells for every value whether it is computed from the result of a node that `starts`, or from the image if `image`.
-std::vector<bool> depend_on(const Graph& graph, bool image, const std::function<bool(const Node&)>& starts);
+/// Tells for every value whether it is one of the inputs of these names, or is computed from them or from the result of
+/// a node that `starts`.
+std::vector<bool> depend_on(const Graph& graph, const std::vector<const char*>& inputs,
+                            const std::function<bool(const Node&)>& starts);
 
 /// Tells for every value whether an output is computed from it.
 std::vector<bool> lead_to_output(const Graph& graph);

@@ -49,6 +49,7 @@ constexpr bool is_square(Seed seed) { return seed != Seed::kGiven && seed != See
 struct Training {
   std::vector<int> constants;  ///< indices of the constants whose gradients are wanted
   bool image = false;          ///< the image's cotangent is wanted, too
+  bool context = false;        ///< that of each row's context (DPM_BINDING_CONTEXT_COTANGENT) is wanted, too
   Recompute recompute = Recompute::kNone;
   Seed seed = Seed::kGiven;
   float row_weight = 1;  ///< factor of each row's cross entropy; rows of a square loss have their own

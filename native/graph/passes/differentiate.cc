@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "core/error.h"
 #include "graph/passes/derivative_parts.h"
 #include "graph/passes/derivatives.h"
@@ -22,7 +24,7 @@ void differentiate(Graph& graph, Recompute recompute) {
   differentiate_folded(graph, recompute, [&] {
     Reverse reverse(graph, depend_on_image(graph));
     reverse.pull_back_given();
-    reverse.bind_image();
+    reverse.bind_input(DPM_BINDING_IMAGE, DPM_BINDING_IMAGE_COTANGENT);
   });
 }
 
@@ -30,7 +32,7 @@ void differentiate_label(Graph& graph, Recompute recompute) {
   differentiate_folded(graph, recompute, [&] {
     Reverse reverse(graph, depend_on_image(graph));
     reverse.pull_back_label();
-    reverse.bind_image();
+    reverse.bind_input(DPM_BINDING_IMAGE, DPM_BINDING_IMAGE_COTANGENT);
   });
 }
 
@@ -38,7 +40,10 @@ void differentiate_training(Graph& graph, const Training& training) {
   differentiate_folded(graph, training.recompute, [&] {
     WeightGradients weights(graph, training.constants);
     const auto learns = [&](const Node& node) { return weights.wants(node); };
-    Reverse reverse(graph, depend_on(graph, training.image, learns), &weights);
+    std::vector<const char*> inputs;
+    if (training.image) inputs.push_back(DPM_BINDING_IMAGE);
+    if (training.context) inputs.push_back(DPM_BINDING_CONTEXT);
+    Reverse reverse(graph, depend_on(graph, inputs, learns), &weights);
     if (training.seed == Seed::kGiven) {
       reverse.pull_back_given();
     } else if (training.seed == Seed::kCrossEntropy) {
@@ -46,7 +51,8 @@ void differentiate_training(Graph& graph, const Training& training) {
     } else {
       reverse.pull_back_square(training.seed);
     }
-    if (training.image) reverse.bind_image();
+    if (training.image) reverse.bind_input(DPM_BINDING_IMAGE, DPM_BINDING_IMAGE_COTANGENT);
+    if (training.context) reverse.bind_input(DPM_BINDING_CONTEXT, DPM_BINDING_CONTEXT_COTANGENT);
   });
 }
 

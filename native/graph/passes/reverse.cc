@@ -1,6 +1,7 @@
 #include "graph/passes/reverse.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "core/error.h"
@@ -68,11 +69,11 @@ void Reverse::pull_back_square(Seed seed) {
   pull_back_all();
 }
 
-void Reverse::bind_image() {
-  const int image = graph_.bindings[index(graph_.find_binding(DPM_BINDING_IMAGE))].value;
-  const int cotangent = cotangents_[index(image)];
-  if (cotangent < 0) throw Error(ErrorCode::kUnsupported, "no output of the network depends on its image");
-  bind_result(graph_, cotangent, DPM_BINDING_IMAGE_COTANGENT);
+void Reverse::bind_input(const char* input, const char* cotangent) {
+  const int binding = graph_.find_binding(input);
+  const int known = binding < 0 ? -1 : cotangents_[index(graph_.bindings[index(binding)].value)];
+  if (known < 0) throw Error(ErrorCode::kUnsupported, "no output of the network depends on its " + std::string(input));
+  bind_result(graph_, known, cotangent);
 }
 
 void Reverse::seed(const char* output, const char* name) {

@@ -26,8 +26,8 @@ class Reverse {
   /// Starts from the cotangent of a square loss, and binds it. Throws Error(kUnsupported) for one of the output where
   /// there is a second one, and for one of a second output that is not there.
   void pull_back_square(Seed seed);
-  /// Binds the image's cotangent. Throws Error(kUnsupported) where no output depends on the image.
-  void bind_image();
+  /// Binds the cotangent of an input. Throws Error(kUnsupported) where no output depends on it.
+  void bind_input(const char* input, const char* cotangent);
 
  private:
   [[nodiscard]] bool depends(int value) const { return value >= 0 && depends_[static_cast<std::size_t>(value)]; }

@@ -203,6 +203,14 @@ TEST(WeightGradients, OfTransformersAreThoseOfDifferences) {
   EXPECT_EQ(std::ranges::count_if(derived.nodes, has_products), 5);
 }
 
+TEST(WeightGradients, OfAContextAreRefusedWhereThereIsNone) {
+  RandomValues random(5);
+  NetworkOptions options = with_gradients({4, false, {}});
+  options.pulls_to_context = true;
+  const auto load = [&] { const Network network(Device::open("reference", {}), small_transformer(random), options); };
+  EXPECT_EQ(refusal(ErrorCode::kUnsupported, load), "no output of the network depends on its context");
+}
+
 TEST(WeightGradients, OfLayerNormsThatStayTakeNoProducts) {
   RandomValues random(5);
   const graph::Graph graph = small_transformer(random);

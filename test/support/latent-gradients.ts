@@ -1,0 +1,190 @@
+// Derivatives of the networks of latent diffusion, against diffusers' and transformers' own backward passes in float64
+// (test/fixtures/latent/gradients), whatever the device.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { expect } from 'vitest';
+
+import { nativeGraph, type Checkpoint } from '../../lib/checkpoint/checkpoint.js';
+import { readAutoencoder } from '../../lib/checkpoint/pipelines/autoencoder.js';
+import { readConditional } from '../../lib/checkpoint/pipelines/conditional.js';
+import { readTextEncoder } from '../../lib/checkpoint/pipelines/text-encoder.js';
+import { CheckpointTensors } from '../../lib/engine/checkpoint-tensors.js';
+import { nativeWork } from '../../lib/base/errors.js';
+import { readFloats } from '../../lib/files/tensor-data.js';
+import { readSafetensorsHeader } from '../../lib/files/safetensors.js';
+import { Device, type DeviceOptions } from '../../lib/index.js';
+import { autoencoderGraph } from '../../lib/network/autoencoder.js';
+import { trainedConditionalGraph } from '../../lib/network/conditional.js';
+import type { Graph } from '../../lib/network/graph.js';
+import { textEncoderGraph } from '../../lib/network/text-encoder.js';
+import { latentFixtures } from './latent-goldens.js';
+import { readTensors } from './tensors.js';
+
+type Tensors = Record<string, Float32Array>;
+
+const goldens = (name: string): Promise<Tensors> =>
+  readTensors(join(latentFixtures, 'gradients', `${name}.safetensors`));
+const index = JSON.parse(readFileSync(join(latentFixtures, 'gradients/index.json'), 'utf8')) as {
+  unet: { t: number[]; weights: number };
+  text: { input_ids: number[][]; weights: number; zero: string[] };
+  taesd: { weights: number };
+};
+
+/** Exchanges the axes of matrices [count][rows][columns]. */
+function turned(values: Float32Array, count: number, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let n = 0; n < count; ++n) {
+    for (let row = 0; row < rows; ++row) {
+      for (let column = 0; column < columns; ++column) {
+        result[(n * columns + column) * rows + row] = values[(n * rows + row) * columns + column]!;
+      }
+    }
+  }
+  return result;
+}
+
+interface Given {
+  image: Float32Array;
+  cotangent: Float32Array;
+  times?: number[];
+  context?: Float32Array;
+}
+
+/** Evaluates a graph of two samples with its gradients of all weights, of its image and, where it has one, of its context. */
+async function gradientsOf(device: Device, graph: Graph, checkpoint: Checkpoint, given: Given) {
+  const { image, cotangent, times = [0, 0], context } = given;
+  const made = nativeGraph(graph, checkpoint);
+  const hasContext = context !== undefined;
+  const network = await nativeWork(() =>
+    device.engine.loadNetwork(made, {
+      classes: 0,
+      divisor: null,
+      derivative: 'weights',
+      pullsToImage: true,
+      pullsToContext: hasContext,
+    }),
+  );
+  const { elements, places } = network.gradients();
+  const gradients = new Float32Array(elements);
+  const [out, imageCotangent] = [new Float32Array(cotangent.length), new Float32Array(image.length)];
+  const contextCotangent = new Float32Array(context?.length ?? 0);
+  const tensors = { outCotangent: cotangent, headCotangent: null, imageCotangent, gradients };
+  await nativeWork(() =>
+    network.forward(times.length, image, Float32Array.from(times), null, out, null, {
+      ...tensors,
+      ...(hasContext && { context, contextCotangent }),
+    }),
+  );
+  await network.close();
+  return {
+    out,
+    image: imageCotangent,
+    context: contextCotangent,
+    weights: new CheckpointTensors(made.constants).gathered(gradients, places),
+  };
+}
+
+/** Compares gradients of weights with those of a file, and counts them. Those that are `zero` but for rounding are small. */
+function expectWeights(
+  found: ReadonlyMap<string, Float32Array>,
+  expected: Tensors,
+  limit: number,
+  zero: readonly string[] = [],
+): number {
+  const most = (values: Float32Array): number => values.reduce((sum, value) => Math.max(sum, Math.abs(value)), 0);
+  const isWeight = (name: string): boolean => /^grad\..*\.(weight|bias)$/.test(name);
+  const largest = Math.max(
+    ...Object.keys(expected)
+      .filter(isWeight)
+      .map((name) => most(expected[name]!)),
+  );
+  for (const [name, values] of found) {
+    const golden = expected[`grad.${name}`];
+    expect(golden, name).toBeDefined();
+    expect(values.length, name).toBe(golden!.length);
+    const scale = zero.includes(name) ? largest : Math.max(most(golden!), 1e-3 * largest);
+    expect(most(values.map((value, i) => value - golden![i]!)) / scale, name).toBeLessThan(limit);
+  }
+  return found.size;
+}
+
+function expectNear(found: Float32Array, expected: Float32Array, limit: number): void {
+  expect(found.length).toBe(expected.length);
+  const size = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  expect(found.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0) / size).toBeLessThan(
+    limit,
+  );
+}
+
+/** Compares gradients of a conditional U-Net, by weights, states and context. */
+export async function expectUNetGradients(options: DeviceOptions, limit: number): Promise<void> {
+  const { description, checkpoint } = await readConditional(join(latentFixtures, 'sd2/unet'));
+  const golden = await goldens('unet');
+  const [tokens, width] = [77, description.contextWidth];
+  await using device = Device.open(options);
+  const graph = trainedConditionalGraph(description, { height: 6, width: 8, tokens });
+  const found = await gradientsOf(device, graph, checkpoint, {
+    image: golden.x!,
+    cotangent: golden['cotangent.out']!,
+    times: index.unet.t,
+    context: turned(golden.encoder_hidden_states!, 2, tokens, width),
+  });
+  expectNear(found.out, golden.out!, limit);
+  expectNear(found.image, golden['grad.x']!, limit);
+  expectNear(turned(found.context, 2, width, tokens), golden['grad.encoder_hidden_states']!, limit);
+  expect(expectWeights(found.weights, golden, limit)).toBe(index.unet.weights);
+}
+
+/** Compares those of a text encoder, by weights and rows of tokens. */
+export async function expectTextGradients(options: DeviceOptions, limit: number): Promise<void> {
+  const folder = join(latentFixtures, 'sd1/text_encoder');
+  const { description, checkpoint } = await readTextEncoder(folder);
+  const golden = await goldens('text');
+  const { width, tokens, layers, vocabulary } = description;
+  const header = await readSafetensorsHeader(join(folder, 'model.safetensors'));
+  const { data: table } = await readFloats(header, 'text_model.embeddings.token_embedding.weight');
+  const ids = index.text.input_ids.flat();
+  const rows = Float32Array.from(
+    { length: ids.length * width },
+    (_, i) => table[ids[Math.floor(i / width)]! * width + (i % width)]!,
+  );
+  await using device = Device.open(options);
+  const graph = textEncoderGraph(description, { layers, normed: true, pooled: false });
+  const found = await gradientsOf(device, graph, checkpoint, {
+    image: turned(rows, 2, tokens, width),
+    cotangent: turned(golden['cotangent.last_hidden_state']!, 2, tokens, width),
+  });
+  expectNear(turned(found.out, 2, width, tokens), golden.last_hidden_state!, limit);
+  const ofTable = new Float32Array(vocabulary * width);
+  turned(found.image, 2, width, tokens).forEach((value, i) => {
+    ofTable[ids[Math.floor(i / width)]! * width + (i % width)]! += value;
+  });
+  expectNear(ofTable, golden['grad.text_model.embeddings.token_embedding.weight']!, limit);
+  // The graph's names have no prefix, and the table of tokens is not in it.
+  const named = Object.fromEntries(
+    Object.entries(golden).map(([name, values]) => [name.replace('.text_model', ''), values]),
+  );
+  const zero = index.text.zero.map((name) => name.replace('text_model.', ''));
+  expect(expectWeights(found.weights, named, limit, zero)).toBe(index.text.weights - 1);
+}
+
+/** Compares those of both halves of an autoencoder, by weights and what they read. */
+export async function expectAutoencoderGradients(options: DeviceOptions, limit: number): Promise<void> {
+  const { description, checkpoint } = await readAutoencoder(join(latentFixtures, 'taesd'));
+  const golden = await goldens('taesd');
+  await using device = Device.open(options);
+  let weights = 0;
+  for (const [half, sides, image, cotangent, out, gradient] of [
+    ['encoder', { height: 32, width: 24 }, 'image', 'cotangent.encoded', 'encoded', 'grad.image'],
+    ['decoder', { height: 4, width: 3 }, 'latents', 'cotangent.decoded', 'decoded', 'grad.latents'],
+  ] as const) {
+    const graph = autoencoderGraph(description, half, sides);
+    const given = { image: golden[image]!, cotangent: golden[cotangent]! };
+    const found = await gradientsOf(device, graph, checkpoint, given);
+    expectNear(found.out, golden[out]!, limit);
+    expectNear(found.image, golden[gradient]!, limit);
+    weights += expectWeights(found.weights, golden, limit);
+  }
+  expect(weights).toBe(index.taesd.weights);
+}
