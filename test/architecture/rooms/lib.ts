@@ -55,7 +55,7 @@ export const libRooms: readonly Room[] = [
     path: 'lib/engine',
     holds: 'the addon: devices, tensors, networks on them, fused updates',
     uses: ['lib/base', 'lib/network', 'lib/program'],
-    lines: 2320,
+    lines: 2340,
   },
   {
     path: 'lib/samplers',
