@@ -8,7 +8,13 @@ import { isThere, readText } from '../files/files.js';
 import { pathOf } from '../files/paths.js';
 
 /** The models that this package brings, by the names that `DiffusionModel.load` and, of the classifiers, `Classifier.load` take. */
-export const bundledModels = ['mnist', 'mnist-classifier', 'mnist-domains'] as const;
+export const bundledModels = [
+  'mnist',
+  'mnist-classifier',
+  'mnist-domains',
+  'fashion-mnist',
+  'fashion-mnist-classifier',
+] as const;
 
 const modelsFolder = join(dirname(fileURLToPath(import.meta.url)), '../../models');
 

@@ -32,7 +32,7 @@ describe('a model', () => {
     expect(await modelPath(mnist)).toBe(mnist);
     expect(await modelPath(pathToFileURL(mnist))).toBe(mnist);
     expect(await modelPath('mnist')).toBe(mnist);
-    expect([...bundledModels]).toEqual(['mnist', 'mnist-classifier', 'mnist-domains']);
+    for (const name of bundledModels) expect(await modelPath(name)).toBe(packagePath(`models/${name}`));
     expect(await modelPath('mnist-classifier')).toBe(packagePath('models/mnist-classifier'));
     await using model = await DiffusionModel.load(pathToFileURL(mnist), { device: 'cpu', threads: 1 });
     expect(model.sampleShape).toEqual([1, 28, 28]);
