@@ -14,6 +14,11 @@
 namespace dpm::test {
 namespace {
 
+/// Place of an element of a matrix.
+std::size_t place_of(int row, int stride, int column) {
+  return static_cast<std::size_t>(row) * static_cast<std::size_t>(stride) + static_cast<std::size_t>(column);
+}
+
 /// Calls `body(kernels)` for every instruction set that this processor runs.
 template <typename Body>
 void for_instruction_sets(const Body& body) {
@@ -40,8 +45,7 @@ TEST(IsaKernels, TransposeMatricesOfAnyShapeAndWriteNothingElse) {
           for (int row = 0; row < rows; ++row) {
             for (int column = 0; column < columns; ++column) {
               const int place = turned ? columns - 1 - column : column;
-              expected[static_cast<std::size_t>(place * stride + row)] =
-                  from[static_cast<std::size_t>(row * kFromStride + column)];
+              expected[place_of(place, stride, row)] = from[place_of(row, kFromStride, column)];
             }
           }
           float* first = turned && columns > 0 ? to.data() + std::ptrdiff_t{columns - 1} * stride : to.data();
@@ -59,13 +63,13 @@ TEST(IsaKernels, CentreRowsOfASoftmaxBySumsInTheOrderOfTheColumns) {
   constexpr float kScale = 0.25F;
   for_instruction_sets([&](const cpu::IsaKernels& isa) {
     for (int rows = 1; rows <= 15; ++rows) {
-      const auto count = static_cast<std::size_t>(rows * kStride);
+      const std::size_t count = place_of(rows, kStride, 0);
       std::vector<float> weights = RandomValues(4).normals(count);
       for (float& weight : weights) weight = std::abs(weight) / kColumns;
       std::vector<float> factors = RandomValues(5).normals(count);
       std::vector<float> expected = factors;
       for (int row = 0; row < rows; ++row) {
-        const auto first = static_cast<std::size_t>(row * kStride);
+        const std::size_t first = place_of(row, kStride, 0);
         double sum = 0;
         for (std::size_t i = first; i < first + kColumns; ++i) {
           sum += static_cast<double>(weights[i]) * static_cast<double>(factors[i]);
@@ -84,7 +88,7 @@ TEST(IsaKernels, AddUpTheDerivativeOfANormForAnyNumberOfChannels) {
   constexpr int kPixels = 11;
   for_instruction_sets([&](const cpu::IsaKernels& isa) {
     for (int channels = 1; channels <= 37; ++channels) {
-      const auto count = static_cast<std::size_t>(kPixels * channels);
+      const std::size_t count = place_of(kPixels, channels, 0);
       const auto one_per_channel = static_cast<std::size_t>(channels);
       const std::vector<float> x = RandomValues(6).normals(count);
       const std::vector<float> given = RandomValues(7).normals(count);
