@@ -135,9 +135,9 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) backward_query_kernel(Attent
   q.read(a.q, own, own.token, a.width);
   d.read(a.d, own, own.token, a.width);
   // Calls `body(key, score, product)` with the product of d and each key's value.
-  const int keys = a.causal ? static_cast<int>(own.token) + 1 : a.keys;
   const auto for_keys = [&](const auto& body) {
-    for_tokens(keys, own, [&](int token, bool is_there) {
+    for_tokens(a.keys, own, [&](int token, bool is_key) {
+      const bool is_there = is_key && (!a.causal || token <= own.token);
       Channels k;
       Channels v;
       if (is_there) k.read(a.k, own, token, a.width);

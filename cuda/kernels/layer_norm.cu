@@ -63,15 +63,16 @@ __global__ void __launch_bounds__(kWarps* kWarp) layer_norm_kernel(LayerNormArgu
 }
 
 template <typename T, int N>
-__global__ void __launch_bounds__(kWarps* kWarp) layer_norm_backward_kernel(LayerNormBackwardArguments<T> a) {
+__global__ void __launch_bounds__(kWarps* kWarp, 1) layer_norm_backward_kernel(LayerNormBackwardArguments<T> a) {
   const std::int64_t index = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp;
   const std::int64_t n = index / a.pixels;
   if (n >= a.batch) return;
   const std::int64_t pixel = index - n * a.pixels;
-  const auto place = [&](const auto& map) { return map.data + n * map.sample_stride + pixel * map.pixel_stride; };
-  const T* x = place(a.x);
-  const T* d = place(a.d);
-  T* y = place(a.y);
+  const T* x = a.x.data + n * a.x.sample_stride + pixel * a.x.pixel_stride;
+  const T* d = a.d.data + n * a.d.sample_stride + pixel * a.d.pixel_stride;
+  T* y = a.y.data + n * a.y.sample_stride + pixel * a.y.pixel_stride;
+  T* products = a.products.data;
+  if (products != nullptr) products += n * a.products.sample_stride + pixel * a.products.pixel_stride;
   const int first = static_cast<int>(threadIdx.x % kWarp) * N;
   constexpr int kStep = static_cast<int>(kWarp) * N;
   const auto [mean, inverse] = moments_of<N>(x, first, a.channels, a.epsilon);
@@ -100,7 +101,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) layer_norm_backward_kernel(Laye
       value.value[i] = inverse * (given.value[i] * gamma.value[i] - sum - normalised * projection);
       given.value[i] *= normalised;
     }
-    if (a.products.data != nullptr) store_vector(place(a.products) + c, from_floats<T>(given));
+    if (products != nullptr) store_vector(products + c, from_floats<T>(given));
     store_vector(y + c, from_floats<T>(value));
   }
 }
