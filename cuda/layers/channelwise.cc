@@ -47,9 +47,7 @@ class ChannelwiseLayer : public Layer {
     ChannelwiseArguments<T> a{};
     a.x = context.map<const T>(operands_.input(0));
     a.y = context.map<T>(operands_.output());
-    a.batch = context.batch;
-    a.pixels = shape_.height * shape_.width;
-    a.channels = shape_.channels;
+    context.fill_sizes(a, shape_);
     a.bias = address<float>(bias_);
     a.bias_pixel_stride = op_ == DPM_OP_POSITION ? shape_.channels : 0;
     a.scale = affine_.scale;
@@ -141,9 +139,7 @@ class RareActivationLayer : public Layer {
     ActivationArguments<T> a{};
     a.x = context.map<const T>(operands_.input(0));
     a.y = context.map<T>(operands_.output());
-    a.batch = context.batch;
-    a.pixels = shape_.height * shape_.width;
-    a.channels = shape_.channels;
+    context.fill_sizes(a, shape_);
     kind_ == DPM_ACTIVATION_TANH ? tanh_of(a, context.stream) : quick_gelu(a, context.stream);
   }
 
@@ -163,9 +159,7 @@ class GegluLayer : public Layer {
     GegluArguments<T> a{};
     a.x = context.map<const T>(operands_.input(0));
     a.y = context.map<T>(operands_.output());
-    a.batch = context.batch;
-    a.pixels = shape_.height * shape_.width;
-    a.channels = shape_.channels;
+    context.fill_sizes(a, shape_);
     geglu(a, context.stream);
   }
 
@@ -185,9 +179,7 @@ class GegluBackwardLayer : public Layer {
     a.x = context.map<const T>(operands_.input(0));
     a.d = context.map<const T>(operands_.input(1));
     a.y = context.map<T>(operands_.output());
-    a.batch = context.batch;
-    a.pixels = shape_.height * shape_.width;
-    a.channels = shape_.channels;
+    context.fill_sizes(a, shape_);
     geglu_backward(a, context.stream);
   }
 
@@ -207,9 +199,7 @@ class ActivationBackwardLayer : public Layer {
     a.x = context.map<const T>(operands_.input(0));
     a.d = context.map<const T>(operands_.input(1));
     a.y = context.map<T>(operands_.output());
-    a.batch = context.batch;
-    a.pixels = shape_.height * shape_.width;
-    a.channels = shape_.channels;
+    context.fill_sizes(a, shape_);
     a.activation = activation_;
     activation_backward(a, context.stream);
   }

@@ -21,9 +21,7 @@ class DropoutLayer : public Layer {
     a.y = context.map<T>(operands_.output());
     a.bytes = bytes.data;
     a.bytes_stride = bytes.sample_stride;
-    a.batch = context.batch;
-    a.pixels = shape_.height * shape_.width;
-    a.channels = shape_.channels;
+    context.fill_sizes(a, shape_);
     a.dropout = dropout_;
     dropout(a, context.stream);
   }

@@ -42,9 +42,7 @@ class GroupNormLayer : public Layer {
     GroupNormArguments<T> a{};
     a.x = context.map<const T>(operands_.input(0));
     a.y = context.map<T>(operands_.output());
-    a.batch = context.batch;
-    a.pixels = shape_.height * shape_.width;
-    a.channels = shape_.channels;
+    context.fill_sizes(a, shape_);
     a.groups = attributes_.groups;
     a.epsilon = attributes_.epsilon;
     a.gamma = address<float>(gamma_);

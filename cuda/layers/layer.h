@@ -73,6 +73,13 @@ struct RunContext {
     auto* root = reinterpret_cast<T*>(places[static_cast<std::size_t>(info.root)]);
     return {root + info.first_channel, info.pixel_stride, info.pixel_stride * info.pixels()};
   }
+  /// Fills in the sizes of what a kernel goes over: all pixels of maps of this shape.
+  template <typename Arguments>
+  void fill_sizes(Arguments& a, const dpm_value& shape) const {
+    a.batch = batch;
+    a.pixels = shape.height * shape.width;
+    a.channels = shape.channels;
+  }
   /// Returns the address of a sum over rows.
   [[nodiscard]] float* sum(int value) const { return sums[values[static_cast<std::size_t>(value)].sum]; }
 };

@@ -19,9 +19,7 @@ class LayerNormLayer : public Layer {
     LayerNormArguments<T> a{};
     a.x = context.map<const T>(operands_.input(0));
     a.y = context.map<T>(operands_.output());
-    a.batch = context.batch;
-    a.pixels = shape_.height * shape_.width;
-    a.channels = shape_.channels;
+    context.fill_sizes(a, shape_);
     a.gamma = address<float>(gamma_);
     a.beta = address<float>(beta_);
     a.epsilon = epsilon_;
@@ -51,9 +49,7 @@ class LayerNormBackwardLayer : public Layer {
     a.d = context.map<const T>(operands_.input(1));
     a.y = context.map<T>(operands_.output());
     if (operands_.outputs() > 1) a.products = context.map<T>(operands_.output(1));
-    a.batch = context.batch;
-    a.pixels = shape_.height * shape_.width;
-    a.channels = shape_.channels;
+    context.fill_sizes(a, shape_);
     a.gamma = address<float>(gamma_);
     a.epsilon = epsilon_;
     layer_norm_backward(a, context.stream);

@@ -4,7 +4,7 @@ import '../support/emulated-cuda.js';
 import { describe, it } from 'vitest';
 
 import { expectGoldenRun, goldenRuns } from '../support/golden-runs.js';
-import { expectAutoencoderGradients, expectTextGradients, expectUNetGradients } from '../support/latent-gradients.js';
+import { gradientGoldens } from '../support/latent-gradients.js';
 import {
   autoencoderGoldens,
   conditionalGoldens,
@@ -66,18 +66,7 @@ describe('a run on the emulated CUDA device in f32', () => {
 });
 
 describe('gradients on the emulated CUDA device', () => {
-  const options = { device: 'cuda', dtype: 'f32' } as const;
-  const limit = 1e-4;
-
-  it('of a conditional U-Net go to weights, states and context', async () => {
-    await expectUNetGradients(options, limit);
-  });
-
-  it('of a text encoder go to weights and rows of tokens', async () => {
-    await expectTextGradients(options, limit);
-  });
-
-  it('of both halves of an autoencoder go to weights and to what they read', async () => {
-    await expectAutoencoderGradients(options, limit);
+  it.each(gradientGoldens)('of $of go to $to', async ({ compare }) => {
+    await compare({ device: 'cuda', dtype: 'f32' }, 1e-4);
   });
 });

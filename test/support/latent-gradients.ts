@@ -17,9 +17,10 @@ import { Device, type DeviceOptions } from '../../lib/index.js';
 import { autoencoderGraph } from '../../lib/network/autoencoder.js';
 import { trainedConditionalGraph } from '../../lib/network/conditional.js';
 import type { Graph } from '../../lib/network/graph.js';
+import { transposed } from '../../lib/latents/tokens.js';
 import { textEncoderGraph } from '../../lib/network/text-encoder.js';
-import { latentFixtures } from './latent-goldens.js';
-import { readTensors } from './tensors.js';
+import { difference, latentFixtures } from './latent-goldens.js';
+import { largest, readTensors } from './tensors.js';
 
 type Tensors = Record<string, Float32Array>;
 
@@ -30,19 +31,6 @@ const index = JSON.parse(readFileSync(join(latentFixtures, 'gradients/index.json
   text: { input_ids: number[][]; weights: number; zero: string[] };
   taesd: { weights: number };
 };
-
-/** Exchanges the axes of matrices [count][rows][columns]. */
-function turned(values: Float32Array, count: number, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let n = 0; n < count; ++n) {
-    for (let row = 0; row < rows; ++row) {
-      for (let column = 0; column < columns; ++column) {
-        result[(n * columns + column) * rows + row] = values[(n * rows + row) * columns + column]!;
-      }
-    }
-  }
-  return result;
-}
 
 interface Given {
   image: Float32Array;
@@ -92,33 +80,28 @@ function expectWeights(
   limit: number,
   zero: readonly string[] = [],
 ): number {
-  const most = (values: Float32Array): number => values.reduce((sum, value) => Math.max(sum, Math.abs(value)), 0);
   const isWeight = (name: string): boolean => /^grad\..*\.(weight|bias)$/.test(name);
-  const largest = Math.max(
+  const most = Math.max(
     ...Object.keys(expected)
       .filter(isWeight)
-      .map((name) => most(expected[name]!)),
+      .map((name) => largest(expected[name]!)),
   );
   for (const [name, values] of found) {
     const golden = expected[`grad.${name}`];
     expect(golden, name).toBeDefined();
     expect(values.length, name).toBe(golden!.length);
-    const scale = zero.includes(name) ? largest : Math.max(most(golden!), 1e-3 * largest);
-    expect(most(values.map((value, i) => value - golden![i]!)) / scale, name).toBeLessThan(limit);
+    const scale = zero.includes(name) ? most : Math.max(largest(golden!), 1e-3 * most);
+    expect(largest(values.map((value, i) => value - golden![i]!)) / scale, name).toBeLessThan(limit);
   }
   return found.size;
 }
 
 function expectNear(found: Float32Array, expected: Float32Array, limit: number): void {
-  expect(found.length).toBe(expected.length);
-  const size = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  expect(found.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0) / size).toBeLessThan(
-    limit,
-  );
+  expect(difference(found, expected)).toBeLessThan(limit);
 }
 
 /** Compares gradients of a conditional U-Net, by weights, states and context. */
-export async function expectUNetGradients(options: DeviceOptions, limit: number): Promise<void> {
+async function expectUNetGradients(options: DeviceOptions, limit: number): Promise<void> {
   const { description, checkpoint } = await readConditional(join(latentFixtures, 'sd2/unet'));
   const golden = await goldens('unet');
   const [tokens, width] = [77, description.contextWidth];
@@ -128,16 +111,16 @@ export async function expectUNetGradients(options: DeviceOptions, limit: number)
     image: golden.x!,
     cotangent: golden['cotangent.out']!,
     times: index.unet.t,
-    context: turned(golden.encoder_hidden_states!, 2, tokens, width),
+    context: transposed(golden.encoder_hidden_states!, 2, tokens),
   });
   expectNear(found.out, golden.out!, limit);
   expectNear(found.image, golden['grad.x']!, limit);
-  expectNear(turned(found.context, 2, width, tokens), golden['grad.encoder_hidden_states']!, limit);
+  expectNear(transposed(found.context, 2, width), golden['grad.encoder_hidden_states']!, limit);
   expect(expectWeights(found.weights, golden, limit)).toBe(index.unet.weights);
 }
 
 /** Compares those of a text encoder, by weights and rows of tokens. */
-export async function expectTextGradients(options: DeviceOptions, limit: number): Promise<void> {
+async function expectTextGradients(options: DeviceOptions, limit: number): Promise<void> {
   const folder = join(latentFixtures, 'sd1/text_encoder');
   const { description, checkpoint } = await readTextEncoder(folder);
   const golden = await goldens('text');
@@ -152,12 +135,12 @@ export async function expectTextGradients(options: DeviceOptions, limit: number)
   await using device = Device.open(options);
   const graph = textEncoderGraph(description, { layers, normed: true, pooled: false });
   const found = await gradientsOf(device, graph, checkpoint, {
-    image: turned(rows, 2, tokens, width),
-    cotangent: turned(golden['cotangent.last_hidden_state']!, 2, tokens, width),
+    image: transposed(rows, 2, tokens),
+    cotangent: transposed(golden['cotangent.last_hidden_state']!, 2, tokens),
   });
-  expectNear(turned(found.out, 2, width, tokens), golden.last_hidden_state!, limit);
+  expectNear(transposed(found.out, 2, width), golden.last_hidden_state!, limit);
   const ofTable = new Float32Array(vocabulary * width);
-  turned(found.image, 2, width, tokens).forEach((value, i) => {
+  transposed(found.image, 2, width).forEach((value, i) => {
     ofTable[ids[Math.floor(i / width)]! * width + (i % width)]! += value;
   });
   expectNear(ofTable, golden['grad.text_model.embeddings.token_embedding.weight']!, limit);
@@ -170,7 +153,7 @@ export async function expectTextGradients(options: DeviceOptions, limit: number)
 }
 
 /** Compares those of both halves of an autoencoder, by weights and what they read. */
-export async function expectAutoencoderGradients(options: DeviceOptions, limit: number): Promise<void> {
+async function expectAutoencoderGradients(options: DeviceOptions, limit: number): Promise<void> {
   const { description, checkpoint } = await readAutoencoder(join(latentFixtures, 'taesd'));
   const golden = await goldens('taesd');
   await using device = Device.open(options);
@@ -188,3 +171,10 @@ export async function expectAutoencoderGradients(options: DeviceOptions, limit: 
   }
   expect(weights).toBe(index.taesd.weights);
 }
+
+/** What is compared, whatever the device: each in terms of the tensors that gradients go to. */
+export const gradientGoldens = [
+  { of: 'a conditional U-Net', to: 'weights, states and context', compare: expectUNetGradients },
+  { of: 'a text encoder', to: 'weights and rows of tokens', compare: expectTextGradients },
+  { of: 'both halves of an autoencoder', to: 'weights and what they read', compare: expectAutoencoderGradients },
+];

@@ -129,6 +129,9 @@ struct LayerNormDerivative {
 
 struct Bf16Kernels;
 
+/// Largest number of floats in a vector.
+constexpr int kMostWidth = 16;
+
 struct IsaKernels {
   const char* name;
   int width;  ///< number of floats in a vector

@@ -100,10 +100,8 @@ class Attention : public Layer {
     const float* source = head(map, unit);
     float* out = keys(context, unit) + static_cast<std::ptrdiff_t>(index) * head_channels_ * panel();
     const int first = index * panel();
-    const int columns = std::min(panel(), keys_ - first);
-    context.device.isa.transpose(source + first * map.pixel_stride, map.pixel_stride, columns, head_channels_, out,
-                                 panel());
-    for (int c = 0; c < head_channels_; ++c, out += panel()) std::fill(out + columns, out + panel(), 0.0F);
+    pack_token_panel(context.device.isa, source + first * map.pixel_stride, map.pixel_stride,
+                     std::min(panel(), keys_ - first), head_channels_, out);
   }
 
   /// Packs values as a [tokens][head channels] operand.
@@ -112,11 +110,8 @@ class Attention : public Layer {
     const float* source = head(map, unit);
     float* out = values(context, unit) + static_cast<std::ptrdiff_t>(index) * keys_ * panel();
     const int first = index * panel();
-    const int columns = std::min(panel(), head_channels_ - first);
-    for (int token = 0; token < keys_; ++token, out += panel()) {
-      std::copy_n(source + token * map.pixel_stride + first, columns, out);
-      std::fill_n(out + columns, panel() - columns, 0.0F);
-    }
+    pack_channel_panel(context.device.isa, source + first, map.pixel_stride, keys_,
+                       std::min(panel(), head_channels_ - first), out);
   }
 
   /// A thread's memory for a block of queries: rows of logits, rows of weighted values, and states.

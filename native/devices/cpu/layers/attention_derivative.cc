@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "devices/cpu/layers/layer.h"
+#include "devices/cpu/layers/attention.h"
 
 namespace dpm::cpu {
 namespace {
@@ -34,21 +34,15 @@ class HeadProducts {
 
   /// Packs an operand as [channels][tokens]: the right operand for left ones with a column per channel.
   void pack_by_token(const float* source, std::ptrdiff_t stride, float* out) const {
-    for (int first = 0; first < tokens_; first += panel_) {
-      const int columns = std::min(panel_, tokens_ - first);
-      isa_.transpose(source + first * stride, stride, columns, channels_, out, panel_);
-      for (int c = 0; c < channels_; ++c, out += panel_) std::fill(out + columns, out + panel_, 0.0F);
+    for (int first = 0; first < tokens_; first += panel_, out += std::ptrdiff_t{panel_} * channels_) {
+      pack_token_panel(isa_, source + first * stride, stride, std::min(panel_, tokens_ - first), channels_, out);
     }
   }
 
   /// Packs an operand as [tokens][channels]: the right operand for left ones with a column per token.
   void pack_by_channel(const float* source, std::ptrdiff_t stride, float* out) const {
-    for (int first = 0; first < channels_; first += panel_) {
-      const int columns = std::min(panel_, channels_ - first);
-      for (int token = 0; token < tokens_; ++token, out += panel_) {
-        std::copy_n(source + token * stride + first, columns, out);
-        std::fill(out + columns, out + panel_, 0.0F);
-      }
+    for (int first = 0; first < channels_; first += panel_, out += std::ptrdiff_t{panel_} * tokens_) {
+      pack_channel_panel(isa_, source + first, stride, tokens_, std::min(panel_, channels_ - first), out);
     }
   }
 

@@ -70,7 +70,6 @@ class Product : public Direct {
   void run_block(const RunContext& context, const MapView& in, const MapView& out, const Epilogue& operands, int n,
                  Range rows, Range panels) const {
     const std::ptrdiff_t origin = 0;
-    const int tile_count = divide_up(rows.last - rows.first, context.device.isa.rows);
     for (int p = panels.first; p < panels.last; ++p) {
       const PackedWeights::Panel panel = weights_.panel(p);
       TileArguments tile = tile_for(panel, operands, n);
@@ -79,10 +78,8 @@ class Product : public Direct {
       tile.row_stride = in.pixel_stride;
       tile.output.out_row_stride = out.pixel_stride;
       tile.output.out_channel_stride = out.channel_stride;
-      for (int t = 0; t < tile_count; ++t) {
-        const Range part = part_of(rows.last - rows.first, tile_count, t);
-        const std::ptrdiff_t row = rows.first + part.first;
-        tile.output.rows = part.last - part.first;
+      for_even_parts(rows, context.device.isa.rows, [&](std::ptrdiff_t row, int count) {
+        tile.output.rows = count;
         tile.input = in.sample(n) + row * in.pixel_stride;
         tile.output.out = out.sample(n) + row * out.pixel_stride + panel.first * out.channel_stride;
         if (operands.residual) {
@@ -90,7 +87,7 @@ class Product : public Direct {
           tile.output.residual_row_stride = operands.residual->pixel_stride;
         }
         context.device.isa.tile(tile);
-      }
+      });
     }
   }
 };
@@ -194,22 +191,19 @@ class Banded : public Direct {
     tile.row_stride = static_cast<std::ptrdiff_t>(attributes_.stride) * in_shape_.channels;
     tile.output.out_row_stride = out.pixel_stride;
     tile.output.out_channel_stride = out.channel_stride;
-    const int tile_count = divide_up(out.width, context.device.isa.rows);
     for (int y = rows.first; y < rows.last; ++y) {
       const std::ptrdiff_t band_row = static_cast<std::ptrdiff_t>(y - rows.first) * attributes_.stride * padded_width_;
-      for (int t = 0; t < tile_count; ++t) {
-        const Range part = part_of(out.width, tile_count, t);
-        const std::ptrdiff_t pixel = static_cast<std::ptrdiff_t>(y) * out.width + part.first;
-        tile.output.rows = part.last - part.first;
-        tile.input =
-            band + (band_row + static_cast<std::ptrdiff_t>(part.first) * attributes_.stride) * in_shape_.channels;
+      for_even_parts({0, out.width}, context.device.isa.rows, [&](std::ptrdiff_t x, int count) {
+        const std::ptrdiff_t pixel = static_cast<std::ptrdiff_t>(y) * out.width + x;
+        tile.output.rows = count;
+        tile.input = band + (band_row + x * attributes_.stride) * in_shape_.channels;
         tile.output.out = out.sample(n) + pixel * out.pixel_stride + panel.first * out.channel_stride;
         if (operands.residual) {
           tile.output.residual = operands.residual->sample(n) + pixel * operands.residual->pixel_stride + panel.first;
           tile.output.residual_row_stride = operands.residual->pixel_stride;
         }
         context.device.isa.tile(tile);
-      }
+      });
     }
   }
 

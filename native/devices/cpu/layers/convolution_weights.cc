@@ -304,8 +304,6 @@ class ConvolutionWeights : public Layer {
 
   /// Number of lines that are added up before they are written where they belong.
   static constexpr int kLines = 64;
-  /// Largest width of a vector.
-  static constexpr int kMostWidth = 16;
 
   Operands operands_;
   dpm_convolution_attributes attributes_;

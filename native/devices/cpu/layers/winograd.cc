@@ -149,14 +149,12 @@ class Winograd : public Convolution {
     tile.output.out_channel_stride = 1;
     const float* input = operands + component * stride_of(count, in_shape_);
     float* out = products + component * stride_of(count, out_shape_) + panel.first;
-    const int parts = divide_up(count, context.device.isa.rows);
-    for (int t = 0; t < parts; ++t) {
-      const Range rows = part_of(count, parts, t);
-      tile.output.rows = rows.last - rows.first;
-      tile.input = input + static_cast<std::ptrdiff_t>(rows.first) * in_shape_.channels;
-      tile.output.out = out + static_cast<std::ptrdiff_t>(rows.first) * out_shape_.channels;
+    for_even_parts({0, count}, context.device.isa.rows, [&](int first, int rows) {
+      tile.output.rows = rows;
+      tile.input = input + static_cast<std::ptrdiff_t>(first) * in_shape_.channels;
+      tile.output.out = out + static_cast<std::ptrdiff_t>(first) * out_shape_.channels;
       context.device.isa.tile(tile);
-    }
+    });
   }
 
   void store_tile(const RunContext& context, const Maps& maps, const Place& place, const float* products,

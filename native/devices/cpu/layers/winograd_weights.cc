@@ -166,9 +166,6 @@ class WinogradWeights : public Layer {
     });
   }
 
-  /// Largest width of a vector.
-  static constexpr int kMostWidth = 16;
-
   Operands operands_;
   dpm_value in_;
   dpm_value out_;
