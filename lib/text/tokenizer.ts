@@ -40,6 +40,9 @@ interface Settings {
   readonly length: number;
 }
 
+/** Lengths that a tokenizer may have: start, end and one token, up to fifty times CLIP's. */
+export const lengthRange = { least: 3, most: 4096 };
+
 const clipSettings: Settings = { padding: END, length: 77 };
 
 /** Text of a token in a configuration: a string, or an object with its content. */
@@ -55,7 +58,7 @@ async function readSettings(folder: string): Promise<Settings> {
   const config = new ConfigReader(json, path);
   const padding = contentOf(json.pad_token ?? END);
   if (typeof padding !== 'string' || padding === '') throw config.error('pad_token', 'a token');
-  return { padding, length: config.integer('model_max_length', clipSettings.length, { least: 3, most: 4096 }) };
+  return { padding, length: config.integer('model_max_length', clipSettings.length, lengthRange) };
 }
 
 /** The object of `tokenizer.json` that says what CLIP's tokenizer does, but for its lower case. */
@@ -170,6 +173,15 @@ export class ClipTokenizer {
    */
   static async padded(padding: string): Promise<ClipTokenizer> {
     return new ClipTokenizer(await clipVocabulary(), { ...clipSettings, padding }, 'CLIP');
+  }
+
+  /**
+   * Makes the tokenizer of a vocabulary, with CLIP's length and padding.
+   *
+   * @internal
+   */
+  static of(vocabulary: Vocabulary): ClipTokenizer {
+    return new ClipTokenizer(vocabulary, clipSettings, 'the vocabulary');
   }
 
   /** Makes CLIP's own tokenizer, whose vocabulary this package brings. */

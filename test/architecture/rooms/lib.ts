@@ -128,9 +128,9 @@ export const libRooms: readonly Room[] = [
   },
   {
     path: 'lib/text',
-    holds: "texts become tokens: vocabularies, CLIP's tokenizer, chunks",
+    holds: "texts become tokens: vocabularies, read or learned, CLIP's tokenizer, chunks",
     uses: ['lib/base', 'lib/files'],
-    lines: 360,
+    lines: 630,
   },
   {
     path: 'lib/latents',
