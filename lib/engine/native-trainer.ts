@@ -38,6 +38,16 @@ export interface NativeTrainerOptions extends NativeNetworkOptions {
   images: Uint8Array | Float32Array | null;
   /** Label per image, or null. */
   labels: Int32Array | null;
+  /**
+   * Ids of the tokens of texts, [texts, tokens of a text], for a network whose context is [vocabulary, tokens, 1]: it
+   * sees element (id, token) 1 where the token has that id, and else 0. Null or absent: there are none.
+   */
+  tokens?: Int32Array | null;
+  /**
+   * Texts of the images, one number more than there are images: image i has those from number i to before number i + 1,
+   * at least one, of which each sample of it sees one that is drawn. Null or absent: there are none.
+   */
+  firstTexts?: Uint32Array | null;
   /** True if half of the images are mirrored, left and right. */
   flips: boolean;
   /** Pixels by which the images are larger than what is learned, a window at a place that is drawn each time. */
@@ -68,6 +78,10 @@ export interface NativeTrainerOptions extends NativeNetworkOptions {
   labelDropout: number;
   /** Label of no class; -1: no label. */
   nullLabel: number;
+  /** Probability that the text of a sample is replaced by `nullTokens`; absent: 0. */
+  textDropout?: number;
+  /** Ids of the tokens of the text that stands for none; null or absent: there is none. */
+  nullTokens?: Int32Array | null;
 }
 
 /** Samples of the steps of a run, slot after slot, in place of the images and of all draws. */
@@ -80,6 +94,8 @@ export interface NativeTrainerSamples {
   levels: Uint32Array;
   /** Labels if the network takes some, or null. */
   labels: Int32Array | null;
+  /** Ids of the tokens of the samples' texts, [steps * accumulate * batch, tokens], if the network sees texts; null or absent: none. */
+  tokens?: Int32Array | null;
   /** Signs, -1 or 1, of the images' shape, for the loss `ocm`; absent: they are drawn. */
   probes?: Float32Array;
 }

@@ -22,7 +22,7 @@ class Curvature {
   [[nodiscard]] const NetworkInfo& info() const { return network_->info(); }
   /// Estimates for `samples`, whose first sample has `first_slot` in step `step`.
   ///
-  /// @param inputs Noised images, times, labels and the tensor of outputs.
+  /// @param inputs Noised images, times, labels, texts and the tensor of outputs.
   /// @param times Times of the samples.
   /// @param to Tensor of the images' shape.
   void estimate(const Evaluation& inputs, const float* times, const Samples& samples, std::uint32_t step,

@@ -22,7 +22,10 @@ struct Dataset {
   std::vector<std::uint8_t> levels;  ///< levels u of x = 2 u / 255 - 1; empty: the images are `values`
   std::vector<float> values;
   std::vector<std::int32_t> labels;  ///< label of each image; empty: none
-  bool flips = false;                ///< whether half of the images are mirrored, left and right
+  std::vector<std::int32_t> tokens;  ///< ids of tokens, [texts, tokens of a text]; empty: there are no texts
+  /// Texts of the images, count + 1: image i has those from first_texts[i] to before first_texts[i + 1].
+  std::vector<std::uint32_t> first_texts;
+  bool flips = false;  ///< whether half of the images are mirrored, left and right
 
   /// Elements of a window.
   [[nodiscard]] std::uint64_t elements() const { return channels * height * width; }

@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint32_t kOrderDraw = 0xF0;
 constexpr std::uint32_t kSampleDraw = 1;
 constexpr std::uint32_t kSignDraw = 3;
+constexpr std::uint32_t kTextDraw = 4;
 constexpr std::uint32_t kRounds = 4;
 
 }  // namespace
@@ -43,6 +44,11 @@ SampleDraw draw_sample(Seed seed, std::uint32_t step, std::uint32_t slot) {
   draw.top = static_cast<std::uint16_t>(words.word[3] >> 16);
   draw.left = static_cast<std::uint16_t>(words.word[3]);
   return draw;
+}
+
+TextDraw draw_text(Seed seed, std::uint32_t step, std::uint32_t slot) {
+  const PhiloxWords words = philox4x32(0, step, slot, kTextDraw, seed.low, seed.high);
+  return {words.word[0], static_cast<double>(words.word[1]) * 0x1p-32};
 }
 
 void draw_signs(Seed seed, std::uint32_t step, std::uint32_t slot, std::uint64_t count, float* to) {

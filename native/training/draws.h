@@ -32,6 +32,20 @@ struct SampleDraw {
 /// Draws for slot `slot` of step `step`: the words of counter (0, step, slot, 1).
 SampleDraw draw_sample(Seed seed, std::uint32_t step, std::uint32_t slot);
 
+/// What is drawn of the texts of a sample.
+struct TextDraw {
+  std::uint32_t word = 0;  ///< random bits that say which of its image's texts it has
+  double uniform = 0;      ///< number in [0, 1), by which texts are dropped
+
+  /// Returns the text, one of `count`, all as likely.
+  [[nodiscard]] std::uint32_t text(std::uint32_t count) const {
+    return static_cast<std::uint32_t>(std::uint64_t{word} * count >> 32);
+  }
+};
+
+/// Draws for slot `slot` of step `step`: the first two words of counter (0, step, slot, 4).
+TextDraw draw_text(Seed seed, std::uint32_t step, std::uint32_t slot);
+
 /// Draws `count` signs, -1 or 1, for slot `slot` of step `step`: of element e bit e mod 32 of word (e mod 128) / 32 of
 /// counter (e / 128, step, slot, 3).
 void draw_signs(Seed seed, std::uint32_t step, std::uint32_t slot, std::uint64_t count, float* to);

@@ -22,7 +22,7 @@ class LearnedRange {
   [[nodiscard]] Network& network() { return *network_; }
   /// Returns the loss of each of `samples`, and writes the cotangents of their part of the step's loss.
   ///
-  /// @param inputs Noised images, times and labels, and the tensor of outputs.
+  /// @param inputs Noised images, times, labels and texts, and the tensor of outputs.
   /// @param times Times of the samples.
   /// @param noise Noise of the samples.
   /// @param to Tensor of the outputs' shape.

@@ -49,6 +49,9 @@ LossEvaluation::LossEvaluation(const std::shared_ptr<Device>& device, const Trai
     samples_[row].record = &records_[row];
     samples_[row].row = samples_[row].network_row = samples_[row].noise_row = row;
   }
+  if (const TextShape shape = text_shape_of(network.graph()); shape.has_texts()) {
+    texts_.emplace(*device, options.batch, shape);
+  }
   network.reserve(static_cast<int>(options.batch));
 }
 
@@ -77,6 +80,7 @@ MeasuredLoss LossEvaluation::run(const Samples& samples, std::uint32_t step, std
   evaluation.time = times_->view(1);
   if (draws_) evaluation.draws = draws_->view(network_.shape().draws);
   if (!samples.labels.empty()) evaluation.labels = labels_->view(1);
+  if (texts_) evaluation.context = texts_->view();
   evaluation.out = out_->view(network_.shape().out);
   if (curvature_) {
     curvature_->estimate(evaluation, host_times_.data(), samples, step, first_slot, *made_);
@@ -116,6 +120,7 @@ void LossEvaluation::upload(const Samples& samples) {
   upload_all(*times_, host_times_);
   upload_all(*weights_, host_weights_);
   if (!samples.labels.empty()) upload_all(*labels_, samples.labels);
+  if (texts_) texts_->upload(samples.tokens);
   if (!samples.noise.empty()) upload_all(*noise_, samples.noise);
 }
 

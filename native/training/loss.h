@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/network.h"
@@ -11,6 +12,7 @@
 #include "training/learned_range.h"
 #include "training/options.h"
 #include "training/samples.h"
+#include "training/texts.h"
 
 namespace dpm::training {
 
@@ -71,6 +73,7 @@ class LossEvaluation {
   std::shared_ptr<Buffer> labels_;
   std::shared_ptr<Buffer> weights_;
   std::shared_ptr<Buffer> draws_;  ///< null where nothing drops out
+  std::optional<TextMaps> texts_;  ///< absent where the network sees none
   std::vector<float> host_times_;
   std::vector<float> host_weights_;
   std::vector<float> host_draws_;

@@ -43,6 +43,7 @@ void check_options(const TrainerOptions& options) {
   require(is_positive(options.adam.epsilon), "epsilon has to be above 0");
   require(std::isfinite(options.adam.decay) && options.adam.decay >= 0, "decay has to be at least 0");
   require(options.label_dropout >= 0 && options.label_dropout <= 1, "labelDropout has to be from 0 to 1");
+  require(options.text_dropout >= 0 && options.text_dropout <= 1, "textDropout has to be from 0 to 1");
 }
 
 }  // namespace dpm::training

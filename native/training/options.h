@@ -45,8 +45,10 @@ struct TrainerOptions {
   double clip = 0;               ///< largest L2 norm of the gradients; 0: no limit
   AdamOptions adam;
   std::uint64_t seed = 0;
-  double label_dropout = 0;      ///< probability that a label is replaced by `null_label`
-  std::int32_t null_label = -1;  ///< label of no class
+  double label_dropout = 0;               ///< probability that a label is replaced by `null_label`
+  std::int32_t null_label = -1;           ///< label of no class
+  double text_dropout = 0;                ///< probability that a text is replaced by `null_tokens`
+  std::vector<std::int32_t> null_tokens;  ///< ids of the text that stands for none; empty: there is none
   graph::Recompute recompute = graph::Recompute::kNorms;
 
   [[nodiscard]] std::uint64_t samples() const { return std::uint64_t{batch} * accumulate; }

@@ -83,7 +83,6 @@ graph::Graph with_draws(graph::Graph graph, std::uint64_t seed) {
 Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, const NetworkOptions& network,
                  TrainerOptions options, Dataset dataset)
     : options_(std::move(options)),
-      classes_(classes_of(graph, network, options_)),
       dataset_(std::move(dataset)),
       device_(device),
       parameters_(device, graph, learned_constants(graph, network)),
@@ -93,7 +92,9 @@ Trainer::Trainer(const std::shared_ptr<Device>& device, graph::Graph graph, cons
   dataset_.channels = static_cast<std::uint64_t>(shape.channels);
   dataset_.height = static_cast<std::uint64_t>(shape.height);
   dataset_.width = static_cast<std::uint64_t>(shape.width);
-  if (!dataset_.levels.empty() || !dataset_.values.empty()) check_dataset(options_, dataset_, classes_);
+  shape_ = {dataset_.elements(), classes_of(graph, network, options_), text_shape_of(graph)};
+  check_null_tokens(options_, shape_.texts);
+  if (!dataset_.levels.empty() || !dataset_.values.empty()) check_dataset(options_, dataset_, shape_);
   load(device, with_draws(std::move(graph), options_.seed), network);
 }
 
@@ -136,7 +137,7 @@ void Trainer::check(const TrainingSteps& request) const {
   const auto is_decay = [](double decay) { return decay >= 0 && decay <= 1; };
   require(std::ranges::all_of(request.average_decays, is_decay), "averageDecays have to be from 0 to 1");
   if (request.samples) {
-    check_given(options_, *request.samples, dataset_.elements(), request.rates.size(), classes_);
+    check_given(options_, *request.samples, shape_, request.rates.size());
   } else {
     require(dataset_.count() > 0, "images: there are none, and no samples were given");
   }
@@ -192,7 +193,7 @@ MeasuredLoss Trainer::differentiate(const TrainingSteps& request, std::uint64_t 
   for (std::uint32_t part = 0; part < options_.accumulate; ++part) {
     const std::uint32_t slot = part * options_.batch;
     if (request.samples) {
-      copy_samples(options_, *request.samples, dataset_.elements(), index * options_.samples() + slot, samples_);
+      copy_samples(options_, *request.samples, shape_, index * options_.samples() + slot, samples_);
     } else {
       draw_samples(options_, dataset_, sampler_, step, slot, samples_);
     }

@@ -77,7 +77,7 @@ class Trainer {
   MeasuredLoss differentiate(const TrainingSteps& request, std::uint64_t index, std::uint32_t step);
 
   TrainerOptions options_;
-  int classes_;  ///< number of classes of the labels; 0: there are none
+  SampleShape shape_;
   Dataset dataset_;
   std::shared_ptr<Device> device_;
   Parameters parameters_;

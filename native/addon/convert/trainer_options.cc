@@ -21,9 +21,9 @@ std::vector<double> to_doubles(const Napi::Value& value, const char* what) {
   return copy_of(double_elements(value, what));
 }
 
-std::vector<std::int32_t> to_labels(const Napi::Value& value) {
+std::vector<std::int32_t> to_integers(const Napi::Value& value, const char* what) {
   if (is_absent(value)) return {};
-  return copy_of(int32_elements(value, "labels"));
+  return copy_of(int32_elements(value, what));
 }
 
 training::GivenSamples to_samples(const Napi::Object& object) {
@@ -33,8 +33,13 @@ training::GivenSamples to_samples(const Napi::Object& object) {
   const Napi::Value levels = object.Get("levels");
   const Napi::Value labels = object.Get("labels");
   const Napi::Value probes = object.Get("probes");
-  return {to_floats(images, "images"), copy_of(uint32_elements(levels, "levels")), to_floats(noise, "noise"),
-          to_labels(labels), is_absent(probes) ? std::vector<float>() : to_floats(probes, "probes")};
+  const Napi::Value tokens = object.Get("tokens");
+  return {to_floats(images, "images"),
+          copy_of(uint32_elements(levels, "levels")),
+          to_floats(noise, "noise"),
+          to_integers(labels, "labels"),
+          is_absent(probes) ? std::vector<float>() : to_floats(probes, "probes"),
+          to_integers(tokens, "tokens")};
 }
 
 /// Reads tables of doubles. Reading a property can run JavaScript, which could detach a buffer: all are read before any
@@ -91,6 +96,8 @@ training::TrainerOptions to_trainer_options(const Napi::Object& object) {
                   to_double(object, "decay")};
   options.label_dropout = to_double(object, "labelDropout");
   options.null_label = to_int(object, "nullLabel");
+  if (has_value(object, "textDropout")) options.text_dropout = to_double(object, "textDropout");
+  options.null_tokens = to_integers(object.Get("nullTokens"), "nullTokens");
   const auto words = uint32_elements(seed, "seed");
   if (words.size != 2) wrong("seed", "two numbers");
   options.seed = std::uint64_t{words.data[1]} << 32 | words.data[0];
@@ -104,10 +111,14 @@ training::TrainerOptions to_trainer_options(const Napi::Object& object) {
 training::Dataset to_dataset(const Napi::Object& object) {
   const Napi::Value images = object.Get("images");
   const Napi::Value labels = object.Get("labels");
+  const Napi::Value tokens = object.Get("tokens");
+  const Napi::Value first_texts = object.Get("firstTexts");
   training::Dataset dataset;
   dataset.flips = to_bool(object, "flips");
   dataset.margin = to_uint32(object.Get("cropMargin"), "cropMargin");
-  dataset.labels = to_labels(labels);
+  dataset.labels = to_integers(labels, "labels");
+  dataset.tokens = to_integers(tokens, "tokens");
+  if (!is_absent(first_texts)) dataset.first_texts = copy_of(uint32_elements(first_texts, "firstTexts"));
   if (is_absent(images)) return dataset;
   const bool are_levels = images.IsTypedArray() && images.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
   if (are_levels) {

@@ -10,7 +10,7 @@ namespace dpm::addon {
 /// Reads the options of `loadTrainer` that are not a network's; their ranges are checked when it is loaded. Throws
 /// Error(kArgument).
 training::TrainerOptions to_trainer_options(const Napi::Object& object);
-/// Copies the images and labels of `loadTrainer`.
+/// Copies the images, labels and texts of `loadTrainer`.
 training::Dataset to_dataset(const Napi::Object& object);
 /// Reads the request of `run`, without its receivers. Throws Error(kArgument).
 training::TrainingSteps to_training_steps(const Napi::Object& object);
