@@ -19,6 +19,7 @@ import type { StepMetrics } from './metrics.js';
 import { trainerOptionKinds, trainingDefaults, type SavedCheckpoint, type TrainerOptions } from './options.js';
 import { ratesOfSteps } from './rates.js';
 import type { TrainingPart } from './run-folder/checkpoint-files.js';
+import { filesOfNetwork } from './run-folder/model-files.js';
 import { RunFolder, type DamagedCheckpoint } from './run-folder/run-folder.js';
 import { classesOf, isClassifier, readTrainee } from './trainee.js';
 
@@ -132,7 +133,7 @@ export class Trainer implements AsyncDisposable {
         ? null
         : await RunFolder.open(out, {
             settings: runSettings(trainee),
-            network: { config, scheduler, layout, head },
+            model: filesOfNetwork({ config, scheduler, layout, head }),
             checkpointsKept,
             tensorboard,
           });

@@ -1,15 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 
 import { DpmError, toDpmError } from '../../base/errors.js';
 import { standardsOf, type OptionFact } from '../../base/option-facts.js';
 import { kinds, requireKind } from '../../base/option-kinds.js';
-import type { FolderLayout } from '../../checkpoint/family.js';
-import { headPrefix } from '../../checkpoint/heads.js';
-import { isOfHead, type TrainableHead } from '../../checkpoint/trainable-head.js';
 import type { TensorSources } from '../../engine/checkpoint-tensors.js';
-import { fileError, isThere, makeFolder } from '../../files/files.js';
+import { isThere, makeFolder } from '../../files/files.js';
 import { MetricsFile, metricsName, type StepMetrics } from '../metrics.js';
 import { EventFile } from '../tensorboard/event-file.js';
 import {
@@ -22,6 +19,7 @@ import {
 } from './checkpoint-files.js';
 import { systemDisk, type Disk } from './disk.js';
 import { lockName, RunLock } from './lock.js';
+import { foldersOf, tensorsOfFile, writeBeginning, type ModelFiles, type WeightFile } from './model-files.js';
 import { readSettings, requireSameSettings, runName, writeSettings, type RunSettings } from './run-options.js';
 
 const checkpointsName = 'checkpoints';
@@ -41,23 +39,11 @@ export const runFolderFacts = {
   },
 } as const satisfies Record<string, OptionFact>;
 
-/** The network that a run trains, as files of its model say it. */
-export interface RunNetwork {
-  /** Its configuration; of another family than diffusers with the field `family`. */
-  readonly config: Readonly<Record<string, unknown>>;
-  /** Configuration of the scheduler; null if the network's own says all. */
-  readonly scheduler: Readonly<Record<string, unknown>> | null;
-  /** Where the parts of such a model lie. */
-  readonly layout: FolderLayout;
-  /** Head that learns; null: the network does. */
-  readonly head: TrainableHead | null;
-}
-
 /** Options of {@link RunFolder.open}. */
 export interface RunFolderOptions {
   /** What must not change while the run lasts; values that are undefined are not given. */
   readonly settings: RunSettings;
-  readonly network: RunNetwork;
+  readonly model: ModelFiles;
   /** Number of checkpoints that are kept. A positive integer. Default 2. */
   readonly checkpointsKept?: number | undefined;
   /** True: metrics are written as events of TensorBoard, too. Default false. */
@@ -84,36 +70,10 @@ async function stepsIn(folder: string): Promise<number[]> {
   return steps.sort((a, b) => b - a);
 }
 
-const json = (value: unknown): string[] => [`${JSON.stringify(value, null, 2)}\n`];
-
-/** The names that the beginning of a run gives to files, in the order in which it makes them. */
-function namesOf({ layout: { network }, head }: RunNetwork): string[] {
-  const ofHead = head === null ? [] : filesOfHead(head).map((path) => path.split(sep)[0] ?? path);
-  return [network === '' ? 'config.json' : network, 'scheduler', ...ofHead, 'model_index.json', runName, lockName];
-}
-
-/** Paths of the files that a model has for its head, in its folder. */
-function filesOfHead({ companions, apart }: TrainableHead): string[] {
-  return [...companions.keys(), ...(apart === null ? [] : [join('heads', 'config.json')])];
-}
-
-/** The file of the model's weights in the folder of a run. */
-function weightsPath(path: string, { layout: { network, weights } }: RunNetwork): string {
-  return join(path, network, `${weights}.safetensors`);
-}
-
-/** The files of the model's weights, and what they hold. */
-function weightFiles(path: string, run: RunNetwork, average: TensorSources): [path: string, tensors: TensorSources][] {
-  const apart = run.head?.apart ?? null;
-  if (apart === null) return [[weightsPath(path, run), average]];
-  const ofHead = [...average].filter(([name]) => isOfHead(name));
-  return [
-    [weightsPath(path, run), new Map([...average].filter(([name]) => !isOfHead(name)))],
-    [
-      join(path, 'heads', apart.file),
-      new Map(ofHead.map(([name, tensor]) => [name.slice(headPrefix.length + 1), tensor])),
-    ],
-  ];
+/** The names that the beginning of a run gives to files and folders, and those that it gives last. */
+function namesOf({ beginning, weights }: ModelFiles): string[] {
+  const first = [...beginning.keys(), ...weights.map(({ path }) => path)].map((path) => path.split(sep)[0] ?? path);
+  return [...new Set(first), runName, lockName];
 }
 
 function temporaryName(name: string): string {
@@ -128,7 +88,7 @@ function temporaryName(name: string): string {
  */
 export class RunFolder implements AsyncDisposable {
   readonly #path: string;
-  readonly #network: RunNetwork;
+  readonly #model: ModelFiles;
   readonly #kept: number;
   readonly #disk: Disk;
   readonly #lock: RunLock;
@@ -143,12 +103,12 @@ export class RunFolder implements AsyncDisposable {
 
   private constructor(
     path: string,
-    { network, checkpointsKept, tensorboard }: RunFolderOptions,
+    { model, checkpointsKept, tensorboard }: RunFolderOptions,
     disk: Disk,
     parts: Pick<RunFolder, 'newest' | 'damaged' | 'metrics'> & { lock: RunLock },
   ) {
     this.#path = path;
-    this.#network = network;
+    this.#model = model;
     this.#kept = checkpointsKept ?? standardsOf(runFolderFacts).checkpointsKept;
     this.#disk = disk;
     this.#lock = parts.lock;
@@ -171,14 +131,14 @@ export class RunFolder implements AsyncDisposable {
     await makeFolder(path);
     const lock = await RunLock.take(path);
     try {
-      await removeUnfinished(path, options.network, disk);
-      const settings = { ...options.settings, network: options.network.config };
+      await removeUnfinished(path, options.model, disk);
+      const settings = { ...options.settings, network: options.model.config };
       const saved = await readSettings(path);
-      if (saved === null) await requireOwn(path, options.network);
+      if (saved === null) await requireOwn(path, options.model);
       // Without a checkpoint nothing is lost if it begins again.
       const isBegun = saved !== null && (await stepsIn(join(path, checkpointsName))).length > 0;
       if (isBegun) requireSameSettings(path, saved, settings);
-      else await begin(path, options.network, settings, disk);
+      else await begin(path, options.model, settings, disk);
       const { newest, damaged } = await newestOf(path, disk);
       const metrics = await MetricsFile.open(join(path, metricsName), newest?.step ?? 0);
       const run = new RunFolder(path, options, disk, { newest, damaged, metrics, lock });
@@ -213,8 +173,7 @@ export class RunFolder implements AsyncDisposable {
     await this.events?.sync();
     const average = await this.#writeCheckpoint(checkpoint);
     // What does not learn is there from the first checkpoint on.
-    const isFixed = (this.#network.head?.apart ?? null) === null ? null : weightsPath(this.#path, this.#network);
-    await this.#writeModel(average, async (path, tensors) => path === isFixed && holds(path, tensors));
+    await this.#writeModel(average, async (path, tensors, { learns }) => !learns && holds(path, tensors));
     const steps = await stepsIn(join(this.#path, checkpointsName));
     for (const step of steps.slice(this.#kept)) await this.#removeCheckpoint(step);
   }
@@ -242,9 +201,13 @@ export class RunFolder implements AsyncDisposable {
   }
 
   /** @param stays - Tells whether a file holds these tensors already. */
-  async #writeModel(average: TensorSources, stays: typeof holds): Promise<void> {
-    for (const [path, tensors] of weightFiles(this.#path, this.#network, average)) {
-      if (await stays(path, tensors)) continue;
+  async #writeModel(
+    average: TensorSources,
+    stays: (path: string, tensors: TensorSources, file: WeightFile) => Promise<boolean>,
+  ): Promise<void> {
+    for (const file of this.#model.weights) {
+      const [path, tensors] = [join(this.#path, file.path), tensorsOfFile(file, average)];
+      if (await stays(path, tensors, file)) continue;
       await this.#disk.write(path, bytesOf(tensors, path));
       await this.#disk.sync(dirname(path));
     }
@@ -270,64 +233,30 @@ export class RunFolder implements AsyncDisposable {
 }
 
 /** Removes what runs that were killed have left unfinished. */
-async function removeUnfinished(path: string, { layout }: RunNetwork, disk: Disk): Promise<void> {
-  for (const folder of new Set([
-    path,
-    join(path, layout.network),
-    join(path, 'scheduler'),
-    join(path, 'heads'),
-    join(path, checkpointsName),
-  ])) {
-    const names = await readdir(folder).catch(() => []);
+async function removeUnfinished(path: string, model: ModelFiles, disk: Disk): Promise<void> {
+  for (const folder of [...foldersOf(model), checkpointsName]) {
+    const names = await readdir(join(path, folder)).catch(() => []);
     const left = names.filter((name) => /^\.(?:dpm-|step-\d+\.)[0-9a-f]{12}\.tmp$/.test(name));
-    for (const name of left) await disk.remove(join(folder, name));
+    for (const name of left) await disk.remove(join(path, folder, name));
   }
 }
 
 /** Refuses a folder in which something lies that is no run's. */
-async function requireOwn(path: string, network: RunNetwork): Promise<void> {
-  const weights = weightsPath(path, network);
-  const own = namesOf(network);
+async function requireOwn(path: string, model: ModelFiles): Promise<void> {
+  const own = namesOf(model);
   // Another process that asks for the lock has a file of its own there for a moment.
   const strangers = (await readdir(path)).filter((name) => !own.includes(name) && !name.startsWith(lockName));
-  const stranger = (await isThere(weights)) ? weights : strangers[0] && join(path, strangers[0]);
+  const known = model.weights.map((file) => join(path, file.path));
+  const weights = (await Promise.all(known.map(isThere))).indexOf(true);
+  const stranger = known[weights] ?? (strangers[0] && join(path, strangers[0]));
   if (stranger !== undefined) {
     throw new DpmError('ERR_DPM_FILE', `${path} holds ${stranger} and no run: train into a new folder`);
   }
 }
 
-/** Writes the configuration of heads, and copies what the model has beside its network and this one. */
-async function beginHead(path: string, { apart, companions }: TrainableHead, disk: Disk): Promise<void> {
-  if (apart !== null) {
-    await disk.makeFolder(join(path, 'heads'));
-    await disk.write(join(path, 'heads', 'config.json'), json(apart.config));
-  }
-  for (const [name, from] of companions) {
-    const bytes = await readFile(from).catch((cause: unknown) => {
-      throw fileError('read', from, cause);
-    });
-    await disk.makeFolder(dirname(join(path, name)));
-    await disk.write(join(path, name), [bytes]);
-  }
-}
-
 /** Begins a run; `run.json` is the last, so that a run is there once all of its beginning is. */
-async function begin(path: string, network: RunNetwork, settings: RunSettings, disk: Disk): Promise<void> {
-  const { config, scheduler, layout, head } = network;
-  const folder = join(path, layout.network);
-  await disk.makeFolder(folder);
-  await disk.write(join(folder, 'config.json'), json(config));
-  if (scheduler !== null) {
-    await disk.makeFolder(join(path, 'scheduler'));
-    await disk.write(join(path, 'scheduler', 'scheduler_config.json'), json(scheduler));
-    const ofScheduler = ['diffusers', scheduler._class_name ?? 'DDPMScheduler'];
-    const unet = ['diffusers', config._class_name ?? 'UNet2DModel'];
-    await disk.write(
-      join(path, 'model_index.json'),
-      json({ _class_name: 'DDPMPipeline', scheduler: ofScheduler, unet }),
-    );
-  }
-  if (head !== null) await beginHead(path, head, disk);
+async function begin(path: string, model: ModelFiles, settings: RunSettings, disk: Disk): Promise<void> {
+  await writeBeginning(path, model, disk);
   await writeSettings(path, settings, disk);
   await disk.sync(path);
 }

@@ -36,7 +36,8 @@ import {
 } from '../../../../lib/training/run-folder/checkpoint-files.js';
 import { systemDisk, type Disk } from '../../../../lib/training/run-folder/disk.js';
 import { RunLock } from '../../../../lib/training/run-folder/lock.js';
-import { RunFolder, type RunFolderOptions, type RunNetwork } from '../../../../lib/training/run-folder/run-folder.js';
+import { filesOfNetwork, type NetworkOfRun } from '../../../../lib/training/run-folder/model-files.js';
+import { RunFolder, type RunFolderOptions } from '../../../../lib/training/run-folder/run-folder.js';
 import { failure } from '../../../support/failure.js';
 import { packagePath, temporaryFolder } from '../../../support/temporary.js';
 
@@ -52,13 +53,13 @@ const initial = (name: string): Record<string, unknown> =>
   ).config;
 
 const config = initial('diffusers');
-const network: RunNetwork = {
+const network: NetworkOfRun = {
   config,
   scheduler: diffusersFile.layout.scheduler,
   layout: diffusersFile.layout,
   head: null,
 };
-const options: RunFolderOptions = { settings: { batch: 8, rate: 2e-4, head: undefined }, network };
+const options: RunFolderOptions = { settings: { batch: 8, rate: 2e-4, head: undefined }, model: filesOfNetwork(network) };
 
 let weights: WeightTensors;
 beforeAll(async () => {
@@ -152,7 +153,7 @@ describe('the folder of a run', () => {
   it('names the classes of its network and of its scheduler', async () => {
     const path = fresh();
     const scheduler = { ...network.scheduler, _class_name: 'DDIMScheduler' };
-    await (await RunFolder.open(path, { ...options, network: { ...network, scheduler } })).close();
+    await (await RunFolder.open(path, { ...options, model: filesOfNetwork({ ...network, scheduler }) })).close();
     expect(JSON.parse(readFileSync(join(path, 'model_index.json'), 'utf8'))).toEqual({
       _class_name: 'DDPMPipeline',
       scheduler: ['diffusers', 'DDIMScheduler'],
@@ -166,7 +167,7 @@ describe('the folder of a run', () => {
     const average = await initialWeights(ho.network(ofHo, 'config.json'), 1);
     await using run = await RunFolder.open(path, {
       settings: {},
-      network: { config: ofHo, scheduler: ho.layout.scheduler, layout: ho.layout, head: null },
+      model: filesOfNetwork({ config: ofHo, scheduler: ho.layout.scheduler, layout: ho.layout, head: null }),
     });
     await run.save({ step: 1, progress: {}, part: () => sourcesOf(average) });
     const { report } = await (await readModelFolder(path)).select(null);
@@ -206,14 +207,14 @@ describe('the folder of a run', () => {
       [{ batch: 8 }, /^rate is not given, .* begun with 0\.0002/],
       [{ batch: 8, rate: 2e-4, seed: 1 }, /^seed is 1, .* begun with not given/],
     ] as const) {
-      const error = await failure(RunFolder.open(path, { settings, network }));
+      const error = await failure(RunFolder.open(path, { ...options, settings }));
       expect([error.code, error.message]).toEqual(['ERR_DPM_ARGUMENT', expect.stringMatching(message)]);
     }
     const other = { ...network, config: { ...config, norm_eps: 1e-6 } };
-    expect((await failure(RunFolder.open(path, { ...options, network: other }))).message).toMatch(/^network is/);
+    expect((await failure(RunFolder.open(path, { ...options, model: filesOfNetwork(other) }))).message).toMatch(/^network is/);
     // The order of keys is none.
     const turned = { ...network, config: Object.fromEntries(Object.entries(config).reverse()) };
-    await (await RunFolder.open(path, { settings: { rate: 2e-4, batch: 8 }, network: turned })).close();
+    await (await RunFolder.open(path, { settings: { rate: 2e-4, batch: 8 }, model: filesOfNetwork(turned) })).close();
     expect(await modelOf(path)).toBe(biasOf(1));
   });
 
