@@ -96,7 +96,7 @@ export function networkOf(
  * @param graph - Graph of the family's network, or of that with its head.
  */
 export function bindTensors(
-  network: FamilyNetwork,
+  network: Pick<FamilyNetwork, 'source' | 'ignores'>,
   graph: Graph,
   checkpoint: Checkpoint,
 ): { checkpoint: Checkpoint; report: WeightReport } {

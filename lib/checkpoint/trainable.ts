@@ -9,6 +9,7 @@ import { ConfigReader } from '../files/config-reader.js';
 import { isThere } from '../files/files.js';
 import { floatsOf, gather } from '../files/floats.js';
 import { requiredTensors } from '../network/cost.js';
+import type { UNetDescription } from '../network/description.js';
 import type { Graph } from '../network/graph.js';
 import { unetGraph } from '../network/unet.js';
 import { NoiseSchedule } from '../schedule/noise-schedule.js';
@@ -37,15 +38,32 @@ import { requireMatchingWeights } from './weight-report.js';
 /** Fields of a configuration, or of a scheduler's. */
 type Fields = Readonly<Record<string, unknown>>;
 
+/** What training reads of a network beside its graph: shapes of what it sees and gives, and the names of its weights. */
+export interface LearnedNetwork extends Pick<FamilyNetwork, 'source' | 'ignores' | 'initial'> {
+  readonly unet: Pick<
+    UNetDescription,
+    'inChannels' | 'outChannels' | 'height' | 'width' | 'classes' | 'divisor' | 'pool'
+  >;
+  readonly head: FamilyNetwork['head'];
+}
+
 /** A network to train: what it is, its noise schedule, and the weights that it begins with. */
 export interface TrainableNetwork {
+  /**
+   * What learns: a network that sees noised images, or an autoencoder, which sees them as they are and is to give them back.
+   */
+  readonly kind: 'network' | 'autoencoder';
   /** Name of the source in messages. */
   readonly source: string;
   /** Its configuration; of another family than diffusers with the field `family`. */
   readonly config: Fields;
-  readonly network: FamilyNetwork;
+  readonly network: LearnedNetwork;
   /** Graph of the network, with a head if that is what learns. */
   readonly graph: Graph;
+  /** Graph of the network without a head that learns. */
+  readonly alone: Graph;
+  /** Makes the graph of a network whose maps drop out. @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for one that cannot. */
+  readonly droppingOut: (rate: number) => Graph;
   /** Head that learns; null: the network does. */
   readonly head: TrainableHead | null;
   readonly schedule: NoiseSchedule;
@@ -94,7 +112,9 @@ export async function trainableOf(config: Fields, source: string, given?: string
   const { layout, labelForNone } = family;
   const options = ofNetwork(network.unet, {});
   const graph = unetGraph(network.unet);
-  const common = { source, config, network, graph, head: null, layout, labelForNone, weights: null };
+  const droppingOut = (rate: number): Graph => unetGraph(network.unet, rate);
+  const own = { kind: 'network', source, config, network, graph, alone: graph, droppingOut } as const;
+  const common = { ...own, head: null, layout, labelForNone, weights: null };
   if (layout.scheduler === null) {
     if (given !== undefined) throw refuseSchedule(source, family);
     return { ...common, schedule: family.schedule(new ConfigReader(config, source), options), scheduler: null };
@@ -102,8 +122,8 @@ export async function trainableOf(config: Fields, source: string, given?: string
   const file = given === undefined ? await schedulerBeside(source, layout) : await requireSchedulerFile(given);
   const scheduler = file === null ? layout.scheduler : await readObject(file);
   const schedule = NoiseSchedule.fromSchedulerConfig(scheduler, options, file ?? `the scheduler of ${source}`);
-  const { family: _, ...own } = config;
-  return { ...common, config: own, schedule, scheduler };
+  const { family: _, ...unnamed } = config;
+  return { ...common, config: unnamed, schedule, scheduler };
 }
 
 /** Makes a network of a model, which goes on from the model's weights. */
@@ -117,11 +137,16 @@ async function trainableModel(
   const named = layout.namesFamily ? { family: family.name, ...config } : config;
   const network = networkOf(family, named, path, undefined);
   const file = model.companions.get(join('scheduler', 'scheduler_config.json'));
-  const alone = { config: named, network, graph: unetGraph(network.unet), weights, head: null };
+  const alone = unetGraph(network.unet);
   const wanted = head && { name: head, mode: headMode };
   return {
+    kind: 'network',
     source: path,
-    ...(wanted === undefined ? alone : await withTrainableHead(model, family, named, network, wanted)),
+    ...(wanted === undefined
+      ? { config: named, network, graph: alone, weights, head: null }
+      : await withTrainableHead(model, family, named, network, wanted)),
+    alone,
+    droppingOut: (rate) => unetGraph(network.unet, rate),
     schedule,
     scheduler: file === undefined ? layout.scheduler : await readObject(file),
     layout,

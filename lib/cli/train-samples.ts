@@ -4,13 +4,18 @@ import type { Trainer } from '../training/trainer.js';
 
 /**
  * Draws samples of the average of a run's weights by DDIM, or by the sampler of the head that learns, with classes in turn.
- * Every draw has the same noise, so that pictures of one run can be compared.
+ * Every draw has the same noise, so that pictures of one run can be compared. Of an autoencoder, images of the data, each beside
+ * what comes back of it.
  *
  * @returns Null for images of other than 1 or 3 channels, which have no picture.
  */
 export async function drawSamples(trainer: Trainer, count: number, signal: AbortSignal): Promise<ImageBatch | null> {
   const [channels] = trainer.sampleShape;
   if (channels !== 1 && channels !== 3) return null;
+  if (trainer.isAutoencoder) {
+    const pairs = await trainer.reconstructions(count);
+    return pairs.grid({ columns: 2 * Math.ceil(Math.sqrt(count / 2)) });
+  }
   await using model = await trainer.model();
   const classLabels =
     trainer.classes === 0 ? undefined : Array.from({ length: count }, (_, sample) => sample % trainer.classes);

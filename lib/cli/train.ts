@@ -71,6 +71,7 @@ function trainingOptions({ options }: Call): Omit<TrainerOptions, 'data'> {
     head: options.choice('head', headNames),
     headMode: options.choice(flagOf('headMode'), headModes),
     classifier: options.flag('classifier'),
+    autoencoder: options.flag('autoencoder'),
     prediction: options.choice('prediction', learnedPredictions),
     levelSampling: options.choice(flagOf('levelSampling'), levelSamplings),
     snrGamma: number('snrGamma'),

@@ -204,3 +204,22 @@ export function autoencoderGraph(
   }
   return graph.build();
 }
+
+/**
+ * Builds the graph of both halves of a small autoencoder, one behind the other, as it learns.
+ *
+ * Input `image`: images [C, H, W] in [-1, 1]. Output `output`: what the decoder makes of their latents, of the same shape.
+ *
+ * @param extents - Height and width of the images.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose channels or sides do not fit.
+ */
+export function roundTripGraph(
+  { encoder, decoder, ...channels }: TinyDescription,
+  { height, width }: Pick<Extents, 'height' | 'width'>,
+): Graph {
+  const graph = new GraphBuilder();
+  const image = graph.input('image', { channels: channels.inChannels, height, width });
+  const latents = new TinyCompiler(graph, 'encoder').encode(image, encoder, channels.latentChannels);
+  graph.output('output', new TinyCompiler(graph, 'decoder').decode(latents, decoder, channels.outChannels));
+  return graph.build();
+}

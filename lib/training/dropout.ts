@@ -1,7 +1,6 @@
 import { DpmError } from '../base/errors.js';
 import { isJsonObject } from '../files/config-reader.js';
 import type { TrainableNetwork } from '../checkpoint/trainable.js';
-import { unetGraph } from '../network/unet.js';
 
 /** Reads the dropout of a network's configuration, whose field all families call so; 0 where it has none. */
 function dropoutOf({ config, source }: Pick<TrainableNetwork, 'config' | 'source'>): number {
@@ -30,5 +29,5 @@ export function withDropout(
   }
   const dropout = given ?? dropoutOf(trainable);
   if (dropout === 0) return { trainable, dropout };
-  return { trainable: { ...trainable, graph: unetGraph(trainable.network.unet, dropout) }, dropout };
+  return { trainable: { ...trainable, graph: trainable.droppingOut(dropout) }, dropout };
 }

@@ -143,17 +143,18 @@ function requireRole(roles: ReadonlyMap<number, Role>, index: number, name: stri
  * number is bound (2 (w + 1/2) / 2^32 - 1), two normal ones come from two words by Box and Muller. So weights are the same on
  * every device, and another tensor, such as a head's, moves no other.
  *
+ * @param graph - Graph of the network, with what else learns.
  * @param seed - An integer from 0, or a bigint below 2^64.
  * @param isWanted - Tells of a tensor's name in the file whether it is made. Default: all are.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a wrong seed.
  */
-export async function initialWeights(
-  network: FamilyNetwork,
+export async function initialWeightsOf(
+  network: Pick<FamilyNetwork, 'source' | 'initial'>,
+  graph: Graph,
   seed: number | bigint,
   isWanted: (key: string) => boolean = () => true,
 ): Promise<Map<string, HostTensor & { data: Float32Array }>> {
   const key = seedWords(seed);
-  const graph = unetGraph({ ...network.unet, head: network.head });
   const roles = rolesOf(graph);
   const shapes = new Map(graph.constants.map(({ name, shape }) => [name, shape]));
   const inFile = (name: string, shape: readonly number[]): { source: TensorSource; shape: readonly number[] } => {
@@ -174,4 +175,13 @@ export async function initialWeights(
     await setImmediate();
   }
   return tensors;
+}
+
+/** Makes {@link initialWeightsOf} of a family's network and its head. */
+export function initialWeights(
+  network: FamilyNetwork,
+  seed: number | bigint,
+  isWanted?: (key: string) => boolean,
+): ReturnType<typeof initialWeightsOf> {
+  return initialWeightsOf(network, unetGraph({ ...network.unet, head: network.head }), seed, isWanted);
 }

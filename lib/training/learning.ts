@@ -6,9 +6,9 @@ import type { TrainableNetwork } from '../checkpoint/trainable.js';
 import type { RecomputePolicy } from '../engine/binding.js';
 import type { NativeTrainerOptions } from '../engine/native-trainer.js';
 import type { Graph } from '../network/graph.js';
-import { trainingLevels } from './levels.js';
+import { imagesAsTheyAre, trainingLevels } from './levels.js';
 import { trainingDefaults } from './options.js';
-import { isClassifier, learnsRange, type Trainee } from './trainee.js';
+import { isAutoencoder, isClassifier, learnsRange, type Trainee } from './trainee.js';
 
 /** Levels as values of networks whose data are not from -1 to 1. */
 function modelValues({ data: { images }, trainable }: Trainee): Uint8Array | Float32Array {
@@ -57,11 +57,13 @@ export function nativeOptions(
     labels: data.labels,
     cropMargin,
     flips,
-    levels: trainingLevels(trainable.schedule, trainable.network.unet.divisor, {
-      prediction,
-      snrGamma,
-      learnsRange: learnsRange(trainable),
-    }),
+    levels: isAutoencoder(trainable)
+      ? imagesAsTheyAre()
+      : trainingLevels(trainable.schedule, trainable.network.unet.divisor, {
+          prediction,
+          snrGamma,
+          learnsRange: learnsRange(trainable),
+        }),
     levelSampling,
     batch,
     accumulate,
@@ -94,6 +96,7 @@ export function runSettings({
   const { steps, seed, cropMargin, levelSampling, ...others } = settings;
   return {
     classifier: isClassifier(trainable) || undefined,
+    autoencoder: isAutoencoder(trainable) || undefined,
     data: data.fingerprint,
     seed: String(seed),
     ...others,
@@ -103,7 +106,7 @@ export function runSettings({
     levelSampling: levelSampling === 'uniform' ? undefined : levelSampling,
     // A constant rate does not depend on the end of the run, so it may be put off.
     steps: settings.rateSchedule === 'constant' ? undefined : steps,
-    prediction,
+    prediction: isAutoencoder(trainable) ? undefined : prediction,
     labelDropout,
     head: trainable.head?.name,
     headMode: trainable.head?.mode,

@@ -101,6 +101,19 @@ function stepsBackOf(schedule: NoiseSchedule): NativeStepsBack {
   return { lows, highs, variances, means };
 }
 
+/** Makes the table of the one level of an autoencoder: it sees the image, and is to give it back. */
+export function imagesAsTheyAre(): NativeTrainerLevels {
+  const [zero, one] = [Float64Array.of(0), Float64Array.of(1)];
+  return {
+    images: one,
+    noises: zero,
+    dataTargets: one,
+    noiseTargets: zero,
+    weights: one,
+    times: Float32Array.of(0),
+  };
+}
+
 /** Options of {@link trainingLevels}. */
 export interface LevelOptions {
   /** What the network predicts. */

@@ -6,8 +6,7 @@ import { CheckpointTensors, sourcesOf, type TensorSources, type WeightTensors } 
 import { deviceOptionFacts, type Device } from '../engine/device.js';
 import type { NativeGraph } from '../engine/native-graph.js';
 import type { NativeTrainer } from '../engine/native-trainer.js';
-import { unetGraph } from '../network/unet.js';
-import { initialWeights } from './initial-weights.js';
+import { initialWeightsOf } from './initial-weights.js';
 import { nativeOptions } from './learning.js';
 import { memoryOf, type TrainingMemory } from './memory.js';
 import type { TrainerOptions } from './options.js';
@@ -100,11 +99,11 @@ async function firstWeights(
   seed: number | bigint,
   signal: AbortSignal | undefined,
 ): Promise<WeightTensors> {
-  const { weights, network, head } = trainable;
-  if (weights === null) return initialWeights(network, seed);
+  const { weights, network, graph, alone, head } = trainable;
+  if (weights === null) return initialWeightsOf(network, graph, seed);
   if (head === null || head.isBegun) return readWeights(trainable, weights, signal);
-  const known = await readWeights({ network, graph: unetGraph(network.unet) }, weights, signal);
-  return new Map([...known, ...(await initialWeights(network, seed, (key) => head.keys.has(key)))]);
+  const known = await readWeights({ network, graph: alone }, weights, signal);
+  return new Map([...known, ...(await initialWeightsOf(network, graph, seed, (key) => head.keys.has(key)))]);
 }
 
 /** Gives the weights of a checkpoint, or those that a run begins with. */

@@ -97,6 +97,11 @@ export interface TrainingOptions extends RateOptions, AverageOptions {
    * `network` does without the option. Default false; without `network` a small classifier learns.
    */
   classifier?: boolean | undefined;
+  /**
+   * True: an autoencoder learns to give back images from latents, in which a network can learn then; a `network` that is an
+   * `AutoencoderTiny` does without the option. Default false; without `network` a small autoencoder learns, whose latents have a fourth of the sides.
+   */
+  autoencoder?: boolean | undefined;
   /** What the network learns to predict. Default: the prediction of its noise schedule, the noise for most. */
   prediction?: LearnedPrediction | undefined;
   /**
@@ -218,6 +223,11 @@ export const trainingOptionFacts = {
   classifier: {
     kind: kinds.boolean,
     help: 'a classifier of noisy images learns, from their labels, for guidance and translation',
+    standard: false,
+  },
+  autoencoder: {
+    kind: kinds.boolean,
+    help: 'an autoencoder learns to give back images from latents, in which a network can learn then',
     standard: false,
   },
   prediction: {

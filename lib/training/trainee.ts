@@ -1,5 +1,11 @@
 import { throwIfAborted, untilAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
+import {
+  defaultAutoencoder,
+  readGivenAutoencoder,
+  trainableAutoencoder,
+  type GivenAutoencoder,
+} from '../checkpoint/pipelines/trainable-autoencoder.js';
 import { readTrainable, trainableOf, type TrainableNetwork } from '../checkpoint/trainable.js';
 import { defaultClassifier, defaultNetwork } from './default-network.js';
 import { withDropout } from './dropout.js';
@@ -65,6 +71,11 @@ function unsupported(source: string, what: string): DpmError {
 /** Tells whether what learns are logits of noisy images. */
 export function isClassifier({ network }: Pick<TrainableNetwork, 'network'>): boolean {
   return network.unet.pool !== undefined;
+}
+
+/** Tells whether what learns is an autoencoder, to give back images as they are. */
+export function isAutoencoder({ kind }: Pick<TrainableNetwork, 'kind'>): boolean {
+  return kind === 'autoencoder';
 }
 
 /** Tells whether a network learns its variance behind its prediction (Nichol and Dhariwal 2021). */
@@ -140,6 +151,33 @@ function requireOptionsOfClassifier(trainable: TrainableNetwork, options: TakenO
   const [useless] = Object.entries(facts).find(([, value]) => value !== undefined) ?? [];
   if (useless === undefined) return;
   throw new DpmError('ERR_DPM_ARGUMENT', `${useless}: the classifier ${trainable.source} has no use for it`);
+}
+
+/** Refuses options that are for networks which see noise. */
+function requireOptionsOfAutoencoder(options: TakenOptions): void {
+  const { prediction, labelDropout, dropout, snrGamma, levelSampling, head, headMode, classifier, schedule, config } =
+    options;
+  const facts = { prediction, labelDropout, dropout, snrGamma, levelSampling, head, headMode, schedule, config };
+  const given = { ...facts, classifier: classifier === true ? true : undefined };
+  const [useless] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
+  if (useless === undefined) return;
+  throw new DpmError('ERR_DPM_ARGUMENT', `${useless}: an autoencoder has no use for it`);
+}
+
+/**
+ * Finds the autoencoder that is to learn, for images of a number of channels; null: another network is.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming an option that it has no use for.
+ */
+async function autoencoderOf(options: TakenOptions): Promise<((channels: number) => GivenAutoencoder) | null> {
+  const { network, autoencoder = false } = options;
+  const found = network === undefined ? null : await readGivenAutoencoder(network);
+  if (found === null && !autoencoder) return null;
+  if (found === null && network !== undefined) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'autoencoder: network is none');
+  }
+  requireOptionsOfAutoencoder(options);
+  return found === null ? defaultAutoencoder : () => found;
 }
 
 const predictionTypes = { epsilon: 'epsilon', x0: 'sample', v: 'v_prediction' } as const;
@@ -228,6 +266,12 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
       : [defaultNetwork, 'the default network'];
   const settings = settledOptions(options);
   const find = async (): Promise<{ trainable: TrainableNetwork; images: OpenedImages }> => {
+    const autoencoder = await autoencoderOf(options);
+    if (autoencoder !== null) {
+      const images = await readData(data, reading);
+      const shape = windowOf(images, settings.cropMargin);
+      return { images, trainable: trainableAutoencoder(autoencoder(shape[0]), shape) };
+    }
     if (given === undefined) {
       if (head !== undefined) throw new DpmError('ERR_DPM_ARGUMENT', 'head: a head learns on a model: give network');
       if (config !== undefined)

@@ -10,6 +10,7 @@ import { pathOf } from '../files/paths.js';
 import { Classifier } from '../guidance/classifier.js';
 import { ImageBatch } from '../images/image-batch.js';
 import { DiffusionModel } from '../model.js';
+import { Autoencoder } from '../latents/autoencoder.js';
 import { takenData } from './data/given-images.js';
 import { takenNetwork } from './given-network.js';
 import { runSettings } from './learning.js';
@@ -20,8 +21,9 @@ import { trainerOptionKinds, trainingDefaults, type SavedCheckpoint, type Traine
 import { ratesOfSteps } from './rates.js';
 import type { TrainingPart } from './run-folder/checkpoint-files.js';
 import { filesOfNetwork } from './run-folder/model-files.js';
+import { reconstructions } from './reconstructions.js';
 import { RunFolder, type DamagedCheckpoint } from './run-folder/run-folder.js';
-import { classesOf, isClassifier, readTrainee } from './trainee.js';
+import { classesOf, isAutoencoder, isClassifier, readTrainee } from './trainee.js';
 
 /** Seconds of steps that are run at once, so that their numbers come in time and a signal is heard. */
 const SECONDS_AT_ONCE = 0.25;
@@ -65,6 +67,8 @@ export class Trainer implements AsyncDisposable {
   readonly classes: number;
   /** True if a classifier learns. */
   readonly isClassifier: boolean;
+  /** True if an autoencoder learns. */
+  readonly isAutoencoder: boolean;
   /** Variance head that learns; null: the network does. */
   readonly head: HeadName | null;
   /** Checkpoints that were passed over as they are damaged. */
@@ -101,6 +105,7 @@ export class Trainer implements AsyncDisposable {
     this.sampleShape = [inChannels, height, width];
     this.classes = classesOf(trainee.trainable);
     this.isClassifier = isClassifier(trainee.trainable);
+    this.isAutoencoder = isAutoencoder(trainee.trainable);
     this.head = trainee.trainable.head?.name ?? null;
     this.damaged = folder?.damaged ?? [];
     this.#done = begun.step;
@@ -239,10 +244,11 @@ export class Trainer implements AsyncDisposable {
    * Loads the average of the weights as a model on the trainer's device, after a checkpoint of the steps that are done. Close
    * it before the trainer.
    *
-   * @throws {@link DpmError} The errors of {@link Trainer.save}; `ERR_DPM_ARGUMENT` if a classifier learns.
+   * @throws {@link DpmError} The errors of {@link Trainer.save}; `ERR_DPM_ARGUMENT` if a classifier or an autoencoder learns.
    */
   async model(): Promise<DiffusionModel> {
     if (this.isClassifier) throw new DpmError('ERR_DPM_ARGUMENT', 'a classifier learns, which is no model');
+    if (this.isAutoencoder) throw new DpmError('ERR_DPM_ARGUMENT', 'an autoencoder learns, which is no model');
     await this.save();
     return DiffusionModel.load(pathOf('out', this.#options.out), { device: this.device });
   }
@@ -257,6 +263,32 @@ export class Trainer implements AsyncDisposable {
     if (!this.isClassifier) throw new DpmError('ERR_DPM_ARGUMENT', 'what learns is no classifier');
     await this.save();
     return Classifier.load(pathOf('out', this.#options.out), { device: this.device });
+  }
+
+  /**
+   * Loads the average of the weights as an autoencoder on the trainer's device, after a checkpoint of the steps that are done.
+   * Close it before the trainer.
+   *
+   * @throws {@link DpmError} The errors of {@link Trainer.save}; `ERR_DPM_ARGUMENT` if no autoencoder learns.
+   */
+  async autoencoder(): Promise<Autoencoder> {
+    if (!this.isAutoencoder) throw new DpmError('ERR_DPM_ARGUMENT', 'what learns is no autoencoder');
+    await this.save();
+    return Autoencoder.load(pathOf('out', this.#options.out), { device: this.device });
+  }
+
+  /**
+   * Shows what an autoencoder has learned: the first images of the data, and behind each what the average of the weights makes
+   * of it, after a checkpoint of the steps that are done.
+   *
+   * @param count - Number of images of the data, fewer if it has fewer.
+   * @returns Twice as many images as that.
+   * @throws {@link DpmError} The errors of {@link Trainer.autoencoder}.
+   */
+  async reconstructions(count: number): Promise<ImageBatch> {
+    requireKind('count', count, kinds.positiveInteger);
+    await using autoencoder = await this.autoencoder();
+    return await reconstructions(this.#parts.trainee.data, autoencoder, { count, shape: this.sampleShape });
   }
 
   /**

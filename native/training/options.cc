@@ -12,10 +12,11 @@ bool is_positive(double value) { return std::isfinite(value) && value > 0; }
 
 void check_level(const TrainerOptions& options, const Level& level) {
   require(std::isfinite(level.image) && level.image >= 0, "images: a scale is below 0");
-  require(is_positive(level.noise), "noises: a scale is not above 0");
+  require(std::isfinite(level.noise) && level.noise >= 0, "noises: a scale is below 0");
   require(std::isfinite(level.data_target) && std::isfinite(level.noise_target), "targets have to be finite");
   require(std::isfinite(level.weight) && level.weight >= 0, "weights have to be at least 0");
   if (options.loss == Loss::kPrediction) return;
+  require(level.noise > 0, "noises: a scale is not above 0");
   require(level.data_target == 0 && level.noise_target == 1,
           "targets: what else learns beside a prediction has the noise as its target");
   require(level.weight == 1, "weights: samples of this loss weigh all alike");

@@ -222,7 +222,7 @@ describe('dpm train', () => {
       tensorboard: [[], true],
     };
     // Flags of heads and classifiers are for other networks; the tests before this one give them.
-    const known = [...Object.keys(flags), 'classifier', 'head', 'headMode'].sort();
+    const known = [...Object.keys(flags), 'autoencoder', 'classifier', 'head', 'headMode'].sort();
     expect(known).toEqual(Object.keys(trainingOptionFacts).sort());
     const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     const given = Object.entries(flags).flatMap(([name, [values]]) => [`--${kebab(name)}`, ...values]);

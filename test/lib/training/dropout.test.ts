@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
-import { unetGraph } from '../../../lib/network/unet.js';
 import { readTrainable } from '../../../lib/checkpoint/trainable.js';
 import { withDropout } from '../../../lib/training/dropout.js';
 import { packagePath, pathsIn, temporaryFolder } from '../../support/temporary.js';
@@ -31,7 +30,7 @@ describe('dropout', () => {
   it('is in every residual block, before its second convolution', async () => {
     const trainable = await readTrainable(tinyNetwork, {});
     const { graph } = withDropout(trainable, 0.3).trainable;
-    const blocks = trainable.network.unet.blocks.filter(({ kind }) => kind === 'residual');
+    const blocks = trainable.alone.nodes.filter(({ op, name }) => op === 'convolution' && name.endsWith('.conv2'));
     const dropouts = graph.nodes.filter(({ op }) => op === 'dropout');
     expect(dropouts).toHaveLength(blocks.length);
     for (const { outputs } of dropouts) {
@@ -39,8 +38,7 @@ describe('dropout', () => {
       expect([reader!.op, others]).toEqual(['convolution', []]);
       expect(reader!.name).toMatch(/\.conv2$/);
     }
-    const { constants } = unetGraph(trainable.network.unet);
-    expect(graph.constants).toEqual(constants);
+    expect(graph.constants).toEqual(trainable.alone.constants);
   });
 
   it('is the same for any number of threads, and whatever is computed again', async () => {

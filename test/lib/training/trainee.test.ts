@@ -272,7 +272,7 @@ describe('options that are not given', () => {
     // The others do not change what is learned, or may change while a run lasts.
     const others = ['steps', 'seed', 'recompute', 'checkpointEvery', 'checkpointsKept', 'tensorboard'];
     // The network says itself that it is a classifier; what older runs did not know is told only where it is not the default.
-    others.push('classifier', 'cropMargin', 'levelSampling');
+    others.push('autoencoder', 'classifier', 'cropMargin', 'levelSampling');
     const { steps, seed } = trainingDefaults;
     const learned = Object.fromEntries(Object.entries(trainingDefaults).filter(([name]) => !others.includes(name)));
     expect(options).toMatchObject({ ...learned, seed: String(seed) });

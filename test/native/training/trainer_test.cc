@@ -470,7 +470,12 @@ TEST(Trainer, RefusesOptionsByName) {
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.adam.epsilon = 0; }), "epsilon");
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.adam.decay = -1; }), "decay");
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels[0].image = -1; }), "images");
-  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels[0].noise = 0; }), "noises");
+  expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels[0].noise = -1; }), "noises");
+  const auto free_of_noise = [](TrainerOptions& options, Dataset&) {
+    options.loss = Loss::kNoise;
+    options.levels[0].noise = 0;
+  };
+  expect_named(refused(free_of_noise), "noises");
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels[0].weight = -1; }), "weights");
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   expect_named(refused([](TrainerOptions& options, Dataset&) { options.levels[0].data_target = kInfinity; }),

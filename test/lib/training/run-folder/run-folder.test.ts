@@ -59,7 +59,10 @@ const network: NetworkOfRun = {
   layout: diffusersFile.layout,
   head: null,
 };
-const options: RunFolderOptions = { settings: { batch: 8, rate: 2e-4, head: undefined }, model: filesOfNetwork(network) };
+const options: RunFolderOptions = {
+  settings: { batch: 8, rate: 2e-4, head: undefined },
+  model: filesOfNetwork(network),
+};
 
 let weights: WeightTensors;
 beforeAll(async () => {
@@ -211,7 +214,9 @@ describe('the folder of a run', () => {
       expect([error.code, error.message]).toEqual(['ERR_DPM_ARGUMENT', expect.stringMatching(message)]);
     }
     const other = { ...network, config: { ...config, norm_eps: 1e-6 } };
-    expect((await failure(RunFolder.open(path, { ...options, model: filesOfNetwork(other) }))).message).toMatch(/^network is/);
+    expect((await failure(RunFolder.open(path, { ...options, model: filesOfNetwork(other) }))).message).toMatch(
+      /^network is/,
+    );
     // The order of keys is none.
     const turned = { ...network, config: Object.fromEntries(Object.entries(config).reverse()) };
     await (await RunFolder.open(path, { settings: { rate: 2e-4, batch: 8 }, model: filesOfNetwork(turned) })).close();
