@@ -1,0 +1,144 @@
+#!/usr/bin/env node
+// Makes pictures of emoji with captions, the data of a small model of text to image.
+//
+//   node scripts/make-emoji.mjs --help
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { command, integer, parseOptions } from '../bench/quality/options.mjs';
+import { writeAtomically } from '../dist/files/files.js';
+import { safetensorsHeader } from '../dist/files/tensor-data.js';
+import { ImageBatch } from '../dist/index.js';
+import { captionsOf } from './emoji/captions.mjs';
+import { Choices, compose } from './emoji/compose.mjs';
+import { drawAll } from './emoji/drawings.mjs';
+import { heldOutJson, holdOut } from './emoji/held-out.mjs';
+import { install, packages, permission, readEmoji, styles } from './emoji/packages.mjs';
+import { kinds, Random } from './emoji/random.mjs';
+
+const usage = `node scripts/make-emoji.mjs --out DIR [options]
+
+Draws emoji of Noto and Fluent Emoji Flat on backgrounds of eight colours, one or two in a picture, and writes into DIR:
+images.safetensors (images, U8 [N, 3, 64, 64]), captions.jsonl (three captions of each), held-out.json (what no picture
+shows), sheet.png (the first 64) and NOTICE.md (licences). The packages that it draws are fetched into .toolchain/emoji.
+
+  --count N     pictures; default 60000
+  --seed INT    default 0; the same seed makes the same bytes, and the first pictures of a larger count
+  --size N      pixels of a side; default 64
+  --pictures    PNG files instead of images.safetensors`;
+
+/** Number of pictures of the sheet. */
+const SHEET = 64;
+
+function options() {
+  const { out, count, seed, size, pictures } = parseOptions(usage, {
+    out: { type: 'string' },
+    count: { type: 'string', default: '60000' },
+    seed: { type: 'string', default: '0' },
+    size: { type: 'string', default: '64' },
+    pictures: { type: 'boolean', default: false },
+  });
+  if (out === undefined) throw new Error('--out names the folder of the data');
+  const numbers = { count: integer('count', count), seed: integer('seed', seed, 0), size: integer('size', size, 16) };
+  return { out, ...numbers, pictures };
+}
+
+/** Pictures one after the other, each with its captions and what it shows. */
+function* samples(choices, { count, seed, size }) {
+  for (let index = 0; index < count; ++index) {
+    const random = new Random(seed, kinds.picture, index);
+    const drawn = choices.draw(random);
+    const levels = compose(random, size, drawn);
+    const emoji = drawn.shown.map((drawing) => drawing.emoji.hexcode);
+    yield { index, levels, text: captionsOf(random, drawn), emoji, style: drawn.style, background: drawn.colour };
+  }
+}
+
+const pngOf = (levels, size) => new ImageBatch(levels, [1, 3, size, size]).toPng();
+const nameOf = (index) => `pictures/${String(index).padStart(6, '0')}.png`;
+
+/** Lines of captions, and the first pictures, as the samples go by. */
+class Record {
+  lines = [];
+  words = new Set();
+  first = [];
+
+  add({ levels, ...line }, pictures) {
+    const { index, ...facts } = line;
+    this.lines.push(`${JSON.stringify(pictures ? { file_name: nameOf(index), ...facts } : line)}\n`);
+    for (const text of line.text)
+      for (const word of text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []) this.words.add(word);
+    if (index < SHEET) this.first.push(levels);
+  }
+}
+
+function* withProgress(all, count) {
+  for (const sample of all) {
+    yield sample;
+    if ((sample.index + 1) % 5000 === 0) console.error(`${sample.index + 1} of ${count} pictures`);
+  }
+}
+
+function* tensorParts(all, record, { count, size }) {
+  const shape = [count, 3, size, size];
+  yield* safetensorsHeader([{ name: 'images', dtype: 'U8', shape, bytes: 3 * count * size * size }], {});
+  for (const sample of all) {
+    record.add(sample, false);
+    yield sample.levels;
+  }
+}
+
+async function writePictures(all, record, { out, size }) {
+  await mkdir(join(out, 'pictures'), { recursive: true });
+  for (const sample of all) {
+    record.add(sample, true);
+    await writeFile(join(out, nameOf(sample.index)), pngOf(sample.levels, size));
+  }
+}
+
+function noticeText() {
+  const used = packages.filter(({ licence }) => licence !== 'MPL-2.0');
+  const rows = used.map(
+    ({ name, version, what, owner, licence }) => `| ${name} ${version} | ${what} | ${owner} | ${licence} |`,
+  );
+  return `# Notice
+
+Pictures and captions of this folder are made of:
+
+| npm package | what | owner | licence |
+| --- | --- | --- | --- |
+${rows.join('\n')}
+
+The drawings were scaled, and put on backgrounds. The licence Apache-2.0 is https://www.apache.org/licenses/LICENSE-2.0.
+The licence MIT of the others, Copyright (c) Microsoft Corporation and Copyright (c) Miles Johnson:
+
+${permission()}`;
+}
+
+async function writeSheet(path, first, size) {
+  const levels = new Uint8Array(first.length * 3 * size * size);
+  first.forEach((each, i) => levels.set(each, i * each.length));
+  await new ImageBatch(levels, [first.length, 3, size, size]).save(path, { columns: 8, scale: 2, gap: 4 });
+}
+
+async function main() {
+  const wanted = options();
+  const { out, count, size, pictures } = wanted;
+  install();
+  await mkdir(out, { recursive: true });
+  const emoji = readEmoji();
+  const drawings = drawAll(emoji, 2 * size, (style) => console.error(`drawing ${emoji.length} emoji, ${style} style`));
+  const heldOut = holdOut(drawings);
+  const record = new Record();
+  const all = withProgress(samples(new Choices(drawings, heldOut), wanted), count);
+  if (pictures) await writePictures(all, record, wanted);
+  else await writeAtomically(join(out, 'images.safetensors'), tensorParts(all, record, wanted));
+  await writeAtomically(join(out, 'captions.jsonl'), record.lines);
+  await writeAtomically(join(out, 'held-out.json'), [`${JSON.stringify(heldOutJson(heldOut), null, 2)}\n`]);
+  await writeAtomically(join(out, 'NOTICE.md'), [noticeText()]);
+  await writeSheet(join(out, 'sheet.png'), record.first, size);
+  const counts = Object.keys(styles).map((name) => `${drawings.filter(({ style }) => style === name).length} ${name}`);
+  console.log(`${out}: ${count} pictures of ${counts.join(' and ')} drawings, ${record.words.size} words`);
+}
+
+await command(main);
