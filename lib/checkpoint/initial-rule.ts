@@ -12,6 +12,8 @@ export interface InitialRule {
   readonly bound: 'fan-in' | 'glorot';
   /** Factor of the bound of a layer, from the name of its weight or bias; 0: both are 0. */
   scale(name: string): number;
+  /** Deviation of a weight that is normal, from its name, whose layer's bias is 0; null or absent: the weight is uniform. */
+  readonly deviation?: (name: string) => number | null;
   /** True if rows of classes are uniform as a weight is, not normal. Default false. */
   readonly uniformRows?: boolean;
 }

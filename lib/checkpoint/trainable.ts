@@ -50,9 +50,10 @@ export interface LearnedNetwork extends Pick<FamilyNetwork, 'source' | 'ignores'
 /** A network to train: what it is, its noise schedule, and the weights that it begins with. */
 export interface TrainableNetwork {
   /**
-   * What learns: a network that sees noised images, or an autoencoder, which sees them as they are and is to give them back.
+   * What learns: a network that sees noised images, one that sees a text beside them, with its text encoder, or an
+   * autoencoder, which sees images as they are and is to give them back.
    */
-  readonly kind: 'network' | 'autoencoder';
+  readonly kind: 'network' | 'captioned' | 'autoencoder';
   /** Name of the source in messages. */
   readonly source: string;
   /** Its configuration; of another family than diffusers with the field `family`. */

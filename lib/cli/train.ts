@@ -68,6 +68,7 @@ function trainingOptions({ options }: Call): Omit<TrainerOptions, 'data'> {
     flips: options.flag('flips'),
     dropout: number('dropout'),
     labelDropout: number('labelDropout'),
+    captionDropout: number('captionDropout'),
     head: options.choice('head', headNames),
     headMode: options.choice(flagOf('headMode'), headModes),
     classifier: options.flag('classifier'),
@@ -86,6 +87,8 @@ function trainerOptions(call: Call): TrainerOptions {
   const { options, signal } = call;
   return {
     data: options.required('data'),
+    captions: options.string('captions'),
+    latents: options.string('latents'),
     network: options.string('network'),
     config: options.string('config'),
     schedule: options.string('schedule'),
@@ -197,9 +200,10 @@ async function show(call: Call, trainer: Trainer, { step }: SavedCheckpoint): Pr
 }
 
 function printBegin(trainer: Trainer, out: string): void {
-  const { begun, steps, images, broken, sampleShape, parameters, device, damaged } = trainer;
+  const { begun, steps, images, broken, sampleShape, parameters, device, damaged, truncatedCaptions } = trainer;
   for (const { path, error } of damaged) printNote(`passed over the damaged checkpoint ${path}: ${error.message}`);
   if (broken > 0) printNote(`left out ${broken} pictures that cannot be read`);
+  if (truncatedCaptions > 0) printNote(`cut off ${truncatedCaptions} captions, which have too many tokens`);
   const from = begun === 0 ? 'from the beginning' : `goes on behind step ${begun}`;
   printNote(
     `${images} images of ${sampleShape.join(' x ')}, ${parameters.toLocaleString('en')} parameters, ${steps} steps on ${device.name} -> ${out}: ${from}`,
@@ -263,6 +267,11 @@ export const trainCommand: Command = {
       help: 'images: a folder of PNG or JPEG files, .safetensors, .npz, IDX (MNIST) with its labels beside it, .bin of CIFAR, or .parquet with a column of PNG or JPEG files; the last two may be folders',
     },
     out: { value: 'RUN', help: 'folder of the run: the model, checkpoints, metrics.jsonl, loss.svg, samples' },
+    captions: {
+      value: 'FILE',
+      help: 'texts of the images, for text to image: lines of JSON with text (one, or a list) and file_name, or index in a file of all; takes --latents',
+    },
+    latents: { value: 'RUN', help: 'folder of the autoencoder in whose latents captions are learned' },
     network: {
       value: 'NETWORK',
       help: 'config.json or the name of a preset, which begin with random weights, or a model to go on with; default a small network',

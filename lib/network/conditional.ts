@@ -3,6 +3,7 @@ import { DpmError } from '../base/errors.js';
 import { GraphBuilder, type Graph } from './graph.js';
 import { convolution, copied, embeddingMlp, groupNorm, linear, silu, sum } from './layers.js';
 import type { Extents } from './operation.js';
+import { encodedTokens, type TextEncoderDescription } from './text-encoder.js';
 import { transformer, type ContextOf, type KeysAndValues, type TransformerBlock } from './transformer.js';
 
 /** One level of a conditional U-Net, at the image's size halved so many times. */
@@ -276,8 +277,37 @@ export function conditionalGraph(
   return graph.build();
 }
 
+/** Adds a U-Net whose keys and values are made of the states of a text, [context width, tokens, 1], and names its output. */
+function conditioned(graph: GraphBuilder, description: ConditionalDescription, image: number, states: number): void {
+  const contextOf: ContextOf = (name, count) => ({
+    keys: linear(graph, `${name}.to_k`, states, count, false),
+    values: linear(graph, `${name}.to_v`, states, count, false),
+  });
+  new Compiler(description, graph, contextOf).compile(image);
+}
+
 /**
- * Builds the same graph with the keys and values in it, for derivatives by the context and by all weights: its input
+ * Builds the graph of a text encoder and of a conditional U-Net that sees its states, as both learn together.
+ *
+ * Inputs: `image` [C, H, W], `time`, and `context`, the text, [vocabulary, tokens, 1], whose element (id, token) is 1 where the
+ * token has that id, and else 0. Output `output` [C', H, W].
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose channels or sides do not fit.
+ */
+export function captionedGraph(
+  description: ConditionalDescription,
+  text: TextEncoderDescription,
+  { height, width }: Pick<Extents, 'height' | 'width'>,
+): Graph {
+  const graph = new GraphBuilder();
+  const image = graph.input('image', { channels: description.inChannels, height, width });
+  const tokens = graph.input('context', { channels: text.vocabulary, height: text.tokens, width: 1 });
+  conditioned(graph, description, image, encodedTokens(graph, text, copied(graph, 'tokens', tokens)));
+  return graph.build();
+}
+
+/**
+ * Builds the same graph as {@link conditionalGraph} with the keys and values in it, for derivatives by the context and by all weights: its input
  * `context` is the states of the text's tokens, [context width, tokens, 1].
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose channels or sides do not fit.
@@ -289,11 +319,6 @@ export function trainedConditionalGraph(
   const graph = new GraphBuilder();
   const image = graph.input('image', { channels: description.inChannels, height, width });
   const given = graph.input('context', { channels: description.contextWidth, height: tokens, width: 1 });
-  const context = copied(graph, 'context', given);
-  const contextOf: ContextOf = (name, count) => ({
-    keys: linear(graph, `${name}.to_k`, context, count, false),
-    values: linear(graph, `${name}.to_v`, context, count, false),
-  });
-  new Compiler(description, graph, contextOf).compile(image);
+  conditioned(graph, description, image, copied(graph, 'context', given));
   return graph.build();
 }

@@ -39,6 +39,20 @@ function block(graph: GraphBuilder, description: TextEncoderDescription, name: s
   return sum(graph, `${name}.add`, linear(graph, `${name}.mlp.fc2`, active, width), h);
 }
 
+/** Adds the positions to the embeddings of tokens, which gives what the first layer sees. */
+function positioned(graph: GraphBuilder, { width, tokens }: TextEncoderDescription, embeddings: number): number {
+  const biases = [graph.constant('embeddings.position_embedding.weight', [width, tokens])];
+  return graph.add({ op: 'position' }, 'embeddings', [embeddings], { biases });
+}
+
+/** Adds a text encoder whose table of tokens is in the graph, and gives the states behind all layers, normed. */
+export function encodedTokens(graph: GraphBuilder, description: TextEncoderDescription, tokens: number): number {
+  const { width, layers, epsilon } = description;
+  let h = positioned(graph, description, linear(graph, 'embeddings.token_embedding', tokens, width, false));
+  for (let i = 0; i < layers; ++i) h = block(graph, description, `encoder.layers.${i}`, h);
+  return layerNorm(graph, 'final_layer_norm', h, epsilon);
+}
+
 /**
  * Builds the graph of a text encoder.
  *
@@ -49,8 +63,7 @@ export function textEncoderGraph(description: TextEncoderDescription, outputs: T
   const { width, tokens, layers, epsilon, projection } = description;
   const graph = new GraphBuilder();
   const input = graph.input('image', { channels: width, height: tokens, width: 1 });
-  const biases = [graph.constant('embeddings.position_embedding.weight', [width, tokens])];
-  let h = graph.add({ op: 'position' }, 'embeddings', [copied(graph, 'embeddings', input)], { biases });
+  let h = positioned(graph, description, copied(graph, 'embeddings', input));
   const final = (x: number): number => layerNorm(graph, 'final_layer_norm', x, epsilon);
   const states = (): number => copied(graph, 'states', outputs.normed ? final(h) : h);
   if (outputs.layers === 0) graph.output('output', states());

@@ -107,6 +107,12 @@ function tokenizerJson({ ids, merges }: Vocabulary, special: readonly string[]):
   };
 }
 
+/** Tells what a text has that no tokenizer takes; null: nothing. @internal */
+export function problemOfText(text: string): string | null {
+  if (text.length > MOST_CHARACTERS) return `has ${text.length} characters, at most ${MOST_CHARACTERS} are read`;
+  return /\p{Surrogate}/u.test(text) ? 'holds half of a surrogate pair, which is no character' : null;
+}
+
 /** Lower case code point by code point: that of a whole text changes a sigma at the end of a word. */
 function lowerCase(text: string): string {
   return Array.from(text.normalize('NFC'), (character) => character.toLowerCase()).join('');
@@ -176,12 +182,13 @@ export class ClipTokenizer {
   }
 
   /**
-   * Makes the tokenizer of a vocabulary, with CLIP's length and padding.
+   * Makes the tokenizer of a vocabulary, with CLIP's padding.
    *
+   * @param length - Number of ids of one evaluation. Default 77.
    * @internal
    */
-  static of(vocabulary: Vocabulary): ClipTokenizer {
-    return new ClipTokenizer(vocabulary, clipSettings, 'the vocabulary');
+  static of(vocabulary: Vocabulary, length = clipSettings.length): ClipTokenizer {
+    return new ClipTokenizer(vocabulary, { ...clipSettings, length }, 'the vocabulary');
   }
 
   /** Makes CLIP's own tokenizer, whose vocabulary this package brings. */
@@ -196,15 +203,8 @@ export class ClipTokenizer {
    */
   tokenize(text: string): TokenizedText {
     requireKind('the text', text, kinds.string);
-    if (text.length > MOST_CHARACTERS) {
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `the text has ${text.length} characters, at most ${MOST_CHARACTERS} are read`,
-      );
-    }
-    if (/\p{Surrogate}/u.test(text)) {
-      throw new DpmError('ERR_DPM_ARGUMENT', 'the text holds half of a surrogate pair, which is no character');
-    }
+    const problem = problemOfText(text);
+    if (problem !== null) throw new DpmError('ERR_DPM_ARGUMENT', `the text ${problem}`);
     const { ids, tokens } = this.#tokenizer.encode(lowerCase(text), { add_special_tokens: false });
     const room = this.length - 2;
     return {

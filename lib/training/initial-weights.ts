@@ -23,11 +23,16 @@ type Role = 'gain' | 'offset' | 'weight' | 'bias' | 'rows' | 'frequencies' | 'po
 
 const weightRoles: Partial<Record<GraphNode['op'], Role>> = {
   group_norm: 'gain',
+  layer_norm: 'gain',
   embedding: 'rows',
   time_embedding: 'frequencies',
 };
 
-const biasRoles: Partial<Record<GraphNode['op'], Role>> = { group_norm: 'offset', position: 'position' };
+const biasRoles: Partial<Record<GraphNode['op'], Role>> = {
+  group_norm: 'offset',
+  layer_norm: 'offset',
+  position: 'position',
+};
 
 function rolesOf({ nodes }: Graph): Map<number, Role> {
   const roles = new Map<number, Role>();
@@ -69,6 +74,10 @@ function distributionOf(
   shape: readonly number[],
   ofWeight: readonly number[],
 ): Distribution {
+  const deviation = rule.deviation?.(name) ?? null;
+  if (deviation !== null && role !== 'gain' && role !== 'offset') {
+    return role === 'bias' ? { kind: 'same', value: 0 } : { kind: 'normal', deviation };
+  }
   switch (role) {
     case 'gain':
       return { kind: 'same', value: 1 };

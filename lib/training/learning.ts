@@ -32,7 +32,7 @@ export function nativeOptions(
   trainee: Trainee,
   recompute: RecomputePolicy = trainingDefaults.recompute,
 ): NativeTrainerOptions {
-  const { trainable, data, settings, prediction, labelDropout, nullLabel } = trainee;
+  const { trainable, data, settings, prediction, labelDropout, nullLabel, captions, captionDropout } = trainee;
   const {
     batch,
     accumulate,
@@ -75,6 +75,10 @@ export function nativeOptions(
     seed: Uint32Array.from(seedWords(seed)),
     labelDropout,
     nullLabel,
+    tokens: captions?.tokens ?? null,
+    firstTexts: captions?.firstTexts ?? null,
+    textDropout: captionDropout,
+    nullTokens: captions?.nullTokens ?? null,
   };
 }
 
@@ -91,6 +95,8 @@ export function runSettings({
   prediction,
   dropout,
   labelDropout,
+  captions,
+  captionDropout,
   trainable,
 }: Trainee): Record<string, unknown> {
   const { steps, seed, cropMargin, levelSampling, ...others } = settings;
@@ -108,6 +114,7 @@ export function runSettings({
     steps: settings.rateSchedule === 'constant' ? undefined : steps,
     prediction: isAutoencoder(trainable) ? undefined : prediction,
     labelDropout,
+    captionDropout: captions === null ? undefined : captionDropout,
     head: trainable.head?.name,
     headMode: trainable.head?.mode,
     scheduler: trainable.scheduler ?? undefined,

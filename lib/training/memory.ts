@@ -45,6 +45,12 @@ function checkpointBytes({ trainable }: Trainee, fixed: WeightTensors): number {
   return 4 * (CHECKPOINT_BUFFERS * learnedCount(trainable) + elements);
 }
 
+/** Number of bytes of the map of a text, on the device and on the host. */
+function textBytes({ captions, trainable: { graph } }: Trainee): number {
+  const context = graph.values.find(({ binding }) => binding === 'context');
+  return captions === null || context === undefined ? 0 : 8 * context.channels * context.height;
+}
+
 /** Number of the parameters that learn. */
 export function learnedCount({ graph, head }: TrainableNetwork): number {
   return parameterCount(graph, head === null ? undefined : isOfHead);
@@ -69,7 +75,7 @@ export function memoryOf(trainee: Trainee, info: NativeNetworkInfo, fixed: Weigh
   const images = imageBytes(trainee);
   const parameters = parameterBytes(trainee);
   const { weightBytes: packed } = info;
-  const maps = info.rowBytes * trainee.settings.batch;
+  const maps = (info.rowBytes + textBytes(trainee)) * trainee.settings.batch;
   const checkpoints = checkpointBytes(trainee, fixed);
   const total = images + parameters + packed + maps + checkpoints;
   requireRoom(

@@ -80,6 +80,11 @@ export interface TrainingOptions extends RateOptions, AverageOptions {
    */
   labelDropout?: number | undefined;
   /**
+   * Probability that the text of an image is replaced by the empty one, for classifier-free guidance. From 0 to 1. Default 0.1
+   * with captions.
+   */
+  captionDropout?: number | undefined;
+  /**
    * Variance head that learns on the network, which stays as it is: the expected squared error of its noise (`npr`), the
    * expected squared noise (`sn`) (Bao et al. 2022), or the curvature of the noised data's log density, by one probe a sample
    * (`ocm`) (Ou et al. 2024), which takes a derivative of the network in every step. The network is then a model that predicts the noise: in diffusers' layout, or of the families of Ho and OpenAI, whose file has
@@ -129,8 +134,22 @@ export interface TrainerOptions extends TrainingOptions, Omit<DeviceOptions, 'de
   /** Images, or the path of the folder or file that {@link openImages} opens. */
   data: string | URL | OpenedImages;
   /**
+   * Texts of the images, which a text encoder and a U-Net that sees its states learn together, for text to image: the path of a
+   * file of lines of JSON, each with `text`, a text or a list of them, and `file_name`, a picture's name beside it, or `index`,
+   * an image's place in a file of all; or an array with a text, or a list of them, for each image. Of several one is drawn each
+   * time. It takes `latents`. Default: none.
+   */
+  captions?: string | URL | readonly (string | readonly string[])[] | undefined;
+  /**
+   * Folder of the autoencoder in whose latents captions are learned, as {@link Trainer.open} makes one. Latents are scaled to a
+   * mean square of 1 where its configuration has no `scaling_factor`. Default: that of the pipeline that `network` is.
+   */
+  latents?: string | URL | undefined;
+  /**
    * Network: a configuration, as an object, a JSON or YAML file or the name of a preset, that begins with random weights;
-   * or a model as `DiffusionModel.load` takes it, that goes on from its weights. Default: a small network for the images.
+   * or a model as `DiffusionModel.load` takes it, that goes on from its weights. For captions: the configurations `unet` and
+   * `text_encoder` and, if it is not the default, that of the `scheduler` in one object or JSON file, or a pipeline's folder. Default:
+   * a small network for the images.
    */
   network?: string | URL | Readonly<Record<string, unknown>> | undefined;
   /** Configuration of a checkpoint file that `network` is. */
@@ -208,6 +227,12 @@ export const trainingOptionFacts = {
     otherwise: '0; 0.1 where the network is not given',
     value: 'P',
   },
+  captionDropout: {
+    kind: probability,
+    help: 'probability that the text of an image is replaced by the empty one',
+    otherwise: '0.1 with captions',
+    value: 'P',
+  },
   head: {
     kind: oneOf(headNames),
     help: `variance head that learns on the network, which stays as it is: ${headNames.join(', ')}`,
@@ -261,6 +286,8 @@ export const trainerOptionKinds: OptionKinds<TrainerOptions> = {
   ...kindsOf<TrainingOptions>(trainingOptionFacts),
   ...deviceOptionKinds,
   data: kinds.any,
+  captions: kinds.any,
+  latents: kinds.any,
   network: kinds.any,
   config: kinds.string,
   schedule: kinds.string,

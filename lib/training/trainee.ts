@@ -7,6 +7,9 @@ import {
   type GivenAutoencoder,
 } from '../checkpoint/pipelines/trainable-autoencoder.js';
 import { readTrainable, trainableOf, type TrainableNetwork } from '../checkpoint/trainable.js';
+import { readCaptioned, requireOptionsOfCaptions, type CaptionedTrainee } from './captions/captioned-trainee.js';
+import type { GivenCaptions } from './captions/given-captions.js';
+import type { TokenizedCaptions } from './captions/tokenized-captions.js';
 import { defaultClassifier, defaultNetwork } from './default-network.js';
 import { withDropout } from './dropout.js';
 import { divisorAt } from './levels.js';
@@ -14,14 +17,22 @@ import { readData, type GivenData } from './data/given-images.js';
 import type { Prediction } from '../schedule/defaults.js';
 import type { takenNetwork } from './given-network.js';
 import type { OpenedImages } from './data/open-images.js';
+import { filesOfNetwork, type ModelFiles } from './run-folder/model-files.js';
 import { learnedPredictions, trainingDefaults, type LearnedPrediction, type TrainerOptions } from './options.js';
 import { settledAverage, settledRates } from './rates.js';
+
+/** Share of texts that are dropped where a call says nothing. */
+const STANDARD_CAPTION_DROPOUT = 0.1;
 
 /** Options with what is meant where they are absent. */
 export type SettledOptions = ReturnType<typeof settledOptions>;
 
 /** Options as they were when the call began. */
-export type TakenOptions = Omit<TrainerOptions, 'network'> & { readonly network: ReturnType<typeof takenNetwork> };
+export type TakenOptions = Omit<TrainerOptions, 'network' | 'captions' | 'latents'> & {
+  readonly network: ReturnType<typeof takenNetwork>;
+  readonly captions?: GivenCaptions | undefined;
+  readonly latents?: string | undefined;
+};
 
 /** A network, the images it learns, and how. */
 export interface Trainee {
@@ -33,6 +44,11 @@ export interface Trainee {
   readonly labelDropout: number;
   /** Label that takes the place of dropped ones; -1: none. */
   readonly nullLabel: number;
+  /** Texts of the images; null: the network sees none. */
+  readonly captions: TokenizedCaptions | null;
+  readonly captionDropout: number;
+  /** The files of the model that learns. */
+  readonly files: ModelFiles;
 }
 
 /** Fills in what absent options mean. */
@@ -153,6 +169,23 @@ function requireOptionsOfClassifier(trainable: TrainableNetwork, options: TakenO
   throw new DpmError('ERR_DPM_ARGUMENT', `${useless}: the classifier ${trainable.source} has no use for it`);
 }
 
+/** Tells whether what learns sees a text beside its images. */
+export function isCaptioned({ kind }: Pick<TrainableNetwork, 'kind'>): boolean {
+  return kind === 'captioned';
+}
+
+/** Refuses options that do not belong to what learns: those of texts without any, and others beside them. */
+function requireOptionsOfTexts(options: TakenOptions): void {
+  const { captions, latents, captionDropout } = options;
+  if (captions !== undefined) {
+    requireOptionsOfCaptions(options);
+    return;
+  }
+  const [name] = Object.entries({ latents, captionDropout }).find(([, value]) => value !== undefined) ?? [];
+  if (name !== undefined)
+    throw new DpmError('ERR_DPM_ARGUMENT', `${name} is for networks that learn captions: give captions`);
+}
+
 /** Refuses options that are for networks which see noise. */
 function requireOptionsOfAutoencoder(options: TakenOptions): void {
   const { prediction, labelDropout, dropout, snrGamma, levelSampling, head, headMode, classifier, schedule, config } =
@@ -251,6 +284,10 @@ function labelOfNone(
   );
 }
 
+/** A network and its images, before options have changed it. */
+type FoundTrainee = Pick<CaptionedTrainee, 'trainable' | 'images'> &
+  Partial<Pick<CaptionedTrainee, 'captions' | 'filesOf'>>;
+
 /**
  * Reads what options name: the network and the images.
  *
@@ -265,7 +302,12 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
       ? [defaultClassifier, 'the default classifier']
       : [defaultNetwork, 'the default network'];
   const settings = settledOptions(options);
-  const find = async (): Promise<{ trainable: TrainableNetwork; images: OpenedImages }> => {
+  requireOptionsOfTexts(options);
+  const find = async (): Promise<FoundTrainee> => {
+    if (options.captions !== undefined) {
+      const images = await readData(data, { ...reading, labels: false });
+      return readCaptioned(options, options.captions, images, typeof data === 'string' ? data : null);
+    }
     const autoencoder = await autoencoderOf(options);
     if (autoencoder !== null) {
       const images = await readData(data, reading);
@@ -289,7 +331,7 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
     const shape = [inChannels, height + settings.cropMargin, width + settings.cropMargin] as const;
     return { trainable, images: await readData(data, { ...reading, shape }) };
   };
-  const { trainable: found, images } = await untilAborted(signal, find);
+  const { trainable: found, images, captions = null, filesOf = filesOfNetwork } = await untilAborted(signal, find);
   throwIfAborted(signal);
   requireTrainable(found);
   const { trainable: predicting, prediction } = withPrediction(withLearnedVariance(found), options.prediction);
@@ -303,5 +345,16 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   const drops = given === undefined && learned !== null && !isClassifier(trainable);
   const labelDropout = options.labelDropout ?? (drops ? 0.1 : 0);
   const nullLabel = labelOfNone(trainable, learned, labelDropout);
-  return { trainable, data: { ...images, labels: learned }, settings, prediction, dropout, labelDropout, nullLabel };
+  return {
+    trainable,
+    data: { ...images, labels: learned },
+    settings,
+    prediction,
+    dropout,
+    labelDropout,
+    nullLabel,
+    captions,
+    captionDropout: captions === null ? 0 : (options.captionDropout ?? STANDARD_CAPTION_DROPOUT),
+    files: filesOf(trainable),
+  };
 }

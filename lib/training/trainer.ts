@@ -10,7 +10,9 @@ import { pathOf } from '../files/paths.js';
 import { Classifier } from '../guidance/classifier.js';
 import { ImageBatch } from '../images/image-batch.js';
 import { DiffusionModel } from '../model.js';
+import { TextToImage } from '../text-to-image.js';
 import { Autoencoder } from '../latents/autoencoder.js';
+import { takenCaptions } from './captions/given-captions.js';
 import { takenData } from './data/given-images.js';
 import { takenNetwork } from './given-network.js';
 import { runSettings } from './learning.js';
@@ -20,10 +22,9 @@ import type { StepMetrics } from './metrics.js';
 import { trainerOptionKinds, trainingDefaults, type SavedCheckpoint, type TrainerOptions } from './options.js';
 import { ratesOfSteps } from './rates.js';
 import type { TrainingPart } from './run-folder/checkpoint-files.js';
-import { filesOfNetwork } from './run-folder/model-files.js';
 import { reconstructions } from './reconstructions.js';
 import { RunFolder, type DamagedCheckpoint } from './run-folder/run-folder.js';
-import { classesOf, isAutoencoder, isClassifier, readTrainee } from './trainee.js';
+import { classesOf, isAutoencoder, isCaptioned, isClassifier, readTrainee } from './trainee.js';
 
 /** Seconds of steps that are run at once, so that their numbers come in time and a signal is heard. */
 const SECONDS_AT_ONCE = 0.25;
@@ -69,6 +70,12 @@ export class Trainer implements AsyncDisposable {
   readonly isClassifier: boolean;
   /** True if an autoencoder learns. */
   readonly isAutoencoder: boolean;
+  /** True if a U-Net and a text encoder learn together, from captions. */
+  readonly isTextToImage: boolean;
+  /** Captions of up to 64 images, evenly among them; empty where none are learned. */
+  readonly captionExamples: readonly string[];
+  /** Number of captions that were cut off, as they have more tokens than the text encoder sees. */
+  readonly truncatedCaptions: number;
   /** Variance head that learns; null: the network does. */
   readonly head: HeadName | null;
   /** Checkpoints that were passed over as they are damaged. */
@@ -106,6 +113,9 @@ export class Trainer implements AsyncDisposable {
     this.classes = classesOf(trainee.trainable);
     this.isClassifier = isClassifier(trainee.trainable);
     this.isAutoencoder = isAutoencoder(trainee.trainable);
+    this.isTextToImage = isCaptioned(trainee.trainable);
+    this.captionExamples = trainee.captions?.examples ?? [];
+    this.truncatedCaptions = trainee.captions?.truncated ?? 0;
     this.head = trainee.trainable.head?.name ?? null;
     this.damaged = folder?.damaged ?? [];
     this.#done = begun.step;
@@ -127,18 +137,23 @@ export class Trainer implements AsyncDisposable {
     if (options.tensorboard === true && out === undefined) {
       throw new DpmError('ERR_DPM_ARGUMENT', 'tensorboard needs out, the folder that its events are written into');
     }
-    const own = { ...options, network: takenNetwork(options.network), out };
+    const own = {
+      ...options,
+      network: takenNetwork(options.network),
+      captions: takenCaptions(options.captions),
+      latents: options.latents === undefined ? undefined : pathOf('latents', options.latents),
+      out,
+    };
     const data = takenData(own.data);
     const trainee = await readTrainee(own, data);
     requireMemoryFor(trainee);
-    const { config, scheduler, layout, head } = trainee.trainable;
     const { checkpointsKept, tensorboard } = own;
     const folder =
       out === undefined
         ? null
         : await RunFolder.open(out, {
             settings: runSettings(trainee),
-            model: filesOfNetwork({ config, scheduler, layout, head }),
+            model: trainee.files,
             checkpointsKept,
             tensorboard,
           });
@@ -244,11 +259,12 @@ export class Trainer implements AsyncDisposable {
    * Loads the average of the weights as a model on the trainer's device, after a checkpoint of the steps that are done. Close
    * it before the trainer.
    *
-   * @throws {@link DpmError} The errors of {@link Trainer.save}; `ERR_DPM_ARGUMENT` if a classifier or an autoencoder learns.
+   * @throws {@link DpmError} The errors of {@link Trainer.save}; `ERR_DPM_ARGUMENT` if a classifier, an autoencoder or a pipeline learns.
    */
   async model(): Promise<DiffusionModel> {
     if (this.isClassifier) throw new DpmError('ERR_DPM_ARGUMENT', 'a classifier learns, which is no model');
     if (this.isAutoencoder) throw new DpmError('ERR_DPM_ARGUMENT', 'an autoencoder learns, which is no model');
+    if (this.isTextToImage) throw new DpmError('ERR_DPM_ARGUMENT', 'a pipeline learns: pipeline() loads it');
     await this.save();
     return DiffusionModel.load(pathOf('out', this.#options.out), { device: this.device });
   }
@@ -263,6 +279,18 @@ export class Trainer implements AsyncDisposable {
     if (!this.isClassifier) throw new DpmError('ERR_DPM_ARGUMENT', 'what learns is no classifier');
     await this.save();
     return Classifier.load(pathOf('out', this.#options.out), { device: this.device });
+  }
+
+  /**
+   * Loads the average of the weights as a text-to-image pipeline on the trainer's device, after a checkpoint of the steps that are
+   * done. Close it before the trainer.
+   *
+   * @throws {@link DpmError} The errors of {@link Trainer.save}; `ERR_DPM_ARGUMENT` if none learns.
+   */
+  async pipeline(): Promise<TextToImage> {
+    if (!this.isTextToImage) throw new DpmError('ERR_DPM_ARGUMENT', 'what learns is no pipeline');
+    await this.save();
+    return TextToImage.load(pathOf('out', this.#options.out), { device: this.device });
   }
 
   /**

@@ -40,7 +40,7 @@ interface Given {
 }
 
 /** Evaluates a graph of two samples with its gradients of all weights, of its image and, where it has one, of its context. */
-async function gradientsOf(device: Device, graph: Graph, checkpoint: Checkpoint, given: Given) {
+export async function gradientsOf(device: Device, graph: Graph, checkpoint: Checkpoint, given: Given) {
   const { image, cotangent, times = [0, 0], context } = given;
   const made = nativeGraph(graph, checkpoint);
   const hasContext = context !== undefined;
@@ -96,7 +96,7 @@ function expectWeights(
   return found.size;
 }
 
-function expectNear(found: Float32Array, expected: Float32Array, limit: number): void {
+export function expectNear(found: Float32Array, expected: Float32Array, limit: number): void {
   expect(difference(found, expected)).toBeLessThan(limit);
 }
 

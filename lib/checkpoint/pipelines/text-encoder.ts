@@ -17,7 +17,8 @@ export interface ReadTextEncoder extends TextEncoderConfig {
 
 /** Name of the table [vocabulary, width] of the tokens' embeddings. */
 export const tokenTable = 'embeddings.token_embedding.weight';
-const positions = 'embeddings.position_embedding.weight';
+/** Name of the table [tokens, width] of the positions' embeddings. */
+export const positionTable = 'embeddings.position_embedding.weight';
 
 /** What a configuration says about a text encoder; the length of its projection is that of the weights. */
 export interface TextEncoderConfig {
@@ -65,17 +66,17 @@ function renamed(checkpoint: Checkpoint): Checkpoint {
 export function textEncoderWeights(description: TextEncoderDescription): Map<string, number[]> {
   const { width, tokens, vocabulary, layers } = description;
   const graph = textEncoderGraph(description, { layers, normed: true, pooled: true });
-  return requiredTensors(graph).set(positions, [tokens, width]).set(tokenTable, [vocabulary, width]);
+  return requiredTensors(graph).set(positionTable, [tokens, width]).set(tokenTable, [vocabulary, width]);
 }
 
 /** Turns the table of positions, [tokens, width], into the constant of the graph, [width, tokens]. */
 export function withPositions(checkpoint: Checkpoint, { tokens, width }: TextEncoderDescription): Checkpoint {
   const tensors = new Map(checkpoint.tensors);
-  const table = tensors.get(positions);
+  const table = tensors.get(positionTable);
   if (table === undefined) return checkpoint;
   const view = { dims: [width, tokens], strides: [1, width] };
-  const source = { name: positions, shape: table.shape, view: { offset: 0, ...view } };
-  tensors.set(positions, { ...table, shape: [width, tokens], view, source });
+  const source = { name: positionTable, shape: table.shape, view: { offset: 0, ...view } };
+  tensors.set(positionTable, { ...table, shape: [width, tokens], view, source });
   return { ...checkpoint, tensors };
 }
 

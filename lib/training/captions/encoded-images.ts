@@ -1,0 +1,62 @@
+import { elementCount } from '../../base/arrays.js';
+import { throwIfAborted } from '../../base/abort.js';
+import { DpmError } from '../../base/errors.js';
+import { requireMemory } from '../../base/memory-budget.js';
+import { centredRange, valueOfLevel } from '../../base/pixel-range.js';
+import type { Autoencoder } from '../../latents/autoencoder.js';
+import type { OpenedImages } from '../data/open-images.js';
+
+/** Number of images that are encoded at once. */
+const IMAGES_AT_ONCE = 64;
+
+/** Images as the latents that an autoencoder makes of them. */
+export interface EncodedData {
+  /** Latents as the decoder takes them, [count, C, h, w]. */
+  readonly latents: Float32Array;
+  readonly shape: readonly [count: number, channels: number, height: number, width: number];
+}
+
+/**
+ * Encodes images, a few at a time.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for images that the autoencoder does not take; `ERR_DPM_OUT_OF_MEMORY`;
+ * `ERR_DPM_ABORTED`.
+ */
+export async function encodedImages(
+  { images, shape: [count, channels, height, width] }: OpenedImages,
+  autoencoder: Autoencoder,
+  {
+    signal,
+    onProgress,
+  }: { signal?: AbortSignal | undefined; onProgress?: ((done: number, total: number) => void) | undefined },
+): Promise<EncodedData> {
+  const { factor, imageChannels, latentChannels } = autoencoder;
+  if (channels !== imageChannels || height % factor !== 0 || width % factor !== 0) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_SHAPE',
+      `images are ${channels} x ${height} x ${width}, the autoencoder takes ${imageChannels} channels and divides both sides by ${factor}`,
+    );
+  }
+  const sides = { height, width };
+  const shape = [count, latentChannels, height / factor, width / factor] as const;
+  requireMemory(`latents of ${count} images`, elementCount(shape), 4);
+  const latents = new Float32Array(elementCount(shape));
+  const [image, latent] = [channels * height * width, elementCount(shape.slice(1))];
+  for (let first = 0; first < count; first += IMAGES_AT_ONCE) {
+    throwIfAborted(signal);
+    const last = Math.min(count, first + IMAGES_AT_ONCE);
+    const some = images.subarray(first * image, last * image);
+    const values =
+      some instanceof Uint8Array ? Float32Array.from(some, (level) => valueOfLevel(level, centredRange)) : some;
+    latents.set((await autoencoder.encode(values, sides)).mean, first * latent);
+    onProgress?.(last, count);
+  }
+  return { latents, shape };
+}
+
+/** The factor, to six digits, that brings latents to a mean square of 1. */
+export function measuredScale(latents: Float32Array): number {
+  const square = latents.reduce((sum, value) => sum + value * value, 0) / latents.length;
+  if (square > 0 && Number.isFinite(square)) return Number((1 / Math.sqrt(square)).toPrecision(6));
+  throw new DpmError('ERR_DPM_NOT_FINITE', 'the latents of the images are all 0, or no numbers');
+}
