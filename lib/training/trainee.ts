@@ -8,31 +8,23 @@ import {
 } from '../checkpoint/pipelines/trainable-autoencoder.js';
 import { readTrainable, trainableOf, type TrainableNetwork } from '../checkpoint/trainable.js';
 import { readCaptioned, requireOptionsOfCaptions, type CaptionedTrainee } from './captions/captioned-trainee.js';
-import type { GivenCaptions } from './captions/given-captions.js';
 import type { TokenizedCaptions } from './captions/tokenized-captions.js';
 import { defaultClassifier, defaultNetwork } from './default-network.js';
 import { withDropout } from './dropout.js';
 import { divisorAt } from './levels.js';
 import { readData, type GivenData } from './data/given-images.js';
 import type { Prediction } from '../schedule/defaults.js';
-import type { takenNetwork } from './given-network.js';
 import type { OpenedImages } from './data/open-images.js';
 import { filesOfNetwork, type ModelFiles } from './run-folder/model-files.js';
 import { learnedPredictions, trainingDefaults, type LearnedPrediction, type TrainerOptions } from './options.js';
 import { settledAverage, settledRates } from './rates.js';
+import type { TakenOptions } from './taken-options.js';
 
 /** Share of texts that are dropped where a call says nothing. */
 const STANDARD_CAPTION_DROPOUT = 0.1;
 
 /** Options with what is meant where they are absent. */
 export type SettledOptions = ReturnType<typeof settledOptions>;
-
-/** Options as they were when the call began. */
-export type TakenOptions = Omit<TrainerOptions, 'network' | 'captions' | 'latents'> & {
-  readonly network: ReturnType<typeof takenNetwork>;
-  readonly captions?: GivenCaptions | undefined;
-  readonly latents?: string | undefined;
-};
 
 /** A network, the images it learns, and how. */
 export interface Trainee {

@@ -12,9 +12,7 @@ import { ImageBatch } from '../images/image-batch.js';
 import { DiffusionModel } from '../model.js';
 import { TextToImage } from '../text-to-image.js';
 import { Autoencoder } from '../latents/autoencoder.js';
-import { takenCaptions } from './captions/given-captions.js';
 import { takenData } from './data/given-images.js';
-import { takenNetwork } from './given-network.js';
 import { runSettings } from './learning.js';
 import { loadRun, type LoadedRun } from './load-run.js';
 import { learnedCount, requireMemoryFor, type TrainingMemory } from './memory.js';
@@ -24,6 +22,7 @@ import { ratesOfSteps } from './rates.js';
 import type { TrainingPart } from './run-folder/checkpoint-files.js';
 import { reconstructions } from './reconstructions.js';
 import { RunFolder, type DamagedCheckpoint } from './run-folder/run-folder.js';
+import { takenOptions } from './taken-options.js';
 import { classesOf, isAutoencoder, isCaptioned, isClassifier, readTrainee } from './trainee.js';
 
 /** Seconds of steps that are run at once, so that their numbers come in time and a signal is heard. */
@@ -133,17 +132,11 @@ export class Trainer implements AsyncDisposable {
    */
   static async open(options: TrainerOptions): Promise<Trainer> {
     checkOptions('Trainer.open', options, trainerOptionKinds);
-    const out = options.out === undefined ? undefined : pathOf('out', options.out);
+    const own = takenOptions(options);
+    const { out } = own;
     if (options.tensorboard === true && out === undefined) {
       throw new DpmError('ERR_DPM_ARGUMENT', 'tensorboard needs out, the folder that its events are written into');
     }
-    const own = {
-      ...options,
-      network: takenNetwork(options.network),
-      captions: takenCaptions(options.captions),
-      latents: options.latents === undefined ? undefined : pathOf('latents', options.latents),
-      out,
-    };
     const data = takenData(own.data);
     const trainee = await readTrainee(own, data);
     requireMemoryFor(trainee);

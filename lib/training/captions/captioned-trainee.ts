@@ -12,7 +12,7 @@ import { deviceOptionFacts } from '../../engine/device.js';
 import { Autoencoder } from '../../latents/autoencoder.js';
 import type { OpenedImages } from '../data/open-images.js';
 import type { BeginningFile, ModelFiles } from '../run-folder/model-files.js';
-import type { TakenOptions } from '../trainee.js';
+import type { TakenOptions } from '../taken-options.js';
 import { encodedImages, measuredScale } from './encoded-images.js';
 import { textsOfImages, type GivenCaptions } from './given-captions.js';
 import { pipelineWeights, readGivenPipeline } from './given-pipeline.js';

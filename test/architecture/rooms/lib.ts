@@ -191,7 +191,7 @@ export const libRooms: readonly Room[] = [
   {
     path: 'lib/training',
     holds:
-      'training: the trainer and its options, data/, run-folder/, tensorboard/, learning rates and averages, initial weights, metrics',
+      'training: the trainer and its options, data/, captions/, run-folder/, tensorboard/, learning rates and averages, initial weights, metrics',
     uses: [
       'lib/base',
       'lib/files',
@@ -206,8 +206,10 @@ export const libRooms: readonly Room[] = [
       'lib/guidance',
       'lib/model.ts',
       'lib/latents',
+      'lib/text',
+      'lib/text-to-image.ts',
     ],
-    lines: 5600,
+    lines: 5900,
   },
   {
     path: 'lib/option-facts.ts',

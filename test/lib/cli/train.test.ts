@@ -23,6 +23,9 @@ let folders = 0;
 const newFolder = (): string => join(folder, `run-${folders++}.1`);
 const base = ['--data', data, '--network', tinyNetwork, '--device', 'cpu', '--threads', '1', '--batch', '2'];
 const train = (...options: string[]) => dpm('train', ...base, ...options);
+const pictureOf = async (path: string) => decode(await readFile(path));
+/** Pixels between the images of a picture. */
+const gap = 2;
 const weightsOf = (out: string): Promise<Buffer> => readFile(join(out, 'unet', 'diffusion_pytorch_model.safetensors'));
 
 beforeAll(async () => {
@@ -191,6 +194,44 @@ describe('dpm train', () => {
     expect([drawn.code, drawn.stderr]).toEqual([0, expect.not.stringContaining('error')]);
   });
 
+  it('makes an autoencoder, and from captions a pipeline that draws what a text says', async () => {
+    const [autoencoder, pipeline] = [newFolder(), newFolder()];
+    const own = ['--data', data, '--batch', '2', '--steps', '2', '--device', 'cpu', '--threads', '1', '--samples', '5'];
+    const first = await dpm('train', ...own, '--autoencoder', '--out', autoencoder);
+    expect([first.code, first.stderr]).toEqual([0, expect.not.stringContaining('no samples')]);
+    const shown = await pictureOf(join(autoencoder, 'samples', 'step-0000002.png'));
+    // Five images and what comes back, in rows of two pairs.
+    expect([shown.width, shown.height]).toEqual([4 * 8 + 3 * gap, 3 * 8 + 2 * gap]);
+    const captions = join(folder, 'captions.jsonl');
+    const lines = Array.from({ length: 12 }, (_, index) => ({ index, text: ['red', `a picture of number ${index}`] }));
+    await writeFile(captions, lines.map((line) => JSON.stringify(line)).join('\n'));
+    const ofCaptions = ['--captions', captions, '--latents', autoencoder];
+    const second = await dpm('train', ...own, ...ofCaptions, '--caption-dropout', '0.25', '--out', pipeline);
+    expect([second.code, second.stderr]).toEqual([0, expect.not.stringContaining('no samples')]);
+    const drawn = await pictureOf(join(pipeline, 'samples', 'step-0000002.png'));
+    expect([drawn.width, drawn.height]).toEqual([3 * 8 + 2 * gap, 2 * 8 + gap]);
+    const settings = JSON.parse(await readFile(join(pipeline, 'run.json'), 'utf8')) as { options: object };
+    expect(settings.options).toMatchObject({ captionDropout: 0.25, prediction: 'v' });
+    const picture = join(folder, 'of-text.png');
+    const generated = await dpm(
+      'generate',
+      pipeline,
+      'a red picture',
+      '--steps',
+      '2',
+      '--device',
+      'cpu',
+      '--out',
+      picture,
+    );
+    expect([generated.code, generated.stderr]).toEqual([0, expect.not.stringContaining('error')]);
+    expect((await pictureOf(picture)).width).toBe(8);
+    const cut = lines.map(({ index }) => JSON.stringify({ index, text: 'x '.repeat(40) }));
+    await writeFile(captions, cut.join('\n'));
+    const long = await dpm('train', ...own, ...ofCaptions, '--out', newFolder());
+    expect(long.stderr).toContain('cut off 12 captions');
+  });
+
   it('does what the library does of each flag', async () => {
     const flags: Record<string, [string[], TrainerOptions[keyof TrainerOptions]]> = {
       steps: [['3'], 3],
@@ -221,8 +262,8 @@ describe('dpm train', () => {
       checkpointsKept: [['1'], 1],
       tensorboard: [[], true],
     };
-    // Flags of heads and classifiers are for other networks; the tests before this one give them.
-    const known = [...Object.keys(flags), 'autoencoder', 'classifier', 'head', 'headMode'].sort();
+    // Flags of heads, classifiers, autoencoders and captions are for other networks; the tests before this one give them.
+    const known = [...Object.keys(flags), 'autoencoder', 'captionDropout', 'classifier', 'head', 'headMode'].sort();
     expect(known).toEqual(Object.keys(trainingOptionFacts).sort());
     const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     const given = Object.entries(flags).flatMap(([name, [values]]) => [`--${kebab(name)}`, ...values]);

@@ -10,6 +10,7 @@ import { readData, takenData } from '../../../lib/training/data/given-images.js'
 import type { OpenedImages } from '../../../lib/training/data/open-images.js';
 import { nativeOptions } from '../../../lib/training/learning.js';
 import { trainingDefaults } from '../../../lib/training/options.js';
+import { takenOptions } from '../../../lib/training/taken-options.js';
 import { readTrainee } from '../../../lib/training/trainee.js';
 import { packagePath, pathsIn, temporaryFolder } from '../../support/temporary.js';
 import { tinyImages, tinyNetwork, tinyRun, writeTinyImages } from '../../support/training-data.js';
@@ -283,10 +284,7 @@ describe('options that are not given', () => {
 
 describe('data that are read', () => {
   it('stay levels where the data of the network are from -1 to 1', async () => {
-    const trainee = await readTrainee(
-      { ...tinyRun(), network: tinyNetwork, captions: undefined, latents: undefined },
-      takenData(tinyImages()),
-    );
+    const trainee = await readTrainee(takenOptions(tinyRun()), takenData(tinyImages()));
     expect(nativeOptions(trainee).images).toBe(trainee.data.images);
   });
 
