@@ -12,6 +12,8 @@ import {
   type TrainerOptions,
 } from '../../../lib/index.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
+import { encodedImages } from '../../../lib/training/captions/encoded-images.js';
+import { learnedTokenizer, tokenizedCaptions } from '../../../lib/training/captions/tokenized-captions.js';
 import { failure } from '../../support/failure.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 import { tinyImages, tinyNetwork, tinyRun } from '../../support/training-data.js';
@@ -292,10 +294,64 @@ describe('captions of files', () => {
   });
 });
 
+describe('what a run learns from', () => {
+  it('are the ids of all texts, in the order of the images', () => {
+    const texts = [['a red cat', 'a cat'], ['blue'], ['cats', 'a cat', 'red']];
+    const { tokenizer } = learnedTokenizer(texts, { size: 600, length: 6 });
+    const { tokens, firstTexts, nullTokens } = tokenizedCaptions(texts, tokenizer);
+    const ids = (text: string): number[] => [...tokenizer.tokenize(text).padded];
+    expect([...tokens]).toEqual(texts.flat().flatMap(ids));
+    expect([...firstTexts]).toEqual([0, 2, 3, 6]);
+    expect([...nullTokens]).toEqual(ids(''));
+  });
+
+  it('are latents of images that are encoded 64 at a time', async () => {
+    await using autoencoder = await Autoencoder.load(latents, { device: 'cpu' });
+    const many = tinyImages(130);
+    const values = Float32Array.from(many.images, (level) => (2 * level) / 255 - 1);
+    const { mean } = await autoencoder.encode(values, { height: 8, width: 8 });
+    for (const images of [many.images, values]) {
+      const counts: number[][] = [];
+      const onProgress = (...count: number[]): void => void counts.push(count);
+      const found = await encodedImages({ ...many, images }, autoencoder, { onProgress });
+      expect(found).toEqual({ latents: mean, shape: [130, 2, 4, 4] });
+      expect(counts).toEqual([
+        [64, 130],
+        [128, 130],
+        [130, 130],
+      ]);
+    }
+  });
+
+  it('is not encoded any further where that is asked', async () => {
+    await using autoencoder = await Autoencoder.load(latents, { device: 'cpu' });
+    const many = tinyImages(65);
+    const before = encodedImages(many, autoencoder, { signal: AbortSignal.abort() });
+    expect((await failure(before)).code).toBe('ERR_DPM_ABORTED');
+    const controller = new AbortController();
+    const counts: number[] = [];
+    const onProgress = (done: number): void => {
+      counts.push(done);
+      controller.abort();
+    };
+    const between = encodedImages(many, autoencoder, { signal: controller.signal, onProgress });
+    expect((await failure(between)).code).toBe('ERR_DPM_ABORTED');
+    expect(counts).toEqual([64]);
+  });
+});
+
 describe('a run that learns captions is refused', () => {
   it.each<[string, Partial<TrainerOptions>, string, RegExp]>([
     ['without an autoencoder', { latents: undefined }, 'ERR_DPM_ARGUMENT', /^captions: give latents/],
     ['with captions of other images', { captions: ['a'] }, 'ERR_DPM_ARGUMENT', /^captions are of 1 images, .* 6$/],
+    ['with a number as a text', { captions: ['a', 7] as never }, 'ERR_DPM_ARGUMENT', /^captions\[1\] is 7, .* a text/],
+    ['with null as a text', { captions: [null, 'a'] as never }, 'ERR_DPM_ARGUMENT', /^captions\[0\] is null/],
+    [
+      'with a number among the texts of an image',
+      { captions: ['a', ['b', 7]] as never },
+      'ERR_DPM_ARGUMENT',
+      /^captions\[1\] is \["b",7\]/,
+    ],
     ['with no text of an image', { captions: ['a', [], 'b', 'c', 'd', 'e'] }, 'ERR_DPM_ARGUMENT', /^captions\[1\]/],
     [
       'with half a character',
