@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { readConditional, type ReadConditional } from '../../lib/checkpoint/pipelines/conditional.js';
+import { AdapterMetadata } from '../../lib/checkpoint/pipelines/lora/adapter-metadata.js';
 import { unetLayerNames } from '../../lib/checkpoint/pipelines/lora/layer-names.js';
 import { withLoras, type GivenLora } from '../../lib/checkpoint/pipelines/lora/with-loras.js';
 import { DpmError } from '../../lib/index.js';
@@ -167,6 +168,14 @@ describe('a file of low-rank additions', () => {
       for (const name of [down, up, alpha]) t.delete(name);
     }, metadata(value));
     expect(await additions(peft)).toMatchObject([{ factor }]);
+  });
+
+  it('whose layers name no network multiplies them by what the header says of none', () => {
+    const factorOf = (fields: unknown, name: string): number =>
+      new AdapterMetadata('a.safetensors', new Map(Object.entries(metadata(fields)))).factor(name, 4);
+    const plain = { lora_alpha: 8, alpha_pattern: { conv_out: 2 } };
+    expect([factorOf(plain, 'conv_in'), factorOf(plain, 'conv_out')]).toEqual([2, 0.5]);
+    expect([factorOf(plain, 'unet.conv_in'), factorOf({ 'unet.lora_alpha': 8 }, 'conv_in')]).toEqual([1, 1]);
   });
 
   it('that fits in part is taken where that is allowed, and one that fits nowhere never', async () => {

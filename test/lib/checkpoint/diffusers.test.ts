@@ -247,6 +247,25 @@ describe('weights that do not fit', () => {
     expect(check).toThrow(/conv_in\.weight|extra\.weight/);
   });
 
+  it('that are missing are named with those that are not used', () => {
+    const message = (...unused: string[]): string => {
+      const checkpoint = checkpointWith((shapes) => {
+        shapes.delete('conv_in.weight');
+        for (const name of unused) shapes.set(name, [1]);
+      });
+      try {
+        requireMatchingWeights(compareWeights(requiredTensors(unetGraph(unet)), checkpoint), checkpoint);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return '';
+    };
+    const missing = 'weights.safetensors: 1 tensors are missing: conv_in.weight';
+    expect(message()).toBe(missing);
+    expect(message('first.weight')).toBe(`${missing}; not used: first.weight`);
+    expect(message('first.weight', 'second')).toBe(`${missing}; not used: first.weight, second`);
+  });
+
   it('takes projections stored as convolutions', () => {
     const checkpoint = checkpointWith((shapes) => shapes.set('mid_block.attentions.0.to_q.weight', [32, 32, 1, 1]));
     expect(compareWeights(requiredTensors(unetGraph(unet)), checkpoint).misshapen).toEqual([]);

@@ -14,6 +14,7 @@ import { requiredTensors } from '../../../lib/network/cost.js';
 import { unetGraph } from '../../../lib/network/unet.js';
 import { switchCases } from '../../support/switch-cases.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
+import { tinyClassifier } from '../../support/training-data.js';
 
 const mnist = packagePath('models/mnist');
 
@@ -41,6 +42,8 @@ const cases: [string, Record<string, unknown>, number][] = [
     switchCases.find(({ id }) => id === name)!.config,
     halvings,
   ]),
+  // Halves its maps by convolutions, and never doubles them.
+  ['a classifier', { ...tinyClassifier, channel_mult: [1, 2, 2], pool: 'adaptive' }, 2],
 ];
 
 describe('images of another size', () => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { lineChart, type Chart } from '../../../lib/cli/plot/chart.js';
+import { scaleOf } from '../../../lib/cli/plot/scale.js';
 import { escapeText } from '../../../lib/cli/plot/svg.js';
 import { findAll, group, parseXml, texts } from '../../support/xml.js';
 
@@ -67,6 +68,14 @@ describe('a line chart', () => {
     const wide = { ...chart, x: { label: 'n', scale: 'linear' as const }, y: { label: 'y', scale: 'log' as const } };
     const labels = texts(group(parseXml(lineChart({ ...wide, series: [{ label: 'a', points }] })), 'y-axis')[0]!);
     expect(labels).toEqual(['1e-7', '1e-6', '1e-5', '1e-4', '0.001', '0.01', '0.1', '1', '10', 'y']);
+  });
+
+  it('marks the tenths of up to four decades, and of more the powers alone', () => {
+    const marks = (high: number): number[] =>
+      scaleOf('y', { label: 'y', scale: 'log' }, [1, high], [0, 1]).ticks.map(({ value }) => value);
+    const tenths = [1, 10, 100, 1000].flatMap((power) => [1, 2, 3, 4, 5, 6, 7, 8, 9].map((digit) => digit * power));
+    expect(marks(1e4)).toEqual([...tenths, 1e4]);
+    expect(marks(3e4)).toEqual([1, 10, 100, 1000, 1e4]);
   });
 
   it('has gaps where a value has no place, and shows points between gaps', () => {

@@ -169,8 +169,15 @@ describe('other commands', () => {
       'cpu',
       '--json',
     );
-    const document = JSON.parse(run.stdout) as { rows: { batch: number }[]; profiles: { nodes: unknown[] }[] };
+    const document = JSON.parse(run.stdout) as {
+      peakGflops: number;
+      rows: { batch: number; gflops: number; shareOfPeak: number }[];
+      profiles: { nodes: unknown[] }[];
+    };
     expect(document.rows.map(({ batch }) => batch)).toEqual([1, 2]);
+    for (const { gflops, shareOfPeak } of document.rows) {
+      expect(shareOfPeak * document.peakGflops).toBeCloseTo(gflops, 6);
+    }
     expect(document.profiles[0]!.nodes.length).toBeGreaterThan(10);
     const boundary = JSON.parse((await dpm('bench', 'boundary', '--device', 'cpu', '--json')).stdout) as {
       rows: unknown[];

@@ -180,4 +180,10 @@ describe.each(names)('the fused update on %s', (name) => {
     await expect(x.write(new Float32Array(5))).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_SHAPE' });
     expect(() => device.tensor([2, 0])).toThrow(/positive integers/);
   });
+
+  it('refuses tensors of too many elements, and shows eight of their sizes', () => {
+    const shape = [2 ** 16, 2 ** 16, 1, 1, 1, 1, 1, 3];
+    expect(() => device.tensor(shape)).toThrow('shape is [65536, 65536, 1, 1, 1, 1, 1, 3]: a tensor has at most');
+    expect(() => device.tensor([...shape, 1])).toThrow('shape is [65536, 65536, 1, 1, 1, 1, 1, 3, ...]: a tensor');
+  });
 });

@@ -220,20 +220,20 @@ describe('safetensors', () => {
   it('are written as what their arrays hold', async () => {
     const path = join(folder, 'types.safetensors');
     const arrays = {
-      F32: Float32Array.of(1.5),
-      F64: Float64Array.of(1.5),
-      I8: Int8Array.of(-2),
-      U8: Uint8Array.of(2),
-      I16: Int16Array.of(-300),
-      U16: Uint16Array.of(300),
-      I32: Int32Array.of(-70_000),
-      U32: Uint32Array.of(70_000),
-      I64: BigInt64Array.of(-7n),
-      U64: BigUint64Array.of(7n),
-      clamped: Uint8ClampedArray.of(255),
-      buffer: Buffer.from([3]),
+      F32: Float32Array.of(1.5, -2.5),
+      F64: Float64Array.of(1.5, -2.5),
+      I8: Int8Array.of(-2, 3),
+      U8: Uint8Array.of(2, 3),
+      I16: Int16Array.of(-300, 2),
+      U16: Uint16Array.of(300, 2),
+      I32: Int32Array.of(-70_000, 2),
+      U32: Uint32Array.of(70_000, 2),
+      I64: BigInt64Array.of(-7n, 9n),
+      U64: BigUint64Array.of(7n, 9n),
+      clamped: Uint8ClampedArray.of(255, 1),
+      buffer: Buffer.from([3, 4]),
     };
-    const tensors = Object.entries(arrays).map(([name, data]): [string, HostTensor] => [name, { shape: [1], data }]);
+    const tensors = Object.entries(arrays).map(([name, data]): [string, HostTensor] => [name, { shape: [2], data }]);
     await writeSafetensors(path, new Map(tensors));
     const header = await readSafetensorsHeader(path);
     const types = {
@@ -243,7 +243,7 @@ describe('safetensors', () => {
     };
     for (const [name, { dtype }] of header.tensors) expect(dtype).toBe(types[name as keyof typeof types]);
     for (const [name, data] of Object.entries(arrays)) {
-      expect([...(await readFloats(header, name)).data], name).toEqual([Number(data[0])]);
+      expect([...(await readFloats(header, name)).data], name).toEqual(Array.from(data, Number));
     }
     for (const data of [[1], new DataView(new ArrayBuffer(1)), 'x']) {
       const wrong = { x: { shape: [1], data } } as never;

@@ -100,6 +100,7 @@ describe('a conditional U-Net', () => {
     ['sd1', { classLabels: [1, 2] }, 'leave classLabels out'],
     ['sd1', { guidance: 2 }, 'leave guidance out'],
     ['sd1', { contextIndices: [0] }, 'contextIndices has 1 numbers for 2 samples'],
+    ['sd1', { contextIndices: [0, 1, 0] }, 'contextIndices has 3 numbers for 2 samples'],
     ['sd1', { contextIndices: [0, -1] }, 'contextIndices[1] is -1'],
     ['sd1', { contextIndices: [0.5, 0] }, 'contextIndices[0] is 0.5'],
     ['sd1', { contextIndices: [0, 2] }, 'contexts of tokens of 32 have others'],

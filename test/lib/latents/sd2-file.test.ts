@@ -51,6 +51,7 @@ describe('a single file of Stable Diffusion 2', () => {
     const tensors = await sd2SingleFile();
     for (const [said, prediction] of [
       ['v', 'v'],
+      ['v_prediction', 'v'],
       ['epsilon', 'epsilon'],
     ]) {
       const path = join(folder, `${said}.safetensors`);
@@ -58,7 +59,9 @@ describe('a single file of Stable Diffusion 2', () => {
       await using pipeline = await load(path, parts);
       expect(pipeline.schedule.defaults.prediction).toBe(prediction);
       expect(pipeline.evidence).toContain('modelspec.prediction_type');
-      expect(pipeline.schedule.scheduler?.config._class_name).toBe(said === 'v' ? 'DDIMScheduler' : 'PNDMScheduler');
+      expect(pipeline.schedule.scheduler?.config._class_name).toBe(
+        prediction === 'v' ? 'DDIMScheduler' : 'PNDMScheduler',
+      );
     }
   });
 

@@ -71,7 +71,7 @@ describe('binary records', () => {
       stepRecord({ time: 0, store: store(0) }),
       stepRecord({ time: 0, store: store(1), x: linear({ history: [1] }) }),
       stepRecord({ time: 0, store: store(1), x: linear({ history: [0, 1] }) }),
-      stepRecord({ time: 0, store: store(0), y: linear({ history: [0, 1] }) }),
+      stepRecord({ time: 0, store: store(0), y: linear({ history: [0, -1] }) }),
     ]);
     expect([0, 1, 2, 3].map((record) => (integer(record, 0) & recordFlags.storeHistory) !== 0)).toEqual([
       true,

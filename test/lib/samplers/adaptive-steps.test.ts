@@ -43,3 +43,11 @@ it('a step that was refused is tried again, smaller, and the next one is no larg
   expect(last).toBeCloseTo(12 * smaller, 12);
   expect((await endsOf([1e9, 0]))[1]).toBeCloseTo(0.2 * first, 12);
 });
+
+it('a step is refused from an error of 1', async () => {
+  for (const error of [1, 1.5, 2]) {
+    const [refused, again] = await endsOf([error, 0]);
+    expect(refused).toBeCloseTo(first, 12);
+    expect(again).toBeCloseTo(first * 0.9 * error ** (-1 / 5), 12);
+  }
+});

@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { decoderVariance } from '../../../lib/estimation/likelihood/bound.js';
 import { estimateErrors } from '../../../lib/estimation/likelihood/estimate-errors.js';
@@ -86,6 +86,19 @@ describe('optimal trajectories', () => {
     const matrix = Array.from({ length: 441 }, (_, i) => Math.sin(i));
     const all = Array.from({ length: 20 }, (_, i) => i + 1);
     expect(optimalTrajectory(matrixCosts(matrix, 21, first), 20, 20)).toEqual(all);
+  });
+});
+
+describe('the costs of all jumps', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  it('are refused where they take more than half of the memory', () => {
+    // Half of 2 MiB: 128 K doubles.
+    vi.stubEnv('DPM_MEMORY', String(2 / 2 ** 10));
+    const costs: JumpCosts = { first: 0, cost: (s, t) => t - s };
+    expect(optimalTrajectory(costs, 1, 361)).toEqual([361]);
+    const refused = { code: 'ERR_DPM_OUT_OF_MEMORY', message: expect.stringMatching(/^last is 362: /) as string };
+    expect(() => optimalTrajectory(costs, 1, 362)).toThrow(expect.objectContaining(refused) as Error);
   });
 });
 

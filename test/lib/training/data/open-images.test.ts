@@ -482,14 +482,18 @@ describe('shapes of the network', () => {
 
   it('are reached by resizing, of files and pictures alike', async () => {
     const levels = counted(64).map((i) => (37 * i * i) % 251);
-    const path = file('a.idx', idx([1, 8, 8], levels));
+    const path = file('a.idx', idx([1, 4, 16], levels));
     const root = place('data');
-    png(join(root, 'a.png'), 8, 8, 1, levels);
-    const options = { shape: [1, 4, 4], resize: true } as const;
+    png(join(root, 'a.png'), 16, 4, 1, levels);
+    const options = { shape: [1, 2, 8], resize: true } as const;
     const [ofFile, ofPicture] = [await openImages(path, options), await openImages(root, options)];
+    expect([ofFile.shape, ofPicture.shape]).toEqual([
+      [1, 1, 2, 8],
+      [1, 1, 2, 8],
+    ]);
     expect(ofPicture.images).toEqual(ofFile.images);
     // Halves are means of 2 x 2.
-    expect(ofFile.images[0]).toBe(Math.round((levels[0]! + levels[1]! + levels[8]! + levels[9]!) / 4));
+    expect(ofFile.images[0]).toBe(Math.round((levels[0]! + levels[1]! + levels[16]! + levels[17]!) / 4));
   });
 
   it('is cut from the middle where one side fits', () => {

@@ -464,6 +464,12 @@ describe('footers', () => {
       'ERR_DPM_FILE_TRUNCATED',
       /'image' says that it lies/,
     ],
+    [
+      'a column that ends in the footer',
+      small({ label: { meta: { 7: labelColumn([0, 1, 2]).pages[0]!.length + 1 } } }),
+      'ERR_DPM_FILE_TRUNCATED',
+      /'label' says that it lies at bytes \d+ to \d+$/,
+    ],
     ['a column elsewhere', small({ chunk: { 1: 'b.parquet' } }), 'ERR_DPM_UNSUPPORTED', /in another file/],
     ['no data', small({ chunk: { 3: 7 } }), 'ERR_DPM_FILE_HEADER', /meta_data/],
     [
