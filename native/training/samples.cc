@@ -75,6 +75,8 @@ void copy_samples(const TrainerOptions& options, const GivenSamples& given, cons
   const std::uint64_t elements = shape.elements;
   copy_range(given.images, first * elements, options.batch * elements, samples.images);
   copy_range(given.noise, first * elements, options.batch * elements, samples.noise);
+  // Samples are used again: those of the evaluation before may have had probes.
+  samples.probes.clear();
   if (!given.probes.empty()) copy_range(given.probes, first * elements, options.batch * elements, samples.probes);
   copy_range(given.levels, first, options.batch, samples.levels);
   samples.weights.assign(options.batch, 1);

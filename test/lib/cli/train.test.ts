@@ -23,7 +23,7 @@ let folders = 0;
 const newFolder = (): string => join(folder, `run-${folders++}.1`);
 const base = ['--data', data, '--network', tinyNetwork, '--device', 'cpu', '--threads', '1', '--batch', '2'];
 const train = (...options: string[]) => dpm('train', ...base, ...options);
-const pictureOf = async (path: string) => decode(await readFile(path));
+const pictureOf = async (path: string): Promise<{ width: number; height: number }> => decode(await readFile(path));
 /** Pixels between the images of a picture. */
 const gap = 2;
 const weightsOf = (out: string): Promise<Buffer> => readFile(join(out, 'unet', 'diffusion_pytorch_model.safetensors'));

@@ -71,6 +71,18 @@ Dataset images_with_texts() {
   return dataset;
 }
 
+TEST(GivenSamples, HaveNothingOfThoseBeforeThem) {
+  const TrainerOptions options = drawn_options(1);
+  const SampleShape shape{2, 0, {}};
+  GivenSamples given{{1, 2}, {3}, {4, 5}, {}, {1, -1}};
+  Samples samples;
+  copy_samples(options, given, shape, 0, samples);
+  EXPECT_EQ(samples.probes, given.probes);
+  given.probes.clear();
+  copy_samples(options, given, shape, 0, samples);
+  EXPECT_TRUE(samples.probes.empty());
+}
+
 TEST(Texts, AreThoseOfTheirImageThatTheirWordSays) {
   const TrainerOptions options = drawn_options(2);
   const Dataset dataset = images_with_texts();
