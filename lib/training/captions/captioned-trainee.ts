@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 
 import { DpmError } from '../../base/errors.js';
@@ -7,16 +5,17 @@ import type { TrainableNetwork } from '../../checkpoint/trainable.js';
 import { modelPath } from '../../checkpoint/model-path.js';
 import { captionedPrefixes, trainableCaptioned } from '../../checkpoint/pipelines/trainable-captioned.js';
 import { readObject, requireSchedulerFile } from '../../checkpoint/read-model.js';
-import { findWeights } from '../../checkpoint/weight-files.js';
-import { deviceOptionFacts } from '../../engine/device.js';
-import { Autoencoder } from '../../latents/autoencoder.js';
+import { digestOfModel } from '../../checkpoint/digest.js';
+import { parseTextEncoderConfig } from '../../checkpoint/pipelines/text-encoder.js';
+import { isThere } from '../../files/files.js';
+import { ClipTokenizer } from '../../text/tokenizer.js';
 import type { OpenedImages } from '../data/open-images.js';
 import type { BeginningFile, ModelFiles } from '../run-folder/model-files.js';
 import type { TakenOptions } from '../taken-options.js';
-import { encodedImages, measuredScale } from './encoded-images.js';
-import { textsOfImages, type GivenCaptions } from './given-captions.js';
+import { encodedByRun, readLatentSource, type LatentSource } from './latent-source.js';
+import { textsOfImages, type GivenCaptions, type ImageTexts } from './given-captions.js';
 import { pipelineWeights, readGivenPipeline } from './given-pipeline.js';
-import { learnedTokenizer, readTokenizer, tokenizedCaptions, type TokenizedCaptions } from './tokenized-captions.js';
+import { learnedTokenizer, tokenizedCaptions, type TokenizedCaptions } from './tokenized-captions.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -51,51 +50,12 @@ export function requireOptionsOfCaptions(options: TakenOptions): void {
     throw new DpmError('ERR_DPM_ARGUMENT', `${name}: networks that learn captions have no use for it`);
 }
 
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const part of createReadStream(path) as AsyncIterable<Buffer>) hash.update(part);
-  return hash.digest('hex');
-}
-
-/** An autoencoder's files, and the images that it has encoded. */
-interface Encoded {
-  readonly data: OpenedImages;
-  /** Configuration with the scale of the latents. */
-  readonly config: Fields;
-  readonly weights: string;
-  readonly digest: string;
-}
-
-/** Encodes the images, and finds the scale of the latents where the autoencoder's configuration has none. */
-async function encoded(folder: string, images: OpenedImages, options: TakenOptions): Promise<Encoded> {
-  const config = await readObject(join(folder, 'config.json'));
-  const weights = await findWeights(folder, 'diffusion_pytorch_model');
-  if (!weights.endsWith('.safetensors')) {
-    throw new DpmError(
-      'ERR_DPM_UNSUPPORTED',
-      `${weights}: latents are those of an autoencoder in one file of safetensors`,
-    );
-  }
-  const device = Object.fromEntries(Object.keys(deviceOptionFacts).map((name) => [name, options[name as 'device']]));
-  await using autoencoder = await Autoencoder.load(folder, device);
-  const { latents, shape } = await encodedImages(images, autoencoder, options);
-  const own = config.scaling_factor;
-  const scale = typeof own === 'number' ? null : measuredScale(latents);
-  const scaled = scale === null ? autoencoder.toDiffusion(latents) : latents.map((value) => value * scale);
-  return {
-    data: { images: scaled, labels: null, shape, fingerprint: images.fingerprint, broken: images.broken },
-    config: scale === null ? config : { ...config, scaling_factor: scale },
-    weights,
-    digest: await hashOf(weights),
-  };
-}
-
 const json = (fields: Fields): BeginningFile => ({ json: fields });
 
 /** Lists the files of a pipeline beside its weights. */
 function beginningOf(
   { config, scheduler }: Pick<TrainableNetwork, 'config' | 'scheduler'>,
-  { config: autoencoder, weights }: Encoded,
+  { config: autoencoder, weights }: Pick<LatentSource, 'config' | 'weights'>,
   tokenizer: ReadonlyMap<string, BeginningFile>,
 ): ModelFiles['beginning'] {
   const { unet, text_encoder: textEncoder } = config as Readonly<Record<string, Fields>>;
@@ -133,11 +93,44 @@ const weightFiles: ModelFiles['weights'] = (
   learns: true,
 }));
 
-const tokenizerNames = ['vocab.json', 'merges.txt', 'special_tokens_map.json', 'tokenizer_config.json'];
+/** Names of the files of a tokenizer's folder; the first two have to be there. */
+const tokenizerNames = ['vocab.json', 'merges.txt', 'special_tokens_map.json', 'tokenizer_config.json'] as const;
+
+/** A tokenizer, its files, and the text encoder's configuration for it. */
+interface TokenizerOfRun {
+  readonly tokenizer: ClipTokenizer;
+  readonly files: ReadonlyMap<string, BeginningFile>;
+  readonly textEncoder: Fields;
+}
+
+/** Learns a tokenizer as large and as long as the text encoder's configuration says. */
+function newTokenizer(texts: ImageTexts, textEncoder: Fields, source: string): TokenizerOfRun {
+  // The id of the end is known when the vocabulary is.
+  const begun = { ...textEncoder, eos_token_id: 0 };
+  const { vocabulary, tokens } = parseTextEncoderConfig(begun, `${source}: text_encoder`).description;
+  const { tokenizer, files } = learnedTokenizer(texts, { size: vocabulary, length: tokens });
+  const end = tokenizer.vocabulary - 1;
+  const ids = { vocab_size: tokenizer.vocabulary, bos_token_id: end - 1, eos_token_id: end, pad_token_id: end };
+  return {
+    tokenizer,
+    files: new Map(tokenizerNames.map((name) => [join('tokenizer', name), { text: files[name] }])),
+    textEncoder: { ...textEncoder, ...ids },
+  };
+}
+
+/** Reads the tokenizer of a pipeline's folder. */
+async function ownTokenizer(folder: string, textEncoder: Fields): Promise<TokenizerOfRun> {
+  const path = join(folder, 'tokenizer');
+  const tokenizer = await ClipTokenizer.load(path);
+  const found = await Promise.all(tokenizerNames.map((name) => isThere(join(path, name))));
+  const names = tokenizerNames.filter((_, i) => found[i]);
+  const files = new Map(names.map((name) => [join('tokenizer', name), { from: join(path, name) }]));
+  return { tokenizer, files, textEncoder };
+}
 
 /**
- * Reads what learns from captions: the autoencoder whose latents are learned, the tokenizer, or one that is learned from the
- * captions, the text encoder and the U-Net.
+ * Reads what learns from captions: the tokenizer, or one that is learned from the captions, the text encoder, the U-Net, and the
+ * autoencoder, which encodes the images once all else is known to fit.
  *
  * @param images - Images of the data.
  * @param path - Path of the data; null for images in memory.
@@ -149,45 +142,38 @@ export async function readCaptioned(
   images: OpenedImages,
   path: string | null,
 ): Promise<CaptionedTrainee> {
-  const given = await readGivenPipeline(options.network);
-  const latents = options.latents ?? (given.folder === null ? undefined : join(given.folder, 'vae'));
+  const { source, folder, configsFor } = await readGivenPipeline(options.network);
+  const latents = options.latents ?? (folder === null ? undefined : join(folder, 'vae'));
   if (latents === undefined) {
     throw new DpmError('ERR_DPM_ARGUMENT', 'captions: give latents, the autoencoder in whose latents they are learned');
   }
   const texts = await textsOfImages(captions, path, images.shape[0]);
-  const own = await encoded(await modelPath(latents), images, options);
-  const shape = own.data.shape.slice(1) as [number, number, number];
-  const configs = given.configsFor(shape);
-  const { vocab_size: size, max_position_embeddings: length } = configs.textEncoder;
-  const learned =
-    given.folder === null ? learnedTokenizer(texts, { size: Number(size), length: Number(length) }) : null;
-  const { tokenizer, ...known } = learned ?? (await readTokenizer(join(given.folder ?? '', 'tokenizer')));
-  const last = known.size - 1;
-  const ofSize = { vocab_size: known.size, bos_token_id: last - 1, eos_token_id: last, pad_token_id: last };
-  const textEncoder = learned === null ? configs.textEncoder : { ...configs.textEncoder, ...ofSize };
-  const scheduler =
-    options.schedule === undefined ? configs.scheduler : await readObject(await requireSchedulerFile(options.schedule));
+  const autoencoder = await readLatentSource(await modelPath(latents), images.shape);
+  const configs = configsFor(autoencoder.shape);
+  const { tokenizer, files, textEncoder } =
+    folder === null
+      ? newTokenizer(texts, configs.textEncoder, source)
+      : await ownTokenizer(folder, configs.textEncoder);
+  const { schedule } = options;
+  const scheduler = schedule === undefined ? configs.scheduler : await readObject(await requireSchedulerFile(schedule));
+  const weights = folder === null ? null : await pipelineWeights(folder);
   const trainable = trainableCaptioned(
     { unet: configs.unet, textEncoder, scheduler },
-    given.source,
-    shape,
-    given.folder === null ? null : await pipelineWeights(given.folder),
+    source,
+    autoencoder.shape,
+    weights,
   );
-  requireFittingTokenizer(given.source, trainable.text, tokenizer);
+  requireFittingTokenizer(source, trainable.text, tokenizer);
   const tokenized = tokenizedCaptions(texts, tokenizer);
-  const files = tokenizerNames.map((name): [string, BeginningFile] => [
-    join('tokenizer', name),
-    learned === null
-      ? { from: join(given.folder ?? '', 'tokenizer', name) }
-      : { text: learned.files[name as keyof typeof learned.files] },
-  ]);
+  const { latents: encoded, config } = await encodedByRun(autoencoder, images, options);
+  const fingerprint = `${images.fingerprint} ${tokenized.fingerprint} ${await digestOfModel(autoencoder.weights)}`;
   return {
     trainable,
-    images: { ...own.data, fingerprint: `${images.fingerprint} ${tokenized.fingerprint} ${own.digest}` },
+    images: { images: encoded, labels: null, shape: [images.shape[0], ...autoencoder.shape], fingerprint, broken: 0 },
     captions: tokenized,
     filesOf: (changed) => ({
       config: changed.config,
-      beginning: beginningOf(changed, own, new Map(files)),
+      beginning: beginningOf(changed, { config, weights: autoencoder.weights }, files),
       weights: weightFiles,
     }),
   };

@@ -9,18 +9,11 @@ import type { OpenedImages } from '../data/open-images.js';
 /** Number of images that are encoded at once. */
 const IMAGES_AT_ONCE = 64;
 
-/** Images as the latents that an autoencoder makes of them. */
-export interface EncodedData {
-  /** Latents as the decoder takes them, [count, C, h, w]. */
-  readonly latents: Float32Array;
-  readonly shape: readonly [count: number, channels: number, height: number, width: number];
-}
-
 /**
- * Encodes images, a few at a time.
+ * Encodes images whose sides the autoencoder divides, a few at a time.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for images that the autoencoder does not take; `ERR_DPM_OUT_OF_MEMORY`;
- * `ERR_DPM_ABORTED`.
+ * @returns Latents as the decoder takes them, [count, C, h, w].
+ * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY`; `ERR_DPM_ABORTED`.
  */
 export async function encodedImages(
   { images, shape: [count, channels, height, width] }: OpenedImages,
@@ -29,14 +22,8 @@ export async function encodedImages(
     signal,
     onProgress,
   }: { signal?: AbortSignal | undefined; onProgress?: ((done: number, total: number) => void) | undefined },
-): Promise<EncodedData> {
-  const { factor, imageChannels, latentChannels } = autoencoder;
-  if (channels !== imageChannels || height % factor !== 0 || width % factor !== 0) {
-    throw new DpmError(
-      'ERR_DPM_TENSOR_SHAPE',
-      `images are ${channels} x ${height} x ${width}, the autoencoder takes ${imageChannels} channels and divides both sides by ${factor}`,
-    );
-  }
+): Promise<Float32Array> {
+  const { factor, latentChannels } = autoencoder;
   const sides = { height, width };
   const shape = [count, latentChannels, height / factor, width / factor] as const;
   requireMemory(`latents of ${count} images`, elementCount(shape), 4);
@@ -51,7 +38,7 @@ export async function encodedImages(
     latents.set((await autoencoder.encode(values, sides)).mean, first * latent);
     onProgress?.(last, count);
   }
-  return { latents, shape };
+  return latents;
 }
 
 /** The factor, to six digits, that brings latents to a mean square of 1. */

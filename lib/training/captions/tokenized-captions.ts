@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 import { learnVocabulary, vocabularyFiles, type VocabularyFiles } from '../../text/learn-vocabulary.js';
 import { ClipTokenizer, type TokenizedText } from '../../text/tokenizer.js';
-import { readVocabulary, vocabularyOf } from '../../text/vocabulary.js';
+import { vocabularyOf } from '../../text/vocabulary.js';
 import type { ImageTexts } from './given-captions.js';
 
 /** Most texts that stand for all, in samples of a run. */
@@ -24,12 +24,10 @@ export interface TokenizedCaptions {
   readonly fingerprint: string;
 }
 
-/** A tokenizer, and the files that its folder has. */
+/** A tokenizer, and the texts of the files that its folder has. */
 export interface LearnedTokenizer {
   readonly tokenizer: ClipTokenizer;
   readonly files: VocabularyFiles;
-  /** Number of tokens that it knows. */
-  readonly size: number;
 }
 
 /** Learns a tokenizer of at most `size` tokens from texts, which divides texts into `length` ids. */
@@ -42,13 +40,7 @@ export function learnedTokenizer(
   return {
     tokenizer: ClipTokenizer.of(vocabularyOf(merges), length),
     files: vocabularyFiles(learned, length),
-    size: learned.vocabulary.size,
   };
-}
-
-/** Reads the tokenizer of a folder. */
-export async function readTokenizer(folder: string): Promise<Omit<LearnedTokenizer, 'files'>> {
-  return { tokenizer: await ClipTokenizer.load(folder), size: (await readVocabulary(folder)).ids.size };
 }
 
 /** Divides the texts of images into tokens; the same text is divided once. */

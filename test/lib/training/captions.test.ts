@@ -426,6 +426,16 @@ describe('a run that learns captions is refused', () => {
     expect([other.captionExamples, other.truncatedCaptions, other.isTextToImage]).toEqual([[], 0, false]);
   });
 
+  it('before its images are encoded, of which it tells the number otherwise', async () => {
+    const told: [number, number][] = [];
+    const onProgress = (done: number, total: number): void => void told.push([done, total]);
+    const narrow = { ...tinyPipeline, unet: { ...tinyPipeline.unet, cross_attention_dim: 16 } };
+    await failure(Trainer.open(run({ network: narrow, onProgress })));
+    expect(told).toEqual([]);
+    await using trainer = await Trainer.open(run({ onProgress }));
+    expect([told, trainer.images]).toEqual([[[6, 6]], 6]);
+  });
+
   it('not for long captions, which are cut off and counted', async () => {
     for (const [text, count] of [
       ['b c d e', 0],
