@@ -40,7 +40,12 @@ interface Given {
 }
 
 /** Evaluates a graph of two samples with its gradients of all weights, of its image and, where it has one, of its context. */
-export async function gradientsOf(device: Device, graph: Graph, checkpoint: Checkpoint, given: Given) {
+export async function gradientsOf(
+  device: Device,
+  graph: Graph,
+  checkpoint: Checkpoint,
+  given: Given,
+): Promise<Record<'out' | 'image' | 'context', Float32Array> & { weights: Map<string, Float32Array> }> {
   const { image, cotangent, times = [0, 0], context } = given;
   const made = nativeGraph(graph, checkpoint);
   const hasContext = context !== undefined;

@@ -22,6 +22,18 @@ export const tinyClassifier = {
   pool: 'attention',
 };
 
+/** Configuration of a small autoencoder whose latents have half of the sides. */
+export const tinyAutoencoder = {
+  _class_name: 'AutoencoderTiny',
+  in_channels: 3,
+  out_channels: 3,
+  latent_channels: 2,
+  encoder_block_out_channels: [8, 8],
+  decoder_block_out_channels: [8, 8],
+  num_encoder_blocks: [1, 1],
+  num_decoder_blocks: [1, 1],
+};
+
 /** Images of levels, with labels from 0 to below 5 in turn. */
 export function tinyImages(count = 12, shape: readonly [number, number, number] = [3, 8, 8]): OpenedImages {
   const random = new Random(7);

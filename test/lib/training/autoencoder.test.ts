@@ -6,24 +6,12 @@ import { describe, expect, it } from 'vitest';
 import { Autoencoder, Trainer, type OpenedImages, type TrainerOptions } from '../../../lib/index.js';
 import { failure } from '../../support/failure.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
-import { tinyImages, tinyNetwork, tinyRun } from '../../support/training-data.js';
+import { tinyAutoencoder as tiny, tinyImages, tinyNetwork, tinyRun } from '../../support/training-data.js';
 import { trained } from '../../support/training-runs.js';
 
 const folder = temporaryFolder();
 let places = 0;
 const newFolder = (): string => join(folder, `run-${places++}`);
-
-/** Configuration of a small autoencoder whose latents have half of the sides. */
-const tiny = {
-  _class_name: 'AutoencoderTiny',
-  in_channels: 3,
-  out_channels: 3,
-  latent_channels: 2,
-  encoder_block_out_channels: [8, 8],
-  decoder_block_out_channels: [8, 8],
-  num_encoder_blocks: [1, 1],
-  num_decoder_blocks: [1, 1],
-};
 
 const data: OpenedImages = { ...tinyImages(8), labels: null };
 
