@@ -244,6 +244,18 @@ describe('models and samplers', () => {
 });
 
 describe('what is counted', () => {
+  it('are seconds of waits and of runs, no more than the request takes', async () => {
+    const read = () => Promise.all(['dpm_run_seconds_sum', 'dpm_queue_seconds_sum'].map((name) => metric(name)));
+    const before = await read();
+    const start = performance.now();
+    await sample({ count: 2 });
+    const seconds = (performance.now() - start) / 1e3;
+    const [ran = NaN, queued = NaN] = (await read()).map((value, i) => value - before[i]!);
+    expect(ran).toBeGreaterThan(0);
+    expect(queued).toBeGreaterThanOrEqual(0);
+    expect(ran + queued).toBeLessThanOrEqual(seconds);
+  });
+
   it('are requests, samples, evaluations and steps', async () => {
     const names = [
       ['dpm_samples_total', 'sampler="ddim"'],
