@@ -366,6 +366,17 @@ TEST(Shapes, OfTransformers) {
   expect_shape_error([&] { attend({map, map, map, logits}); });
   expect_shape_error([&] { attend({map, tokens, tokens}, true); });
   EXPECT_EQ(graph::multiply_adds(maker.graph(), maker.graph().nodes.front()), 2U * 25 * 7 * 4);
+  // What is handed back to queries, and to keys and values; to all three where these are of one map.
+  const auto handed_back = [&](int keys) {
+    const Node node = graph::make_node(DPM_OP_ATTENTION_BACKWARD, "node", {map, keys, keys, map}, graph::Attention{2});
+    std::vector<std::tuple<int, int, int>> shapes;
+    for (const graph::Value& made : graph::infer_shapes(maker.graph(), node)) {
+      shapes.emplace_back(made.channels, made.height, made.width);
+    }
+    return shapes;
+  };
+  EXPECT_EQ(handed_back(tokens), (std::vector{std::tuple(4, 5, 5), std::tuple(8, 7, 1)}));
+  EXPECT_EQ(handed_back(map), (std::vector{std::tuple(12, 5, 5)}));
   EXPECT_EQ(shape(maker.layer_norm(map)), std::tuple(4, 5, 5));
   EXPECT_EQ(shape(maker.add(DPM_OP_GEGLU, {map})), std::tuple(2, 5, 5));
   expect_shape_error([&] { maker.add(DPM_OP_GEGLU, {narrow}); });
