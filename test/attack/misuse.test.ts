@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import * as dpm from '../../lib/index.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
-import { tinyRun, writeTinyImages } from '../support/training-data.js';
+import { tinyAutoencoder, tinyPipeline, tinyRun, writeTinyImages } from '../support/training-data.js';
 import { answerOf, misuses, withOptionNames, type PublicCall } from './attack.js';
 import { classifierCalls } from './calls/classifiers.js';
 import { fileCalls } from './calls/files.js';
@@ -34,7 +34,7 @@ afterAll(async () => {
 
 /** Exports that end something, or are not for callers. */
 const withoutArguments =
-  /\.(close|drain|on|release|releasePrompts)$|^UNet\.(load|whileOpen|derivative|labelScore)$|^Device\.whileOpen$|^ClipTokenizer\.padded$|^DiffusionModel\.network$|^Classifier\.features$|^(Batcher|ReplicatedBatcher)\.(open|stats)$/;
+  /\.(close|drain|on|release|releasePrompts)$|^UNet\.(load|whileOpen|derivative|labelScore)$|^Device\.whileOpen$|^ClipTokenizer\.(padded|of)$|^DiffusionModel\.network$|^Classifier\.features$|^(Batcher|ReplicatedBatcher)\.(open|stats)$/;
 
 /** Names, by `Class.method`, of the exports whose calls were tried. */
 const triedExports = new Set<string>();
@@ -138,7 +138,13 @@ describe('hostile values', { timeout: 600_000 }, () => {
     const data = await writeTinyImages(join(folder, 'training.safetensors'));
     const run = { steps: 40, checkpointEvery: 40, out: join(folder, 'run'), tensorboard: true };
     await using trainer = await dpm.Trainer.open(tinyRun(run));
-    const { tried, problems } = await problemsOf(trainingCalls(trainer, data, device), share);
+    const latents = join(folder, 'autoencoder');
+    await using autoencoder = await dpm.Trainer.open(tinyRun({ network: tinyAutoencoder, out: latents }));
+    await autoencoder.save();
+    const ofCaptions = tinyRun({ captions: Array<string>(12).fill('a cat'), latents, network: tinyPipeline });
+    await using pipeline = await dpm.Trainer.open({ ...ofCaptions, out: join(folder, 'pipeline') });
+    const calls = trainingCalls({ trainer, autoencoder, pipeline }, { data, latents, device });
+    const { tried, problems } = await problemsOf(calls, share);
     expect(tried).toBeGreaterThan(1000 / share);
     expect(problems).toEqual([]);
     expect(trainer.done).toBe(40);

@@ -1,5 +1,5 @@
 // Inputs are read at the call: whatever a caller does to them as soon as it has returned, the result is what it would have been.
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -10,7 +10,7 @@ import { shownEvents } from '../support/read-events.js';
 import { packagePath } from '../support/temporary.js';
 import { normals, of, type SpoiledCase } from './calls/spoiled-case.js';
 import { latentCases, openLatents, type LatentNetworks } from './calls/spoiled-latents.js';
-import { tinyNetwork, tinyRun, writeTinyImages } from '../support/training-data.js';
+import { tinyAutoencoder, tinyNetwork, tinyPipeline, tinyRun, writeTinyImages } from '../support/training-data.js';
 
 const pixels = 28 * 28;
 const folder = mkdtempSync(join(tmpdir(), 'spoiled-'));
@@ -291,6 +291,21 @@ const cases: Record<string, SpoiledCase> = {
     },
     () => [tinyRun({ network: JSON.parse(readFileSync(tinyNetwork, 'utf8')) as Record<string, unknown> })],
   ),
+  'Trainer.open of captions': of(
+    async (options) => {
+      await using captioned = await dpm.Trainer.open(options);
+      return [(await captioned.run())?.loss, await captioned.tensors('parameters')];
+    },
+    async () => {
+      const latents = join(folder, 'autoencoder');
+      if (!existsSync(latents)) {
+        await using autoencoder = await dpm.Trainer.open(tinyRun({ network: tinyAutoencoder, out: latents }));
+        await autoencoder.save();
+      }
+      const captions = Array.from({ length: 12 }, (_, i) => ['a cat', `a dog of ${i}`]);
+      return [tinyRun({ captions, latents, network: structuredClone(tinyPipeline) })];
+    },
+  ),
   'Trainer.addImages': of(
     async (tag, batch) => {
       await trainer.addImages(tag, batch);
@@ -355,7 +370,7 @@ function exportedAsync(): string[] {
 
 /** Exports that take only paths, numbers and texts, or whose inputs belong to their result. */
 const withoutInputs =
-  /\.(load|open|close|drain|trim|release|releasePrompts|read|derivative|features|network|labelScore)$|^read|^connectBatcher$|^ClipTokenizer\.(clip|padded)$|^Trainer\.(step|run|save|model|classifier|tensors)$/;
+  /\.(load|open|close|drain|trim|release|releasePrompts|read|derivative|features|network|labelScore)$|^read|^connectBatcher$|^ClipTokenizer\.(clip|padded)$|^Trainer\.(step|run|save|model|classifier|autoencoder|pipeline|reconstructions|tensors)$/;
 
 it('is tried of every export that answers later', () => {
   const tried = new Set(Object.keys(cases).map((name) => name.split(/[ :]/)[0]));

@@ -34,6 +34,32 @@ export const tinyAutoencoder = {
   num_decoder_blocks: [1, 1],
 };
 
+/** Configurations of a text encoder, and of a U-Net of latents of that autoencoder. */
+export const tinyPipeline = {
+  text_encoder: {
+    hidden_size: 8,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    intermediate_size: 16,
+    max_position_embeddings: 6,
+    vocab_size: 600,
+    hidden_act: 'quick_gelu',
+  },
+  unet: {
+    _class_name: 'UNet2DConditionModel',
+    sample_size: 4,
+    in_channels: 2,
+    out_channels: 2,
+    block_out_channels: [16, 16],
+    down_block_types: ['CrossAttnDownBlock2D', 'DownBlock2D'],
+    up_block_types: ['UpBlock2D', 'CrossAttnUpBlock2D'],
+    layers_per_block: 1,
+    cross_attention_dim: 8,
+    attention_head_dim: 2,
+    norm_num_groups: 8,
+  },
+};
+
 /** Images of levels, with labels from 0 to below 5 in turn. */
 export function tinyImages(count = 12, shape: readonly [number, number, number] = [3, 8, 8]): OpenedImages {
   const random = new Random(7);

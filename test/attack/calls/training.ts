@@ -1,7 +1,7 @@
 // Calls that train, on a network of a few pixels.
 import * as dpm from '../../../lib/index.js';
 import { packagePath } from '../../support/temporary.js';
-import { tinyRun } from '../../support/training-data.js';
+import { tinyPipeline, tinyRun } from '../../support/training-data.js';
 import type { PublicCall } from '../attack.js';
 import { of } from './of.js';
 
@@ -9,9 +9,18 @@ import { of } from './of.js';
  * @param trainer - One with a folder, events and enough steps left.
  * @param data - Path of images.
  */
-export function trainingCalls(trainer: dpm.Trainer, data: string, device: dpm.Device): PublicCall[] {
+export function trainingCalls(
+  { trainer, autoencoder, pipeline }: Record<'trainer' | 'autoencoder' | 'pipeline', dpm.Trainer>,
+  { data, latents, device }: { data: string; latents: string; device: dpm.Device },
+): PublicCall[] {
   const { threads: _, ...options } = tinyRun({ device, tensorboard: false });
+  const captions = Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? 'a cat' : ['a dog', 'dogs']));
+  const ofCaptions = { ...options, captions, latents, captionDropout: 0.5, network: tinyPipeline };
   return [
+    of('Trainer.open: captions', async (given: never) => (await dpm.Trainer.open(given)).close(), [ofCaptions]),
+    of('Trainer.pipeline', async () => (await pipeline.pipeline()).close(), []),
+    of('Trainer.autoencoder', async () => (await autoencoder.autoencoder()).close(), []),
+    of('Trainer.reconstructions', (count: never) => autoencoder.reconstructions(count), [2]),
     of('Trainer.open', async (given: never) => (await dpm.Trainer.open(given)).close(), [options]),
     of('openImages', (path: never, given: never) => dpm.openImages(path, given), [data, { shape: [3, 8, 8] }]),
     of('openImages: Parquet', (path: never, given: never) => dpm.openImages(path, given), [

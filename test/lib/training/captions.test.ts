@@ -16,38 +16,12 @@ import { encodedImages } from '../../../lib/training/captions/encoded-images.js'
 import { learnedTokenizer, tokenizedCaptions } from '../../../lib/training/captions/tokenized-captions.js';
 import { failure } from '../../support/failure.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
-import { tinyAutoencoder, tinyImages, tinyNetwork, tinyRun } from '../../support/training-data.js';
+import { tinyAutoencoder, tinyImages, tinyNetwork, tinyPipeline, tinyRun } from '../../support/training-data.js';
 import { trained } from '../../support/training-runs.js';
 
 const folder = temporaryFolder();
 let places = 0;
 const newFolder = (): string => join(folder, `run-${places++}`);
-
-/** Configurations of a text encoder and of a U-Net of one level. */
-const tinyPipeline = {
-  text_encoder: {
-    hidden_size: 8,
-    num_hidden_layers: 1,
-    num_attention_heads: 2,
-    intermediate_size: 16,
-    max_position_embeddings: 6,
-    vocab_size: 600,
-    hidden_act: 'quick_gelu',
-  },
-  unet: {
-    _class_name: 'UNet2DConditionModel',
-    sample_size: 4,
-    in_channels: 2,
-    out_channels: 2,
-    block_out_channels: [16, 16],
-    down_block_types: ['CrossAttnDownBlock2D', 'DownBlock2D'],
-    up_block_types: ['UpBlock2D', 'CrossAttnUpBlock2D'],
-    layers_per_block: 1,
-    cross_attention_dim: 8,
-    attention_head_dim: 2,
-    norm_num_groups: 8,
-  },
-};
 
 const data: OpenedImages = { ...tinyImages(6), labels: null };
 const captions = ['a red cat', 'a blue dog', ['a red dog', 'a dog that is red'], 'blue', 'cats', 'a cat on red'];
