@@ -442,7 +442,9 @@ TEST(TrainerOfTexts, RefusesContextsThatAreNoLinesOfTokens) {
   graph.values[0].width = 2;
   EXPECT_EQ(failure([&] { text_shape_of(graph); }), expected);
   EXPECT_FALSE(text_shape_of(graph::Graph()).has_texts());
-  graph::Graph shared = SmallReader().graph();
+  // Constants lie in the network.
+  const SmallReader network;
+  graph::Graph shared = network.graph();
   for (graph::Value& value : shared.values) {
     const bool is_context =
         value.is_bound() && shared.bindings[static_cast<std::size_t>(value.binding)].name == DPM_BINDING_CONTEXT;
