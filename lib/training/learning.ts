@@ -8,7 +8,8 @@ import type { NativeTrainerOptions } from '../engine/native-trainer.js';
 import type { Graph } from '../network/graph.js';
 import { imagesAsTheyAre, trainingLevels } from './levels.js';
 import { trainingDefaults } from './options.js';
-import { isAutoencoder, isClassifier, learnsRange, type Trainee } from './trainee.js';
+import { isAutoencoder, isClassifier, learnsRange } from './learned-kind.js';
+import type { Trainee } from './trainee.js';
 
 /** Levels as values of networks whose data are not from -1 to 1. */
 function modelValues({ data: { images }, trainable }: Trainee): Uint8Array | Float32Array {

@@ -7,14 +7,25 @@ import {
   type GivenAutoencoder,
 } from '../checkpoint/pipelines/trainable-autoencoder.js';
 import { readTrainable, trainableOf, type TrainableNetwork } from '../checkpoint/trainable.js';
-import { readCaptioned, requireOptionsOfCaptions, type CaptionedTrainee } from './captions/captioned-trainee.js';
+import { readCaptioned, type CaptionedTrainee } from './captions/captioned-trainee.js';
 import type { TokenizedCaptions } from './captions/tokenized-captions.js';
 import { defaultClassifier, defaultNetwork } from './default-network.js';
 import { withDropout } from './dropout.js';
-import { divisorAt } from './levels.js';
+import { classesOf, isClassifier, learnsRange } from './learned-kind.js';
+import {
+  requireLevels,
+  requireLevelSampling,
+  requireOptionsOfAutoencoder,
+  requireOptionsOfClassifier,
+  requireOptionsOfHead,
+  requireOptionsOfRange,
+  requireOptionsOfTexts,
+  requireTrainable,
+} from './option-checks.js';
 import { readData, type GivenData } from './data/given-images.js';
 import type { Prediction } from '../schedule/defaults.js';
 import type { OpenedImages } from './data/open-images.js';
+import type { OpenImagesOptions } from './data/options.js';
 import { filesOfNetwork, type ModelFiles } from './run-folder/model-files.js';
 import { learnedPredictions, trainingDefaults, type LearnedPrediction, type TrainerOptions } from './options.js';
 import { settledAverage, settledRates } from './rates.js';
@@ -70,123 +81,6 @@ function settledOptions(options: TrainerOptions) {
     ...settledRates(options, steps),
     ...settledAverage(options, steps),
   };
-}
-
-function unsupported(source: string, what: string): DpmError {
-  return new DpmError('ERR_DPM_UNSUPPORTED', `${source}: ${what} cannot be trained`);
-}
-
-/** Tells whether what learns are logits of noisy images. */
-export function isClassifier({ network }: Pick<TrainableNetwork, 'network'>): boolean {
-  return network.unet.pool !== undefined;
-}
-
-/** Tells whether what learns is an autoencoder, to give back images as they are. */
-export function isAutoencoder({ kind }: Pick<TrainableNetwork, 'kind'>): boolean {
-  return kind === 'autoencoder';
-}
-
-/** Tells whether a network learns its variance behind its prediction (Nichol and Dhariwal 2021). */
-export function learnsRange({ network, schedule }: Pick<TrainableNetwork, 'network' | 'schedule'>): boolean {
-  const { outChannels, inChannels, pool } = network.unet;
-  return pool === undefined && outChannels === 2 * inChannels && schedule.discrete;
-}
-
-/** Number of classes of the labels that a network learns from; 0: it takes none. */
-export function classesOf({ network }: Pick<TrainableNetwork, 'network'>): number {
-  return isClassifier({ network }) ? network.unet.outChannels : network.unet.classes;
-}
-
-/** Refuses networks that learn in ways that are not there. */
-function requireTrainable(trainable: TrainableNetwork): void {
-  if (isClassifier(trainable)) return;
-  const { source, network, head } = trainable;
-  const { unet } = network;
-  if (network.head !== null && head === null) throw unsupported(source, 'a network with a variance head');
-  if (unet.outChannels !== unet.inChannels && (head !== null || !learnsRange(trainable))) {
-    throw unsupported(source, `a network of ${unet.inChannels} channels whose output has ${unet.outChannels}`);
-  }
-}
-
-/** Refuses a prediction that says nothing of the data at the last level, and an output that is divided by nothing. */
-function requireLevels({ source, network, schedule }: TrainableNetwork, prediction: Prediction): void {
-  const endsInNoise = schedule.discrete && schedule.alphaBar(schedule.steps) <= 0;
-  if (endsInNoise && prediction !== 'x0' && prediction !== 'v') {
-    throw unsupported(source, `the prediction '${prediction}' where a level is noise alone (rescale_betas_zero_snr)`);
-  }
-  if (schedule.discrete && divisorAt(network.unet.divisor, schedule.networkTime(1)) <= 0) {
-    throw unsupported(source, 'a network whose output is divided by the time 0');
-  }
-}
-
-/** Refuses options that a head's loss has no use for. */
-function requireOptionsOfHead({ head, source }: TrainableNetwork, options: TakenOptions, learned: Prediction): void {
-  if (head === null) {
-    if (options.headMode === undefined) return;
-    throw new DpmError('ERR_DPM_ARGUMENT', 'headMode is for a head that learns: give head');
-  }
-  if (learned !== 'epsilon') throw unsupported(source, `a head beside the prediction '${learned}'`);
-  if ((options.snrGamma ?? 0) === 0) return;
-  throw new DpmError('ERR_DPM_ARGUMENT', "snrGamma: the samples of a head's loss weigh all alike");
-}
-
-/** Refuses options that the loss of a learned variance has no use for. */
-function requireOptionsOfRange(trainable: TrainableNetwork, options: TakenOptions, learned: Prediction): void {
-  if (!learnsRange(trainable)) return;
-  if (learned !== 'epsilon')
-    throw unsupported(trainable.source, `a learned variance behind the prediction '${learned}'`);
-  if ((options.snrGamma ?? 0) === 0) return;
-  throw new DpmError('ERR_DPM_ARGUMENT', 'snrGamma: the samples of a loss with a learned variance weigh all alike');
-}
-
-/** Refuses draws by losses where the engine draws evenly. */
-function requireLevelSampling(trainable: TrainableNetwork, { levelSampling }: SettledOptions): void {
-  if (levelSampling === 'uniform') return;
-  const { head, schedule, source } = trainable;
-  if (head === null && !isClassifier(trainable) && schedule.discrete) return;
-  const what = head !== null ? 'a head' : isClassifier(trainable) ? 'a classifier' : 'a continuous noise schedule';
-  throw new DpmError('ERR_DPM_ARGUMENT', `levelSampling: levels of ${what} are drawn evenly (${source})`);
-}
-
-/** Refuses options that a classifier's loss has no use for, and one that asks for a classifier where there is none. */
-function requireOptionsOfClassifier(trainable: TrainableNetwork, options: TakenOptions): void {
-  if (!isClassifier(trainable)) {
-    if (options.classifier !== true) return;
-    throw new DpmError('ERR_DPM_ARGUMENT', `classifier: ${trainable.source} is none`);
-  }
-  const { prediction, labelDropout = 0, snrGamma = 0, headMode } = options;
-  const facts = { prediction, labelDropout: labelDropout || undefined, snrGamma: snrGamma || undefined, headMode };
-  const [useless] = Object.entries(facts).find(([, value]) => value !== undefined) ?? [];
-  if (useless === undefined) return;
-  throw new DpmError('ERR_DPM_ARGUMENT', `${useless}: the classifier ${trainable.source} has no use for it`);
-}
-
-/** Tells whether what learns sees a text beside its images. */
-export function isCaptioned({ kind }: Pick<TrainableNetwork, 'kind'>): boolean {
-  return kind === 'captioned';
-}
-
-/** Refuses options that do not belong to what learns: those of texts without any, and others beside them. */
-function requireOptionsOfTexts(options: TakenOptions): void {
-  const { captions, latents, captionDropout } = options;
-  if (captions !== undefined) {
-    requireOptionsOfCaptions(options);
-    return;
-  }
-  const [name] = Object.entries({ latents, captionDropout }).find(([, value]) => value !== undefined) ?? [];
-  if (name !== undefined)
-    throw new DpmError('ERR_DPM_ARGUMENT', `${name} is for networks that learn captions: give captions`);
-}
-
-/** Refuses options that are for networks which see noise. */
-function requireOptionsOfAutoencoder(options: TakenOptions): void {
-  const { prediction, labelDropout, dropout, snrGamma, levelSampling, head, headMode, classifier, schedule, config } =
-    options;
-  const facts = { prediction, labelDropout, dropout, snrGamma, levelSampling, head, headMode, schedule, config };
-  const given = { ...facts, classifier: classifier === true ? true : undefined };
-  const [useless] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
-  if (useless === undefined) return;
-  throw new DpmError('ERR_DPM_ARGUMENT', `${useless}: an autoencoder has no use for it`);
 }
 
 /**
@@ -280,6 +174,51 @@ function labelOfNone(
 type FoundTrainee = Pick<CaptionedTrainee, 'trainable' | 'images'> &
   Partial<Pick<CaptionedTrainee, 'captions' | 'filesOf'>>;
 
+/** Options of reading images. */
+function readingOf({ labels, resize, skipBroken, signal, onProgress }: TakenOptions): OpenImagesOptions {
+  return { labels, resize, skipBroken, signal, onProgress };
+}
+
+/** Reads images for which nobody has said a network, and makes the default one for them. */
+async function withDefaultNetwork(options: TakenOptions, data: GivenData, margin: number): Promise<FoundTrainee> {
+  const { head, config, schedule, classifier = false } = options;
+  if (head !== undefined) throw new DpmError('ERR_DPM_ARGUMENT', 'head: a head learns on a model: give network');
+  if (config !== undefined) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'config is for a network that is a checkpoint file');
+  }
+  const images = await readData(data, readingOf(options));
+  const shape = windowOf(images, margin);
+  const classes = images.labels === null ? 0 : largestLabel(images.labels) + 1;
+  if (classifier && classes === 0) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'classifier: the data have no labels to learn');
+  }
+  const [defaultOf, source] = classifier
+    ? [defaultClassifier, 'the default classifier']
+    : [defaultNetwork, 'the default network'];
+  return { images, trainable: await trainableOf(defaultOf(shape, classes), source, schedule) };
+}
+
+/** Finds what learns, and reads its images. */
+async function findTrainee(options: TakenOptions, data: GivenData, margin: number): Promise<FoundTrainee> {
+  const { network, captions, config, schedule, head, headMode } = options;
+  if (captions !== undefined) {
+    const images = await readData(data, { ...readingOf(options), labels: false });
+    return readCaptioned(options, captions, images, typeof data === 'string' ? data : null);
+  }
+  const autoencoder = await autoencoderOf(options);
+  if (autoencoder !== null) {
+    const images = await readData(data, readingOf(options));
+    const shape = windowOf(images, margin);
+    return { images, trainable: trainableAutoencoder(autoencoder(shape[0]), shape) };
+  }
+  if (network === undefined) return withDefaultNetwork(options, data, margin);
+  const trainable = await readTrainable(network, { config, schedule, head, headMode });
+  requireTrainable(trainable);
+  const { inChannels, height, width } = trainable.network.unet;
+  const shape = [inChannels, height + margin, width + margin] as const;
+  return { trainable, images: await readData(data, { ...readingOf(options), shape }) };
+}
+
 /**
  * Reads what options name: the network and the images.
  *
@@ -287,46 +226,17 @@ type FoundTrainee = Pick<CaptionedTrainee, 'trainable' | 'images'> &
  * @throws {@link DpmError} naming the file, field or option.
  */
 export async function readTrainee(options: TakenOptions, data: GivenData): Promise<Trainee> {
-  const { network: given, config, schedule, signal, labels, resize, skipBroken, onProgress, head, headMode } = options;
-  const reading = { labels, resize, skipBroken, signal, onProgress };
-  const [defaultOf, defaultSource] =
-    options.classifier === true
-      ? [defaultClassifier, 'the default classifier']
-      : [defaultNetwork, 'the default network'];
+  const { network, signal } = options;
   const settings = settledOptions(options);
   requireOptionsOfTexts(options);
-  const find = async (): Promise<FoundTrainee> => {
-    if (options.captions !== undefined) {
-      const images = await readData(data, { ...reading, labels: false });
-      return readCaptioned(options, options.captions, images, typeof data === 'string' ? data : null);
-    }
-    const autoencoder = await autoencoderOf(options);
-    if (autoencoder !== null) {
-      const images = await readData(data, reading);
-      const shape = windowOf(images, settings.cropMargin);
-      return { images, trainable: trainableAutoencoder(autoencoder(shape[0]), shape) };
-    }
-    if (given === undefined) {
-      if (head !== undefined) throw new DpmError('ERR_DPM_ARGUMENT', 'head: a head learns on a model: give network');
-      if (config !== undefined)
-        throw new DpmError('ERR_DPM_ARGUMENT', 'config is for a network that is a checkpoint file');
-      const images = await readData(data, reading);
-      const shape = windowOf(images, settings.cropMargin);
-      const classes = images.labels === null ? 0 : largestLabel(images.labels) + 1;
-      if (options.classifier === true && classes === 0)
-        throw new DpmError('ERR_DPM_ARGUMENT', 'classifier: the data have no labels to learn');
-      return { images, trainable: await trainableOf(defaultOf(shape, classes), defaultSource, schedule) };
-    }
-    const trainable = await readTrainable(given, { config, schedule, head, headMode });
-    requireTrainable(trainable);
-    const { inChannels, height, width } = trainable.network.unet;
-    const shape = [inChannels, height + settings.cropMargin, width + settings.cropMargin] as const;
-    return { trainable, images: await readData(data, { ...reading, shape }) };
-  };
-  const { trainable: found, images, captions = null, filesOf = filesOfNetwork } = await untilAborted(signal, find);
+  const found = await untilAborted(signal, () => findTrainee(options, data, settings.cropMargin));
   throwIfAborted(signal);
-  requireTrainable(found);
-  const { trainable: predicting, prediction } = withPrediction(withLearnedVariance(found), options.prediction);
+  const { images, captions = null, filesOf = filesOfNetwork } = found;
+  requireTrainable(found.trainable);
+  const { trainable: predicting, prediction } = withPrediction(
+    withLearnedVariance(found.trainable),
+    options.prediction,
+  );
   const { trainable, dropout } = withDropout(predicting, options.dropout);
   requireLevels(trainable, prediction);
   requireOptionsOfClassifier(trainable, options);
@@ -334,7 +244,7 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   requireOptionsOfRange(trainable, options, prediction);
   requireLevelSampling(trainable, settings);
   const learned = learnedLabels(trainable, images);
-  const drops = given === undefined && learned !== null && !isClassifier(trainable);
+  const drops = network === undefined && learned !== null && !isClassifier(trainable);
   const labelDropout = options.labelDropout ?? (drops ? 0.1 : 0);
   const nullLabel = labelOfNone(trainable, learned, labelDropout);
   return {

@@ -23,7 +23,8 @@ import type { TrainingPart } from './run-folder/checkpoint-files.js';
 import { reconstructions } from './reconstructions.js';
 import { RunFolder, type DamagedCheckpoint } from './run-folder/run-folder.js';
 import { takenOptions } from './taken-options.js';
-import { classesOf, isAutoencoder, isCaptioned, isClassifier, readTrainee } from './trainee.js';
+import { classesOf, isAutoencoder, isCaptioned, isClassifier } from './learned-kind.js';
+import { readTrainee } from './trainee.js';
 
 /** Seconds of steps that are run at once, so that their numbers come in time and a signal is heard. */
 const SECONDS_AT_ONCE = 0.25;
