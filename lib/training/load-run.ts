@@ -3,7 +3,7 @@ import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
 import { graphOfFile, graphOfTensors, readWeights, type TrainableNetwork } from '../checkpoint/trainable.js';
 import { cancellable } from '../engine/cancellable.js';
 import { CheckpointTensors, sourcesOf, type TensorSources, type WeightTensors } from '../engine/checkpoint-tensors.js';
-import { deviceOptionFacts, type Device } from '../engine/device.js';
+import type { Device } from '../engine/device.js';
 import type { NativeGraph } from '../engine/native-graph.js';
 import type { NativeTrainer } from '../engine/native-trainer.js';
 import { initialWeightsOf } from './initial-weights.js';
@@ -12,6 +12,7 @@ import { memoryOf, type TrainingMemory } from './memory.js';
 import type { TrainerOptions } from './options.js';
 import type { WholeCheckpoint } from './run-folder/checkpoint-files.js';
 import type { RunFolder } from './run-folder/run-folder.js';
+import { deviceOptionsOf } from './taken-options.js';
 import type { Trainee } from './trainee.js';
 
 /** A run whose network is loaded. */
@@ -128,9 +129,7 @@ async function weightsOf(
 export async function loadRun(trainee: Trainee, folder: RunFolder | null, options: TrainerOptions): Promise<LoadedRun> {
   const { trainable, settings } = trainee;
   const newest = folder?.newest ?? null;
-  const names = Object.keys(deviceOptionFacts) as (keyof typeof deviceOptionFacts)[];
-  const device = Object.fromEntries(names.map((name) => [name, options[name]]));
-  const opened = openedDevice(device, 'trainer');
+  const opened = openedDevice(deviceOptionsOf(options), 'trainer');
   try {
     const weights = await weightsOf(trainable, newest, settings.seed, options.signal);
     const loaded = await loadTrainer(trainee, opened.device, weights, newest, options);

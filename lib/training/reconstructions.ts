@@ -1,7 +1,7 @@
 import { elementCount } from '../base/arrays.js';
-import { centredRange, valueOfLevel } from '../base/pixel-range.js';
 import { ImageBatch } from '../images/image-batch.js';
 import type { Autoencoder } from '../latents/autoencoder.js';
+import { centredValues } from './data/images-in-memory.js';
 import type { OpenedImages } from './data/open-images.js';
 
 /** Copies the middle of an image [C, H, W] that is larger than what is learned. */
@@ -32,9 +32,7 @@ export async function reconstructions(
   const [stored, learned] = [elementCount(whole), elementCount(shape)];
   const pairs = new Float32Array(2 * number * learned);
   for (let i = 0; i < number; ++i) {
-    const own = images.subarray(i * stored, (i + 1) * stored);
-    const values =
-      images instanceof Uint8Array ? Float32Array.from(own, (level) => valueOfLevel(level, centredRange)) : own;
+    const values = centredValues(images.subarray(i * stored, (i + 1) * stored));
     const image = middleOf(values, whole, shape);
     const { mean } = await autoencoder.encode(image, { height, width });
     pairs.set(image, 2 * i * learned);

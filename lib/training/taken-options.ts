@@ -1,3 +1,5 @@
+import type { GivenDevice } from '../checkpoint/load-network.js';
+import { deviceOptionFacts } from '../engine/device.js';
 import { pathOf } from '../files/paths.js';
 import { takenCaptions, type GivenCaptions } from './captions/given-captions.js';
 import { takenNetwork } from './given-network.js';
@@ -25,4 +27,10 @@ export function takenOptions(options: TrainerOptions): TakenOptions {
     latents: latents === undefined ? undefined : pathOf('latents', latents),
     out: out === undefined ? undefined : pathOf('out', out),
   };
+}
+
+/** Picks the options of the device. */
+export function deviceOptionsOf(options: Pick<TrainerOptions, keyof typeof deviceOptionFacts>): GivenDevice {
+  const names = Object.keys(deviceOptionFacts) as (keyof typeof deviceOptionFacts)[];
+  return Object.fromEntries(names.map((name) => [name, options[name]]));
 }

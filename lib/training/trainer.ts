@@ -259,8 +259,7 @@ export class Trainer implements AsyncDisposable {
     if (this.isClassifier) throw new DpmError('ERR_DPM_ARGUMENT', 'a classifier learns, which is no model');
     if (this.isAutoencoder) throw new DpmError('ERR_DPM_ARGUMENT', 'an autoencoder learns, which is no model');
     if (this.isTextToImage) throw new DpmError('ERR_DPM_ARGUMENT', 'a pipeline learns: pipeline() loads it');
-    await this.save();
-    return DiffusionModel.load(pathOf('out', this.#options.out), { device: this.device });
+    return this.#loaded((path, options) => DiffusionModel.load(path, options));
   }
 
   /**
@@ -271,8 +270,7 @@ export class Trainer implements AsyncDisposable {
    */
   async classifier(): Promise<Classifier> {
     if (!this.isClassifier) throw new DpmError('ERR_DPM_ARGUMENT', 'what learns is no classifier');
-    await this.save();
-    return Classifier.load(pathOf('out', this.#options.out), { device: this.device });
+    return this.#loaded((path, options) => Classifier.load(path, options));
   }
 
   /**
@@ -283,8 +281,7 @@ export class Trainer implements AsyncDisposable {
    */
   async pipeline(): Promise<TextToImage> {
     if (!this.isTextToImage) throw new DpmError('ERR_DPM_ARGUMENT', 'what learns is no pipeline');
-    await this.save();
-    return TextToImage.load(pathOf('out', this.#options.out), { device: this.device });
+    return this.#loaded((path, options) => TextToImage.load(path, options));
   }
 
   /**
@@ -295,8 +292,7 @@ export class Trainer implements AsyncDisposable {
    */
   async autoencoder(): Promise<Autoencoder> {
     if (!this.isAutoencoder) throw new DpmError('ERR_DPM_ARGUMENT', 'what learns is no autoencoder');
-    await this.save();
-    return Autoencoder.load(pathOf('out', this.#options.out), { device: this.device });
+    return this.#loaded((path, options) => Autoencoder.load(path, options));
   }
 
   /**
@@ -343,6 +339,12 @@ export class Trainer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Loads the average of the weights from the folder, once it has that of the steps that are done. */
+  async #loaded<T>(load: (path: string, options: { device: Device }) => Promise<T>): Promise<T> {
+    await this.save();
+    return load(pathOf('out', this.#options.out), { device: this.device });
   }
 
   /** Writes a checkpoint of steps that none has. */

@@ -10,7 +10,7 @@ import { trainingLevels } from '../../lib/training/levels.js';
 import { Device } from '../../lib/engine/device.js';
 
 /** Options that a test says nothing about: Adam on the noise, on the linear schedule. */
-const standard = {
+export const standardOptions = {
   divisor: null,
   images: null,
   labels: null,
@@ -55,7 +55,7 @@ export async function openTrainer(
   const device = Device.open({ device: deviceName, threads: 2 });
   try {
     const trainer = await device.engine.loadTrainer(graph, {
-      ...standard,
+      ...standardOptions,
       classes: unet.classes,
       ...learned,
       ...options,

@@ -2,8 +2,8 @@ import { elementCount } from '../../base/arrays.js';
 import { throwIfAborted } from '../../base/abort.js';
 import { DpmError } from '../../base/errors.js';
 import { requireMemory } from '../../base/memory-budget.js';
-import { centredRange, valueOfLevel } from '../../base/pixel-range.js';
 import type { Autoencoder } from '../../latents/autoencoder.js';
+import { centredValues } from '../data/images-in-memory.js';
 import type { OpenedImages } from '../data/open-images.js';
 
 /** Number of images that are encoded at once. */
@@ -32,9 +32,7 @@ export async function encodedImages(
   for (let first = 0; first < count; first += IMAGES_AT_ONCE) {
     throwIfAborted(signal);
     const last = Math.min(count, first + IMAGES_AT_ONCE);
-    const some = images.subarray(first * image, last * image);
-    const values =
-      some instanceof Uint8Array ? Float32Array.from(some, (level) => valueOfLevel(level, centredRange)) : some;
+    const values = centredValues(images.subarray(first * image, last * image));
     latents.set((await autoencoder.encode(values, sides)).mean, first * latent);
     onProgress?.(last, count);
   }

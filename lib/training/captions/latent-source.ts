@@ -4,11 +4,10 @@ import { DpmError } from '../../base/errors.js';
 import { parseAutoencoderConfig } from '../../checkpoint/pipelines/autoencoder-config.js';
 import { readObject } from '../../checkpoint/read-model.js';
 import { findWeights } from '../../checkpoint/weight-files.js';
-import { deviceOptionFacts } from '../../engine/device.js';
 import { Autoencoder } from '../../latents/autoencoder.js';
 import { latentFactor } from '../../network/autoencoder.js';
 import type { OpenedImages } from '../data/open-images.js';
-import type { TakenOptions } from '../taken-options.js';
+import { deviceOptionsOf, type TakenOptions } from '../taken-options.js';
 import { encodedImages, measuredScale } from './encoded-images.js';
 
 /** An autoencoder in whose latents a network learns. */
@@ -59,9 +58,7 @@ export async function encodedByRun(
   images: OpenedImages,
   options: TakenOptions,
 ): Promise<{ latents: Float32Array } & Pick<LatentSource, 'config'>> {
-  const names = Object.keys(deviceOptionFacts) as (keyof typeof deviceOptionFacts)[];
-  const device = Object.fromEntries(names.map((name) => [name, options[name]]));
-  await using autoencoder = await Autoencoder.load(folder, device);
+  await using autoencoder = await Autoencoder.load(folder, deviceOptionsOf(options));
   const latents = await encodedImages(images, autoencoder, options);
   if (typeof config.scaling_factor === 'number') return { latents: autoencoder.toDiffusion(latents), config };
   const scale = measuredScale(latents);

@@ -11,6 +11,7 @@ import type {
 } from '../../../lib/engine/native-trainer.js';
 import { GraphBuilder } from '../../../lib/network/graph.js';
 import { copied, linear } from '../../../lib/network/layers.js';
+import { standardOptions } from '../../support/trainer.js';
 
 const vocabulary = 3;
 const tokens = 2;
@@ -50,27 +51,7 @@ const levels = {
   times: Float32Array.of(1),
 };
 
-const options: NativeTrainerOptions = {
-  classes: 0,
-  divisor: null,
-  images: null,
-  labels: null,
-  cropMargin: 0,
-  flips: false,
-  levels,
-  levelSampling: 'uniform',
-  loss: 'prediction',
-  batch: 2,
-  accumulate: 1,
-  clip: 0,
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-  decay: 0,
-  seed: Uint32Array.of(1, 0),
-  labelDropout: 0,
-  nullLabel: -1,
-};
+const options: NativeTrainerOptions = { ...standardOptions, classes: 0, levels, batch: 2 };
 
 /** Three images, of which the last one has two texts. */
 const data = {
