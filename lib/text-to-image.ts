@@ -31,6 +31,7 @@ import {
 import type { PipelineDefaults } from './latents/pipeline-source.js';
 import { checkedLoras, loraList, type LoraOptions } from './latents/loras.js';
 import { previewOptions, PreviewQueue } from './latents/preview-queue.js';
+import { promptedHead } from './latents/prompted-head.js';
 import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';
 import { mostRows, promptedSamples } from './latents/prompted-samples.js';
 import type { EncodedPrompt } from './latents/prompts.js';
@@ -340,10 +341,17 @@ export class TextToImage {
     const rows = mostRows(samples, batch);
     const tokens = samples.reduce((most, { positive }) => Math.max(most, positive.context.tokens), 0);
     if (this.#keep !== 'all') await Promise.all([encoders.release(), unet.releasePrompts()]);
-    const bytes = await unet.bytesFor({ height, width, tokens, batch: rows });
+    const head = promptedHead(unet, this.schedule, program.head);
+    const bytes = await unet.bytesFor({
+      height,
+      width,
+      tokens,
+      batch: rows,
+      ...(head !== null && { head: head.name }),
+    });
     requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');
     throwIfAborted(signal);
-    const network = promptedNetwork(unet, { samples, height, width, sizes });
+    const network = promptedNetwork(unet, { samples, height, width, sizes }, head);
     const previews = new PreviewQueue();
     const model: RunModel = {
       sampleShape: [this.vae.latentChannels, height, width],

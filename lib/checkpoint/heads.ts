@@ -3,8 +3,7 @@ import { basename, join } from 'node:path';
 import { DpmError } from '../base/errors.js';
 import { ConfigReader, isJsonObject, widthRange } from '../files/config-reader.js';
 import { readJson } from '../files/files.js';
-import type { UNetDescription } from '../network/description.js';
-import { lastChannels } from '../network/description.js';
+import { lastChannels, type HeadDescription, type UNetDescription } from '../network/description.js';
 import { mergeCheckpoints, type Checkpoint } from './checkpoint.js';
 import { openSingleFile } from './weight-files.js';
 
@@ -27,6 +26,8 @@ export interface HeadsConfig {
   outChannels: number;
   groups: number;
   epsilon: number;
+  /** What the network predicts, whose squared error an `npr` head expects: the noise, or the velocity (`v_prediction`). */
+  prediction: 'epsilon' | 'v';
 }
 
 function readFiles(config: ConfigReader): Map<HeadName, string> {
@@ -82,7 +83,15 @@ export async function readHeadsConfig(folder: string): Promise<HeadsConfig> {
     outChannels: readOutChannels(config),
     groups: config.integer('norm_num_groups', undefined, widthRange),
     epsilon: config.number('norm_eps'),
+    prediction:
+      config.choice('prediction_type', 'epsilon', ['epsilon', 'v_prediction']) === 'epsilon' ? 'epsilon' : 'v',
   };
+}
+
+/** What heads have to fit: the channels of a network's image, and those of the map that they see. */
+export interface HeadPlace {
+  readonly inChannels: number;
+  readonly lastChannels: number;
 }
 
 /**
@@ -90,15 +99,14 @@ export async function readHeadsConfig(folder: string): Promise<HeadsConfig> {
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` if they do not fit the network.
  */
-export function headOf(unet: UNetDescription, heads: HeadsConfig): NonNullable<UNetDescription['head']> {
+export function headOf({ inChannels, lastChannels: channels }: HeadPlace, heads: HeadsConfig): HeadDescription {
   const { complex, outChannels, groups, epsilon } = heads;
-  if (outChannels !== unet.inChannels) {
+  if (outChannels !== inChannels) {
     throw new DpmError(
       'ERR_DPM_CONFIG',
-      `${join(heads.folder, 'config.json')}: out_channels is ${outChannels}, a variance has the ${unet.inChannels} channels of the image`,
+      `${join(heads.folder, 'config.json')}: out_channels is ${outChannels}, a variance has the ${inChannels} channels of the image`,
     );
   }
-  const channels = lastChannels(unet);
   if (channels % groups !== 0) {
     throw new DpmError(
       'ERR_DPM_CONFIG',
@@ -106,6 +114,21 @@ export function headOf(unet: UNetDescription, heads: HeadsConfig): NonNullable<U
     );
   }
   return { prefix: headPrefix, complex, outChannels, groups, epsilon };
+}
+
+/**
+ * Describes the heads of a U-Net that sees no text, which predicts the noise where it has any.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` if they do not fit the network, `ERR_DPM_UNSUPPORTED` for those of another prediction.
+ */
+export function headOfNoise(unet: UNetDescription, heads: HeadsConfig): HeadDescription {
+  if (heads.prediction !== 'epsilon') {
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `${join(heads.folder, 'config.json')}: prediction_type of the heads of a network without texts has to be epsilon`,
+    );
+  }
+  return headOf({ inChannels: unet.inChannels, lastChannels: lastChannels(unet) }, heads);
 }
 
 /**
@@ -125,7 +148,7 @@ export async function addHead(
     throw new DpmError('ERR_DPM_ARGUMENT', `${heads.folder} has no head '${name}'; it has: ${known}`);
   }
   return {
-    unet: { ...unet, head: headOf(unet, heads) },
+    unet: { ...unet, head: headOfNoise(unet, heads) },
     checkpoint: mergeCheckpoints(checkpoint, await openSingleFile(join(heads.folder, file)), headPrefix),
   };
 }

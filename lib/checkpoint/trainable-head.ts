@@ -2,12 +2,13 @@ import { join } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
 import { ConfigReader } from '../files/config-reader.js';
+import { isThere } from '../files/files.js';
 import type { Graph } from '../network/graph.js';
 import { unetGraph } from '../network/unet.js';
 import type { Checkpoint } from './checkpoint.js';
 import { readEmbeddedHead } from './family-config.js';
 import { headKeys, networkOf, type Family, type FamilyNetwork } from './family.js';
-import { addHead, headOf, headPrefix, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
+import { addHead, headOfNoise, headPrefix, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
 import type { ModelFolder } from './model-folder.js';
 
 /** What a head computes its output from: the network's last map, or one that a residual block of its own has made of it. */
@@ -20,6 +21,8 @@ export const headModes: readonly HeadMode[] = ['simple', 'complex'];
 export interface TrainableHead {
   readonly name: HeadName;
   readonly mode: HeadMode;
+  /** What the network predicts, whose error, or square, the head expects. */
+  readonly prediction: HeadsConfig['prediction'];
   /** Its file in the model's `heads/`, and the contents of `heads/config.json` with it; null: it lies in the network's file. */
   readonly apart: { readonly file: string; readonly config: Readonly<Record<string, unknown>> } | null;
   /** Names of its weights beside those of the network. */
@@ -40,23 +43,46 @@ interface WithHead {
   readonly head: TrainableHead;
 }
 
-const modeOf = ({ complex }: Pick<HeadsConfig, 'complex'>): HeadMode => (complex ? 'complex' : 'simple');
+/** Gives the mode of heads by their file. */
+export const modeOf = ({ complex }: Pick<HeadsConfig, 'complex'>): HeadMode => (complex ? 'complex' : 'simple');
 
-/** The heads of a model, whose form a new one shares; those of a model without any have the wanted mode. */
-async function headsOf(
-  { path, heads }: ModelFolder,
-  { unet }: FamilyNetwork,
+/** Form of a head beside a network that has none. */
+export type NewHeads = Pick<HeadsConfig, 'outChannels' | 'groups' | 'epsilon' | 'prediction'>;
+
+/**
+ * Finds the heads of a model, whose form a new one shares; those of a model without any have the wanted mode.
+ *
+ * @param path - The model, in messages.
+ * @param own - Form of heads of a model without any; null: its network has no place for one.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for another mode than that of the model's heads; those of their file.
+ */
+export async function headsToTrain(
+  path: string,
+  folder: string,
+  own: NewHeads | null,
   mode: HeadMode | undefined,
 ): Promise<HeadsConfig> {
-  const folder = join(path, 'heads');
-  if (heads.length > 0) {
+  if (await isThere(join(folder, 'config.json'))) {
     const known = await readHeadsConfig(folder);
     if (mode === undefined || mode === modeOf(known)) return known;
     throw new DpmError('ERR_DPM_ARGUMENT', `headMode is ${mode}, the heads of ${path} are ${modeOf(known)}`);
   }
-  if (unet.output === null)
-    throw new DpmError('ERR_DPM_UNSUPPORTED', `${path}: a network without an output norm has no head`);
-  return { folder, files: new Map(), complex: mode === 'complex', outChannels: unet.inChannels, ...unet.output };
+  if (own === null) throw new DpmError('ERR_DPM_UNSUPPORTED', `${path}: a network without an output norm has no head`);
+  return { folder, files: new Map(), complex: mode === 'complex', ...own };
+}
+
+/** Gives the name of a head's file, and the configuration of a model's heads with it. */
+export function apartOf(heads: HeadsConfig, name: HeadName): NonNullable<TrainableHead['apart']> {
+  const file = heads.files.get(name) ?? `${name}.safetensors`;
+  const config = {
+    heads: { ...Object.fromEntries(heads.files), [name]: file },
+    mode: modeOf(heads),
+    out_channels: heads.outChannels,
+    norm_num_groups: heads.groups,
+    norm_eps: heads.epsilon,
+    ...(heads.prediction === 'v' && { prediction_type: 'v_prediction' }),
+  };
+  return { file, config };
 }
 
 /**
@@ -91,7 +117,15 @@ function withEmbeddedHead(
     network: withHead,
     graph: unetGraph({ ...withHead.unet, head: withHead.head }),
     weights,
-    head: { name, mode, apart: null, keys, companions, isBegun: [...keys].every((key) => weights.tensors.has(key)) },
+    head: {
+      name,
+      mode,
+      prediction: 'epsilon',
+      apart: null,
+      keys,
+      companions,
+      isBegun: [...keys].every((key) => weights.tensors.has(key)),
+    },
   };
 }
 
@@ -114,18 +148,17 @@ export async function withTrainableHead(
     throw new DpmError('ERR_DPM_UNSUPPORTED', `${model.path}: heads of the family ${model.family} cannot be trained`);
   }
   const { name, mode } = wanted;
-  const heads = await headsOf(model, network, mode);
-  const head = headOf(network.unet, heads);
+  const { inChannels, output } = network.unet;
+  const form = output && ({ outChannels: inChannels, ...output, prediction: 'epsilon' } as const);
+  const heads = await headsToTrain(model.path, join(model.path, 'heads'), form, mode);
+  const head = headOfNoise(network.unet, heads);
   const isBegun = heads.files.has(name);
-  const file = heads.files.get(name) ?? `${name}.safetensors`;
-  const withHeads = {
-    heads: { ...Object.fromEntries(heads.files), [name]: file },
-    mode: modeOf(heads),
-    out_channels: heads.outChannels,
-    norm_num_groups: heads.groups,
-    norm_eps: heads.epsilon,
-  };
-  const own = new Set([join('heads', 'config.json'), join('heads', file), join('scheduler', 'scheduler_config.json')]);
+  const apart = apartOf(heads, name);
+  const own = new Set([
+    join('heads', 'config.json'),
+    join('heads', apart.file),
+    join('scheduler', 'scheduler_config.json'),
+  ]);
   const { weights } = model;
   const graph = unetGraph({ ...network.unet, head });
   const names = graph.constants.map((constant) => constant.name).filter(isOfHead);
@@ -137,7 +170,8 @@ export async function withTrainableHead(
     head: {
       name,
       mode: modeOf(heads),
-      apart: { file, config: withHeads },
+      prediction: heads.prediction,
+      apart,
       keys: new Set(names),
       companions: new Map([...model.companions].filter(([path]) => !own.has(path))),
       isBegun,

@@ -1,6 +1,6 @@
 import { estimateErrors } from '../estimation/likelihood/estimate-errors.js';
 import { writeErrorTable } from '../variance/error-table.js';
-import { estimateCommand } from './estimate-command.js';
+import { estimateCommand, ofModel } from './estimate-command.js';
 
 export const costsCommand = estimateCommand({
   name: 'costs',
@@ -8,6 +8,6 @@ export const costsCommand = estimateCommand({
   images: 'uint8 or float32 on the grid of 8 bits in [-1, 1]',
   enough: 'several hundred give a steady trajectory',
   columns: 'squared errors and decoder terms',
-  estimate: estimateErrors,
+  estimate: ofModel(estimateErrors),
   write: writeErrorTable,
 });

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { dataEstimateOptionFacts as facts, type DataEstimateOptions } from '../estimation/data-estimate.js';
 import { makeFolder } from '../files/files.js';
 import type { DiffusionModel } from '../model.js';
-import { specOf, usageError, type Command } from './command.js';
+import { specOf, usageError, type Call, type Command, type OptionSpecs } from './command.js';
 import { dataImagesHelp, readDataImages } from './data-images.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, progressBar } from './output.js';
@@ -19,13 +19,26 @@ export interface EstimateCommand<Table> {
   enough: string;
   /** The table's columns, e.g. `m_n`. */
   columns: string;
-  estimate: (model: DiffusionModel, images: Float32Array, options: DataEstimateOptions) => Promise<Table>;
+  estimate: (call: Call, options: DataEstimateOptions & { samples: number }) => Promise<Table>;
   write: (path: string, table: Table) => Promise<void>;
+  /** Options beside those of all such commands. */
+  options?: OptionSpecs;
+}
+
+/** Makes an estimate of a model of pixels one of a command. */
+export function ofModel<Table>(
+  estimate: (model: DiffusionModel, images: Float32Array, options: DataEstimateOptions) => Promise<Table>,
+): EstimateCommand<Table>['estimate'] {
+  return (call, options) =>
+    withModel(call, async (model) => {
+      const { images } = await readDataImages(call.options.required('data'), model, { signal: call.signal });
+      return estimate(model, images, options);
+    });
 }
 
 /** A command that estimates a table for n = 1..N from images and writes it as JSON. */
 export function estimateCommand<Table extends { numTrainTimesteps: number }>(command: EstimateCommand<Table>): Command {
-  const { name, summary, images, enough, columns, estimate, write } = command;
+  const { name, summary, images, enough, columns, estimate, write, options: others = {} } = command;
   return {
     name,
     summary,
@@ -37,6 +50,7 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
       timesteps: specOf(facts.timesteps, 'times n to estimate, separated by commas; the others are interpolated'),
       batch: specOf(facts.batch),
       out: { value: 'FILE', help: 'receives the table as JSON' },
+      ...others,
       ...modelOptions,
     },
     async run(call) {
@@ -44,29 +58,26 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
       const out = options.required('out');
       const samples = options.integer('samples');
       if (samples === undefined) throw usageError('--samples is missing');
-      const path = options.required('data');
+      options.required('data');
       await checkTarget(out, { flag: '--out' });
       const progress = progressBar(name, json);
-      await withModel(call, async (model) => {
-        const data = (await readDataImages(path, model, { signal: call.signal })).images;
-        try {
-          const table = await estimate(model, data, {
-            samples,
-            seed: options.seed('seed'),
-            timesteps: options.numbers('timesteps'),
-            batch: options.integer('batch'),
-            signal,
-            onProgress: progress.update,
-          });
-          progress.stop();
-          await makeFolder(dirname(out));
-          await write(out, table);
-          if (json) printJson({ out, samples, steps: table.numTrainTimesteps });
-          else printLine(`${columns} for n = 1..${table.numTrainTimesteps} from ${samples} images each -> ${out}`);
-        } finally {
-          progress.stop();
-        }
-      });
+      try {
+        const table = await estimate(call, {
+          samples,
+          seed: options.seed('seed'),
+          timesteps: options.numbers('timesteps'),
+          batch: options.integer('batch'),
+          signal,
+          onProgress: progress.update,
+        });
+        progress.stop();
+        await makeFolder(dirname(out));
+        await write(out, table);
+        if (json) printJson({ out, samples, steps: table.numTrainTimesteps });
+        else printLine(`${columns} for n = 1..${table.numTrainTimesteps} from ${samples} images each -> ${out}`);
+      } finally {
+        progress.stop();
+      }
     },
   };
 }

@@ -29,7 +29,7 @@ function partRows({ unet, vae, textEncoders, tokenizers }: PipelineFacts): [stri
   return [
     [
       'unet',
-      `${unet.inChannels} -> ${unet.outChannels} channels, levels of ${unet.channels.join(', ')}, sample size ${unet.sampleSize}, sees ${sees}, ${millions(unet.parameters)}`,
+      `${unet.inChannels} -> ${unet.outChannels} channels, levels of ${unet.channels.join(', ')}, sample size ${unet.sampleSize}, sees ${sees}, ${millions(unet.parameters)}${unet.heads.length === 0 ? '' : `, heads ${unet.heads.join(', ')}`}`,
     ],
     [
       'vae',

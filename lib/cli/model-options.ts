@@ -71,11 +71,11 @@ export function loadOptions(options: OptionValues): LoadOptions & DeviceOptions 
 }
 
 /** Loads the model that a command names first, calls `use` with it and closes it in any case. */
-export async function withModel(call: Call, use: (model: DiffusionModel) => Promise<void>): Promise<void> {
+export async function withModel<T>(call: Call, use: (model: DiffusionModel) => Promise<T>): Promise<T> {
   const { signal } = call;
   const model = await DiffusionModel.load(call.positionals[0] ?? '', { ...loadOptions(call.options), signal });
   try {
-    await use(model);
+    return await use(model);
   } finally {
     await model.close();
   }

@@ -12,6 +12,7 @@ async function drawCaptions(trainer: Trainer, count: number, signal: AbortSignal
   const prompts = Array.from({ length: count }, (_, i) => all[i % all.length] ?? '');
   const { images } = await pipeline.generate({
     prompt: prompts,
+    ...(trainer.head !== null && { sampler: `${trainer.head}-ddpm` }),
     steps: Math.min(DEFAULT_STEPS, pipeline.schedule.steps),
     guidance: CAPTION_GUIDANCE,
     seed: 0,

@@ -60,7 +60,7 @@ async function latentsOf(
 function evaluatorOf(evaluate: PromptedEvaluate, labels: readonly number[]): Evaluator {
   return {
     async evaluate(input, times, output): Promise<void> {
-      await output.write(await evaluate(await input.read(), times, labels));
+      await output.write((await evaluate(await input.read(), times, labels)).out);
     },
   };
 }

@@ -9,15 +9,20 @@ import {
   integerBetween,
   kinds,
   numberOrNumbers,
+  oneOf,
   type OptionKinds,
   requireKind,
 } from '../base/option-kinds.js';
 import type { OpenedDevice } from '../checkpoint/load-network.js';
+import { headNames, type HeadName, type HeadsConfig } from '../checkpoint/heads.js';
 import type { ReadConditional } from '../checkpoint/pipelines/conditional.js';
+import { isOfHead } from '../checkpoint/trainable-head.js';
 import { readConditionalAt } from '../checkpoint/pipelines/single-file/unet-file.js';
 import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from '../engine/inputs.js';
 import { conditionalGraph, contextChannels, promptGraph } from '../network/conditional.js';
 import { countElements } from '../network/cost.js';
+import type { HeadDescription } from '../network/description.js';
+import type { Graph } from '../network/graph.js';
 import { guidanceFeatures, numberFeatures } from './features.js';
 import { LatentNetwork } from './latent-network.js';
 import { latentFileKinds, type LatentFileOptions, readAndOpen } from './load-options.js';
@@ -123,6 +128,8 @@ export interface ConditionalSize {
   batch?: number | undefined;
   /** Number of contexts that these share. Default: each has its own. */
   contexts?: number | undefined;
+  /** Variance head that is evaluated, too. Default: none. */
+  head?: HeadName | undefined;
 }
 
 const tokenCounts = integerBetween(1, 2 ** 20);
@@ -134,7 +141,27 @@ const sizeKinds: OptionKinds<ConditionalSize> = {
   tokens: tokenCounts,
   batch: kinds.positiveInteger,
   contexts: kinds.positiveInteger,
+  head: oneOf(headNames),
 };
+
+/** Names the network for texts of a number of tokens, with a second output or without. */
+const partOf = (tokens: number, head: HeadName | null): string => (head === null ? `${tokens}` : `${tokens}/${head}`);
+
+/** Makes the graph of what {@link partOf} has named. */
+function graphOf(
+  { description, heads }: ReadConditional,
+  part: string,
+  sides: { height: number; width: number },
+): Graph {
+  const [tokens, name] = part.split('/');
+  const all = new Map<string, HeadDescription>(heads?.heads);
+  const head = name === undefined ? null : all.get(name);
+  if (head === undefined) {
+    const known = [...all.keys()].join(', ') || 'none';
+    throw new DpmError('ERR_DPM_ARGUMENT', `the U-Net has no variance head '${name}'; it has: ${known}`);
+  }
+  return conditionalGraph(description, { ...sides, tokens: Number(tokens) }, head);
+}
 
 const LARGEST_SIDE = 4096;
 
@@ -157,8 +184,12 @@ export class ConditionalUNet extends LatentNetwork {
   readonly seesPooled: boolean;
   /** True if the network sees the weight of guidance (LCM). */
   readonly seesGuidance: boolean;
+  /** Names of its variance heads, which samplers of {@link TextToImage} evaluate. */
+  readonly heads: readonly HeadName[];
+  /** What `npr` heads expect the squared error of. @internal */
+  readonly headPrediction: HeadsConfig['prediction'];
   readonly #read: ReadConditional;
-  /** Number of weights. */
+  /** Number of weights, without those of heads. */
   readonly parameters: number;
   readonly #contextChannels: number;
 
@@ -171,10 +202,7 @@ export class ConditionalUNet extends LatentNetwork {
       network: ({ part, height, width }) =>
         part === 'prompt'
           ? { graph: promptGraph(description, height) }
-          : {
-              graph: conditionalGraph(description, { height, width, tokens: Number(part) }),
-              classes: description.classes,
-            },
+          : { graph: graphOf(read, part, { height, width }), classes: description.classes },
     });
     this.#read = read;
     this.inChannels = description.inChannels;
@@ -183,8 +211,11 @@ export class ConditionalUNet extends LatentNetwork {
     this.sampleSize = read.sampleSize;
     this.seesPooled = read.textTime !== null;
     this.seesGuidance = description.guidanceFeatures !== null;
+    this.heads = [...(read.heads?.heads.keys() ?? [])];
+    this.headPrediction = read.heads?.prediction ?? 'epsilon';
     this.#contextChannels = contextChannels(description);
-    this.parameters = countElements([...checkpoint.tensors.values()].map(({ shape }) => shape));
+    const own = [...checkpoint.tensors].filter(([name]) => !isOfHead(name));
+    this.parameters = countElements(own.map(([, { shape }]) => shape));
   }
 
   /**
@@ -253,6 +284,16 @@ export class ConditionalUNet extends LatentNetwork {
     t: number | ArrayLike<number>,
     options: ConditionalForwardOptions,
   ): Promise<Float32Array> {
+    return (await this.predict(x, t, options, null)).out;
+  }
+
+  /** Evaluates the network once, and one of its heads with it, which has as many channels as the states. @internal */
+  async predict(
+    x: Float32Array,
+    t: number | ArrayLike<number>,
+    options: ConditionalForwardOptions,
+    headName: HeadName | null,
+  ): Promise<{ out: Float32Array; head: Float32Array | null }> {
     checkOptions('forward', options, forwardKinds);
     requireKind('x', x, kinds.floats);
     requireKind('t', t, networkTimes);
@@ -272,12 +313,13 @@ export class ConditionalUNet extends LatentNetwork {
     if (prepared.network !== this || !isEnough) {
       throw new DpmError('ERR_DPM_ARGUMENT', `the context is not one that this network made for ${count} samples`);
     }
-    const part = String(prepared.tokens);
+    const part = partOf(prepared.tokens, headName);
     return this.networks.using({ part, height, width }, async (network) => {
       const out = new Float32Array(batch * this.outChannels * height * width);
+      const head = headName === null ? null : new Float32Array(states.length);
       const given = { ...tensors.given, ...(this.#contextChannels > 0 && { context: prepared.data, groups }) };
-      await network.forward(batch, states, out, { ...tensors, given });
-      return out;
+      await network.forward(batch, states, out, { ...tensors, given, ...(head !== null && { head }) });
+      return { out, head };
     });
   }
 
@@ -289,10 +331,11 @@ export class ConditionalUNet extends LatentNetwork {
    */
   async bytesFor(options: ConditionalSize): Promise<number> {
     checkOptions('bytesFor', options, sizeKinds);
-    const { height, width, tokens = 77, batch = 1, contexts } = options;
+    const { height, width, tokens = 77, batch = 1, contexts, head = null } = options;
     requireSides(height, width);
     requireRoom('the weights of the U-Net', this.parameters * LEAST_WEIGHT_BYTES, 'take a network of fewer');
-    const { weights, maps } = await this.networks.bytesFor({ part: String(tokens), height, width }, batch, contexts);
+    const part = partOf(tokens, head);
+    const { weights, maps } = await this.networks.bytesFor({ part, height, width }, batch, contexts);
     return weights + maps;
   }
 

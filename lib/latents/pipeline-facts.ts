@@ -1,3 +1,4 @@
+import type { HeadName } from '../checkpoint/heads.js';
 import { autoencoderWeights } from '../checkpoint/pipelines/autoencoder.js';
 import { conditionalWeights } from '../checkpoint/pipelines/conditional.js';
 import { textEncoderWeights } from '../checkpoint/pipelines/text-encoder.js';
@@ -35,6 +36,7 @@ export interface PipelineFacts {
     readonly contextWidth: number;
     readonly seesPooled: boolean;
     readonly seesGuidance: boolean;
+    readonly heads: readonly HeadName[];
   };
   readonly vae: Counts & {
     readonly kind: 'kl' | 'tiny';
@@ -57,7 +59,7 @@ export async function pipelineFacts(
   source: PipelineSource,
   size: Pick<Extents, 'height' | 'width'>,
 ): Promise<PipelineFacts> {
-  const { description: network, sampleSize, textTime } = await source.unet();
+  const { description: network, sampleSize, textTime, heads = null } = await source.unet();
   const { description: autoencoder, latents } = await source.autoencoder();
   const encoders = await Promise.all(source.encoders.map(encoderFacts));
   const factor = latentFactor(autoencoder);
@@ -73,6 +75,7 @@ export async function pipelineFacts(
       contextWidth: network.contextWidth,
       seesPooled: textTime !== null,
       seesGuidance: network.guidanceFeatures !== null,
+      heads: [...(heads?.heads.keys() ?? [])],
       parameters: countElements(conditionalWeights(network).values()),
       multiplyAdds: multiplyAdds(conditionalGraph(network, { ...states, tokens })),
     },

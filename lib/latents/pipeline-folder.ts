@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { modelPath } from '../checkpoint/model-path.js';
 import { readObject } from '../checkpoint/read-model.js';
 import { ConfigReader } from '../files/config-reader.js';
+import { isThere } from '../files/files.js';
 
 /** Kinds of pipelines: what their texts become, and the guidance that their library gives by default. */
 const kindsOfPipelines = {
@@ -47,8 +48,24 @@ function requirePart(config: ConfigReader, name: string, classes: readonly strin
   throw config.unsupported(name, classes.join(', '));
 }
 
+/** Name of the file of what a pipeline's makers draw with, beside its parts. */
+export const generationFile = 'generation_config.json';
+
 /**
- * Reads `model_index.json` of a pipeline's folder.
+ * Reads the number of steps and the weight of guidance that a pipeline's folder says, with the names of the library's options:
+ * the library itself has no place for them.
+ */
+async function ownDefaults(path: string): Promise<Partial<Pick<PipelineFolder, 'guidance' | 'steps'>>> {
+  const file = join(path, generationFile);
+  if (!(await isThere(file))) return {};
+  const config = new ConfigReader(await readObject(file), file);
+  const guidance = config.numberOrNull('guidance_scale');
+  const steps = config.integerOrNull('num_inference_steps', null, { least: 1, most: 1_000_000 });
+  return { ...(guidance !== null && { guidance }), ...(steps !== null && { steps }) };
+}
+
+/**
+ * Reads `model_index.json` of a pipeline's folder, and `generation_config.json` where there is one.
  *
  * @throws {@link DpmError} `ERR_DPM_FILE`, `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the file and field.
  */
@@ -67,6 +84,7 @@ export async function readPipelineFolder(given: string | URL): Promise<PipelineF
     path,
     kind,
     ...defaults,
+    ...(await ownDefaults(path)),
     zerosForNone: kind === 'sdxl' && config.boolean('force_zeros_for_empty_prompt', true),
     encoders: suffixes.map((suffix) => ({
       encoder: join(path, `text_encoder${suffix}`),

@@ -1,5 +1,6 @@
 import { at, partsAt } from '../base/arrays.js';
 import { guidanceFactors } from '../guidance/classifier-free.js';
+import type { HeadName } from '../checkpoint/heads.js';
 import { ScriptNetwork } from '../run/script-network.js';
 import { joinedContexts, type ConditionalUNet, type PreparedContext } from './conditional-unet.js';
 
@@ -27,12 +28,21 @@ export interface PromptedCall {
   readonly sizes: readonly number[];
 }
 
+/** A variance head that samplers read. */
+export interface PromptedHead {
+  readonly name: HeadName;
+  /** Gives, at a network time, the squared error of the noise as a multiple of what the head predicts. */
+  readonly scale: (time: number) => number;
+}
+
 /** An evaluation of a row of the batch, and where its result goes. */
 interface Asked {
   readonly row: number;
   readonly seen: SeenPrompt;
   readonly guidance: number;
   readonly into: Float32Array;
+  /** Where the second output goes; null: it is not evaluated, or not needed. */
+  readonly head: Float32Array | null;
 }
 
 /** Keys and values of samples, each once, and the number of each sample's. */
@@ -75,18 +85,25 @@ function mix(out: Float32Array, away: Float32Array, weight: number): void {
   }
 }
 
-/** Predicts from states [rows, C, h, w] at one time each, for the samples of a call that labels name. */
+/**
+ * Predicts from states [rows, C, h, w] at one time each, for the samples of a call that labels name; and expects the squared
+ * error of the noise where there is a head.
+ */
 export type PromptedEvaluate = (
   x: Float32Array,
   times: Float32Array,
   labels: ArrayLike<number>,
-) => Promise<Float32Array>;
+) => Promise<{ out: Float32Array; head?: Float32Array }>;
 
 /**
  * Makes the U-Net with the prompts of a call a function of states. A sample with a negative prompt takes two evaluations, in
- * one batch with those of others.
+ * one batch with those of others. Its second output is that of its prompt: with guidance no mean is that of a posterior.
  */
-export function promptedEvaluate(unet: ConditionalUNet, call: PromptedCall): PromptedEvaluate {
+export function promptedEvaluate(
+  unet: ConditionalUNet,
+  call: PromptedCall,
+  head: PromptedHead | null = null,
+): PromptedEvaluate {
   const { height, width, sizes } = call;
   const elements = unet.inChannels * height * width;
   const contexts = new Map<number, JoinedContexts>();
@@ -96,7 +113,7 @@ export function promptedEvaluate(unet: ConditionalUNet, call: PromptedCall): Pro
     const joined = contexts.get(tokens) ?? new JoinedContexts();
     contexts.set(tokens, joined);
     const rows = group.map(({ row }) => row);
-    const out = await unet.forward(partsAt(x, rows, elements), partsAt(times, rows, 1), {
+    const options = {
       height,
       width,
       ...joined.of(group.map(({ seen }) => seen)),
@@ -105,18 +122,28 @@ export function promptedEvaluate(unet: ConditionalUNet, call: PromptedCall): Pro
         sizes: group.flatMap(() => sizes),
       }),
       ...(unet.seesGuidance && { guidance: group.map(({ guidance }) => guidance) }),
-    });
-    for (const [i, { row, into }] of group.entries()) {
-      into.set(out.subarray(i * elements, (i + 1) * elements), row * elements);
+    };
+    const states = partsAt(x, rows, elements);
+    const predicted = await unet.predict(states, partsAt(times, rows, 1), options, head?.name ?? null);
+    for (const [i, { row, into, head: second }] of group.entries()) {
+      const part = (values: Float32Array): Float32Array => values.subarray(i * elements, (i + 1) * elements);
+      into.set(part(predicted.out), row * elements);
+      if (head === null || second === null || predicted.head === null) continue;
+      const scale = head.scale(at(times, row));
+      second.set(
+        part(predicted.head).map((value) => value * scale),
+        row * elements,
+      );
     }
   };
 
   return async (x, times, labels) => {
     const samples = Array.from(labels, (label) => at(call.samples, label));
     const [out, away] = [new Float32Array(x.length), new Float32Array(x.length)];
+    const second = head === null ? null : new Float32Array(x.length);
     const asked = samples.flatMap(({ positive, negative, guidance }, row): Asked[] => [
-      ...(negative === null ? [] : [{ row, seen: negative, guidance, into: away }]),
-      { row, seen: positive, guidance, into: out },
+      ...(negative === null ? [] : [{ row, seen: negative, guidance, into: away, head: null }]),
+      { row, seen: positive, guidance, into: out, head: second },
     ]);
     for (const group of byTokens(asked).values()) await evaluate(x, times, group);
     for (const [row, { negative, guidance }] of samples.entries()) {
@@ -124,14 +151,18 @@ export function promptedEvaluate(unet: ConditionalUNet, call: PromptedCall): Pro
       const part = (values: Float32Array): Float32Array => values.subarray(row * elements, (row + 1) * elements);
       mix(part(out), part(away), guidance);
     }
-    return out;
+    return { out, ...(second !== null && { head: second }) };
   };
 }
 
 /** Makes the U-Net with the prompts of a call a network for runs, whose label k is sample k of the call. */
-export function promptedNetwork(unet: ConditionalUNet, call: PromptedCall): ScriptNetwork {
+export function promptedNetwork(
+  unet: ConditionalUNet,
+  call: PromptedCall,
+  head: PromptedHead | null = null,
+): ScriptNetwork {
   const elements = unet.inChannels * call.height * call.width;
-  const evaluate = promptedEvaluate(unet, call);
-  const shape = { elements, classes: call.samples.length, head: false };
+  const evaluate = promptedEvaluate(unet, call, head);
+  const shape = { elements, classes: call.samples.length, head: head !== null };
   return new ScriptNetwork(unet.device, shape, (x, times, labels) => evaluate(x, times, labels ?? []));
 }

@@ -1,5 +1,6 @@
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
+import type { HeadDescription } from './description.js';
 import { GraphBuilder, type Graph } from './graph.js';
 import { convolution, copied, embeddingMlp, groupNorm, linear, silu, sum } from './layers.js';
 import type { Extents } from './operation.js';
@@ -53,6 +54,9 @@ interface Attention {
   readonly channels: number;
 }
 
+/** How norms over groups of channels are made. */
+type NormStyle = Pick<ConditionalDescription, 'groups' | 'epsilon'>;
+
 /** Compiles a conditional U-Net. */
 class Compiler {
   /** Attentions to the context, in the order in which their keys and values lie in it. */
@@ -72,7 +76,7 @@ class Compiler {
     };
   }
 
-  compile(image: number): void {
+  compile(image: number, head: HeadDescription | null = null): void {
     const { levels, centerInput, kernelIn, kernelOut, outChannels, groups, epsilon } = this.#description;
     this.#embedding = silu(this.#graph, 'time_embedding.silu', this.#embed());
     const input = centerInput ? this.#graph.add({ op: 'affine', scale: 2, shift: -1 }, 'center_input', [image]) : image;
@@ -82,8 +86,18 @@ class Compiler {
     for (const i of levels.keys()) h = this.#down(h, i);
     h = this.#middle(h);
     for (const i of levels.keys()) h = this.#up(h, i);
-    h = silu(this.#graph, 'conv_norm_out.silu', groupNorm(this.#graph, 'conv_norm_out', h, groups, epsilon));
-    this.#graph.output('output', convolution(this.#graph, 'conv_out', h, outChannels, { kernel: kernelOut }));
+    const last = silu(this.#graph, 'conv_norm_out.silu', groupNorm(this.#graph, 'conv_norm_out', h, groups, epsilon));
+    this.#graph.output('output', convolution(this.#graph, 'conv_out', last, outChannels, { kernel: kernelOut }));
+    if (head !== null) this.#head(head, h);
+  }
+
+  /** Adds a second output, made of the map that the output norm sees. */
+  #head({ prefix, complex, outChannels, groups, epsilon }: HeadDescription, x: number): void {
+    const { channels } = this.#graph.value(x);
+    const h = complex ? this.#residual(`${prefix}.resnet`, x, channels, { groups, epsilon }) : x;
+    const normed = groupNorm(this.#graph, `${prefix}.norm_out`, h, groups, epsilon);
+    const last = silu(this.#graph, `${prefix}.norm_out.silu`, normed);
+    this.#graph.output('head', convolution(this.#graph, `${prefix}.conv_out`, last, outChannels));
   }
 
   /** Gives what a convolution reads: one of a single pixel reads no tensor of the caller. */
@@ -179,8 +193,9 @@ class Compiler {
     return this.#graph.add(doubles ? { op: 'upsample' } : { op: 'upsample', height, width }, name, [x]);
   }
 
-  #residual(name: string, x: number, to: number): number {
-    const { timeMode, groups, epsilon } = this.#description;
+  #residual(name: string, x: number, to: number, norms: NormStyle = this.#description): number {
+    const { timeMode } = this.#description;
+    const { groups, epsilon } = norms;
     const normed = (norm: string, input: number): number => groupNorm(this.#graph, norm, input, groups, epsilon);
     const isScaled = timeMode === 'scale-shift';
     let h = silu(this.#graph, `${name}.act1`, normed(`${name}.norm1`, x));
@@ -250,13 +265,14 @@ export function promptGraph(description: ConditionalDescription, tokens: number)
  * Builds the graph of a conditional U-Net for images of a size and contexts of a number of tokens.
  *
  * Inputs: `image` [C, H, W], `time`, `context` (what the graph of the prompt gives) and, where the network has them, `label`,
- * `added` and `guidance`. Output `output` [C', H, W].
+ * `added` and `guidance`. Output `output` [C', H, W] and, with a head, `head`.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose channels or sides do not fit.
  */
 export function conditionalGraph(
   description: ConditionalDescription,
   { height, width, tokens }: Pick<Extents, 'height' | 'width'> & { tokens: number },
+  head: HeadDescription | null = null,
 ): Graph {
   const graph = new GraphBuilder();
   const image = graph.input('image', { channels: description.inChannels, height, width });
@@ -273,24 +289,30 @@ export function conditionalGraph(
     keys: part(`${name}.to_k`, count),
     values: part(`${name}.to_v`, count),
   });
-  new Compiler(description, graph, contextOf).compile(image);
+  new Compiler(description, graph, contextOf).compile(image, head);
   return graph.build();
 }
 
-/** Adds a U-Net whose keys and values are made of the states of a text, [context width, tokens, 1], and names its output. */
-function conditioned(graph: GraphBuilder, description: ConditionalDescription, image: number, states: number): void {
+/** Adds a U-Net whose keys and values are made of the states of a text, [context width, tokens, 1], and names its outputs. */
+function conditioned(
+  graph: GraphBuilder,
+  description: ConditionalDescription,
+  image: number,
+  states: number,
+  head: HeadDescription | null = null,
+): void {
   const contextOf: ContextOf = (name, count) => ({
     keys: linear(graph, `${name}.to_k`, states, count, false),
     values: linear(graph, `${name}.to_v`, states, count, false),
   });
-  new Compiler(description, graph, contextOf).compile(image);
+  new Compiler(description, graph, contextOf).compile(image, head);
 }
 
 /**
  * Builds the graph of a text encoder and of a conditional U-Net that sees its states, as both learn together.
  *
  * Inputs: `image` [C, H, W], `time`, and `context`, the text, [vocabulary, tokens, 1], whose element (id, token) is 1 where the
- * token has that id, and else 0. Output `output` [C', H, W].
+ * token has that id, and else 0. Output `output` [C', H, W] and, with a head, `head`.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose channels or sides do not fit.
  */
@@ -298,11 +320,12 @@ export function captionedGraph(
   description: ConditionalDescription,
   text: TextEncoderDescription,
   { height, width }: Pick<Extents, 'height' | 'width'>,
+  head: HeadDescription | null = null,
 ): Graph {
   const graph = new GraphBuilder();
   const image = graph.input('image', { channels: description.inChannels, height, width });
   const tokens = graph.input('context', { channels: text.vocabulary, height: text.tokens, width: 1 });
-  conditioned(graph, description, image, encodedTokens(graph, text, copied(graph, 'tokens', tokens)));
+  conditioned(graph, description, image, encodedTokens(graph, text, copied(graph, 'tokens', tokens)), head);
   return graph.build();
 }
 

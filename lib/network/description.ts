@@ -103,11 +103,19 @@ export interface UNetDescription {
   pool?: { method: 'mean' } | { method: 'attention'; heads: number } | { method: 'features' } | undefined;
   /** Divisor of the outputs: the time, or the entry of this table at the truncated time. */
   divisor?: 'time' | Float32Array | null | undefined;
-  /**
-   * Head for a second output from the map before the output norm: `<prefix>.norm_out`, `<prefix>.conv_out` and, if
-   * `complex`, a residual block `<prefix>.resnet` first.
-   */
-  head: { prefix: string; complex: boolean; outChannels: number; groups: number; epsilon: number } | null;
+  head: HeadDescription | null;
+}
+
+/**
+ * Head for a second output from the map before the output norm: `<prefix>.norm_out`, `<prefix>.conv_out` and, if
+ * `complex`, a residual block `<prefix>.resnet` first.
+ */
+export interface HeadDescription {
+  prefix: string;
+  complex: boolean;
+  outChannels: number;
+  groups: number;
+  epsilon: number;
 }
 
 /** Counts the channels of the last map, from which the output and its head are computed. */

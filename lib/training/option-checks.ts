@@ -43,7 +43,10 @@ export function requireOptionsOfHead(
     if (options.headMode === undefined) return;
     throw new DpmError('ERR_DPM_ARGUMENT', 'headMode is for a head that learns: give head');
   }
-  if (learned !== 'epsilon') throw unsupported(source, `a head beside the prediction '${learned}'`);
+  const isKnown = learned === 'epsilon' || (learned === 'v' && head.name === 'npr');
+  if (!isKnown || learned !== head.prediction) {
+    throw unsupported(source, `the head '${head.name}' beside the prediction '${learned}'`);
+  }
   if ((options.snrGamma ?? 0) === 0) return;
   throw new DpmError('ERR_DPM_ARGUMENT', "snrGamma: the samples of a head's loss weigh all alike");
 }

@@ -17,7 +17,7 @@ void check_level(const TrainerOptions& options, const Level& level) {
   require(std::isfinite(level.weight) && level.weight >= 0, "weights have to be at least 0");
   if (options.loss == Loss::kPrediction) return;
   require(level.noise > 0, "noises: a scale is not above 0");
-  require(level.data_target == 0 && level.noise_target == 1,
+  require(options.loss == Loss::kResidual || (level.data_target == 0 && level.noise_target == 1),
           "targets: what else learns beside a prediction has the noise as its target");
   require(level.weight == 1, "weights: samples of this loss weigh all alike");
   if (options.loss != Loss::kHybrid) return;

@@ -15,9 +15,9 @@ namespace dpm::training {
 enum class Loss {
   kPrediction,  ///< the output
   kHybrid,      ///< the predicted noise, and the variance behind it (Nichol and Dhariwal 2021)
-  // The second output of a network that predicts the noise (Bao et al. 2022).
-  kResidual,  ///< expectation of the squared error of the predicted noise (NPR-DPM)
-  kNoise,     ///< expectation of the squared noise (SN-DPM)
+  // The second output of a network (Bao et al. 2022).
+  kResidual,  ///< expectation of the squared error of the output, the predicted noise or another (NPR-DPM)
+  kNoise,     ///< expectation of the squared noise, which the network predicts (SN-DPM)
   /// B_n times the diagonal of the Hessian of ln q(x_n) (OCM-DPM, Ou et al. 2024)
   kCurvature,
   /// The classes of noised images: the cross entropy of logits, the only output.

@@ -174,6 +174,22 @@ describe('the folder of a pipeline', () => {
     expect((await readPipelineFolder(own)).zerosForNone).toBe(zerosForNone);
   });
 
+  it('says by its own file how many steps are taken, and how texts guide, where a call does not', async () => {
+    await cp(join(latentFixtures, 'sd1'), place, { recursive: true });
+    const file = join(place, 'generation_config.json');
+    const defaults = async (json: object): Promise<object> => {
+      await writeFile(file, JSON.stringify(json));
+      await using pipeline = await TextToImage.load(place, { device: 'cpu' });
+      return pipeline.defaults;
+    };
+    expect(await defaults({})).toEqual({ steps: 50, guidance: 7.5 });
+    expect(await defaults({ num_inference_steps: 12, other: 1 })).toEqual({ steps: 12, guidance: 7.5 });
+    expect(await defaults({ guidance_scale: 4 })).toEqual({ steps: 50, guidance: 4 });
+    await expect(defaults({ num_inference_steps: 0 })).rejects.toThrow('generation_config.json: num_inference_steps');
+    await expect(defaults({ guidance_scale: 'much' })).rejects.toThrow('generation_config.json: guidance_scale');
+    await rm(file);
+  });
+
   it.each(['unet/config.json', 'vae/config.json', 'scheduler/scheduler_config.json', 'tokenizer/vocab.json'])(
     'is refused without %s',
     async (file) => {

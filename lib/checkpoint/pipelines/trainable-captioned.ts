@@ -1,11 +1,13 @@
 import { DpmError } from '../../base/errors.js';
 import { captionedGraph } from '../../network/conditional.js';
+import type { HeadDescription } from '../../network/description.js';
 import { textEncoderGraph, type TextEncoderDescription } from '../../network/text-encoder.js';
 import { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { Checkpoint } from '../checkpoint.js';
 import { pytorchInitial, type InitialRule } from '../initial-rule.js';
 import type { TensorSource } from '../tensor-source.js';
 import type { LearnedNetwork, TrainableNetwork } from '../trainable.js';
+import { isOfHead, type TrainableHead } from '../trainable-head.js';
 import { diffusersLayout } from '../families/diffusers-file.js';
 import { parseConditionalConfig } from './conditional-config.js';
 import { parseTextEncoderConfig, positionTable, tokenTable } from './text-encoder.js';
@@ -54,6 +56,7 @@ function turnedTable(key: string, width: number, rows: number): TensorSource {
 function sourceOf(text: TextEncoderDescription, ofText: ReadonlySet<string>): LearnedNetwork['source'] {
   const { width, tokens, vocabulary } = text;
   return (name) => {
+    if (isOfHead(name)) return { key: name };
     if (!ofText.has(name)) return { key: `${captionedPrefixes.unet}${name}` };
     const key = `${captionedPrefixes.textEncoder}${TEXT_MODEL}${name}`;
     if (name === tokenTable) return turnedTable(key, width, vocabulary);
@@ -61,12 +64,19 @@ function sourceOf(text: TextEncoderDescription, ofText: ReadonlySet<string>): Le
   };
 }
 
+/** A head to train on a U-Net that stays as it is, with its text encoder. */
+export interface CaptionedHead {
+  readonly head: Omit<TrainableHead, 'keys'>;
+  readonly description: HeadDescription;
+}
+
 /**
- * Makes a text encoder and a U-Net that sees its states, which learn together.
+ * Makes a text encoder and a U-Net that sees its states, which learn together; or a head that learns on both.
  *
  * @param source - Name of the source in messages.
  * @param shape - Shape [C, H, W] of the images, or of their latents.
  * @param weights - Weights by the names of a run's tensors; null: it begins with nothing.
+ * @param learned - Head that learns; null: both networks do.
  * @throws {@link DpmError} naming the field that is wrong, or does not fit another one.
  */
 export function trainableCaptioned(
@@ -74,6 +84,7 @@ export function trainableCaptioned(
   source: string,
   [channels, height, width]: readonly [number, number, number],
   weights: Checkpoint | null,
+  learned: CaptionedHead | null = null,
 ): TrainableNetwork & { readonly text: TextEncoderDescription } {
   const { description } = parseConditionalConfig(unet, `${source}: unet`);
   const text = { ...parseTextEncoderConfig(textEncoder, `${source}: text_encoder`).description, projection: null };
@@ -90,7 +101,10 @@ export function trainableCaptioned(
       `${source}: unet has in_channels ${inChannels} and out_channels ${outChannels}, the latents have ${channels}`,
     );
   }
-  const graph = captionedGraph(description, text, { height, width });
+  const alone = captionedGraph(description, text, { height, width });
+  const form = learned?.description ?? null;
+  const graph = form === null ? alone : captionedGraph(description, text, { height, width }, form);
+  const keys = new Set(graph.constants.map(({ name }) => name).filter(isOfHead));
   const outputs = { layers: text.layers, normed: true, pooled: false };
   const ofText = new Set([tokenTable, ...textEncoderGraph(text, outputs).constants.map(({ name }) => name)]);
   return {
@@ -99,17 +113,17 @@ export function trainableCaptioned(
     config: { unet, text_encoder: textEncoder },
     network: {
       unet: { inChannels, outChannels, height, width, classes: 0, divisor: null },
-      head: null,
+      head: form,
       source: sourceOf(text, ofText),
       ignores: () => false,
       initial: initialRule(text, ofText),
     },
     graph,
-    alone: graph,
+    alone,
     droppingOut() {
       throw new DpmError('ERR_DPM_UNSUPPORTED', `dropout: maps of ${source} do not drop out`);
     },
-    head: null,
+    head: learned && { ...learned.head, keys },
     schedule: NoiseSchedule.fromSchedulerConfig(scheduler, {}, `the scheduler of ${source}`),
     scheduler,
     layout: diffusersLayout,

@@ -12,6 +12,7 @@ import { ClipTokenizer } from '../../text/tokenizer.js';
 import type { OpenedImages } from '../data/open-images.js';
 import type { BeginningFile, ModelFiles } from '../run-folder/model-files.js';
 import type { TakenOptions } from '../taken-options.js';
+import { filesOfHead, headOfPipeline, withWeightsOfHead } from './captioned-head.js';
 import { encodedByRun, readLatentSource, type LatentSource } from './latent-source.js';
 import { textsOfImages, type GivenCaptions, type ImageTexts } from './given-captions.js';
 import { pipelineWeights, readGivenPipeline } from './given-pipeline.js';
@@ -32,8 +33,6 @@ export interface CaptionedTrainee {
 /** Options that are for networks which see no text, or for images that are no latents. */
 const useless = [
   'config',
-  'head',
-  'headMode',
   'classifier',
   'autoencoder',
   'labelDropout',
@@ -81,17 +80,18 @@ function beginningOf(
   ]);
 }
 
-/** The two files of a pipeline's weights that learn. */
-const weightFiles: ModelFiles['weights'] = (
-  [
+/** Lists the two files of the weights of a pipeline's networks. */
+function weightFiles(learns: boolean): ModelFiles['weights'] {
+  const files = [
     [captionedPrefixes.unet, join('unet', 'diffusion_pytorch_model.safetensors')],
     [captionedPrefixes.textEncoder, join('text_encoder', 'model.safetensors')],
-  ] as const
-).map(([prefix, path]) => ({
-  path,
-  nameOf: (tensor) => (tensor.startsWith(prefix) ? tensor.slice(prefix.length) : null),
-  learns: true,
-}));
+  ] as const;
+  return files.map(([prefix, path]) => ({
+    path,
+    nameOf: (tensor) => (tensor.startsWith(prefix) ? tensor.slice(prefix.length) : null),
+    learns,
+  }));
+}
 
 /** Names of the files of a tokenizer's folder; the first two have to be there. */
 const tokenizerNames = ['vocab.json', 'merges.txt', 'special_tokens_map.json', 'tokenizer_config.json'] as const;
@@ -156,13 +156,10 @@ export async function readCaptioned(
       : await ownTokenizer(folder, configs.textEncoder);
   const { schedule } = options;
   const scheduler = schedule === undefined ? configs.scheduler : await readObject(await requireSchedulerFile(schedule));
-  const weights = folder === null ? null : await pipelineWeights(folder);
-  const trainable = trainableCaptioned(
-    { unet: configs.unet, textEncoder, scheduler },
-    source,
-    autoencoder.shape,
-    weights,
-  );
+  const given = { unet: configs.unet, textEncoder, scheduler };
+  const head = folder === null ? noHead(options) : await headOfPipeline(folder, given, options);
+  const weights = folder === null ? null : await withWeightsOfHead(folder, await pipelineWeights(folder), head);
+  const trainable = trainableCaptioned(given, source, autoencoder.shape, weights, head);
   requireFittingTokenizer(source, trainable.text, tokenizer);
   const tokenized = tokenizedCaptions(texts, tokenizer);
   const { latents: encoded, config } = await encodedByRun(autoencoder, images, options);
@@ -171,12 +168,24 @@ export async function readCaptioned(
     trainable,
     images: { images: encoded, labels: null, shape: [images.shape[0], ...autoencoder.shape], fingerprint, broken: 0 },
     captions: tokenized,
-    filesOf: (changed) => ({
-      config: changed.config,
-      beginning: beginningOf(changed, { config, weights: autoencoder.weights }, files),
-      weights: weightFiles,
-    }),
+    filesOf(changed) {
+      const ofHead = filesOfHead(changed.head);
+      return {
+        config: changed.config,
+        beginning: new Map([
+          ...beginningOf(changed, { config, weights: autoencoder.weights }, files),
+          ...ofHead.beginning,
+        ]),
+        weights: [...weightFiles(changed.head === null), ...ofHead.weights],
+      };
+    },
   };
+}
+
+/** Refuses a head on networks that begin with nothing. */
+function noHead({ head }: TakenOptions): null {
+  if (head === undefined) return null;
+  throw new DpmError('ERR_DPM_ARGUMENT', 'head: a head learns on a pipeline that has learned, not on a configuration');
 }
 
 /** Refuses a tokenizer whose ids the text encoder does not know. */

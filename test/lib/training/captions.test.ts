@@ -357,7 +357,6 @@ describe('a run that learns captions is refused', () => {
     ],
     ...(
       [
-        { head: 'npr' },
         { classifier: true },
         { autoencoder: true },
         { labelDropout: 0.5 },

@@ -205,7 +205,7 @@ describe('a head of a model without one', () => {
     [{ head: 'variance' }, 'head'],
     [{ headMode: 'both' }, 'headMode'],
     [{ snrGamma: 5 }, 'snrGamma'],
-    [{ prediction: 'v' }, "a head beside the prediction 'v' cannot be trained"],
+    [{ prediction: 'v' }, "the head 'npr' beside the prediction 'v' cannot be trained"],
     [{ network: 'LEARNED' }, 'a network of 1 channels whose output has 2'],
     [
       { network: packagePath('test/fixtures/unet/score-sde-ddpmpp') },

@@ -212,6 +212,13 @@ TEST(Trainer, RefusesAHeadThatCannotLearn) {
       "ERR_DPM_ARGUMENT targets: what else learns beside a prediction has the noise as its target";
   EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.levels[1].data_target = 0.5; }), beside);
   EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.levels[1].noise_target = -1; }), beside);
+  EXPECT_EQ(refused(network,
+                    [](TrainerOptions& options) {
+                      options.loss = Loss::kResidual;
+                      options.levels[1].data_target = 0.5;
+                      options.levels[0].noise_target = -1;
+                    }),
+            "none");
   EXPECT_EQ(refused(network, [](TrainerOptions& options) { options.levels[1].weight = 2; }),
             "ERR_DPM_ARGUMENT weights: samples of this loss weigh all alike");
   EXPECT_EQ(refused(SmallNetwork(), [](TrainerOptions&) {}),

@@ -1,5 +1,6 @@
 import type { ConditionalDescription } from '../../../network/conditional.js';
 import type { Checkpoint } from '../../checkpoint.js';
+import { isOfHead } from '../../trainable-head.js';
 import { originalUNetName } from '../single-file/unet-names.js';
 import { tokenTable } from '../text-encoder.js';
 
@@ -9,10 +10,11 @@ export type LayerNames = ReadonlyMap<string, string>;
 /** Tables of embeddings, which are no layers. */
 const tables = [tokenTable, 'embeddings.position_embedding.weight'];
 
-/** Lists the layers of a network whose weights are matrices or kernels, without `.weight`. */
+/** Lists the layers of a network whose weights are matrices or kernels, without `.weight`; no variance heads. */
 function layersOf({ tensors }: Checkpoint): string[] {
+  const isLayer = (name: string): boolean => !tables.includes(name) && !isOfHead(name);
   return [...tensors].flatMap(([name, { shape }]) =>
-    name.endsWith('.weight') && (shape.length === 2 || shape.length === 4) && !tables.includes(name)
+    name.endsWith('.weight') && (shape.length === 2 || shape.length === 4) && isLayer(name)
       ? [name.slice(0, -'.weight'.length)]
       : [],
   );
