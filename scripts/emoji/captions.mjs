@@ -2,12 +2,14 @@
 
 const CAPTIONS = 3;
 
+const article = (name) => (/^[aeiou]/.test(name) ? 'an' : 'a');
+
 /** A name with its article, where it is that of one thing: neither a name of its own nor a plural, as far as can be told. */
 function withArticle(label) {
   const [head] = label.split(/[:,]/);
   const isOne =
     /^[a-z]/.test(label) && !/(?:[^su]s|\b(?:people|men|women))$/.test(head) && !/\b(?:people|men|women)\b/.test(head);
-  return isOne ? `${/^[aeiou]/.test(label) ? 'an' : 'a'} ${label}` : label;
+  return isOne ? `${article(label)} ${label}` : label;
 }
 
 const named = (random, { label }) => (random.chance(0.4) ? withArticle(label) : label);
@@ -44,7 +46,7 @@ function caption(random, { shown, style, colour }) {
   const who = emoji.length === 1 ? subject(random, emoji[0]) : subjects(random, emoji);
   const how = random.chance(0.75) ? `${style} style` : null;
   const long = random.chance(0.2);
-  const where = random.chance(0.75) ? (long ? `on a ${colour} background` : `on ${colour}`) : null;
+  const where = random.chance(0.75) ? (long ? `on ${article(colour)} ${colour} background` : `on ${colour}`) : null;
   const joined = (separator, ...parts) => parts.filter((part) => part !== null).join(separator);
   const order = random.next();
   if (order < 0.4) return joined(', ', who, how, where);
