@@ -10,9 +10,10 @@ import { writeAtomically } from '../dist/files/files.js';
 import { safetensorsHeader } from '../dist/files/tensor-data.js';
 import { ImageBatch } from '../dist/index.js';
 import { captionsOf } from './emoji/captions.mjs';
-import { Choices, compose } from './emoji/compose.mjs';
+import { Choices, compose, nothing } from './emoji/compose.mjs';
 import { drawAll } from './emoji/drawings.mjs';
 import { heldOutJson, holdOut } from './emoji/held-out.mjs';
+import { labelsOf } from './emoji/labels.mjs';
 import { install, packages, permission, readEmoji, styles } from './emoji/packages.mjs';
 import { kinds, Random } from './emoji/random.mjs';
 
@@ -25,29 +26,33 @@ shows), sheet.png (the first 64) and NOTICE.md (licences). The packages that it 
   --count N     pictures; default 60000
   --seed INT    default 0; the same seed makes the same bytes, and the first pictures of a larger count
   --size N      pixels of a side; default 64
-  --pictures    PNG files instead of images.safetensors`;
+  --pictures    PNG files instead of images.safetensors
+  --labels WHAT  for a classifier that judges: pictures of one emoji each, nothing held out, with the labels of what they
+                 show: emoji, or look (style and background)`;
 
 /** Number of pictures of the sheet. */
 const SHEET = 64;
 
 function options() {
-  const { out, count, seed, size, pictures } = parseOptions(usage, {
+  const { out, count, seed, size, pictures, labels } = parseOptions(usage, {
     out: { type: 'string' },
     count: { type: 'string', default: '60000' },
     seed: { type: 'string', default: '0' },
     size: { type: 'string', default: '64' },
     pictures: { type: 'boolean', default: false },
+    labels: { type: 'string' },
   });
   if (out === undefined) throw new Error('--out names the folder of the data');
+  if (labels !== undefined && pictures) throw new Error('--labels and --pictures exclude each other');
   const numbers = { count: integer('count', count), seed: integer('seed', seed, 0), size: integer('size', size, 16) };
-  return { out, ...numbers, pictures };
+  return { out, ...numbers, pictures, labels };
 }
 
-/** Pictures one after the other, each with its captions and what it shows. */
-function* samples(choices, { count, seed, size }) {
+/** Pictures one after the other, each with its captions and what it shows; those of a classifier show one emoji each. */
+function* samples(choices, { count, seed, size, labels }) {
   for (let index = 0; index < count; ++index) {
     const random = new Random(seed, kinds.picture, index);
-    const drawn = choices.draw(random);
+    const drawn = choices.draw(random, labels === undefined ? undefined : 0);
     const levels = compose(random, size, drawn);
     const emoji = drawn.shown.map((drawing) => drawing.emoji.hexcode);
     yield { index, levels, text: captionsOf(random, drawn), emoji, style: drawn.style, background: drawn.colour };
@@ -79,13 +84,17 @@ function* withProgress(all, count) {
   }
 }
 
-function* tensorParts(all, record, { count, size }) {
-  const shape = [count, 3, size, size];
-  yield* safetensorsHeader([{ name: 'images', dtype: 'U8', shape, bytes: 3 * count * size * size }], {});
+function* tensorParts(all, record, { count, size }, labelOf) {
+  const images = { name: 'images', dtype: 'U8', shape: [count, 3, size, size], bytes: 3 * count * size * size };
+  const labels = { name: 'labels', dtype: 'I32', shape: [count], bytes: 4 * count };
+  yield* safetensorsHeader(labelOf === undefined ? [images] : [images, labels], {});
+  const found = new Int32Array(count);
   for (const sample of all) {
     record.add(sample, false);
+    if (labelOf !== undefined) found[sample.index] = labelOf(sample);
     yield sample.levels;
   }
+  if (labelOf !== undefined) yield new Uint8Array(found.buffer);
 }
 
 async function writePictures(all, record, { out, size }) {
@@ -128,11 +137,13 @@ async function main() {
   await mkdir(out, { recursive: true });
   const emoji = readEmoji();
   const drawings = drawAll(emoji, 2 * size, (style) => console.error(`drawing ${emoji.length} emoji, ${style} style`));
-  const heldOut = holdOut(drawings);
+  const labels = wanted.labels === undefined ? undefined : labelsOf(wanted.labels, emoji);
+  const heldOut = labels === undefined ? holdOut(drawings) : nothing;
   const record = new Record();
   const all = withProgress(samples(new Choices(drawings, heldOut), wanted), count);
   if (pictures) await writePictures(all, record, wanted);
-  else await writeAtomically(join(out, 'images.safetensors'), tensorParts(all, record, wanted));
+  else await writeAtomically(join(out, 'images.safetensors'), tensorParts(all, record, wanted, labels?.of));
+  if (labels !== undefined) await writeAtomically(join(out, 'classes.json'), [`${JSON.stringify(labels.names)}\n`]);
   await writeAtomically(join(out, 'captions.jsonl'), record.lines);
   await writeAtomically(join(out, 'held-out.json'), [`${JSON.stringify(heldOutJson(heldOut), null, 2)}\n`]);
   await writeAtomically(join(out, 'NOTICE.md'), [noticeText()]);

@@ -54,6 +54,12 @@ function caption(random, { shown, style, colour }) {
   return joined(', ', how, joined(' ', who, where));
 }
 
+/** The question for what was drawn: its names, the style and the background, always in the same words. */
+export function ask({ shown, style, colour }) {
+  const [first, second] = shown.map((drawing) => withArticle(drawing.emoji.label));
+  return `${second === undefined ? first : `${first} left of ${second}`}, ${style} style, on ${colour}`;
+}
+
 /** Different captions of what was drawn. */
 export function captionsOf(random, drawn) {
   const found = new Set();

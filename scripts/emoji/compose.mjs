@@ -21,6 +21,9 @@ const HALVES = 0.2;
 const whole = { least: 0.8, most: 0.95, shift: 3 / 64 };
 const half = { least: 26 / 64, most: 30 / 64, shift: 6 / 64 };
 
+/** Nothing of what pictures may show. */
+export const nothing = { inStyles: [], onColours: [] };
+
 /** What pictures may show: drawings by style, and the backgrounds of each emoji, without what is held out. */
 export class Choices {
   #drawings;
@@ -36,12 +39,16 @@ export class Choices {
     this.#unseen = new Map(onColours.map(({ emoji, colours: unseen }) => [emoji, unseen]));
   }
 
-  /** Draws what a picture shows: its drawings, from the left, their style and the background. */
-  draw(random) {
+  /**
+   * Draws what a picture shows: its drawings, from the left, their style and the background.
+   *
+   * @param halves - Share of the pictures with two emoji.
+   */
+  draw(random, halves = HALVES) {
     const first = random.pick(this.#drawings);
     const { style } = first;
     const colour = random.pick(Object.keys(colours).filter((name) => this.#isSeen(first, name)));
-    if (!random.chance(HALVES)) return { shown: [first], style, colour };
+    if (!random.chance(halves)) return { shown: [first], style, colour };
     for (;;) {
       const second = random.pick(this.#byStyle.get(style));
       if (second.emoji !== first.emoji && this.#isSeen(second, colour))

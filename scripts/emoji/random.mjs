@@ -43,4 +43,4 @@ export class Random {
 }
 
 /** What random numbers are for. */
-export const kinds = { heldOut: 1, picture: 2 };
+export const kinds = { heldOut: 1, picture: 2, question: 3, answer: 4 };
