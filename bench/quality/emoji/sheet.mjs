@@ -1,0 +1,95 @@
+// Pictures of 40 fixed prompts, one seed, none left out; and the pictures of the data that are most like them.
+//
+//   node bench/quality/emoji/sheet.mjs --help
+import { fileURLToPath } from 'node:url';
+
+import { ImageBatch, TextToImage } from '../../../dist/index.js';
+import { readJson } from '../files.mjs';
+import { command, integer, parseOptions } from '../options.mjs';
+import { openJudges } from './judges.mjs';
+import { nearestPictures } from './nearest.mjs';
+
+const usage = `node bench/quality/emoji/sheet.mjs --model DIR --out FILE.png [options]
+
+Draws the prompts of bench/quality/emoji/prompts.json: 20 that the data show, then 20 that they do not (a style, a background,
+a pair that are held out or are not there).
+
+  --judges DIR      says which emoji the judges recognise among their first five
+  --data FILE       images of the data, safetensors; with --nearest
+  --nearest FILE    receives the pictures, each above the nearest one of the data
+  --guidance W, --steps N, --sampler NAME, --seed INT   default those of the model, and seed 0`;
+
+const COLUMNS = 8;
+
+/** What a question says, short enough to lie below its picture. */
+const shortText = (text) => text.replace(/^an? /, '').replace(/, (\w+) style, on (\w+)$/, ' $1 $2');
+
+/** Two rows in turn: pictures, and what is nearest to them. */
+function inPairs(levels, nearest, [count, ...sides]) {
+  const elements = levels.length / count;
+  const all = new Uint8Array(2 * levels.length);
+  for (let i = 0; i < count; ++i) {
+    const place = 2 * Math.floor(i / COLUMNS) * COLUMNS + (i % COLUMNS);
+    const part = (from) => from.subarray(i * elements, (i + 1) * elements);
+    all.set(part(levels), place * elements);
+    all.set(part(nearest), (place + COLUMNS) * elements);
+  }
+  return new ImageBatch(all, [2 * count, ...sides]);
+}
+
+async function judgeAll(folder, prompts, images) {
+  const judges = await openJudges(folder);
+  const judged = await judges.judge(images.data, images.shape).finally(() => judges.close());
+  const single = prompts.flatMap(({ emoji, text }, i) => (emoji.length === 1 ? [{ emoji: emoji[0], text, i }] : []));
+  for (const [what, from, to] of [
+    ['seen', 0, 20],
+    ['not seen', 20, prompts.length],
+  ]) {
+    const asked = single.filter(({ i }) => i >= from && i < to);
+    const missed = asked.filter(({ emoji, i }) => !judged[i].emoji.slice(0, 5).includes(emoji));
+    const own = prompts.slice(from, to);
+    const share = (field) => own.filter((each, i) => each[field] === judged[from + i][field]).length;
+    console.log(
+      `${what}: emoji ${asked.length - missed.length} of ${asked.length}, style ${share('style')} and background ${share('background')} of ${own.length}; missed: ${missed.map(({ text }) => text).join('; ') || 'none'}`,
+    );
+  }
+}
+
+await command(async () => {
+  const given = parseOptions(usage, {
+    model: { type: 'string' },
+    out: { type: 'string' },
+    judges: { type: 'string' },
+    data: { type: 'string' },
+    nearest: { type: 'string' },
+    guidance: { type: 'string' },
+    steps: { type: 'string' },
+    sampler: { type: 'string' },
+    seed: { type: 'string', default: '0' },
+  });
+  if (given.model === undefined || given.out === undefined) throw new Error('--model and --out are missing');
+  const prompts = await readJson(
+    fileURLToPath(new URL('prompts.json', import.meta.url)),
+    'it is part of the repository',
+  );
+  const pipeline = await TextToImage.load(given.model, { device: 'cpu' });
+  const { images } = await pipeline
+    .generate({
+      prompt: prompts.map(({ text }) => text),
+      guidance: given.guidance === undefined ? undefined : Number(given.guidance),
+      steps: integer('steps', given.steps),
+      sampler: given.sampler,
+      seed: integer('seed', given.seed, 0),
+      batch: 20,
+    })
+    .finally(() => pipeline.close());
+  const labels = prompts.map(({ text }) => shortText(text));
+  await images.save(given.out, { columns: COLUMNS, scale: 2, gap: 4, labels });
+  if (given.judges !== undefined) await judgeAll(given.judges, prompts, images);
+  if (given.nearest === undefined) return;
+  const levels = images.toUint8();
+  const near = await nearestPictures(levels, prompts.length, given.data);
+  await inPairs(levels, near.levels, images.shape).save(given.nearest, { columns: COLUMNS, gap: 2 });
+  const roots = near.meanSquares.map((square) => Math.sqrt(square).toFixed(1));
+  console.log(`root of the mean squared difference to the nearest picture, of 255: ${roots.join(' ')}`);
+});
