@@ -11,6 +11,7 @@ import { readObject } from '../../../lib/checkpoint/read-model.js';
 import { CheckpointTensors } from '../../../lib/engine/checkpoint-tensors.js';
 import { Device } from '../../../lib/index.js';
 import { trainingLevels } from '../../../lib/training/levels.js';
+import { defaultPipeline } from '../../../lib/training/captions/default-pipeline.js';
 import { pipelineWeights } from '../../../lib/training/captions/given-pipeline.js';
 import { latentFixtures } from '../../support/latent-goldens.js';
 import { packagePath } from '../../support/temporary.js';
@@ -42,15 +43,7 @@ async function readTrainable() {
   const [unet, textEncoder] = await Promise.all(
     ['unet', 'text_encoder'].map((part) => readObject(join(sd1, part, 'config.json'))),
   );
-  const scheduler = {
-    _class_name: 'DDIMScheduler',
-    num_train_timesteps: 1000,
-    beta_start: 0.00085,
-    beta_end: 0.012,
-    beta_schedule: 'scaled_linear',
-    prediction_type: 'v_prediction',
-    clip_sample: false,
-  };
+  const { scheduler } = defaultPipeline([4, 8, 8]);
   const weights = await pipelineWeights(sd1);
   const configs = { unet: unet!, textEncoder: textEncoder!, scheduler };
   const trainable = trainableCaptioned(configs, 'sd1', [4, 8, 8], weights);
