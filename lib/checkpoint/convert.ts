@@ -28,7 +28,15 @@ export const weightTypeFact = {
   value: 'TYPE',
 } as const satisfies OptionFact;
 
-const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+/** Names of the types in files. */
+export const storedTypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+
+/** Options of a conversion. */
+export interface ConvertOptions {
+  dtype?: WeightType | undefined;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
 
 /** Result of a conversion: the network's weights, with a head that lies in their file. */
 export interface Converted {
@@ -60,11 +68,11 @@ export async function convertedBytes(
   const { dtype, offset, bytes, view, shape } = entry;
   requireFloats(dtype, path, name);
   const stored = await withFile(path, (file) => readExactly(file, path, offset, bytes));
-  if (view === undefined && dtype === dtypes[type]) return stored;
+  if (view === undefined && dtype === storedTypes[type]) return stored;
   const values = floatsOf(dtype, stored, bytes / dtypeBytes[dtype]);
   const ordered =
     view === undefined ? values.subarray(0, elementCount(shape)) : gather(values, view.dims, view.strides);
-  const limit = dtypeLimits[dtypes[type]];
+  const limit = dtypeLimits[storedTypes[type]];
   const large = ordered.find((value) => Math.abs(value) >= limit && Number.isFinite(value));
   if (large !== undefined) {
     throw new DpmError(
@@ -72,11 +80,11 @@ export async function convertedBytes(
       `${path}: tensor '${name}' holds ${large}, which is more than ${type} can hold; convert to another type`,
     );
   }
-  return encodeFloats(ordered, dtypes[type]);
+  return encodeFloats(ordered, storedTypes[type]);
 }
 
 /** Writes a safetensors file one tensor at a time. */
-async function writeWeights(
+export async function writeWeights(
   path: string,
   { files, tensors }: Checkpoint,
   type: WeightType,
@@ -87,9 +95,9 @@ async function writeWeights(
   const header = safetensorsHeader(
     entries.map(([name, { shape }]) => ({
       name,
-      dtype: dtypes[type],
+      dtype: storedTypes[type],
       shape,
-      bytes: elementCount(shape) * dtypeBytes[dtypes[type]],
+      bytes: elementCount(shape) * dtypeBytes[storedTypes[type]],
     })),
     { format: 'pt' },
   );
@@ -114,6 +122,26 @@ async function removeParents(folder: string, outermost: string | undefined): Pro
   if (outermost === undefined) return;
   for (let parent = dirname(folder); parent.startsWith(outermost); parent = dirname(parent)) {
     await rmdir(parent).catch(() => undefined);
+  }
+}
+
+/**
+ * Writes a new folder whole or not at all.
+ *
+ * @param write - Fills the folder that it is given, which takes the name of the new one when it is done.
+ * @throws {@link DpmError} `ERR_DPM_FILE` if the folder exists or writing fails; what `write` throws.
+ */
+export async function writeWhole(to: string, write: (folder: string) => Promise<void>): Promise<void> {
+  const target = resolve(to);
+  const made = await makeParents(target);
+  const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await write(temporary);
+    await rename(temporary, target);
+  } catch (cause) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+    await removeParents(target, made);
+    throw fileError('write', to, cause);
   }
 }
 
@@ -156,29 +184,16 @@ async function writeFolder(folder: string, model: ModelFolder, write: (path: str
 export async function convertModel(
   model: ModelFolder,
   to: string,
-  options: {
-    dtype?: WeightType | undefined;
-    signal?: AbortSignal | undefined;
-    onProgress?: ((done: number, total: number) => void) | undefined;
-  } = {},
+  { dtype = weightTypeFact.standard, signal, onProgress }: ConvertOptions = {},
 ): Promise<Converted> {
-  const { dtype = weightTypeFact.standard, signal, onProgress } = options;
   await requireWhole(model);
-  const target = resolve(to);
-  const made = await makeParents(target);
-  const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
   const { tensors } = model.weights;
   let done = 0;
-  try {
-    await writeFolder(temporary, model, (path) =>
+  await writeWhole(to, (folder) =>
+    writeFolder(folder, model, (path) =>
       writeWeights(path, model.weights, dtype, signal, () => onProgress?.(++done, tensors.size)),
-    );
-    await rename(temporary, target);
-  } catch (cause) {
-    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
-    await removeParents(target, made);
-    throw fileError('write', to, cause);
-  }
+    ),
+  );
   const parameters = [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  return { tensors: tensors.size, parameters, bytes: parameters * dtypeBytes[dtypes[dtype]] };
+  return { tensors: tensors.size, parameters, bytes: parameters * dtypeBytes[storedTypes[dtype]] };
 }

@@ -1,14 +1,43 @@
+import { join } from 'node:path';
+
 import { untilAborted } from '../base/abort.js';
-import { convertModel, weightTypeFact, weightTypes } from '../checkpoint/convert.js';
+import {
+  convertModel,
+  weightTypeFact,
+  weightTypes,
+  type Converted,
+  type ConvertOptions,
+} from '../checkpoint/convert.js';
+import { modelPath } from '../checkpoint/model-path.js';
+import { convertPipeline } from '../checkpoint/pipelines/convert-pipeline.js';
 import { readModelFolder } from '../checkpoint/read-model.js';
-import { specOf, type Command } from './command.js';
+import { isFolder } from '../files/files.js';
+import { isPipeline } from '../latents/recognise-pipeline.js';
+import { specOf, usageError, type Command, type OptionValues } from './command.js';
 import { readOptions, readOptionSpecs } from './model-options.js';
 import { formatBytes, printJson, printLine, progressBar } from './output.js';
 import { checkTarget } from './target.js';
 
+/** What converts a model, and what that is. */
+type Conversion = (to: string, options: ConvertOptions) => Promise<Converted & { family: string; evidence: string }>;
+
+/** Finds what converts a model: a text-to-image pipeline in its folder, or a model of pixels. */
+async function conversionOf(path: string, options: OptionValues, signal: AbortSignal): Promise<Conversion> {
+  const folder = await modelPath(path);
+  if ((await isFolder(folder)) && (await isPipeline(folder))) {
+    const useless = Object.keys(readOptionSpecs).find((name) => options.has(name));
+    if (useless !== undefined) throw usageError(`--${useless} is for models of pixels, ${path} is a pipeline`);
+    const facts = { family: 'text-to-image pipeline', evidence: join(folder, 'model_index.json') };
+    return async (to, how) => ({ ...(await convertPipeline(folder, to, how)), ...facts });
+  }
+  const model = await untilAborted(signal, () => readModelFolder(path, readOptions(options)));
+  const { family, evidence } = model;
+  return async (to, how) => ({ ...(await convertModel(model, to, how)), family, evidence });
+}
+
 export const convertCommand: Command = {
   name: 'convert',
-  summary: 'Writes any readable checkpoint as a model folder with safetensors.',
+  summary: 'Writes any readable checkpoint, or the folder of a pipeline, as a folder with safetensors.',
   arguments: ['CHECKPOINT'],
   options: {
     to: { value: 'FOLDER', help: 'receives the model; must not exist' },
@@ -19,19 +48,15 @@ export const convertCommand: Command = {
     const to = options.required('to');
     const dtype = options.choice('dtype', weightTypes);
     await checkTarget(to, { flag: '--to', folder: true });
-    const model = await untilAborted(signal, () => readModelFolder(positionals[0] ?? '', readOptions(options)));
+    const convert = await conversionOf(positionals[0] ?? '', options, signal);
     const progress = progressBar('convert', json);
     try {
-      const converted = await convertModel(model, to, {
-        dtype,
-        signal,
-        onProgress: progress.update,
-      });
+      const { family, evidence, ...converted } = await convert(to, { dtype, signal, onProgress: progress.update });
       progress.stop();
-      if (json) printJson({ to, family: model.family, evidence: model.evidence, ...converted });
+      if (json) printJson({ to, family, evidence, ...converted });
       else {
         const size = `${converted.parameters.toLocaleString('en')} parameters, ${formatBytes(converted.bytes)}`;
-        printLine(`${model.family} (${model.evidence})`);
+        printLine(`${family} (${evidence})`);
         printLine(`${converted.tensors} tensors, ${size} -> ${to}`);
       }
     } finally {
