@@ -170,8 +170,25 @@ const LEAST_WEIGHT_BYTES = 2;
 
 const named = { who: 'ConditionalUNet.load', what: 'network' };
 
+/**
+ * Evaluates a U-Net once, and one of its heads with it, which has as many channels as the states.
+ *
+ * @internal
+ */
+export let predictWithHead: (
+  unet: ConditionalUNet,
+  x: Float32Array,
+  t: number | ArrayLike<number>,
+  options: ConditionalForwardOptions,
+  head: HeadName | null,
+) => Promise<{ out: Float32Array; head: Float32Array | null }>;
+
 /** U-Net of latent diffusion that sees a text (`UNet2DConditionModel`), on a device, for states of any size. Close it when done. */
 export class ConditionalUNet extends LatentNetwork {
+  static {
+    predictWithHead = (unet, ...rest) => unet.#predict(...rest);
+  }
+
   /** Number of channels of the states. */
   readonly inChannels: number;
   /** Number of channels of the prediction. */
@@ -284,11 +301,10 @@ export class ConditionalUNet extends LatentNetwork {
     t: number | ArrayLike<number>,
     options: ConditionalForwardOptions,
   ): Promise<Float32Array> {
-    return (await this.predict(x, t, options, null)).out;
+    return (await this.#predict(x, t, options, null)).out;
   }
 
-  /** Evaluates the network once, and one of its heads with it, which has as many channels as the states. @internal */
-  async predict(
+  async #predict(
     x: Float32Array,
     t: number | ArrayLike<number>,
     options: ConditionalForwardOptions,

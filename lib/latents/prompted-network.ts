@@ -2,7 +2,7 @@ import { at, partsAt } from '../base/arrays.js';
 import { guidanceFactors } from '../guidance/classifier-free.js';
 import type { HeadName } from '../checkpoint/heads.js';
 import { ScriptNetwork } from '../run/script-network.js';
-import { joinedContexts, type ConditionalUNet, type PreparedContext } from './conditional-unet.js';
+import { joinedContexts, predictWithHead, type ConditionalUNet, type PreparedContext } from './conditional-unet.js';
 
 /** A text as the U-Net sees it in every evaluation. */
 export interface SeenPrompt {
@@ -124,7 +124,7 @@ export function promptedEvaluate(
       ...(unet.seesGuidance && { guidance: group.map(({ guidance }) => guidance) }),
     };
     const states = partsAt(x, rows, elements);
-    const predicted = await unet.predict(states, partsAt(times, rows, 1), options, head?.name ?? null);
+    const predicted = await predictWithHead(unet, states, partsAt(times, rows, 1), options, head?.name ?? null);
     for (const [i, { row, into, head: second }] of group.entries()) {
       const part = (values: Float32Array): Float32Array => values.subarray(i * elements, (i + 1) * elements);
       into.set(part(predicted.out), row * elements);

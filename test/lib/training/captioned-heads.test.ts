@@ -8,6 +8,7 @@ import { unetLayerNames } from '../../../lib/checkpoint/pipelines/lora/layer-nam
 import { readConditional } from '../../../lib/checkpoint/pipelines/conditional.js';
 import { readJson } from '../../../lib/files/files.js';
 import { ConditionalUNet, TextToImage, Trainer, type OpenedImages, type TrainerOptions } from '../../../lib/index.js';
+import { predictWithHead } from '../../../lib/latents/conditional-unet.js';
 import { fileTensors, writeFileTensors } from '../../support/file-tensors.js';
 import { failure } from '../../support/failure.js';
 import { pathsIn, temporaryFolder } from '../../support/temporary.js';
@@ -126,7 +127,7 @@ describe('a head that learns on a pipeline', () => {
       const noise = latents.map((_, i) => gaussian(draw * latents.length + i));
       const states = latents.map((x, i) => alpha * x + sigma * noise[i]!);
       const options = { height: 4, width: 4, context };
-      const { out: v, head } = await unet.predict(states, schedule.networkTime(n), options, 'npr');
+      const { out: v, head } = await predictWithHead(unet, states, schedule.networkTime(n), options, 'npr');
       latents.forEach((x, i) => {
         const error = (alpha * noise[i]! - sigma * x - v[i]!) ** 2;
         sums.expected += error;
@@ -183,10 +184,10 @@ describe.each(['reference', 'cpu'])('a head of a conditional U-Net on %s', (devi
     await using unet = await ConditionalUNet.load(join(folder, 'unet'), { device, threads: 2 });
     const [x, context] = [new Float32Array(2 * 32).map((_, i) => gaussian(i)), new Float32Array(2 * 6 * 8).fill(0.3)];
     const options = { height: 4, width: 4, context };
-    const { out, head } = await unet.predict(x, [17, 803], options, 'npr');
+    const { out, head } = await predictWithHead(unet, x, [17, 803], options, 'npr');
     expect(head).toEqual(out);
     expect(await unet.forward(x, [17, 803], options)).toEqual(out);
-    expect((await failure(unet.predict(x, [17, 803], options, 'sn'))).message).toBe(
+    expect((await failure(predictWithHead(unet, x, [17, 803], options, 'sn'))).message).toBe(
       "the U-Net has no variance head 'sn'; it has: npr",
     );
     expect(await unet.bytesFor({ height: 4, width: 4, tokens: 6, head: 'npr' })).toBeGreaterThan(
