@@ -212,6 +212,7 @@ export class TextToImage {
    */
   async run(program: Program, options: PromptOptions): Promise<Generated> {
     requireProgram(program);
+    promptedHead(this.unet, this.schedule, program.head);
     return this.#draw(this.#call('run', options, true, promptKinds), program);
   }
 
@@ -326,9 +327,19 @@ export class TextToImage {
   }
 
   #program({ sampler, steps, gamma }: Pick<GenerateCall, 'sampler' | 'steps' | 'gamma'>): Program {
-    // Latents have no interval that a prediction could be clipped to.
-    const own = { steps, clip: 'none', ...(gamma !== undefined && { gamma }) } as const;
-    return samplerByName(sampler)(this.schedule, withTables(sampler, own, this.schedule, this.gamma));
+    const make = samplerByName(sampler);
+    // Latents have no interval that a prediction could be clipped to, and no grey levels that a noise could be limited by.
+    const isLimited = 'lastNoiseClip' in make.facts.options;
+    const own = {
+      steps,
+      clip: 'none',
+      ...(isLimited && { lastNoiseClip: null }),
+      ...(gamma !== undefined && { gamma }),
+    } as const;
+    const program = make(this.schedule, withTables(sampler, own, this.schedule, this.gamma));
+    // A head that is not there is told at the call, before texts are encoded.
+    promptedHead(this.unet, this.schedule, program.head);
+    return program;
   }
 
   /** Encodes the texts of a call, and makes the network and the options of its program's run. */

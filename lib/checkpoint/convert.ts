@@ -38,7 +38,7 @@ export interface ConvertOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Result of a conversion: the network's weights, with a head that lies in their file. */
+/** Result of a conversion: the network's weights, with a head that lies in their file; of a pipeline those of all parts. */
 export interface Converted {
   tensors: number;
   parameters: number;

@@ -19,6 +19,7 @@ import { families } from './families/index.js';
 import { readFamily } from './family-model.js';
 import { ofNetwork } from './family-schedule.js';
 import { unwrapNames } from './family.js';
+import { pipelineFiles } from './folder-files.js';
 import { addHead, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
 import { resized, type ImageSize } from './image-size.js';
 import type { ModelFolder } from './model-folder.js';
@@ -98,7 +99,7 @@ async function givenSchedule(given: NoiseSchedule | string, options: ScheduleOpt
   };
 }
 
-const gammaFile = 'gamma.json';
+const { gamma: gammaFile } = pipelineFiles;
 
 /** Reads the table of second moments of a folder, if there is one. */
 export async function readGamma(folder: string): Promise<GammaTable | null> {

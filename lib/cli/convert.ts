@@ -13,20 +13,21 @@ import { convertPipeline } from '../checkpoint/pipelines/convert-pipeline.js';
 import { readModelFolder } from '../checkpoint/read-model.js';
 import { isFolder } from '../files/files.js';
 import { isPipeline } from '../latents/recognise-pipeline.js';
-import { specOf, usageError, type Command, type OptionValues } from './command.js';
+import { specOf, type Call, type Command } from './command.js';
 import { readOptions, readOptionSpecs } from './model-options.js';
 import { formatBytes, printJson, printLine, progressBar } from './output.js';
+import { refuseOptionsOfPixels } from './pipeline-options.js';
 import { checkTarget } from './target.js';
 
 /** What converts a model, and what that is. */
 type Conversion = (to: string, options: ConvertOptions) => Promise<Converted & { family: string; evidence: string }>;
 
 /** Finds what converts a model: a text-to-image pipeline in its folder, or a model of pixels. */
-async function conversionOf(path: string, options: OptionValues, signal: AbortSignal): Promise<Conversion> {
+async function conversionOf({ positionals, options, signal }: Call): Promise<Conversion> {
+  const path = positionals[0] ?? '';
   const folder = await modelPath(path);
   if ((await isFolder(folder)) && (await isPipeline(folder))) {
-    const useless = Object.keys(readOptionSpecs).find((name) => options.has(name));
-    if (useless !== undefined) throw usageError(`--${useless} is for models of pixels, ${path} is a pipeline`);
+    refuseOptionsOfPixels({ positionals, options }, Object.keys(readOptionSpecs));
     const facts = { family: 'text-to-image pipeline', evidence: join(folder, 'model_index.json') };
     return async (to, how) => ({ ...(await convertPipeline(folder, to, how)), ...facts });
   }
@@ -44,11 +45,12 @@ export const convertCommand: Command = {
     dtype: specOf(weightTypeFact),
     ...readOptionSpecs,
   },
-  async run({ positionals, options, json, signal }) {
+  async run(call) {
+    const { options, json, signal } = call;
     const to = options.required('to');
     const dtype = options.choice('dtype', weightTypes);
     await checkTarget(to, { flag: '--to', folder: true });
-    const convert = await conversionOf(positionals[0] ?? '', options, signal);
+    const convert = await conversionOf(call);
     const progress = progressBar('convert', json);
     try {
       const { family, evidence, ...converted } = await convert(to, { dtype, signal, onProgress: progress.update });

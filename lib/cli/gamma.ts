@@ -9,17 +9,25 @@ import { writeGammaTable, type GammaTable } from '../variance/gamma.js';
 import type { Call } from './command.js';
 import { estimateCommand, ofModel } from './estimate-command.js';
 import { deviceSettings } from './model-options.js';
+import { refuseOptionsOfPixels } from './pipeline-options.js';
 
 /** Estimates the table of a text-to-image pipeline, whose images have captions. */
 async function ofPipeline(
-  { options: given, positionals: [path = ''], signal }: Call,
+  call: Call,
   captions: string,
   { samples, seed, timesteps, batch, onProgress }: DataEstimateOptions,
 ): Promise<GammaTable> {
+  refuseOptionsOfPixels(call);
+  const { options: given, positionals, signal } = call;
   const data = given.required('data');
   const { images, shape } = await openImages(data, { labels: false, signal });
   const texts = await textsOfImages(captions, data, shape[0]);
-  await using pipeline = await TextToImage.load(path, { ...deviceSettings(given), signal });
+  await using pipeline = await TextToImage.load(positionals[0] ?? '', {
+    ...deviceSettings(given),
+    config: given.string('config'),
+    schedule: given.string('schedule'),
+    signal,
+  });
   return await estimateLatentGamma(pipeline, new ImageBatch(images, shape), {
     prompt: texts.map(([first]) => first ?? ''),
     samples,

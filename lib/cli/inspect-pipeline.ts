@@ -12,7 +12,7 @@ import { pipelineFacts, type PipelineFacts } from '../latents/pipeline-facts.js'
 import { pipelineMemory, type PipelineMemory } from '../latents/pipeline-memory.js';
 import { usageError, type Call } from './command.js';
 import { formatBytes, printJson, printTable } from './output.js';
-import { pipelineLoadOptions, sizeOf } from './pipeline-options.js';
+import { pipelineLoadOptions, refuseOptionsOfPixels, sizeOf } from './pipeline-options.js';
 import { schedulerLine, schedulerOf } from './scheduler-summary.js';
 
 const millions = (count: number): string => `${(count / 1e6).toFixed(3)} M parameters`;
@@ -73,9 +73,6 @@ export const imagesAtOnce = {
   value: 'N',
 } as const satisfies OptionFact;
 
-/** Options that say something of pixel models alone. */
-const ofPixelModels = ['image-size', 'head', 'network-time'];
-
 /** Loads the pipeline, calls `use` with it and closes it in any case. */
 async function withPipeline(
   { positionals: [path = ''], options, signal }: Call,
@@ -93,11 +90,8 @@ async function withPipeline(
 
 /** Describes a text-to-image pipeline. */
 export async function inspectPipeline(call: Call): Promise<void> {
-  const { positionals, options, json, signal } = call;
-  const other = ofPixelModels.find((name) => options.has(name));
-  if (other !== undefined) {
-    throw usageError(`--${other} is for models of pixels, ${positionals[0] ?? ''} is a text-to-image pipeline`);
-  }
+  const { options, json, signal } = call;
+  refuseOptionsOfPixels(call);
   const [count, asked] = [options.integer('count') ?? imagesAtOnce.standard, sizeOf(options)];
   if (count < 1) throw usageError(`--count is ${count}, it has to be at least 1`);
   await withPipeline(call, async (pipeline) => {

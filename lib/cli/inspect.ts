@@ -106,7 +106,7 @@ export const inspectCommand: Command = {
   options: {
     steps: {
       value: 'K',
-      help: `steps for which the scheduler file is shown; default ${shownSteps}, of a pipeline those of its class`,
+      help: `steps for which the scheduler file is shown; default ${shownSteps}, of a pipeline its own`,
     },
     ...modelOptions,
     config: {

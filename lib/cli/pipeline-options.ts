@@ -7,7 +7,7 @@ import {
   type TextToImageLoadOptions,
 } from '../latents/load-pipeline.js';
 import { loraDefaults } from '../latents/loras.js';
-import { specOf, usageError, type OptionSpec, type OptionSpecs, type OptionValues } from './command.js';
+import { specOf, usageError, type Call, type OptionSpec, type OptionSpecs, type OptionValues } from './command.js';
 import { deviceSettings } from './model-options.js';
 
 /** Options of every command that loads a text-to-image pipeline, but for `config`, which other models have, too. */
@@ -45,6 +45,19 @@ export function sizeOf(options: OptionValues): { height?: number; width?: number
   const sides = /^(\d{1,5})(?:x(\d{1,5}))?$/.exec(text);
   if (sides === null) throw usageError(`--size is '${text}', it has to be a side, or HEIGHTxWIDTH`);
   return { height: Number(sides[1]), width: Number(sides[2] ?? sides[1]) };
+}
+
+/** Options that say something of models of pixels alone. */
+const ofPixelModels = ['image-size', 'head', 'network-time'];
+
+/** Refuses options that a text-to-image pipeline has no use for, and `others`. */
+export function refuseOptionsOfPixels(
+  { positionals, options }: Pick<Call, 'positionals' | 'options'>,
+  others: readonly string[] = [],
+): void {
+  const useless = [...ofPixelModels, ...others].find((name) => options.has(name));
+  if (useless === undefined) return;
+  throw usageError(`--${useless} is for models of pixels, ${positionals[0] ?? ''} is a text-to-image pipeline`);
 }
 
 /** Options of loading a pipeline from the command line's. */

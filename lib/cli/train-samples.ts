@@ -14,7 +14,8 @@ async function drawCaptions(trainer: Trainer, count: number, signal: AbortSignal
     prompt: prompts,
     ...(trainer.head !== null && { sampler: `${trainer.head}-ddpm` }),
     steps: Math.min(DEFAULT_STEPS, pipeline.schedule.steps),
-    guidance: CAPTION_GUIDANCE,
+    // The variance of SN-DPM is that of the prediction alone, without a negative one.
+    guidance: trainer.head === 'sn' ? 1 : CAPTION_GUIDANCE,
     seed: 0,
     signal,
   });

@@ -39,7 +39,7 @@ export interface GenerateOptions {
   longPrompts?: LongPrompts | undefined;
   /** Number of images. Default: one for each prompt. */
   count?: number | undefined;
-  /** Number of steps, `num_inference_steps` of the scheduler's class. Default: that of the pipeline's class. */
+  /** Number of steps, `num_inference_steps` of the scheduler's class. Default: that of the pipeline's `generation_config.json`, else of its class. */
   steps?: number | undefined;
   /** Sampler of `steps` evaluations. Default `scheduler`: that of the pipeline's file. */
   sampler?: SamplerName | undefined;
@@ -47,7 +47,7 @@ export interface GenerateOptions {
   gamma?: GammaTable | ArrayLike<number> | undefined;
   /**
    * Weight of the prompt against the negative prompt, as in diffusers: 1 and less is the prompt alone. One for all images or
-   * one each. Default: that of the pipeline's class.
+   * one each. Default: that of the pipeline's `generation_config.json`, else of its class.
    */
   guidance?: number | ArrayLike<number> | undefined;
   /** Height of the images in pixels. Default: that of the network. */
@@ -101,7 +101,7 @@ export const texts: Kind = {
 };
 
 const { first, noise, previewEvery, signal } = runOptionFacts;
-const ofClass = "that of the pipeline's class";
+const ofClass = 'that of its generation_config.json, else of its class';
 const ofNetwork = 'that of the network';
 
 /** Facts about each option of {@link GenerateOptions}. @internal */

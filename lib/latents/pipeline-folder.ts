@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import { pipelineFiles } from '../checkpoint/folder-files.js';
 import { modelPath } from '../checkpoint/model-path.js';
 import { readObject } from '../checkpoint/read-model.js';
 import { ConfigReader } from '../files/config-reader.js';
@@ -48,15 +49,12 @@ function requirePart(config: ConfigReader, name: string, classes: readonly strin
   throw config.unsupported(name, classes.join(', '));
 }
 
-/** Name of the file of what a pipeline's makers draw with, beside its parts. */
-export const generationFile = 'generation_config.json';
-
 /**
  * Reads the number of steps and the weight of guidance that a pipeline's folder says, with the names of the library's options:
  * the library itself has no place for them.
  */
 async function ownDefaults(path: string): Promise<Partial<Pick<PipelineFolder, 'guidance' | 'steps'>>> {
-  const file = join(path, generationFile);
+  const file = join(path, pipelineFiles.generation);
   if (!(await isThere(file))) return {};
   const config = new ConfigReader(await readObject(file), file);
   const guidance = config.numberOrNull('guidance_scale');

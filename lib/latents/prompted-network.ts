@@ -97,7 +97,8 @@ export type PromptedEvaluate = (
 
 /**
  * Makes the U-Net with the prompts of a call a function of states. A sample with a negative prompt takes two evaluations, in
- * one batch with those of others. Its second output is that of its prompt: with guidance no mean is that of a posterior.
+ * one batch with those of others. Its second output is that of its prompt:
+ * with guidance no mean is that of a posterior.
  */
 export function promptedEvaluate(
   unet: ConditionalUNet,

@@ -1,7 +1,6 @@
 import { DpmError } from '../base/errors.js';
 import type { TrainableNetwork } from '../checkpoint/trainable.js';
 import type { Prediction } from '../schedule/defaults.js';
-import { requireOptionsOfCaptions } from './captions/captioned-trainee.js';
 import { isClassifier, learnsRange } from './learned-kind.js';
 import { divisorAt } from './levels.js';
 import type { LevelSampling } from './options.js';
@@ -83,6 +82,27 @@ export function requireOptionsOfClassifier(trainable: TrainableNetwork, options:
   const [useless] = Object.entries(facts).find(([, value]) => value !== undefined) ?? [];
   if (useless === undefined) return;
   throw new DpmError('ERR_DPM_ARGUMENT', `${useless}: the classifier ${trainable.source} has no use for it`);
+}
+
+/** Options that are for networks which see no text, or for images that are no latents. */
+const uselessForCaptions = [
+  'config',
+  'classifier',
+  'autoencoder',
+  'labelDropout',
+  'dropout',
+  'cropMargin',
+  'flips',
+  'skipBroken',
+] as const;
+
+/** Refuses options that networks which learn captions have no use for. */
+function requireOptionsOfCaptions(options: TakenOptions): void {
+  const name = uselessForCaptions.find(
+    (each) => options[each] !== undefined && options[each] !== false && options[each] !== 0,
+  );
+  if (name !== undefined)
+    throw new DpmError('ERR_DPM_ARGUMENT', `${name}: networks that learn captions have no use for it`);
 }
 
 /** Refuses options that do not belong to what learns: those of texts without any, and others beside them. */

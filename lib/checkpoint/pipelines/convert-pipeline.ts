@@ -1,9 +1,10 @@
 import { copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import { untilAborted } from '../../base/abort.js';
 import { elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import { isThere, makeFolder } from '../../files/files.js';
+import { isThere, makeFolder, writeAtomically } from '../../files/files.js';
 import { dtypeBytes } from '../../files/safetensors.js';
 import type { Checkpoint } from '../checkpoint.js';
 import {
@@ -14,8 +15,10 @@ import {
   type ConvertOptions,
   type Converted,
 } from '../convert.js';
+import { isPositionTable, pipelineFiles, tokenizerFiles } from '../folder-files.js';
 import { readHeadsConfig } from '../heads.js';
 import { modelPath } from '../model-path.js';
+import { readObject, requireSchedulerFile } from '../read-model.js';
 import { findWeights, openSingleFile, openWeights } from '../weight-files.js';
 import { readAutoencoder } from './autoencoder.js';
 import { readConditional } from './conditional.js';
@@ -33,24 +36,50 @@ const networks: readonly {
   { part: 'text_encoder_2', stems: ['model', 'pytorch_model'], read: readTextEncoder },
 ];
 
-const tokenizerFiles = [
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-];
+/** Tokenizers that a pipeline may have. */
+const tokenizers = ['tokenizer', 'tokenizer_2'];
 
 /** Files of the pipeline and of its parts that are copied where they are there. */
 const files = [
-  'model_index.json',
-  'generation_config.json',
-  'gamma.json',
+  ...Object.values(pipelineFiles),
   ...networks.map(({ part }) => join(part, 'config.json')),
   join('unet', 'heads', 'config.json'),
-  join('scheduler', 'scheduler_config.json'),
-  ...['tokenizer', 'tokenizer_2'].flatMap((part) => tokenizerFiles.map((name) => join(part, name))),
+  ...tokenizers.flatMap((part) =>
+    [...tokenizerFiles.required, ...tokenizerFiles.others].map((name) => join(part, name)),
+  ),
 ];
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Reads the list of a pipeline's parts, in which those that are not converted, as filters of what is drawn, are none. */
+async function readIndex(folder: string): Promise<Fields> {
+  const known = [...networks.map(({ part }) => part), ...tokenizers, 'scheduler'];
+  const index = await readObject(join(folder, 'model_index.json'));
+  const parts = Object.entries(index).map(([name, value]) => {
+    const isPart = Array.isArray(value) && value.length === 2 && !known.includes(name);
+    return [name, isPart ? [null, null] : value] as const;
+  });
+  return Object.fromEntries(parts);
+}
+
+/** Refuses a folder that lacks a file of a part which the pipeline has by its list. */
+async function requireParts(folder: string, index: Fields): Promise<void> {
+  const required = [
+    ...networks.map(({ part }) => ({ part, names: ['config.json'] })),
+    ...tokenizers.map((part) => ({ part, names: tokenizerFiles.required })),
+  ];
+  for (const { part, names } of required) {
+    const listed = index[part];
+    if (!Array.isArray(listed) || typeof listed[1] !== 'string') continue;
+    for (const name of names) {
+      if (await isThere(join(folder, part, name))) continue;
+      throw new DpmError(
+        'ERR_DPM_FILE',
+        `${folder} has no ${join(part, name)}, a part of the pipeline by model_index.json`,
+      );
+    }
+  }
+}
 
 /** A file of weights to write. */
 interface WeightsToWrite {
@@ -58,9 +87,8 @@ interface WeightsToWrite {
   readonly checkpoint: Checkpoint;
 }
 
-/** Tables of whole numbers that older libraries kept beside weights, and nobody needs. */
 function withoutPositions({ files: from, tensors }: Checkpoint): Checkpoint {
-  return { files: from, tensors: new Map([...tensors].filter(([name]) => !name.endsWith('embeddings.position_ids'))) };
+  return { files: from, tensors: new Map([...tensors].filter(([name]) => !isPositionTable(name))) };
 }
 
 /** Opens the weights of all parts, once their configurations have been found to fit them. */
@@ -87,6 +115,14 @@ async function copiedFiles(folder: string): Promise<string[]> {
   return files.filter((_, i) => there[i]);
 }
 
+/** Reads what is to be written, and checks that it is whole. */
+async function readPipeline(folder: string) {
+  const index = await readIndex(folder);
+  await requireParts(folder, index);
+  const scheduler = [join('scheduler', 'scheduler_config.json'), await requireSchedulerFile(folder)] as const;
+  return { index, weights: await weightsOf(folder), copied: await copiedFiles(folder), scheduler };
+}
+
 /**
  * Writes a pipeline of text to image as a folder with safetensors, its heads, tokenizers and moments with it. Weights of the type
  * asked for are copied to the bit.
@@ -102,22 +138,15 @@ export async function convertPipeline(
   { dtype = weightTypeFact.standard, signal, onProgress }: ConvertOptions = {},
 ): Promise<Converted> {
   const folder = await modelPath(path);
-  const weights = await weightsOf(folder);
-  const missing = networks.slice(0, 3).find(({ part }) => !weights.some((each) => dirname(each.path) === part));
-  if (missing !== undefined) {
-    throw new DpmError(
-      'ERR_DPM_FILE',
-      `${folder} has no ${join(missing.part, 'config.json')}: it is no whole pipeline`,
-    );
-  }
-  const copied = await copiedFiles(folder);
+  const { index, weights, copied, scheduler } = await untilAborted(signal, () => readPipeline(folder));
   const tensors = weights.flatMap(({ checkpoint }) => [...checkpoint.tensors.values()]);
   let done = 0;
   await writeWhole(to, async (target) => {
-    for (const file of copied) {
+    for (const [file, from] of [...copied.map((each) => [each, join(folder, each)] as const), scheduler]) {
       await makeFolder(dirname(join(target, file)));
-      await copyFile(join(folder, file), join(target, file));
+      await copyFile(from, join(target, file));
     }
+    await writeAtomically(join(target, 'model_index.json'), [`${JSON.stringify(index, null, 2)}\n`]);
     for (const { path: file, checkpoint } of weights) {
       await makeFolder(dirname(join(target, file)));
       await writeWeights(join(target, file), checkpoint, dtype, signal, () => onProgress?.(++done, tensors.length));

@@ -4,6 +4,7 @@ import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import { requiredTensors } from '../../network/cost.js';
 import { textEncoderGraph, type TextEncoderDescription } from '../../network/text-encoder.js';
 import { renameTensors, type Checkpoint } from '../checkpoint.js';
+import { isPositionTable } from '../folder-files.js';
 import { readObject } from '../read-model.js';
 import { findWeights, openWeights } from '../weight-files.js';
 import { compareWeights, requireMatchingWeights } from '../weight-report.js';
@@ -58,7 +59,7 @@ export function parseTextEncoderConfig(raw: Readonly<Record<string, unknown>>, s
 /** Gives weights their names without what some releases of the library put before them, and leaves out what is none. */
 function renamed(checkpoint: Checkpoint): Checkpoint {
   const named = renameTensors(checkpoint, (name) => name.replace(/^text_model\./, ''));
-  named.tensors.delete('embeddings.position_ids');
+  for (const name of [...named.tensors.keys()].filter(isPositionTable)) named.tensors.delete(name);
   return named;
 }
 

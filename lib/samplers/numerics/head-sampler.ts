@@ -3,6 +3,7 @@ import { stepProgram } from '../../program/builder.js';
 import type { HostContext } from '../../program/host-context.js';
 import type { HostProgram, Program } from '../../program/program.js';
 import type { RecordVariance, StepRecord } from '../../program/record.js';
+import type { Jump } from '../../schedule/jump.js';
 import { headVariance } from '../../variance/reverse-variance.js';
 import { avgCov, eta, reverseOptions } from '../common-options.js';
 import type { SamplerOptions } from '../options.js';
@@ -81,6 +82,14 @@ function headSampler<const F extends SamplerFacts>(facts: F, family: ReverseSamp
   });
 }
 
+/**
+ * Gives a jump whose data lie in no interval where their predictions are not clipped to one, as latents: their variance is then
+ * at most that of a posterior which knows nothing, (B_t / A_t).
+ */
+function inInterval(step: Jump, { clip }: Pick<SamplerOptions, 'clip'>): Jump {
+  return clip === 'none' ? { ...step, dataWidth: (2 * step.sigmaT) / step.alphaT } : step;
+}
+
 /** Heads that the optimal variance of every element follows from. */
 type VarianceHead = Parameters<typeof headVariance>[0];
 
@@ -104,10 +113,10 @@ export function headDdpm<const Head extends VarianceHead>(
   head: Head,
   method: string,
 ): ReverseSampler<ReturnType<typeof ddpmFacts<Head>>> {
-  return headSampler(ddpmFacts(head, method), () => ({
+  return headSampler(ddpmFacts(head, method), (_, options) => ({
     mean: 'markov',
     eta: 1,
-    variance: (step, noise) => headVariance(head, step, noise),
+    variance: (step, noise) => headVariance(head, inInterval(step, options), noise),
     lastNoiseClip: 2,
     head,
   }));
@@ -131,7 +140,7 @@ export function headDdim<const Head extends VarianceHead>(
   return headSampler(ddimFacts(head, method), (_, options) => ({
     mean: 'direction',
     eta: options.eta ?? 0,
-    variance: (step, noise) => headVariance(head, step, noise),
+    variance: (step, noise) => headVariance(head, inInterval(step, options), noise),
     lastNoiseClip: 1,
     head,
   }));

@@ -4,6 +4,7 @@ import { DpmError } from '../../base/errors.js';
 import { mergeCheckpoints, type Checkpoint } from '../../checkpoint/checkpoint.js';
 import { headOf, headPrefix } from '../../checkpoint/heads.js';
 import { headPlaceOf } from '../../checkpoint/pipelines/conditional.js';
+import { pipelineFiles } from '../../checkpoint/folder-files.js';
 import { parseConditionalConfig } from '../../checkpoint/pipelines/conditional-config.js';
 import type { CaptionedConfigs, CaptionedHead } from '../../checkpoint/pipelines/trainable-captioned.js';
 import { apartOf, headsToTrain, isOfHead, modeOf } from '../../checkpoint/trainable-head.js';
@@ -15,9 +16,6 @@ import type { TakenOptions } from '../taken-options.js';
 
 /** Where the heads of a pipeline lie in its folder. */
 const HEADS = join('unet', 'heads');
-
-/** Name of the file of second moments in a pipeline's folder. */
-const GAMMA = 'gamma.json';
 
 /**
  * Finds the head that is to learn on a pipeline: its own where it has one, else one that begins with nothing.
@@ -42,7 +40,7 @@ export async function headOfPipeline(
   const own = { outChannels: inChannels, groups, epsilon, prediction };
   const heads = await headsToTrain(folder, join(folder, HEADS), own, headMode);
   const others = [...heads.files].filter(([name]) => name !== head).map(([, file]) => join(HEADS, file));
-  if (await isThere(join(folder, GAMMA))) others.push(GAMMA);
+  if (await isThere(join(folder, pipelineFiles.gamma))) others.push(pipelineFiles.gamma);
   return {
     head: {
       name: head,

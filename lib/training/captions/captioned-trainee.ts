@@ -4,6 +4,7 @@ import { DpmError } from '../../base/errors.js';
 import type { TrainableNetwork } from '../../checkpoint/trainable.js';
 import { modelPath } from '../../checkpoint/model-path.js';
 import { captionedPrefixes, trainableCaptioned } from '../../checkpoint/pipelines/trainable-captioned.js';
+import { pipelineFiles, tokenizerFiles } from '../../checkpoint/folder-files.js';
 import { readObject, requireSchedulerFile } from '../../checkpoint/read-model.js';
 import { digestOfModel } from '../../checkpoint/digest.js';
 import { parseTextEncoderConfig } from '../../checkpoint/pipelines/text-encoder.js';
@@ -12,6 +13,7 @@ import { ClipTokenizer } from '../../text/tokenizer.js';
 import type { OpenedImages } from '../data/open-images.js';
 import type { BeginningFile, ModelFiles } from '../run-folder/model-files.js';
 import type { TakenOptions } from '../taken-options.js';
+import { requireOptionsOfHead } from '../option-checks.js';
 import { filesOfHead, headOfPipeline, withWeightsOfHead } from './captioned-head.js';
 import { encodedByRun, readLatentSource, type LatentSource } from './latent-source.js';
 import { textsOfImages, type GivenCaptions, type ImageTexts } from './given-captions.js';
@@ -28,25 +30,6 @@ export interface CaptionedTrainee {
   readonly captions: TokenizedCaptions;
   /** Lists the files of the pipeline's folder. */
   readonly filesOf: (trainable: TrainableNetwork) => ModelFiles;
-}
-
-/** Options that are for networks which see no text, or for images that are no latents. */
-const useless = [
-  'config',
-  'classifier',
-  'autoencoder',
-  'labelDropout',
-  'dropout',
-  'cropMargin',
-  'flips',
-  'skipBroken',
-] as const;
-
-/** Refuses options that networks which learn captions have no use for. */
-export function requireOptionsOfCaptions(options: TakenOptions): void {
-  const name = useless.find((each) => options[each] !== undefined && options[each] !== false && options[each] !== 0);
-  if (name !== undefined)
-    throw new DpmError('ERR_DPM_ARGUMENT', `${name}: networks that learn captions have no use for it`);
 }
 
 const json = (fields: Fields): BeginningFile => ({ json: fields });
@@ -93,10 +76,7 @@ function weightFiles(learns: boolean): ModelFiles['weights'] {
   }));
 }
 
-/** Names of the files of a tokenizer's folder; the first two have to be there. */
-const tokenizerNames = ['vocab.json', 'merges.txt', 'special_tokens_map.json', 'tokenizer_config.json'] as const;
-
-/** A tokenizer, its files, and the text encoder's configuration for it. */
+/** A tokenizer, its files and those that go with them, and the text encoder's configuration for it. */
 interface TokenizerOfRun {
   readonly tokenizer: ClipTokenizer;
   readonly files: ReadonlyMap<string, BeginningFile>;
@@ -113,7 +93,7 @@ function newTokenizer(texts: ImageTexts, textEncoder: Fields, source: string): T
   const ids = { vocab_size: tokenizer.vocabulary, bos_token_id: end - 1, eos_token_id: end, pad_token_id: end };
   return {
     tokenizer,
-    files: new Map(tokenizerNames.map((name) => [join('tokenizer', name), { text: files[name] }])),
+    files: new Map(Object.entries(files).map(([name, text]) => [join('tokenizer', name), { text }])),
     textEncoder: { ...textEncoder, ...ids },
   };
 }
@@ -122,9 +102,15 @@ function newTokenizer(texts: ImageTexts, textEncoder: Fields, source: string): T
 async function ownTokenizer(folder: string, textEncoder: Fields): Promise<TokenizerOfRun> {
   const path = join(folder, 'tokenizer');
   const tokenizer = await ClipTokenizer.load(path);
-  const found = await Promise.all(tokenizerNames.map((name) => isThere(join(path, name))));
-  const names = tokenizerNames.filter((_, i) => found[i]);
-  const files = new Map(names.map((name) => [join('tokenizer', name), { from: join(path, name) }]));
+  const all = [...tokenizerFiles.required, ...tokenizerFiles.others];
+  const found = await Promise.all(all.map((name) => isThere(join(path, name))));
+  const names = all.filter((_, i) => found[i]);
+  const files = new Map<string, BeginningFile>(
+    names.map((name) => [join('tokenizer', name), { from: join(path, name) }]),
+  );
+  // What a pipeline's makers draw with is as true of what it learns further.
+  const { generation } = pipelineFiles;
+  if (await isThere(join(folder, generation))) files.set(generation, { from: join(folder, generation) });
   return { tokenizer, files, textEncoder };
 }
 
@@ -160,6 +146,7 @@ export async function readCaptioned(
   const head = folder === null ? noHead(options) : await headOfPipeline(folder, given, options);
   const weights = folder === null ? null : await withWeightsOfHead(folder, await pipelineWeights(folder), head);
   const trainable = trainableCaptioned(given, source, autoencoder.shape, weights, head);
+  requireOptionsOfHead(trainable, options, options.prediction ?? trainable.schedule.defaults.prediction);
   requireFittingTokenizer(source, trainable.text, tokenizer);
   const tokenized = tokenizedCaptions(texts, tokenizer);
   const { latents: encoded, config } = await encodedByRun(autoencoder, images, options);

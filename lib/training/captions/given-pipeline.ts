@@ -5,6 +5,7 @@ import { isJsonObject } from '../../files/config-reader.js';
 import { isThere } from '../../files/files.js';
 import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { readNamedConfig } from '../../checkpoint/config-source.js';
+import { isPositionTable } from '../../checkpoint/folder-files.js';
 import { modelPath } from '../../checkpoint/model-path.js';
 import { captionedPrefixes, type CaptionedConfigs } from '../../checkpoint/pipelines/trainable-captioned.js';
 import { readObject } from '../../checkpoint/read-model.js';
@@ -83,7 +84,7 @@ function withTextModel({ files, tensors }: Checkpoint): Checkpoint {
   const { textEncoder } = captionedPrefixes;
   const named = [...tensors].flatMap(([name, entry]) => {
     const own = name.slice(textEncoder.length).replace(/^text_model\./, '');
-    return own === 'embeddings.position_ids' ? [] : [[`${textEncoder}text_model.${own}`, entry] as const];
+    return isPositionTable(own) ? [] : [[`${textEncoder}text_model.${own}`, entry] as const];
   });
   return { files, tensors: new Map(named) };
 }

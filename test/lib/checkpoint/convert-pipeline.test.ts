@@ -75,7 +75,8 @@ describe('a pipeline that is converted', () => {
         'vae/diffusion_pytorch_model.safetensors',
       ].toSorted(),
     );
-    for (const name of names.filter((each) => !each.endsWith('.safetensors'))) {
+    const isCopied = (name: string): boolean => !/safetensors$|^model_index/.test(name);
+    for (const name of names.filter(isCopied)) {
       expect(await readFile(join(to, name)), name).toEqual(await readFile(join(whole, name)));
     }
     expect(await readTensors(join(to, UNET))).toEqual(await readTensors(join(whole, UNET)));
@@ -100,7 +101,7 @@ describe('a pipeline that is converted', () => {
   });
 
   it.each<[string, (path: string) => Promise<void>, RegExp]>([
-    ['without a part', (path) => rm(join(path, 'vae'), { recursive: true }), /has no vae.config\.json/],
+    ['without a part', (path) => rm(join(path, 'vae'), { recursive: true }), /has no vae.config\.json, a part/],
     [
       'with weights that do not fit',
       async (path) => {
@@ -126,6 +127,44 @@ describe('a pipeline that is converted', () => {
     await damage(damaged);
     expect((await failure(convertPipeline(damaged, to))).message).toMatch(message);
     await expect(readdir(join(to, '..'))).rejects.toThrow('ENOENT');
+  });
+
+  it('of two text encoders has both', async () => {
+    const to = newFolder();
+    await convertPipeline(join(latentFixtures, 'sdxl'), to);
+    const draw = async (path: string): Promise<Float32Array> => {
+      await using pipeline = await TextToImage.load(path, { device: 'cpu', threads: 1 });
+      return (await pipeline.generate({ prompt: 'a cat', steps: 2, output: 'latents' })).latents;
+    };
+    expect(await draw(to)).toEqual(await draw(join(latentFixtures, 'sdxl')));
+    for (const part of ['text_encoder_2/config.json', 'tokenizer_2/vocab.json', 'tokenizer/merges.txt']) {
+      const damaged = newFolder();
+      await cp(join(latentFixtures, 'sdxl'), damaged, { recursive: true });
+      await rm(join(damaged, part));
+      expect((await failure(convertPipeline(damaged, newFolder()))).message).toContain(`has no ${part}, a part`);
+    }
+  });
+
+  it('lists no parts that are left out, and has its scheduler where it belongs', async () => {
+    const [own, to] = [newFolder(), newFolder()];
+    await cp(whole, own, { recursive: true });
+    await cp(join(own, 'scheduler/scheduler_config.json'), join(own, 'scheduler_config.json'));
+    await rm(join(own, 'scheduler'), { recursive: true });
+    const index = JSON.parse(await readFile(join(own, 'model_index.json'), 'utf8')) as object;
+    const checker = {
+      safety_checker: ['stable_diffusion', 'StableDiffusionSafetyChecker'],
+      requires_safety_checker: true,
+    };
+    await writeFile(join(own, 'model_index.json'), JSON.stringify({ ...index, ...checker }));
+    await convertPipeline(own, to);
+    expect(JSON.parse(await readFile(join(to, 'model_index.json'), 'utf8'))).toEqual({
+      ...index,
+      safety_checker: [null, null],
+      requires_safety_checker: true,
+    });
+    expect(await latentsOf(to)).toEqual(await latentsOf(whole));
+    await rm(join(own, 'scheduler_config.json'));
+    expect((await failure(convertPipeline(own, newFolder()))).message).toContain('scheduler_config.json');
   });
 
   it('is refused where the folder exists, and stops where it is asked to', async () => {

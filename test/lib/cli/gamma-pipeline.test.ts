@@ -61,6 +61,22 @@ describe('dpm gamma of a pipeline', () => {
     expect(told.stderr).toMatch(message);
   });
 
+  it('takes another schedule, and no options of models of pixels', async () => {
+    const [own, out] = [join(folder, 'scheduler_config.json'), join(folder, 'other.json')];
+    await writeFile(own, JSON.stringify({ _class_name: 'DDIMScheduler', num_train_timesteps: 20, clip_sample: false }));
+    const base = ['--captions', captions!, '--samples', '2', '--out', out];
+    expect((await gamma(...base, '--schedule', own)).code).toBe(0);
+    expect((await readGammaTable(out)).numTrainTimesteps).toBe(20);
+    for (const option of [
+      ['--image-size', '8'],
+      ['--head', 'npr'],
+      ['--network-time', 'index'],
+    ]) {
+      const told = await gamma(...base, ...option);
+      expect([told.code, told.stderr]).toEqual([2, expect.stringContaining(`${option[0]!} is for models of pixels`)]);
+    }
+  });
+
   it('is refused with captions of fewer images', async () => {
     const few = join(folder, 'few.jsonl');
     await writeFile(few, JSON.stringify({ index: 0, text: 'a' }));

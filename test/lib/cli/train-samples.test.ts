@@ -45,6 +45,25 @@ describe('samples of a run', () => {
     expect(sample.mock.calls[0]![0]).toMatchObject({ sampler: `${head}-ddpm` });
   });
 
+  it.each([
+    [null, { guidance: 4 }],
+    ['npr', { guidance: 4, sampler: 'npr-ddpm' }],
+    ['sn', { guidance: 1, sampler: 'sn-ddpm' }],
+  ] as const)('of a pipeline are of captions in turn, by the sampler of its head (%s)', async (head, expected) => {
+    const images = {};
+    const generate = vi.fn((_options: object) => Promise.resolve({ images }));
+    const pipeline = { generate, schedule: { steps: 1000 }, [Symbol.asyncDispose]: () => Promise.resolve() };
+    const trainer = {
+      isTextToImage: true,
+      captionExamples: ['a', 'b'],
+      head,
+      pipeline: () => Promise.resolve(pipeline),
+    } as unknown as Trainer;
+    expect(await drawSamples(trainer, 3, signal)).toBe(images);
+    const prompt = ['a', 'b', 'a'];
+    expect(generate.mock.calls).toEqual([[{ prompt, steps: DEFAULT_STEPS, seed: 0, signal, ...expected }]]);
+  });
+
   it.each([2, 4])('of %i channels have no picture', async (channels) => {
     const { trainer, model } = trainerOf(0, channels);
     expect(await drawSamples(trainer, 4, signal)).toBeNull();

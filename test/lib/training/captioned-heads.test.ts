@@ -2,12 +2,21 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { unetLayerNames } from '../../../lib/checkpoint/pipelines/lora/layer-names.js';
 import { readConditional } from '../../../lib/checkpoint/pipelines/conditional.js';
 import { readJson } from '../../../lib/files/files.js';
-import { ConditionalUNet, TextToImage, Trainer, type OpenedImages, type TrainerOptions } from '../../../lib/index.js';
+import {
+  Autoencoder,
+  ConditionalUNet,
+  samplers,
+  TextToImage,
+  Trainer,
+  type OpenedImages,
+  type TrainerOptions,
+} from '../../../lib/index.js';
+import { promptedHead } from '../../../lib/latents/prompted-head.js';
 import { predictWithHead } from '../../../lib/latents/conditional-unet.js';
 import { fileTensors, writeFileTensors } from '../../support/file-tensors.js';
 import { failure } from '../../support/failure.js';
@@ -35,6 +44,8 @@ beforeAll(async () => {
     const out = newFolder();
     const options = { data, captions, latents, network: tinyPipeline, prediction, out, steps: 4, batch: 2 };
     await trained(tinyRun({ ...options, rate: 1e-2 }));
+    if (prediction === 'epsilon') return out;
+    await writeFile(join(out, 'generation_config.json'), JSON.stringify({ num_inference_steps: 3 }));
     const table = { num_train_timesteps: 1000, m: Array<number>(1001).fill(0.5), schedule: 'any', images_per_step: 1 };
     await writeFile(join(out, 'gamma.json'), JSON.stringify(table));
     return out;
@@ -53,7 +64,13 @@ describe('a head that learns on a pipeline', () => {
     for (const path of [UNET, TEXT]) {
       expect(await readTensors(join(out, path)), path).toEqual(await readTensors(join(pipelines.v, path)));
     }
-    for (const path of ['gamma.json', 'model_index.json', 'scheduler/scheduler_config.json', 'vae/config.json']) {
+    for (const path of [
+      'gamma.json',
+      'generation_config.json',
+      'model_index.json',
+      'scheduler/scheduler_config.json',
+      'vae/config.json',
+    ]) {
       expect(await readFile(join(out, path), 'utf8'), path).toBe(await readFile(join(pipelines.v, path), 'utf8'));
     }
     expect(await readJson(join(out, HEADS))).toEqual({
@@ -140,6 +157,22 @@ describe('a head that learns on a pipeline', () => {
     expect(Math.abs(sums.found / sums.ofNoise - 1)).toBeGreaterThan(0.3);
   });
 
+  it('is refused before images are encoded, and beside a prediction of the data', async () => {
+    const data = newFolder();
+    await cp(pipelines.v, data, { recursive: true });
+    const path = join(data, 'scheduler/scheduler_config.json');
+    const scheduler = (await readJson(path)) as object;
+    await writeFile(path, JSON.stringify({ ...scheduler, prediction_type: 'sample' }));
+    expect((await failure(Trainer.open(headRun({ network: data })))).message).toMatch(
+      /a head beside the prediction 'x0'/,
+    );
+    const encode = vi.spyOn(Autoencoder.prototype, 'encode');
+    await failure(Trainer.open(headRun({ head: 'sn' })));
+    await failure(Trainer.open(headRun({ snrGamma: 5 })));
+    expect(encode).not.toHaveBeenCalled();
+    encode.mockRestore();
+  });
+
   it.each<[string, Partial<TrainerOptions>, RegExp]>([
     ['without a network', { network: undefined }, /^head: a head learns on a pipeline that has learned/],
     ['on a configuration', { network: tinyPipeline }, /^head: a head learns on a pipeline that has learned/],
@@ -190,6 +223,8 @@ describe.each(['reference', 'cpu'])('a head of a conditional U-Net on %s', (devi
     expect((await failure(predictWithHead(unet, x, [17, 803], options, 'sn'))).message).toBe(
       "the U-Net has no variance head 'sn'; it has: npr",
     );
+    await using without = await ConditionalUNet.load(join(pipelines.epsilon, 'unet'), { device });
+    expect([unet.parameters, unet.heads]).toEqual([without.parameters, ['npr']]);
     expect(await unet.bytesFor({ height: 4, width: 4, tokens: 6, head: 'npr' })).toBeGreaterThan(
       await unet.bytesFor({ height: 4, width: 4, tokens: 6 }),
     );
@@ -210,10 +245,24 @@ describe('a sampler that reads a head of a pipeline', () => {
       const all = { ...call, guidance };
       const byHead = await pipeline.generate({ ...all, sampler: 'npr-ddpm' });
       // Analytic-DPM's variance of the data is (sigma / alpha)^2 (1 - m).
-      const byMoments = await pipeline.generate({ ...all, sampler: 'analytic-ddpm', gamma: moments });
+      // Of latents, which neither an interval nor grey levels limit.
+      const gamma = { schedule: schedule.name, numTrainTimesteps: 1000, imagesPerStep: 1, m: moments, secondMoment: 100 };
+      const byMoments = await pipeline.generate({ ...all, sampler: 'analytic-ddpm', gamma });
       const furthest = byHead.latents.reduce((most, z, i) => Math.max(most, Math.abs(z - byMoments.latents[i]!)), 0);
       expect(furthest).toBeLessThan(1e-4);
     }
+  });
+
+  it('is as exact between the times of the schedule, and at the last ones', async () => {
+    const { schedule } = await TextToImage.load(pipelines.v, cpu);
+    const { scale } = promptedHead({ heads: ['npr'], headPrediction: 'v' }, schedule, 'npr')!;
+    for (const n of [1, 2, 500, 999, 1000]) {
+      expect(scale(Math.fround(schedule.networkTime(n))) / schedule.alphaBar(n), String(n)).toBeCloseTo(1, 12);
+    }
+    const [before, between, after] = [499, 499.5, 500].map(scale);
+    expect(between! / Math.sqrt(before! * after!)).toBeCloseTo(1, 5);
+    expect(promptedHead({ heads: ['sn'], headPrediction: 'epsilon' }, schedule, 'sn')!.scale(3)).toBe(1);
+    expect(promptedHead({ heads: ['sn'], headPrediction: 'epsilon' }, schedule, null)).toBeNull();
   });
 
   it('is refused without one, and by name', async () => {
@@ -224,7 +273,13 @@ describe('a sampler that reads a head of a pipeline', () => {
         'ERR_DPM_ARGUMENT',
         `the sampler reads the second output '${sampler.split('-')[0]}', which the U-Net does not have; its variance heads: none`,
       ]);
+      // At the call, before anything is encoded.
+      expect(() => pipeline.stream({ ...call, sampler })).toThrow('which the U-Net does not have');
     }
+    const program = samplers['npr-ddim'](pipeline.schedule, { steps: 2 });
+    const encode = vi.spyOn(pipeline.unet, 'prepare');
+    await expect(pipeline.run(program, { prompt: 'a' })).rejects.toThrow('which the U-Net does not have');
+    expect(encode).not.toHaveBeenCalled();
     const folder = await constantHead(pipelines.v, 0.5);
     const config = (await readJson(join(folder, HEADS))) as object;
     await writeFile(join(folder, HEADS), JSON.stringify({ ...config, heads: { sn: 'npr.safetensors' } }));

@@ -139,6 +139,13 @@ it('a head of a model keeps the name of its file, and has to fit the network', a
   await using model = await DiffusionModel.load(out, { device: 'cpu', threads: 1, head: 'npr' });
   expect(model.unet.hasHead).toBe(true);
   expect(await headOf(out, 'error')).not.toEqual(await headOf(own, 'error'));
+  await writeFile(
+    join(own, 'heads/config.json'),
+    JSON.stringify({ ...config, heads, prediction_type: 'v_prediction' }),
+  );
+  await expect(DiffusionModel.load(own, { device: 'cpu', head: 'npr' })).rejects.toThrow(
+    'prediction_type of the heads of a network without texts has to be epsilon',
+  );
   await writeFile(join(own, 'heads/config.json'), JSON.stringify({ ...config, heads, out_channels: 3 }));
   await expect(Trainer.open(headRun({ network: own }))).rejects.toThrow('out_channels is 3');
 });
