@@ -113,6 +113,12 @@ const trainingFields: ReadonlySet<string> = new Set([
 
 function checkFields(config: ConfigReader): void {
   const className = config.raw('_class_name');
+  if (className === 'UNet2DConditionModel') {
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `${config.source}: a UNet2DConditionModel sees a text: its pipeline is for TextToImage.load and dpm generate, alone it is for ConditionalUNet.load`,
+    );
+  }
   if (className !== undefined && className !== 'UNet2DModel') throw config.unsupported('_class_name', 'UNet2DModel');
   for (const name of config.names()) {
     if (!name.startsWith('_') && !knownFields.has(name) && !trainingFields.has(name)) {
