@@ -1,4 +1,4 @@
-// The README says of every system that there are prebuilds for what was run there.
+// A page says of every system that there are prebuilds for what was run there.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
@@ -8,8 +8,8 @@ import { packagePath } from '../support/temporary.js';
 
 it('the table of systems has those of scripts/prebuild-all', () => {
   const listed = execFileSync(packagePath('scripts/prebuild-all'), ['--list'], { encoding: 'utf8' }).trim().split('\n');
-  const readme = readFileSync(packagePath('README.md'), 'utf8');
-  const [, table = ''] = /<!-- systems -->\n([^]*)<!-- \/systems -->/.exec(readme) ?? [];
+  const page = readFileSync(packagePath('docs/systems.md'), 'utf8');
+  const [, table = ''] = /<!-- systems -->\n([^]*)<!-- \/systems -->/.exec(page) ?? [];
   const rows = table.split('\n').filter((line) => /^\| [a-z0-9]+-/.test(line));
   const cells = rows.map((row) => row.split('|').map((cell) => cell.trim()));
   expect(cells.map(([, system]) => system).sort()).toEqual(listed);

@@ -19,7 +19,7 @@ describe('the default number of steps', () => {
   });
 
   it.each([
-    ['README.md', `without \`--steps\` there are ${DEFAULT_STEPS} evaluations`],
+    ['docs/command-line.md', `without \`--steps\` there are ${DEFAULT_STEPS} evaluations`],
     ['docs/http.md', `Number of network evaluations; default ${DEFAULT_STEPS}.`],
     ['docs/http.md', `\`medium\` and \`auto\` ${DEFAULT_STEPS},`],
   ])('is in %s: %s', (file, text) => {
