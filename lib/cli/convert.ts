@@ -9,9 +9,9 @@ import {
   type ConvertOptions,
 } from '../checkpoint/convert.js';
 import { modelPath } from '../checkpoint/model-path.js';
-import { convertPipeline } from '../checkpoint/pipelines/convert-pipeline.js';
 import { readModelFolder } from '../checkpoint/read-model.js';
 import { isFolder } from '../files/files.js';
+import { convertPipeline } from '../latents/convert-pipeline.js';
 import { isPipeline } from '../latents/recognise-pipeline.js';
 import { specOf, type Call, type Command } from './command.js';
 import { readOptions, readOptionSpecs } from './model-options.js';

@@ -93,7 +93,7 @@ function newTokenizer(texts: ImageTexts, textEncoder: Fields, source: string): T
   const ids = { vocab_size: tokenizer.vocabulary, bos_token_id: end - 1, eos_token_id: end, pad_token_id: end };
   return {
     tokenizer,
-    files: new Map(Object.entries(files).map(([name, text]) => [join('tokenizer', name), { text }])),
+    files: new Map(Object.entries<string>({ ...files }).map(([name, text]) => [join('tokenizer', name), { text }])),
     textEncoder: { ...textEncoder, ...ids },
   };
 }

@@ -1,12 +1,12 @@
 import { copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { untilAborted } from '../../base/abort.js';
-import { elementCount } from '../../base/arrays.js';
-import { DpmError } from '../../base/errors.js';
-import { isThere, makeFolder, writeAtomically } from '../../files/files.js';
-import { dtypeBytes } from '../../files/safetensors.js';
-import type { Checkpoint } from '../checkpoint.js';
+import { untilAborted } from '../base/abort.js';
+import { elementCount } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import { isThere, makeFolder, writeAtomically } from '../files/files.js';
+import { dtypeBytes } from '../files/safetensors.js';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import {
   storedTypes,
   weightTypeFact,
@@ -14,15 +14,15 @@ import {
   writeWhole,
   type ConvertOptions,
   type Converted,
-} from '../convert.js';
-import { isPositionTable, pipelineFiles, tokenizerFiles } from '../folder-files.js';
-import { readHeadsConfig } from '../heads.js';
-import { modelPath } from '../model-path.js';
-import { readObject, requireSchedulerFile } from '../read-model.js';
-import { findWeights, openSingleFile, openWeights } from '../weight-files.js';
-import { readAutoencoder } from './autoencoder.js';
-import { readConditional } from './conditional.js';
-import { readTextEncoder } from './text-encoder.js';
+} from '../checkpoint/convert.js';
+import { isPositionTable, pipelineFiles, tokenizerFiles } from '../checkpoint/folder-files.js';
+import { readHeadsConfig } from '../checkpoint/heads.js';
+import { modelPath } from '../checkpoint/model-path.js';
+import { readObject, requireSchedulerFile } from '../checkpoint/read-model.js';
+import { findWeights, openSingleFile, openWeights } from '../checkpoint/weight-files.js';
+import { readAutoencoder } from '../checkpoint/pipelines/autoencoder.js';
+import { readConditional } from '../checkpoint/pipelines/conditional.js';
+import { readTextEncoder } from '../checkpoint/pipelines/text-encoder.js';
 
 /** Parts with weights: where they lie, what their files may be called, and what tells that they fit. */
 const networks: readonly {

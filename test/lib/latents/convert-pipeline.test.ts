@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { convertPipeline } from '../../../lib/checkpoint/pipelines/convert-pipeline.js';
+import { convertPipeline } from '../../../lib/latents/convert-pipeline.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { TextToImage } from '../../../lib/index.js';
 import { dpm } from '../../support/dpm.js';
