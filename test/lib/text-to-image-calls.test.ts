@@ -3,16 +3,9 @@ import { join } from 'node:path';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 
+import { MapNetwork } from '../../lib/engine/map-network.js';
 import { readJson } from '../../lib/files/files.js';
-import {
-  ConditionalUNet,
-  Device,
-  NoiseSchedule,
-  TextToImage,
-  type GenerateOptions,
-  type ImageBatch,
-  type PreparedContext,
-} from '../../lib/index.js';
+import { Device, NoiseSchedule, TextToImage, type GenerateOptions, type ImageBatch } from '../../lib/index.js';
 import { difference, latentFixtures } from '../support/latent-goldens.js';
 import { readTensors } from '../support/tensors.js';
 
@@ -95,16 +88,20 @@ describe('prompts of different lengths', () => {
   });
 
   it('are seen by the network once each, however many images have them', async () => {
-    const forward = vi.spyOn(ConditionalUNet.prototype, 'forward');
+    const forward = vi.spyOn(MapNetwork.prototype, 'forward');
     await pipeline.generate({ ...small, sampler: 'ddim', prompt: ['a cat', 'a dog', 'a cat'], guidance: [3, 1, 3] });
-    const seen = forward.mock.calls.map(([, , { context, contextIndices }]) => ({
-      count: (context as PreparedContext).count,
-      indices: contextIndices,
-      context,
-    }));
+    const seen = forward.mock.calls.flatMap(([, , , { given } = {}]) =>
+      given?.context instanceof Float32Array
+        ? [{ indices: Array.from(given.groups ?? []), context: given.context }]
+        : [],
+    );
     forward.mockRestore();
+    const { hidden } = await pipeline.encodePrompt('a cat');
+    const { data: one } = await pipeline.unet.prepare(hidden, 1);
     // Samples with guidance take their negative prompt, which both share, first.
-    for (const { count, indices } of seen) expect([count, indices]).toEqual([3, [0, 1, 2, 0, 1]]);
+    for (const { context, indices } of seen) {
+      expect([context.length / one.length, indices]).toEqual([3, [0, 1, 2, 0, 1]]);
+    }
     expect(seen).toHaveLength(3);
     // They are joined once for all steps.
     expect(seen[1]!.context).toBe(seen[0]!.context);

@@ -246,7 +246,13 @@ describe('a sampler that reads a head of a pipeline', () => {
       const byHead = await pipeline.generate({ ...all, sampler: 'npr-ddpm' });
       // Analytic-DPM's variance of the data is (sigma / alpha)^2 (1 - m).
       // Of latents, which neither an interval nor grey levels limit.
-      const gamma = { schedule: schedule.name, numTrainTimesteps: 1000, imagesPerStep: 1, m: moments, secondMoment: 100 };
+      const gamma = {
+        schedule: schedule.name,
+        numTrainTimesteps: 1000,
+        imagesPerStep: 1,
+        m: moments,
+        secondMoment: 100,
+      };
       const byMoments = await pipeline.generate({ ...all, sampler: 'analytic-ddpm', gamma });
       const furthest = byHead.latents.reduce((most, z, i) => Math.max(most, Math.abs(z - byMoments.latents[i]!)), 0);
       expect(furthest).toBeLessThan(1e-4);
