@@ -1,22 +1,9 @@
 import { DpmError } from '../base/errors.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
-import type { Amplitudes } from '../schedule/noise-level.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { parametrisation } from '../schedule/prediction.js';
 import type { ConditionalUNet } from './conditional-unet.js';
 import type { PromptedHead } from './prompted-network.js';
-
-/** Finds the amplitudes of states at network times: those of the schedule's own times, and between them those of its curve. */
-function amplitudesOf(schedule: NoiseSchedule): (networkTime: number) => Amplitudes {
-  const steps = schedule.discrete ? Array.from({ length: schedule.steps }, (_, i) => i + 1) : [];
-  // The engine's times are single floats.
-  const known = new Map(steps.map((time) => [Math.fround(schedule.networkTime(time)), time]));
-  return (networkTime) => {
-    const time = known.get(networkTime);
-    if (time === undefined) return amplitudesOfNetworkTime(schedule, networkTime);
-    return { alpha: Math.sqrt(schedule.alphaBar(time)), sigma: Math.sqrt(schedule.betaBar(time)) };
-  };
-}
 
 /**
  * Finds the variance head of a U-Net that a program reads. Programs expect the squared error of the noise; a head that was
@@ -45,11 +32,10 @@ export function promptedHead(
   if (name !== 'npr') {
     throw new DpmError('ERR_DPM_UNSUPPORTED', `the head '${name}' beside the prediction '${prediction}' is not known`);
   }
-  const amplitudesAt = amplitudesOf(schedule);
   return {
     name,
     scale(time) {
-      const { alpha, sigma } = amplitudesAt(time);
+      const { alpha, sigma } = amplitudesOfNetworkTime(schedule, time);
       return parametrisation(prediction, alpha, sigma).noise.output ** 2;
     },
   };
