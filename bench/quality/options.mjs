@@ -45,6 +45,12 @@ export function parseOptions(usage, options) {
   return values;
 }
 
+/** Refuses options of the command line without those that it cannot do without. */
+export function requireOptions(given, ...names) {
+  const missing = names.find((name) => given[name] === undefined);
+  if (missing !== undefined) throw new Error(`--${missing} is missing`);
+}
+
 /** Runs a command; a failure is one line. */
 export async function command(main) {
   try {

@@ -61,7 +61,6 @@ export async function openJudges(folder) {
         return { emoji: ranked, style, background };
       });
     },
-    classifier: emoji.classifier,
     async close() {
       await emoji.classifier.close();
       await look.classifier.close();

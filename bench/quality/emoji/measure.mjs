@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { progressBar } from '../../../dist/cli/output.js';
 import { ImageBatch, TextToImage } from '../../../dist/index.js';
 import { digits, writeJson } from '../files.mjs';
-import { command, integer, list, parseOptions } from '../options.mjs';
+import { command, integer, list, parseOptions, requireOptions } from '../options.mjs';
 import { openJudges, scores } from './judges.mjs';
 
 const usage = `node bench/quality/emoji/measure.mjs --model DIR --questions DIR --judges DIR --out FILE [options]
@@ -76,8 +76,7 @@ await command(async () => {
     limit: { type: 'string' },
     seed: { type: 'string', default: '0' },
   });
-  const missing = ['model', 'questions', 'judges', 'out'].find((name) => given[name] === undefined);
-  if (missing !== undefined) throw new Error(`--${missing} is missing`);
+  requireOptions(given, 'model', 'questions', 'judges', 'out');
   const questions = await readQuestions(given.questions, integer('limit', given.limit));
   const judges = await openJudges(given.judges);
   const pipeline = await TextToImage.load(given.model, { device: 'cpu' });

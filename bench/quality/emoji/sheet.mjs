@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import { ImageBatch, TextToImage } from '../../../dist/index.js';
 import { readJson } from '../files.mjs';
-import { command, integer, parseOptions } from '../options.mjs';
+import { command, integer, parseOptions, requireOptions } from '../options.mjs';
 import { openJudges } from './judges.mjs';
 import { nearestPictures } from './nearest.mjs';
 
@@ -67,7 +67,8 @@ await command(async () => {
     sampler: { type: 'string' },
     seed: { type: 'string', default: '0' },
   });
-  if (given.model === undefined || given.out === undefined) throw new Error('--model and --out are missing');
+  requireOptions(given, 'model', 'out');
+  if (given.nearest !== undefined) requireOptions(given, 'data');
   const prompts = await readJson(
     fileURLToPath(new URL('prompts.json', import.meta.url)),
     'it is part of the repository',
