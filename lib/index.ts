@@ -76,11 +76,11 @@ export {
 export { DiffusionPrior, type PriorForwardOptions } from './latents/prior.js';
 export {
   ConditionalUNet,
-  PreparedContext,
   type ConditionalForwardOptions,
   type ConditionalSize,
   type ConditionalUNetLoadOptions,
 } from './latents/conditional-unet.js';
+export { PreparedContext } from './latents/prepared-context.js';
 export {
   ClipTextEncoder,
   type EncodedText,

@@ -2,7 +2,8 @@ import { at, partsAt } from '../base/arrays.js';
 import { guidanceFactors } from '../guidance/classifier-free.js';
 import type { HeadName } from '../checkpoint/heads.js';
 import { ScriptNetwork } from '../run/script-network.js';
-import { joinedContexts, predictWithHead, type ConditionalUNet, type PreparedContext } from './conditional-unet.js';
+import { predictWithHead, type ConditionalUNet } from './conditional-unet.js';
+import { joinedContexts, type PreparedContext } from './prepared-context.js';
 
 /** A text as the U-Net sees it in every evaluation. */
 export interface SeenPrompt {
@@ -97,8 +98,7 @@ export type PromptedEvaluate = (
 
 /**
  * Makes the U-Net with the prompts of a call a function of states. A sample with a negative prompt takes two evaluations, in
- * one batch with those of others. Its second output is that of its prompt:
- * with guidance no mean is that of a posterior.
+ * one batch with those of others. Its second output is that of its prompt, as with guidance no mean is that of a posterior.
  */
 export function promptedEvaluate(
   unet: ConditionalUNet,

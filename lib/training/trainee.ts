@@ -172,7 +172,7 @@ function labelOfNone(
 
 /** A network and its images, before options have changed it. */
 type FoundTrainee = Pick<CaptionedTrainee, 'trainable' | 'images'> &
-  Partial<Pick<CaptionedTrainee, 'captions' | 'filesOf'>>;
+  Partial<Pick<CaptionedTrainee, 'captions' | 'encoded'>>;
 
 /** Options of reading images. */
 function readingOf({ labels, resize, skipBroken, signal, onProgress }: TakenOptions): OpenImagesOptions {
@@ -231,7 +231,7 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   requireOptionsOfTexts(options);
   const found = await untilAborted(signal, () => findTrainee(options, data, settings.cropMargin));
   throwIfAborted(signal);
-  const { images, captions = null, filesOf = filesOfNetwork } = found;
+  const { captions = null, encoded } = found;
   requireTrainable(found.trainable);
   const { trainable: predicting, prediction } = withPrediction(
     withLearnedVariance(found.trainable),
@@ -243,10 +243,15 @@ export async function readTrainee(options: TakenOptions, data: GivenData): Promi
   requireOptionsOfHead(trainable, options, prediction);
   requireOptionsOfRange(trainable, options, prediction);
   requireLevelSampling(trainable, settings);
-  const learned = learnedLabels(trainable, images);
+  const learned = learnedLabels(trainable, found.images);
   const drops = network === undefined && learned !== null && !isClassifier(trainable);
   const labelDropout = options.labelDropout ?? (drops ? 0.1 : 0);
   const nullLabel = labelOfNone(trainable, learned, labelDropout);
+  // It takes minutes, so all that can be wrong has been told before.
+  const { images, filesOf } =
+    encoded === undefined
+      ? { images: found.images, filesOf: filesOfNetwork }
+      : await untilAborted(signal, () => encoded());
   return {
     trainable,
     data: { ...images, labels: learned },

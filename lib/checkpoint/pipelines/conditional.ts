@@ -4,10 +4,12 @@ import { conditionalGraph, promptGraph, type ConditionalDescription } from '../.
 import { requiredTensors } from '../../network/cost.js';
 import { isThere } from '../../files/files.js';
 import type { HeadDescription } from '../../network/description.js';
+import type { Graph } from '../../network/graph.js';
 import { mergeCheckpoints, renameTensors, type Checkpoint } from '../checkpoint.js';
 import { canonicalDiffusersName } from '../diffusers.js';
-import { headOf, headPrefix, readHeadsConfig, type HeadName, type HeadsConfig } from '../heads.js';
+import { headOf, headPrefix, readHeadsConfig, type HeadName, type HeadPlace, type HeadsConfig } from '../heads.js';
 import { readObject } from '../read-model.js';
+import { isOfHead } from '../trainable-head.js';
 import { findWeights, openSingleFile, openWeights } from '../weight-files.js';
 import { compareWeights, requireMatchingWeights } from '../weight-report.js';
 import { parseConditionalConfig, type ConditionalConfig } from './conditional-config.js';
@@ -26,19 +28,20 @@ export interface ReadConditional extends ConditionalConfig {
   readonly heads?: ConditionalHeads | null;
 }
 
-/** Lists the weights of both graphs, whose shapes are the same for any size; of the first alone with a head. */
-export function conditionalWeights(
-  description: ConditionalDescription,
-  head: HeadDescription | null = null,
-): Map<string, number[]> {
+/** Builds the graph of a conditional U-Net for the smallest maps that it takes, for the shapes of its weights. */
+function smallestGraph(description: ConditionalDescription, head: HeadDescription | null = null): Graph {
   const side = 2 ** description.levels.length;
-  const sizes = { height: side, width: side, tokens: 1 };
-  const graphs = [conditionalGraph(description, sizes, head), promptGraph(description, 1)];
+  return conditionalGraph(description, { height: side, width: side, tokens: 1 }, head);
+}
+
+/** Lists the weights of both graphs, whose shapes are the same for any size. */
+export function conditionalWeights(description: ConditionalDescription): Map<string, number[]> {
+  const graphs = [smallestGraph(description), promptGraph(description, 1)];
   return new Map(graphs.flatMap((graph) => [...requiredTensors(graph)]));
 }
 
 /** Gives what heads of a conditional U-Net have to fit. */
-export function headPlaceOf({ inChannels, levels }: ConditionalDescription): Parameters<typeof headOf>[0] {
+export function headPlaceOf({ inChannels, levels }: ConditionalDescription): HeadPlace {
   return { inChannels, lastChannels: levels[0]?.channels ?? 0 };
 }
 
@@ -52,10 +55,10 @@ async function withHeads(folder: string, read: ReadConditional): Promise<ReadCon
   for (const [name, file] of config.files) {
     const head = { ...form, prefix: `${headPrefix}.${name}` };
     const own = await openSingleFile(join(folder, file));
-    checkpoint = mergeCheckpoints(checkpoint, own, head.prefix);
-    const required = [...conditionalWeights(description, head)].filter(([key]) => key.startsWith(`${head.prefix}.`));
     const named = mergeCheckpoints({ files: [], tensors: new Map() }, own, head.prefix);
+    const required = [...requiredTensors(smallestGraph(description, head))].filter(([key]) => isOfHead(key));
     requireMatchingWeights(compareWeights(new Map(required), named), named);
+    checkpoint = mergeCheckpoints(checkpoint, own, head.prefix);
     heads.set(name, head);
   }
   return { ...read, checkpoint, heads: { prediction: config.prediction, heads } };

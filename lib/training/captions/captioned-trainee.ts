@@ -13,7 +13,6 @@ import { ClipTokenizer } from '../../text/tokenizer.js';
 import type { OpenedImages } from '../data/open-images.js';
 import type { BeginningFile, ModelFiles } from '../run-folder/model-files.js';
 import type { TakenOptions } from '../taken-options.js';
-import { requireOptionsOfHead } from '../option-checks.js';
 import { filesOfHead, headOfPipeline, withWeightsOfHead } from './captioned-head.js';
 import { encodedByRun, readLatentSource, type LatentSource } from './latent-source.js';
 import { textsOfImages, type GivenCaptions, type ImageTexts } from './given-captions.js';
@@ -25,9 +24,17 @@ type Fields = Readonly<Record<string, unknown>>;
 /** A text encoder and a U-Net that learn together, and what they learn from. */
 export interface CaptionedTrainee {
   readonly trainable: TrainableNetwork;
-  /** Latents of the images, scaled to a mean square of about 1. */
+  /** The images as they are. */
   readonly images: OpenedImages;
   readonly captions: TokenizedCaptions;
+  /** Encodes the images, which takes a while. */
+  readonly encoded: () => Promise<LearnedLatents>;
+}
+
+/** Images in latents, and what follows from their scale. */
+export interface LearnedLatents {
+  /** Latents of the images, scaled to a mean square of about 1. */
+  readonly images: OpenedImages;
   /** Lists the files of the pipeline's folder. */
   readonly filesOf: (trainable: TrainableNetwork) => ModelFiles;
 }
@@ -116,7 +123,7 @@ async function ownTokenizer(folder: string, textEncoder: Fields): Promise<Tokeni
 
 /**
  * Reads what learns from captions: the tokenizer, or one that is learned from the captions, the text encoder, the U-Net, and the
- * autoencoder, which encodes the images once all else is known to fit.
+ * autoencoder, which encodes the images when it is asked to.
  *
  * @param images - Images of the data.
  * @param path - Path of the data; null for images in memory.
@@ -146,26 +153,40 @@ export async function readCaptioned(
   const head = folder === null ? noHead(options) : await headOfPipeline(folder, given, options);
   const weights = folder === null ? null : await withWeightsOfHead(folder, await pipelineWeights(folder), head);
   const trainable = trainableCaptioned(given, source, autoencoder.shape, weights, head);
-  requireOptionsOfHead(trainable, options, options.prediction ?? trainable.schedule.defaults.prediction);
   requireFittingTokenizer(source, trainable.text, tokenizer);
   const tokenized = tokenizedCaptions(texts, tokenizer);
-  const { latents: encoded, config } = await encodedByRun(autoencoder, images, options);
-  const fingerprint = `${images.fingerprint} ${tokenized.fingerprint} ${await digestOfModel(autoencoder.weights)}`;
   return {
     trainable,
-    images: { images: encoded, labels: null, shape: [images.shape[0], ...autoencoder.shape], fingerprint, broken: 0 },
+    images,
     captions: tokenized,
-    filesOf(changed) {
-      const ofHead = filesOfHead(changed.head);
+    async encoded() {
+      const { latents: values, config } = await encodedByRun(autoencoder, images, options);
+      const fingerprint = `${images.fingerprint} ${tokenized.fingerprint} ${await digestOfModel(autoencoder.weights)}`;
       return {
-        config: changed.config,
-        beginning: new Map([
-          ...beginningOf(changed, { config, weights: autoencoder.weights }, files),
-          ...ofHead.beginning,
-        ]),
-        weights: [...weightFiles(changed.head === null), ...ofHead.weights],
+        images: {
+          images: values,
+          labels: null,
+          shape: [images.shape[0], ...autoencoder.shape],
+          fingerprint,
+          broken: 0,
+        },
+        filesOf: (changed) => filesOfPipeline(changed, { config, weights: autoencoder.weights }, files),
       };
     },
+  };
+}
+
+/** Lists the files of a pipeline's folder, those of a head that learns on it included. */
+function filesOfPipeline(
+  trainable: TrainableNetwork,
+  autoencoder: Pick<LatentSource, 'config' | 'weights'>,
+  tokenizer: ReadonlyMap<string, BeginningFile>,
+): ModelFiles {
+  const ofHead = filesOfHead(trainable.head);
+  return {
+    config: trainable.config,
+    beginning: new Map([...beginningOf(trainable, autoencoder, tokenizer), ...ofHead.beginning]),
+    weights: [...weightFiles(trainable.head === null), ...ofHead.weights],
   };
 }
 

@@ -169,6 +169,8 @@ describe('a head that learns on a pipeline', () => {
     const encode = vi.spyOn(Autoencoder.prototype, 'encode');
     await failure(Trainer.open(headRun({ head: 'sn' })));
     await failure(Trainer.open(headRun({ snrGamma: 5 })));
+    await failure(Trainer.open(headRun({ levelSampling: 'loss-second-moment' })));
+    await failure(Trainer.open(headRun({ prediction: 'epsilon' })));
     expect(encode).not.toHaveBeenCalled();
     encode.mockRestore();
   });
