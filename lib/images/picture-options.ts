@@ -58,3 +58,11 @@ export const pictureOptionKinds: OptionKinds<PictureOptions> = kindsOf<PictureOp
 
 /** Defaults of {@link PictureOptions}. */
 export const pictureDefaults = standardsOf(pictureOptionFacts);
+
+/** Sides of images in pixels up to which pictures for people enlarge them. */
+const SHOWN_SIDE = 128;
+
+/** Chooses the scale of pictures that people look at: small images are enlarged until they are 65 pixels wide or more. */
+export function shownScale(height: number, width: number): number {
+  return Math.max(1, Math.floor(SHOWN_SIDE / Math.max(height, width)));
+}

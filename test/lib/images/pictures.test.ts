@@ -133,6 +133,23 @@ describe('images', () => {
     expect(blank.toPng({ labels: ['1234'] })).not.toEqual(blank.toPng({ labels: [shown.slice(0, -1)] }));
   });
 
+  it.each([
+    [55, '1', 1],
+    [111, '1', 1],
+    [112, '1', 2],
+    [168, '1', 3],
+    // The longest text stays whole: 18 letters of 6 dots take 107 pixels, of twice the size 214.
+    [213, '123456789012345678', 1],
+    [214, '123456789012345678', 2],
+    [112, '', 2],
+  ])('of %i pixels have the text %j in letters of %i times the size', (width, text, size) => {
+    const { levels, shape } = captioned(new Uint8Array(2 * width), [2, 1, 1, width], ['1', text]);
+    expect(shape).toEqual([2, 1, 1 + 9 * size, width]);
+    // The foot of the 1 is three dots wide and one high.
+    const white = levels.slice(0, width * (1 + 9 * size)).filter((level) => level === 255).length;
+    expect(white).toBe(10 * size * size);
+  });
+
   it('have the same text in all of their channels', () => {
     const ofGrey = captioned(new Uint8Array(2 * 13), [2, 1, 1, 13], ['a', 7]);
     const { levels, shape } = captioned(new Uint8Array(2 * 3 * 13), [2, 3, 1, 13], ['a', 7]);
