@@ -16,13 +16,14 @@ export function requireObject(name: string, value: unknown): void {
 /** Makes the error for a name outside a fixed set; plain JavaScript callers reach branches that the types exclude. */
 export function unknownName(option: string, value: unknown, valid: readonly string[]): DpmError {
   const shown = typeof value === 'string' ? `'${value.slice(0, 80)}'` : shownValue(value);
-  return new DpmError('ERR_DPM_ARGUMENT', `${option} ${shown} is unknown; use one of ${valid.join(', ')}`);
+  const near = typeof value === 'string' ? suggestion(value, valid) : '';
+  return new DpmError('ERR_DPM_ARGUMENT', `${option} ${shown} is unknown${near}; use one of ${valid.join(', ')}`);
 }
 
 /** Returns ` (did you mean 'x'?)` if a valid name is similar, else an empty text. */
 export function suggestion(name: string, valid: readonly string[]): string {
   const near = valid.length === 0 ? '' : closest(name, [...valid]);
-  const far = Math.max(1, Math.floor(name.length / 3));
+  const far = Math.ceil(name.length / 3);
   return distance(name.toLowerCase(), near.toLowerCase()) <= far ? ` (did you mean '${near}'?)` : '';
 }
 

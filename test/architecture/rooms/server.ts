@@ -6,7 +6,7 @@ export const serverRooms: readonly Room[] = [
     path: 'packages/server/src/base',
     holds: 'errors of requests and what they are answered with, checks of values, JSON, clients, versions',
     uses: [],
-    lines: 420,
+    lines: 450,
   },
   {
     path: 'packages/server/src/config',

@@ -2,6 +2,8 @@ import { DpmError } from 'dpm-native';
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 
+import { nearest } from './nearest.js';
+
 interface Fault {
   keyword: string;
   instancePath: string;
@@ -30,6 +32,20 @@ export interface Mismatch {
   reason: string;
 }
 
+/** Finds the value at a path of field names, `/models/0/id`. */
+function valueAt(value: unknown, path: string): unknown {
+  return path
+    .split('/')
+    .slice(1)
+    .reduce<unknown>((whole, field) => (Object(whole) as Record<string, unknown>)[field], value);
+}
+
+/** Says which names a field takes, and which of them is near to the given one. */
+function oneOf(names: readonly unknown[], given: unknown): string {
+  const valid = names.map(String);
+  return `has to be one of ${valid.join(', ')}${typeof given === 'string' ? nearest(given, valid) : ''}`;
+}
+
 /** The first fault of a value; undefined where the value fits the schema. */
 export function mismatchOf(schema: TSchema, value: unknown): Mismatch | undefined {
   const check = checkOf(schema);
@@ -38,7 +54,10 @@ export function mismatchOf(schema: TSchema, value: unknown): Mismatch | undefine
   // For an unknown field there is also a fault of its object, which has the better message.
   const fault = faults.find(({ keyword }) => keyword !== 'boolean') ?? faults[0];
   const field = fault?.instancePath.slice(1) ?? '';
-  const { additionalProperties, requiredProperties } = Object(fault?.params) as Record<string, string[] | undefined>;
+  const { additionalProperties, requiredProperties, allowedValues } = Object(fault?.params) as Record<
+    string,
+    string[] | undefined
+  >;
   if (additionalProperties !== undefined) {
     const [name = ''] = additionalProperties;
     return { field: field === '' ? name : `${field}/${name}`, reason: 'is no field here' };
@@ -46,6 +65,9 @@ export function mismatchOf(schema: TSchema, value: unknown): Mismatch | undefine
   if (requiredProperties !== undefined) {
     const [name = ''] = requiredProperties;
     return { field: field === '' ? name : `${field}/${name}`, reason: 'is missing' };
+  }
+  if (allowedValues !== undefined) {
+    return { field, reason: oneOf(allowedValues, valueAt(value, fault?.instancePath ?? '')) };
   }
   return { field, reason: fault?.message ?? 'is wrong' };
 }

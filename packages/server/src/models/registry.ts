@@ -5,6 +5,7 @@ import { type BatcherOptions, type BatchService, createBatcher, DiffusionModel, 
 import type { ModelConfig } from '../config/model-config.js';
 import { stateOfFiles } from './model-files.js';
 import { loadOptions } from '../config/load-options.js';
+import { nearest } from '../base/nearest.js';
 import { ServerError } from '../base/problem.js';
 import type { Settings } from '../config/settings.js';
 import { leastBytes } from './weight-bytes.js';
@@ -283,8 +284,9 @@ export class Registry {
   #entry(id: string): Loaded {
     const loaded = this.#loaded.get(id);
     if (loaded !== undefined) return loaded;
-    const ids = [...this.#loaded.keys()].join(', ');
-    throw new ServerError('ERR_DPM_NOT_FOUND', `there is no model of that name; there are: ${ids}`, { param: 'model' });
+    const ids = [...this.#loaded.keys()];
+    const problem = `there is no model of that name${nearest(id, ids)}; there are: ${ids.join(', ')}`;
+    throw new ServerError('ERR_DPM_NOT_FOUND', problem, { param: 'model' });
   }
 
   /**

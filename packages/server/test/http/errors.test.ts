@@ -50,6 +50,17 @@ describe('a wrong field', () => {
     expectProblem(await sample({ steps: 50, preview: { every: 1 } }, stream), 400, 'ERR_DPM_ARGUMENT');
   });
 
+  it.each([
+    [{ sampler: 'unpic' }, /^sampler has to be one of ddpm, ddim, .*, scheduler \(did you mean 'unipc'\?\)$/],
+    [{ sampler: 'magic' }, /^sampler has to be one of ddpm, ddim, .*, scheduler$/],
+    [{ sampler: 7 }, /^sampler has to be one of ddpm, ddim, .*, scheduler$/],
+    [{ options: { end: 'dota' } }, /'dota' is unknown \(did you mean 'data'\?\); use one of data, first/],
+    [{ model: 'mnst' }, /^there is no model of that name \(did you mean 'mnist'\?\); there are: mnist/],
+    [{ model: 'cifar' }, /^there is no model of that name; there are: mnist/],
+  ])('that is no name says which there are, and the nearest: %j', async (body, detail) => {
+    expect((await sample(body)).json.detail).toMatch(detail);
+  });
+
   it('that is missing is told', async () => {
     const answer = await post('/v1/samples', { steps: 3 });
     expect(answer.json).toMatchObject({ code: 'ERR_DPM_ARGUMENT', param: 'model', detail: 'model is missing' });
