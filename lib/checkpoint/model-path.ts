@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { suggestion } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { isThere, readText } from '../files/files.js';
 import { pathOf } from '../files/paths.js';
@@ -19,7 +20,7 @@ export const bundledModels = [
 const modelsFolder = join(dirname(fileURLToPath(import.meta.url)), '../../models');
 
 /** Pattern of `OWNER/NAME` on the Hugging Face hub. */
-const hubName = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
+const hubName = /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/;
 
 /** Maximum size in bytes of a file that names a revision. */
 const REVISION_LIMIT = 256;
@@ -52,7 +53,7 @@ function notThere(name: string): DpmError {
     'ERR_DPM_FILE',
     hubName.test(name)
       ? `there is no file or folder ${name}, and no model ${name} in the Hugging Face cache ${hubCache()}; if it is a model of the hub, download it: hf download ${name}`
-      : `there is no file or folder ${name.slice(0, 500)}; models that this package brings: ${bundled}`,
+      : `there is no file or folder ${name.slice(0, 500)}${suggestion(name, bundledModels)}; models that this package brings: ${bundled}`,
   );
 }
 

@@ -72,17 +72,19 @@ function pytorchHint(start: Uint8Array): string {
   return isZip || isPickle ? '; it looks like a PyTorch file: give it a name that ends in .bin or .pt' : '';
 }
 
+/** Says why no header has that length, where the file begins as other files do. */
+function refusedLength(path: string, start: Uint8Array, length: bigint): string {
+  const text = new TextDecoder('latin1').decode(start);
+  if (text === 'version ') return `${path} is a Git LFS pointer, not the file itself; fetch it with git lfs pull`;
+  if (/^[\t\n\r -~]*$/.test(text)) return `${path} is a text file, not a safetensors file`;
+  return `${path}: the safetensors header claims ${length} bytes, it has 2 to ${MAX_HEADER_BYTES}${pytorchHint(start)}`;
+}
+
 /** The header's length from the first 8 bytes of a file of `size` bytes. */
 function headerLength(path: string, start: Uint8Array, size: number): number {
   const length = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
   if (length < 2n || length > BigInt(MAX_HEADER_BYTES)) {
-    const isPointer = new TextDecoder('latin1').decode(start) === 'version ';
-    throw new DpmError(
-      'ERR_DPM_HEADER_SIZE',
-      isPointer
-        ? `${path} is a Git LFS pointer, not the file itself; fetch it with git lfs pull`
-        : `${path}: the safetensors header claims ${length} bytes, it has 2 to ${MAX_HEADER_BYTES}${pytorchHint(start)}`,
-    );
+    throw new DpmError('ERR_DPM_HEADER_SIZE', refusedLength(path, start, length));
   }
   if (8n + length > BigInt(size)) {
     const problem = `has ${size} bytes, its header alone needs ${8n + length}`;

@@ -296,7 +296,7 @@ describe('configurations of checkpoint files', () => {
     ['ho-ddpm.pth', undefined, /look like ho's.*give config.*ddpm-cifar10/],
     ['ho-ddpm.pth', 'ddpm-cifar11', /neither a file nor a preset.*ddpm-cifar10/],
     ['ho-ddpm', 'ddpm-cifar10', /is not a file/],
-    ['golden-splitmix.json', 'ddpm-cifar10', /header/],
+    ['golden-splitmix.json', 'ddpm-cifar10', /is a text file, not a safetensors file/],
   ])('%s with config %s', async (name, config, message) => {
     await expect(readModelFolder(fixture(name), { config })).rejects.toThrow(message);
   });
