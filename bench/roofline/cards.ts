@@ -1,4 +1,4 @@
-import { usageError } from '../../lib/cli/command.js';
+import { usageError } from '../../lib/cli/usage-error.js';
 
 /** The rates of a card: what it can do in a second. */
 export interface Rates {

@@ -1,6 +1,6 @@
 // npm run roofline -- --help
 import { toDpmError } from '../../lib/base/errors.js';
-import { commandHelp, parseCall } from '../../lib/cli/command.js';
+import { commandHelp, parseCall } from '../../lib/cli/parser.js';
 import { rooflineCommand } from './command.js';
 
 try {

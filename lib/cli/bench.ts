@@ -4,7 +4,8 @@ import { benchNfe } from './bench/nfe.js';
 import { benchServe } from './bench/serve.js';
 import { benchDefaults } from './bench/settings.js';
 import { benchUpdate } from './bench/update.js';
-import { usageError, type Command } from './command.js';
+import { type Command } from './command.js';
+import { usageError } from './usage-error.js';
 import { deviceOptions } from './model-options.js';
 
 const { networks, batches, served, load, seconds, rounds, lengths, longShare } = benchDefaults;

@@ -3,7 +3,9 @@ import { dirname } from 'node:path';
 import { dataEstimateOptionFacts as facts, type DataEstimateOptions } from '../estimation/data-estimate.js';
 import { makeFolder } from '../files/files.js';
 import type { DiffusionModel } from '../model.js';
-import { specOf, usageError, type Call, type Command, type OptionSpecs } from './command.js';
+import { specOf, type Call, type Command, type OptionSpecs } from './command.js';
+import { usageError } from './usage-error.js';
+import { freePath, outSpec } from './default-target.js';
 import { dataImagesHelp, readDataImages } from './data-images.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, progressBar } from './output.js';
@@ -49,13 +51,13 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
       seed: specOf(facts.seed),
       timesteps: specOf(facts.timesteps, 'times n to estimate, separated by commas; the others are interpolated'),
       batch: specOf(facts.batch),
-      out: { value: 'FILE', help: 'receives the table as JSON' },
+      out: outSpec('receives the table as JSON', name, '.json'),
       ...others,
       ...modelOptions,
     },
     async run(call) {
       const { options, json, signal } = call;
-      const out = options.required('out');
+      const out = options.string('out') ?? (await freePath(name, '.json'));
       const samples = options.integer('samples');
       if (samples === undefined) throw usageError('--samples is missing');
       options.required('data');

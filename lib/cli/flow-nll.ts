@@ -8,7 +8,9 @@ import {
 } from '../estimation/flow/flow-likelihood.js';
 import { elementCount } from '../base/arrays.js';
 import type { OptionFact } from '../base/option-facts.js';
-import { specOf, type Call, type OptionSpec, type OptionSpecs, type OptionValues, usageError } from './command.js';
+import { specOf, type Call, type OptionSpec, type OptionSpecs } from './command.js';
+import { type OptionValues } from './option-values.js';
+import { usageError } from './usage-error.js';
 import { readDataImages } from './data-images.js';
 import { withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';

@@ -2,6 +2,7 @@ import { basename, resolve } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
 import type { ImageBatch } from '../images/image-batch.js';
+import type { PictureOptions } from '../images/picture-options.js';
 import { readPngText } from '../images/png-text.js';
 import { imageFileKind, saveFolder } from '../images/save.js';
 import { samplerNames, type SamplerName } from '../samplers/index.js';
@@ -13,11 +14,15 @@ import {
 } from '../latents/generate-options.js';
 import { pipelineOptionFacts } from '../latents/load-pipeline.js';
 import { TextToImage, type Generated } from '../text-to-image.js';
-import { specOf, usageError, type Call, type Command, type OptionValues } from './command.js';
+import { specOf, type Call, type Command } from './command.js';
+import { usageError } from './usage-error.js';
+import { type OptionValues } from './option-values.js';
+import { freePath, modelName, outSpec } from './default-target.js';
 import { formatParameters, parametersKeyword, parseParameters, type DrawingParameters } from './drawing-parameters.js';
 import { deviceOptions } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
 import { lorasOf, pipelineLoadOptions, pipelineOptions, sizeOf, sizeSpec } from './pipeline-options.js';
+import { scaleFor, scaleSpec } from './picture-scale.js';
 import { checkTarget } from './target.js';
 
 /** Reads what the command line says, without what it does not. */
@@ -81,10 +86,13 @@ function completed(pipeline: TextToImage, asked: DrawingParameters, drawn: Gener
 async function save(
   out: string,
   images: ImageBatch,
+  scale: number | undefined,
   parametersAt: ((position: number | undefined) => string) | null,
 ): Promise<void> {
-  const textsAt = (position: number | undefined): { texts?: Record<string, string> } =>
-    parametersAt === null ? {} : { texts: { [parametersKeyword]: parametersAt(position) } };
+  const textsAt = (position: number | undefined): PictureOptions => ({
+    scale,
+    ...(parametersAt !== null && { texts: { [parametersKeyword]: parametersAt(position) } }),
+  });
   if (imageFileKind(out) !== 'folder') return images.save(out, textsAt(undefined));
   const pictures = Array.from(images, (image, k) => image.toPng(textsAt(images.count > 1 ? k : undefined)));
   return saveFolder(out, pictures);
@@ -95,7 +103,8 @@ export const generateCommand: Command = {
   summary: 'Draws images of a text with a text-to-image pipeline.',
   arguments: ['MODEL', '[PROMPT]'],
   options: {
-    out: { value: 'FILE', help: 'grid in a .png, values in a .safetensors, or a folder with a PNG of each image' },
+    out: outSpec('grid in a .png, values in a .safetensors, or a folder with a PNG of each image', 'MODEL', '.png'),
+    scale: scaleSpec,
     from: { value: 'FILE', help: 'PNG of this command that is drawn again; what is given here replaces what it says' },
     'no-metadata': { help: 'write no prompt and options into PNGs' },
     negative: specOf(facts.negativePrompt),
@@ -117,7 +126,7 @@ export const generateCommand: Command = {
   async run(call) {
     const { options, json, signal } = call;
     const [model = ''] = call.positionals;
-    const out = options.required('out');
+    const out = options.string('out') ?? (await freePath(modelName(model), '.png'));
     await checkTarget(out, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
     const asked = await askedParameters(call);
     await using pipeline = await TextToImage.load(model, { ...pipelineLoadOptions(options), signal });
@@ -133,7 +142,7 @@ export const generateCommand: Command = {
     const loras = lorasOf(options)?.map(({ path, scale }) => ({ name: basename(path, '.safetensors'), scale }));
     const parametersAt = (position: number | undefined): string =>
       formatParameters({ ...whole, position: position ?? whole.position }, basename(resolve(model)), loras);
-    await save(out, images, options.flag('no-metadata') ? null : parametersAt);
+    await save(out, images, scaleFor(options, out, images.shape), options.flag('no-metadata') ? null : parametersAt);
     const isTruncated = truncated.includes(true);
     if (json) {
       printJson({ out, shape: images.shape, seconds, truncated: isTruncated, tile });

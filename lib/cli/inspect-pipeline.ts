@@ -10,7 +10,8 @@ import {
 } from '../latents/load-pipeline.js';
 import { pipelineFacts, type PipelineFacts } from '../latents/pipeline-facts.js';
 import { pipelineMemory, type PipelineMemory } from '../latents/pipeline-memory.js';
-import { usageError, type Call } from './command.js';
+import { type Call } from './command.js';
+import { usageError } from './usage-error.js';
 import { formatBytes, printJson, printTable } from './output.js';
 import { pipelineLoadOptions, refuseOptionsOfPixels, sizeOf } from './pipeline-options.js';
 import { schedulerLine, schedulerOf } from './scheduler-summary.js';

@@ -3,35 +3,42 @@ import type { ImageSize } from '../checkpoint/image-size.js';
 import { computeTypes, deviceOptionFacts, type DeviceOptions } from '../engine/device.js';
 import { DiffusionModel, type LoadOptions } from '../model.js';
 import { networkTimeNames } from '../schedule/network-time.js';
-import { specOf, usageError, type Call, type OptionSpecs, type OptionValues } from './command.js';
+import { grouped, specOf, type Call, type OptionSpecs } from './command.js';
+import { usageError } from './usage-error.js';
+import { type OptionValues } from './option-values.js';
 
 /** Options of every command that works on a device. */
-export const deviceOptions: OptionSpecs = Object.fromEntries(
-  Object.entries(deviceOptionFacts).map(([name, fact]) => [name, specOf(fact)]),
+export const deviceOptions: OptionSpecs = grouped(
+  'Device',
+  Object.fromEntries(Object.entries(deviceOptionFacts).map(([name, fact]) => [name, specOf(fact)])),
 );
 
 /** Option of every command that reads a checkpoint. */
-export const configOption: OptionSpecs = {
+export const configOption: OptionSpecs = grouped('Model', {
   config: { value: 'FILE', help: 'what a checkpoint file is: JSON, YAML or the name of a preset' },
-};
+});
 
 /** Options of every command that reads a model. */
-export const readOptionSpecs: OptionSpecs = {
+export const readOptionSpecs: OptionSpecs = grouped('Model', {
   ...configOption,
   schedule: {
     value: 'FILE',
     help: 'scheduler_config.json, or its folder, of what the network was trained with, where the model has none or another is wanted',
   },
   'image-size': { value: 'H[,W]', help: "size of the images in pixels, where not the configuration's" },
-};
+});
 
 /** Options of every command that loads a model. */
-export const modelOptions: OptionSpecs = {
-  ...deviceOptions,
+export const modelOptions: OptionSpecs = grouped('Model', {
   ...readOptionSpecs,
-  head: { value: 'NAME', help: `variance head: ${headNames.join(' or ')}` },
-  'network-time': { value: 'RULE', help: `what enters the time embedding: ${networkTimeNames.join(', ')}` },
-};
+  head: { value: 'NAME', choices: headNames, help: `variance head: ${headNames.join(' or ')}` },
+  'network-time': {
+    value: 'RULE',
+    choices: networkTimeNames,
+    help: `what enters the time embedding: ${networkTimeNames.join(', ')}`,
+  },
+  ...deviceOptions,
+});
 
 function imageSize(options: OptionValues): ImageSize | undefined {
   const sides = options.numbers('image-size');

@@ -49,6 +49,15 @@ export function printTable(rows: readonly (readonly string[])[]): void {
     );
 }
 
+/** Writes to standard output, for commands of other packages. */
+export interface Output {
+  line(text: string): void;
+  json(value: unknown): void;
+  table(rows: readonly (readonly string[])[]): void;
+}
+
+export const output: Output = { line: printLine, json: printJson, table: printTable };
+
 /** Display of the progress of long work, on standard error if that is a terminal. */
 export interface Progress {
   /** @param note - What else is told of the work, as its loss. */
@@ -62,7 +71,8 @@ export function progressBar(label: string, json: boolean): Progress {
   if (json || !('isTTY' in stderr) || stderr.isTTY !== true) return { update: () => undefined, stop: () => undefined };
   const format = `${label} {bar} {percentage}% | {value}/{total} | {note}{eta_formatted} left`;
   const bar = new SingleBar(
-    { format, stream: stderr, hideCursor: true, clearOnComplete: true },
+    // The rest is estimated from that many last steps: from a few it jumps.
+    { format, stream: stderr, hideCursor: true, clearOnComplete: true, etaBuffer: 100 },
     Presets.shades_classic,
   );
   let started = false;

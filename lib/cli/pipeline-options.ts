@@ -7,7 +7,9 @@ import {
   type TextToImageLoadOptions,
 } from '../latents/load-pipeline.js';
 import { loraDefaults } from '../latents/loras.js';
-import { specOf, usageError, type Call, type OptionSpec, type OptionSpecs, type OptionValues } from './command.js';
+import { specOf, type Call, type OptionSpec, type OptionSpecs } from './command.js';
+import { usageError } from './usage-error.js';
+import { type OptionValues } from './option-values.js';
 import { deviceSettings } from './model-options.js';
 
 /** Options of every command that loads a text-to-image pipeline, but for `config`, which other models have, too. */

@@ -2,52 +2,26 @@ import { createRequire } from 'node:module';
 
 import { suggestion } from '../base/checks.js';
 import { toDpmError, type DpmError } from '../base/errors.js';
-import {
-  commandHelp,
-  groupCommand,
-  groupHelp,
-  parseCall,
-  usageError,
-  type Command,
-  type CommandGroup,
-} from './command.js';
+import type { Command } from './command.js';
+import { complete, COMPLETION, completionSummary } from './completion.js';
 import { printLine, printNote } from './output.js';
-import { serverCommand, serverSummaries, type ServerCommandName } from './server-commands.js';
+import { commandHelp, groupCommand, groupHelp, newParser, parseCall } from './parser.js';
+import { commands, listCommands } from './registry.js';
+import { usageError } from './usage-error.js';
 
-/** Commands, loaded when called, so that `dpm --help` does not wait for the engine. */
-const ownCommands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
-  devices: async () => (await import('./devices.js')).devicesCommand,
-  inspect: async () => (await import('./inspect.js')).inspectCommand,
-  graph: async () => (await import('./graph.js')).graphCommand,
-  forward: async () => (await import('./forward.js')).forwardCommand,
-  translate: async () => (await import('./translate.js')).translateCommand,
-  gradient: async () => (await import('./gradient.js')).gradientCommand,
-  convert: async () => (await import('./convert.js')).convertCommand,
-  sample: async () => (await import('./sample.js')).sampleCommand,
-  train: async () => (await import('./train.js')).trainCommand,
-  generate: async () => (await import('./generate.js')).generateCommand,
-  tokens: async () => (await import('./tokens.js')).tokensCommand,
-  gamma: async () => (await import('./gamma.js')).gammaCommand,
-  costs: async () => (await import('./costs.js')).costsCommand,
-  classify: async () => (await import('./classify.js')).classifyCommand,
-  nll: async () => (await import('./nll.js')).nllCommand,
-  plot: async () => (await import('./plot.js')).plotCommands,
-  bench: async () => (await import('./bench.js')).benchCommand,
-};
-
-const serverNames = Object.keys(serverSummaries) as ServerCommandName[];
-
-const commands: typeof ownCommands = {
-  ...ownCommands,
-  ...Object.fromEntries(serverNames.map((name) => [name, () => serverCommand(name)])),
-};
+const beginning = `Begin with:
+  dpm sample mnist --count 64   draws digits, with a network that this package brings
+  dpm samplers                  lists the ways to draw
+  dpm inspect MODEL             says what a file or folder of your own is
+  dpm serve mnist               opens a page and HTTP, with the package dpm-native-server`;
 
 async function printHelp(): Promise<void> {
-  printLine('Usage: dpm COMMAND [options]\n\nCommands:');
-  const own = await Promise.all(Object.values(ownCommands).map((load) => load()));
-  const listed = [...own.map(({ name, summary }) => [name, summary] as const), ...Object.entries(serverSummaries)];
-  for (const [name, summary] of listed) printLine(`  ${name.padEnd(8)}  ${summary}`);
-  printLine('\ndpm COMMAND --help lists the options of a command.');
+  const parser = newParser('dpm').usage('COMMAND [options]').option('-v, --version', 'print the version');
+  for (const { heading, name, summary } of await listCommands())
+    parser.command(name).description(summary).helpGroup(`${heading}:`);
+  parser.command(COMPLETION).description(completionSummary).helpGroup('Shell:');
+  const [usage, ...rest] = parser.helpInformation().trimEnd().split('\n\n');
+  printLine([usage, beginning, ...rest, 'dpm COMMAND --help lists the options of a command.'].join('\n\n'));
 }
 
 function version(): string {
@@ -71,13 +45,17 @@ async function run(args: readonly string[], interrupt: Interrupt): Promise<void>
     await (rest.length > 0 && name === 'help' ? run([...rest, '--help'], interrupt) : printHelp());
     return;
   }
-  if (name === '--version') {
+  if (name === '--version' || name === '-v') {
     printLine(version());
+    return;
+  }
+  if (name === COMPLETION) {
+    await complete(rest);
     return;
   }
   const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (load === undefined) {
-    const names = Object.keys(commands);
+    const names = [...Object.keys(commands), COMPLETION];
     throw usageError(`'${name}' is not a command${suggestion(name, names)}; commands: ${names.join(', ')}`);
   }
   const loaded = await load();

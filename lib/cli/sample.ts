@@ -4,7 +4,7 @@ import { DpmError } from '../base/errors.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
 import type { ImageBatch } from '../images/image-batch.js';
-import { pictureOptionFacts, type PictureOptions } from '../images/picture-options.js';
+import type { PictureOptions } from '../images/picture-options.js';
 import { Classifier, classifierGuideFacts } from '../guidance/classifier.js';
 import { imageFileKind, requirePngChannels } from '../images/save.js';
 import type { AnySampleOptions, DiffusionModel } from '../model.js';
@@ -14,7 +14,9 @@ import type { RunResult } from '../run/network-run.js';
 import { runOptionFacts, type RunOptions } from '../run/options.js';
 import { samplers, type SamplerName } from '../samplers/index.js';
 import type { SamplerFacts } from '../samplers/sampler.js';
-import { specOf, usageError, type Call, type Command } from './command.js';
+import { grouped, specOf, type Call, type Command } from './command.js';
+import { usageError } from './usage-error.js';
+import { freePath, modelName, outSpec } from './default-target.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
 import {
@@ -25,6 +27,7 @@ import {
   stepsSpec,
   stepsUnlessGiven,
 } from './sampler-options.js';
+import { scaleFor, scaleSpec } from './picture-scale.js';
 import { describeRun, schedulerOf } from './scheduler-summary.js';
 import { checkTarget, standardOutput, writeTarget } from './target.js';
 
@@ -45,7 +48,11 @@ async function readTensor(
   return tensor.data;
 }
 
-async function runOptions({ options, signal }: Call, model: DiffusionModel): Promise<RunOptions & { count: number }> {
+async function runOptions(
+  { options, signal }: Call,
+  out: string,
+  model: DiffusionModel,
+): Promise<RunOptions & { count: number }> {
   const count = options.integer('count') ?? runOptionFacts.count.standard;
   const shape = [count, ...model.sampleShape];
   const unconditional = options.string('unconditional-label');
@@ -59,7 +66,7 @@ async function runOptions({ options, signal }: Call, model: DiffusionModel): Pro
     init: await readTensor(options.string('init'), 'x', shape),
     noise: await readTensor(options.string('noise'), 'noise', shape),
     batch: options.integer('batch'),
-    format: imageFileKind(options.required('out')) === 'safetensors' ? 'float32' : 'uint8',
+    format: imageFileKind(out) === 'safetensors' ? 'float32' : 'uint8',
     snapshotEvery: options.integer('save-every'),
     guideForm: options.choice('classifier-mode', guideForms),
     signal,
@@ -144,15 +151,14 @@ function noteNoise(sampler: SamplerName, steps: number | undefined): void {
   printNote(`${sampler} leaves noise in the pictures of fewer than ${fewestSteps} steps, these have ${steps}`);
 }
 
-async function sample(call: Call, model: DiffusionModel): Promise<void> {
+async function sample(call: Call, out: string, model: DiffusionModel): Promise<void> {
   const { options, json } = call;
-  const out = options.required('out');
   const sampler = samplerOf(options, model.schedule);
-  const run = await runOptions(call, model);
+  const run = await runOptions(call, out, model);
   if (run.format === 'uint8') requirePngChannels([run.count, ...model.sampleShape]);
   const own = { ...stepsUnlessGiven(sampler, options), ...(await samplerOptions(options, model.schedule)) };
   const scheduler = sampler === 'scheduler' ? schedulerOf(model.schedule, own.steps ?? 0) : null;
-  const scale = options.integer('scale', pictureOptionFacts.scale);
+  const scale = scaleFor(options, out, model.sampleShape);
   noteNoise(sampler, own.steps);
   const { result, seconds } = await withClassifier(call, model, (guides) =>
     draw(call, model, { sampler, ...own, ...run, guides }),
@@ -175,30 +181,37 @@ export const sampleCommand: Command = {
   summary: 'Draws samples and writes them as a PNG grid, a folder of PNG files or a safetensors file.',
   arguments: ['MODEL'],
   options: {
-    sampler: samplerSpec,
-    count: specOf(runOptionFacts.count),
-    seed: specOf(runOptionFacts.seed),
-    first: specOf(runOptionFacts.first),
-    out: { value: 'FILE', help: 'grid.png, samples.safetensors, a folder, or - for a PNG on the standard output' },
-    scale: specOf(pictureOptionFacts.scale),
-    labels: { help: 'writes below each sample of a PNG its class, or its number' },
-    class: specOf(runOptionFacts.classLabels),
-    guidance: specOf(runOptionFacts.guidance),
-    'unconditional-label': specOf(runOptionFacts.unconditionalLabel),
-    classifier: { value: 'PATH', help: 'classifier whose gradient guides the samples, as mnist-classifier' },
-    'classifier-class': specOf({ ...classifierGuideFacts.labels, otherwise: 'that of --class' }),
-    'classifier-scale': specOf(classifierGuideFacts.scale),
-    'classifier-mode': specOf(runOptionFacts.guideForm),
-    init: specOf(runOptionFacts.init, 'safetensors with the initial states x [N,C,H,W]'),
-    noise: specOf(runOptionFacts.noise, 'safetensors with the noise of each noisy record, noise [R,N,C,H,W]'),
-    batch: specOf(runOptionFacts.batch),
-    'save-every': specOf(runOptionFacts.snapshotEvery, 'also writes the state after every K-th record, 0: never'),
+    ...grouped('What is drawn', {
+      sampler: samplerSpec,
+      count: specOf(runOptionFacts.count),
+      seed: specOf(runOptionFacts.seed),
+      first: specOf(runOptionFacts.first),
+      class: specOf(runOptionFacts.classLabels),
+      init: specOf(runOptionFacts.init, 'safetensors with the initial states x [N,C,H,W]'),
+      noise: specOf(runOptionFacts.noise, 'safetensors with the noise of each noisy record, noise [R,N,C,H,W]'),
+    }),
+    ...grouped('Output', {
+      out: outSpec('grid.png, samples.safetensors, a folder, or - for a PNG on the standard output', 'MODEL', '.png'),
+      scale: scaleSpec,
+      labels: { help: 'writes below each sample of a PNG its class, or its number' },
+      'save-every': specOf(runOptionFacts.snapshotEvery, 'also writes the state after every K-th record, 0: never'),
+    }),
+    ...grouped('Guidance', {
+      guidance: specOf(runOptionFacts.guidance),
+      'unconditional-label': specOf(runOptionFacts.unconditionalLabel),
+      classifier: { value: 'PATH', help: 'classifier whose gradient guides the samples, as mnist-classifier' },
+      'classifier-class': specOf({ ...classifierGuideFacts.labels, otherwise: 'that of --class' }),
+      'classifier-scale': specOf(classifierGuideFacts.scale),
+      'classifier-mode': specOf(runOptionFacts.guideForm),
+    }),
     ...samplerOptionSpecs,
-    ...modelOptions,
     steps: stepsSpec(),
+    ...modelOptions,
+    ...grouped('Device', { batch: specOf(runOptionFacts.batch) }),
   },
   async run(call) {
-    await checkOut(call.options.required('out'), call);
-    await withModel(call, (model) => sample(call, model));
+    const out = call.options.string('out') ?? (await freePath(modelName(call.positionals[0] ?? ''), '.png'));
+    await checkOut(out, call);
+    await withModel(call, (model) => sample(call, out, model));
   },
 };

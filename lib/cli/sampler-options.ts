@@ -12,7 +12,9 @@ import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { fixedVarianceCosts } from '../variance/costs.js';
 import { readErrorTable } from '../variance/error-table.js';
 import { readGammaTable } from '../variance/gamma.js';
-import { flagOf, usageError, type OptionSpec, type OptionSpecs, type OptionValues } from './command.js';
+import { flagOf, type OptionSpec, type OptionSpecs } from './command.js';
+import { usageError } from './usage-error.js';
+import { type OptionValues } from './option-values.js';
 
 function reader(json: unknown, source: string): ConfigReader {
   if (!isJsonObject(json)) throw new DpmError('ERR_DPM_CONFIG', `${source} has to be an object with alpha and sigma`);
@@ -69,18 +71,30 @@ function takenOptions(tables: ReadonlyMap<string, OptionTable>): Map<SamplerOpti
   return all;
 }
 
+/** Headings of the help text for options that most samplers take, and for those of few. */
+const [generalGroup, ownGroup] = ['Steps and times', 'Options of some samplers'];
+
+/** Describes an option; where its ranges or defaults differ, those of most samplers come first and the others are named. */
 function helpOf(ways: readonly Taken[]): string {
-  return ways
-    .map(({ option, by }) => (by.length > mostListed ? option.help : `${option.help} (${by.join(', ')})`))
-    .join('; ');
+  const [most, ...others] = ways.toSorted((a, b) => b.by.length - a.by.length);
+  const shown = ({ option, by }: Taken): string => `${option.help} (${by.join(', ')})`;
+  if (most === undefined || most.by.length <= mostListed) return ways.map(shown).join('; ');
+  return [most.option.help, ...others.map(shown)].join('; ');
 }
 
 /** The options of samplers on the command line, made of the samplers' facts. */
 export function optionSpecs(tables: ReadonlyMap<string, OptionTable>): OptionSpecs {
   return Object.fromEntries(
     [...takenOptions(tables)].map(([name, ways]) => {
-      const value = ways[0]?.option.value;
-      return [flagOf(name), { ...(value !== undefined && { value }), help: helpOf(ways) }];
+      const { value, choices } = ways[0]?.option ?? {};
+      const group = ways.some(({ by }) => by.length > mostListed) ? generalGroup : ownGroup;
+      const spec: OptionSpec = {
+        ...(value !== undefined && { value }),
+        ...(choices !== undefined && { choices: choices.map(String) }),
+        group,
+        help: helpOf(ways),
+      };
+      return [flagOf(name), spec];
     }),
   );
 }
@@ -105,14 +119,15 @@ export function samplerOf(options: OptionValues, { scheduler }: NoiseSchedule): 
 }
 
 /** The option `--sampler` of commands that take every sampler. */
-export const samplerSpec = {
+export const samplerSpec: OptionSpec = {
   value: 'NAME',
-  help: `${samplerNames.join(', ')}; default scheduler where the model has a scheduler file and no option of other samplers is given, else ddim`,
+  choices: samplerNames,
+  help: `one of those that dpm samplers lists; default scheduler where the model has a scheduler file and no option of other samplers is given, else ddim`,
 };
 
 /** The option `--steps` of commands that have a default for it, which calls of the library have not. */
 export function stepsSpec(standard = DEFAULT_STEPS): OptionSpec {
-  return { value: 'K', help: `${steps.help}; default ${standard}` };
+  return { value: 'K', group: generalGroup, help: `${steps.help}; default ${standard}` };
 }
 
 /** Tells whether the number of steps can be chosen; adaptive samplers refuse it. */

@@ -3,7 +3,7 @@ import { basename, dirname, extname, resolve } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
 import { makeFolder, writeAtomically } from '../files/files.js';
-import { usageError } from './command.js';
+import { usageError } from './usage-error.js';
 import { streams } from './output.js';
 
 /** The path that stands for the standard output. */

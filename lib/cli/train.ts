@@ -20,7 +20,8 @@ import {
 } from '../training/options.js';
 import { averageSchedules, rateSchedules } from '../training/rates.js';
 import { Trainer } from '../training/trainer.js';
-import { flagOf, specOf, usageError, type Call, type Command, type OptionSpecs } from './command.js';
+import { flagOf, specOf, type Call, type Command, type OptionSpecs } from './command.js';
+import { usageError } from './usage-error.js';
 import { configOption, deviceOptions, deviceSettings } from './model-options.js';
 import { formatBytes, printJson, printLine, printNote, printTable, progressBar, type Progress } from './output.js';
 import { lineChart } from './plot/chart.js';

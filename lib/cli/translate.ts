@@ -5,16 +5,18 @@ import { makeFolder } from '../files/files.js';
 import { Classifier } from '../guidance/classifier.js';
 import { compareImages, type ImageComparison, WINDOW } from '../images/compare.js';
 import { ImageBatch } from '../images/image-batch.js';
-import { pictureOptionFacts } from '../images/picture-options.js';
 import { imageFileKind } from '../images/save.js';
 import type { DiffusionModel } from '../model.js';
 import { translateOptionFacts as facts, translationMethods } from '../translation/options.js';
 import { similarities } from '../translation/similarity.js';
 import { translate } from '../translation/translate.js';
-import { specOf, type Call, type Command, usageError } from './command.js';
+import { specOf, type Call, type Command } from './command.js';
+import { usageError } from './usage-error.js';
 import { readMask, readNamedImages } from '../images/load.js';
+import { freePath, modelName, outSpec } from './default-target.js';
 import { modelOptions, withModel } from './model-options.js';
 import { type Progress, printJson, printLine, printNote, progressBar } from './output.js';
+import { askedScale, scaleFor, scaleSpec } from './picture-scale.js';
 import { checkTarget } from './target.js';
 
 /** The structural similarity of images that have nothing to do with one another is about 0. */
@@ -78,13 +80,6 @@ async function save(images: ImageBatch, out: string, names: readonly string[] | 
   for (const image of images) await image.save(join(out, names[index++] ?? ''), { scale });
 }
 
-/** Chooses the number of pixels for one, in pictures. */
-function scaleOf({ options }: Call, out: string): number | undefined {
-  const scale = options.integer('scale', pictureOptionFacts.scale);
-  if (scale !== undefined && imageFileKind(out) === 'safetensors') throw usageError('--scale is for pictures');
-  return scale;
-}
-
 /** Refuses the sources' own folder: pictures keep their names and would replace the sources. */
 async function requireOtherPlace(source: string, out: string): Promise<void> {
   const placeOf = (path: string): Promise<string> => realpath(path).catch(() => resolve(path));
@@ -113,7 +108,7 @@ export const translateCommand: Command = {
   arguments: ['MODEL'],
   options: {
     source: { value: 'PATH', help: 'a .png, a folder of such, or safetensors with images [N,C,H,W], uint8 or float32' },
-    out: { value: 'FILE', help: 'grid.png, images.safetensors or a folder, where pictures keep their names' },
+    out: outSpec('grid.png, images.safetensors or a folder, where pictures keep their names', 'MODEL', '.png'),
     method: specOf(facts.method),
     extractor: specOf(facts.extractor),
     'lambda-s': specOf(facts.lambdaS),
@@ -127,18 +122,18 @@ export const translateCommand: Command = {
     repeats: specOf(facts.repeats),
     seed: specOf(facts.seed),
     batch: specOf(facts.batch),
-    scale: specOf(pictureOptionFacts.scale),
+    scale: scaleSpec,
     metrics: { help: 'also tells L2, PSNR and SSIM between sources and results, means over images' },
     ...modelOptions,
   },
   async run(call) {
     const { options, json } = call;
-    const out = options.required('out');
+    const out = options.string('out') ?? (await freePath(modelName(call.positionals[0] ?? ''), '.png'));
     const source = options.required('source');
     await checkTarget(out, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
     const orphan = extractorOptions.find((name) => options.has(name));
     if (!options.has('extractor') && orphan !== undefined) throw usageError(`--${orphan} is for --extractor`);
-    const scale = scaleOf(call, out);
+    const asked = askedScale(options, out);
     await requireOtherPlace(source, out);
     const progress = progressBar('translate', json);
     await withModel(call, async (model) => {
@@ -150,7 +145,7 @@ export const translateCommand: Command = {
         );
         progress.stop();
         const seconds = (performance.now() - started) / 1000;
-        await save(images, out, names, scale);
+        await save(images, out, names, images.count > 1 ? scaleFor(options, out, images.shape) : asked);
         const metrics = metricsOf(images, sources, options.flag('metrics'));
         const { count } = images;
         if (json)

@@ -21,6 +21,8 @@ export interface OptionTexts {
 export interface Option<T> {
   /** Placeholder of its value on the command line; undefined for a switch. */
   readonly value: string | undefined;
+  /** Valid names, if it is one of a few. */
+  readonly choices?: readonly T[];
   /** Description in one line: its effect, with its range and default. */
   readonly help: string;
   /** Checks a value. @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and the allowed values. */
@@ -69,6 +71,7 @@ export function integerOption(help: string, least: number, most: number): Option
 export function choiceOption<const T extends string>(help: string, valid: readonly T[], value = 'NAME'): Option<T> {
   return {
     value,
+    choices: valid,
     help: `${help}: ${valid.join(', ')}`,
     check(name, chosen) {
       if (!valid.includes(chosen)) throw unknownName(name, chosen, valid);

@@ -18,6 +18,7 @@ export const commandNames = [
   'gradient',
   'translate',
   'sample',
+  'samplers',
   'train',
   'generate',
   'tokens',

@@ -12,7 +12,8 @@ import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
 import { readJson } from '../../files/files.js';
 import type { DiffusionModel } from '../../model.js';
 import type { OptionTable } from '../../samplers/sampler.js';
-import { usageError, type Call, type Command } from '../command.js';
+import { type Call, type Command } from '../command.js';
+import { usageError } from '../usage-error.js';
 import { readDataImages } from '../data-images.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { likelihoodOptions, likelihoodOptionSpecs } from '../nll.js';
@@ -151,7 +152,7 @@ export const plotElboCommand: Command = {
   },
   async run(call) {
     const { options, positionals } = call;
-    const path = await targetPath(call, '.svg');
+    const path = await targetPath(call, 'elbo', '.svg');
     const files = options.string('from');
     if ((files === undefined) === (positionals.length === 0)) throw usageError('give either MODEL or --from');
     if (files !== undefined) {

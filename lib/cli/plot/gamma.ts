@@ -3,7 +3,8 @@ import { timeOfEntry } from '../../estimation/data-estimate.js';
 import type { DiffusionModel } from '../../model.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { checkedMoments, readGammaTable, type GammaTable } from '../../variance/gamma.js';
-import { usageError, type Call, type Command } from '../command.js';
+import { type Call, type Command } from '../command.js';
+import { usageError } from '../usage-error.js';
 import { modelOptions, withModel } from '../model-options.js';
 import type { Series } from './chart.js';
 import { chartTarget, targetPath, writeChart } from './write.js';
@@ -67,7 +68,7 @@ export const plotGammaCommand: Command = {
     ...modelOptions,
   },
   async run(call) {
-    const path = await targetPath(call, '.svg');
+    const path = await targetPath(call, 'gamma', '.svg');
     const file = call.options.string('gamma');
     const table = file === undefined ? null : await readGammaTable(file);
     if (call.positionals.length > 0) {

@@ -54,7 +54,7 @@ export const plotLossCommand: Command = {
   arguments: ['RUN', '[RUN…]'],
   options: { ...chartTarget, window: specOf(windowFact) },
   async run(call) {
-    const path = await targetPath(call, '.svg');
+    const path = await targetPath(call, 'loss', '.svg');
     const window = call.options.integer('window', windowFact);
     const labels = labelsOf(call.positionals);
     const runs: RunLosses[] = [];

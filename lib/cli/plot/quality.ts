@@ -74,7 +74,7 @@ export const plotQualityCommand: Command = {
   arguments: ['RESULTS.json'],
   options: chartTarget,
   async run(call) {
-    const path = await targetPath(call, '.svg');
+    const path = await targetPath(call, 'quality', '.svg');
     const source = call.positionals[0] ?? '';
     await writeChart(call, path, qualityChart(parseQualityResults(await readJson(source), source)));
   },

@@ -3,11 +3,11 @@ import { DpmError } from '../../base/errors.js';
 import { INITIAL_RECORD } from '../../base/random.js';
 import { normals, sampleStreams } from '../../engine/normals.js';
 import { ImageBatch } from '../../images/image-batch.js';
-import { pictureOptionFacts } from '../../images/picture-options.js';
 import { requirePngChannels } from '../../images/save.js';
 import type { AnySampleOptions, DiffusionModel } from '../../model.js';
 import type { StepProgram } from '../../program/program.js';
-import { specOf, usageError, type Call, type Command } from '../command.js';
+import { specOf, type Call, type Command } from '../command.js';
+import { usageError } from '../usage-error.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { progressBar } from '../output.js';
 import {
@@ -18,6 +18,8 @@ import {
   stepsSpec,
   stepsUnlessGiven,
 } from '../sampler-options.js';
+import { outSpec } from '../default-target.js';
+import { scaleFor, scaleSpec } from '../picture-scale.js';
 import { targetPath, writePlot } from './write.js';
 import { runDefaults, runOptionFacts } from '../../run/options.js';
 
@@ -114,7 +116,7 @@ async function plotStrip(call: Call, path: string, model: DiffusionModel): Promi
       seed: options.seed('seed'),
       classLabels: options.integer('class'),
       batch: options.integer('batch'),
-      scale: options.integer('scale', pictureOptionFacts.scale),
+      scale: scaleFor(options, path, model.sampleShape),
       labels: options.flag('labels'),
       signal,
       onProgress: progress.update,
@@ -131,8 +133,8 @@ export const plotStripCommand: Command = {
   summary: 'States of samples along the trajectory, from noise to data, one row a sample.',
   arguments: ['MODEL'],
   options: {
-    out: { value: 'FILE.png', help: 'receives the picture; - for the standard output' },
-    scale: specOf(pictureOptionFacts.scale),
+    out: outSpec('receives the picture, or - for the standard output', 'strip', '.png', 'FILE.png'),
+    scale: scaleSpec,
     labels: { help: 'writes below each state how many records are behind it' },
     sampler: samplerSpec,
     count: specOf({ ...runOptionFacts.count, standard: ROWS }, 'number of samples, the rows'),
@@ -145,7 +147,7 @@ export const plotStripCommand: Command = {
     steps: stepsSpec(),
   },
   async run(call) {
-    const path = await targetPath(call, '.png');
+    const path = await targetPath(call, 'strip', '.png');
     await withModel(call, (model) => plotStrip(call, path, model));
   },
 };

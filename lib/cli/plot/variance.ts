@@ -6,7 +6,8 @@ import { transitions, type TrajectoryOptions } from '../../schedule/trajectory.j
 import { analyticCosts } from '../../variance/costs.js';
 import { gammaLookup, readGammaTable, widthOfData, type GammaTable } from '../../variance/gamma.js';
 import { analyticVariance, analyticVarianceBounds } from '../../variance/reverse-variance.js';
-import { usageError, type Command, type OptionSpecs } from '../command.js';
+import { type Command, type OptionSpecs } from '../command.js';
+import { usageError } from '../usage-error.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { samplerOptions, samplerOptionSpecs, stepsSpec } from '../sampler-options.js';
 import type { Series } from './chart.js';
@@ -91,7 +92,7 @@ export const plotVarianceCommand: Command = {
   },
   async run(call) {
     const { options } = call;
-    const path = await targetPath(call, '.svg');
+    const path = await targetPath(call, 'variance', '.svg');
     const quantity = options.choice('quantity', quantityNames) ?? at(quantityNames, 0);
     const sampler = options.choice('sampler', analyticSamplerNames) ?? at(analyticSamplerNames, 0);
     const file = options.string('gamma');

@@ -1,16 +1,17 @@
 import type { Call, OptionSpecs } from '../command.js';
 import { printJson, printLine } from '../output.js';
+import { freePath, outSpec } from '../default-target.js';
 import { checkTarget, standardOutput, writeTarget } from '../target.js';
 import { lineChart, type Chart } from './chart.js';
 
 /** The option `--out` of plots that are charts. */
 export const chartTarget: OptionSpecs = {
-  out: { value: 'FILE.svg', help: 'receives the chart; - for the standard output' },
+  out: outSpec('receives the chart, or - for the standard output', 'KIND', '.svg', 'FILE.svg'),
 };
 
-/** The value of `--out`, checked before the work. */
-export async function targetPath({ options, json }: Call, ending: '.svg' | '.png'): Promise<string> {
-  const path = options.required('out');
+/** The value of `--out`, or a path of its own for a plot of that kind, checked before the work. */
+export async function targetPath({ options, json }: Call, kind: string, ending: '.svg' | '.png'): Promise<string> {
+  const path = options.string('out') ?? (await freePath(kind, ending));
   await checkTarget(path, { flag: '--out', endings: [ending], toStandardOutput: true, json });
   return path;
 }

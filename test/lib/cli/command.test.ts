@@ -1,7 +1,8 @@
 // Arguments of a command, as they are given and as they are read.
 import { describe, expect, it } from 'vitest';
 
-import { parseCall, type Call, type Command } from '../../../lib/cli/command.js';
+import { type Call, type Command } from '../../../lib/cli/command.js';
+import { parseCall } from '../../../lib/cli/parser.js';
 
 const command: Command = {
   name: 'try',

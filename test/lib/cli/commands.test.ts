@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 
 import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
@@ -9,6 +10,8 @@ import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
 import type { NativeNode } from '../../../lib/engine/native-node.js';
+import { withStreams } from '../../../lib/cli/output.js';
+import { runCommandLine } from '../../../lib/cli/run.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { unetGraph } from '../../../lib/network/unet.js';
 import { commandNames, dpm, dpmMain } from '../../support/dpm.js';
@@ -17,6 +20,7 @@ import { packagePath, temporaryFolder } from '../../support/temporary.js';
 
 const folder = temporaryFolder();
 const mnist = packagePath('models/mnist');
+const neverInterrupted = (): AbortSignal => new AbortController().signal;
 const temporary = (name: string): string => join(folder, name);
 
 describe('help', () => {
@@ -29,6 +33,43 @@ describe('help', () => {
       expect(help.code).toBe(0);
       expect(help.stdout).toMatch(/--json/);
     }
+  });
+
+  it('has lines that a terminal shows whole, of any width', async () => {
+    const helpOf = async (command: string, columns?: number): Promise<string> => {
+      const stdout = Object.assign(new PassThrough(), { columns });
+      expect(
+        await withStreams({ stdout, stderr: stdout }, () => runCommandLine([command, '--help'], neverInterrupted)),
+      ).toBe(0);
+      return String(stdout.read());
+    };
+    const longest = (text: string): number => Math.max(...text.split('\n').map((line) => line.length));
+    for (const command of commandNames) expect(longest(await helpOf(command)), command).toBeLessThanOrEqual(80);
+    expect(longest(await helpOf('sample', 60))).toBeLessThanOrEqual(72);
+    expect(longest(await helpOf('sample', 200))).toBeGreaterThan(150);
+  });
+
+  it('has its options in groups', async () => {
+    const { stdout } = await dpm('sample', '--help');
+    const headings = stdout.split('\n').filter((line) => /^[A-Z].*:$/.test(line));
+    expect(headings).toEqual([
+      'What is drawn:',
+      'Output:',
+      'Guidance:',
+      'Steps and times:',
+      'Options of some samplers:',
+      'Model:',
+      'Device:',
+      'Options:',
+    ]);
+    expect(stdout.split('\n\n').find((part) => part.startsWith('Output:'))).toMatch(/--out[^]*--scale[^]*--json/);
+  });
+
+  it('says first what to begin with', async () => {
+    const { stdout } = await dpm();
+    expect(stdout).toBe((await dpm('--help')).stdout);
+    expect(stdout).toMatch(/^Usage: dpm COMMAND \[options\]\n\nBegin with:\n {2}dpm sample mnist/);
+    for (const [, command] of stdout.matchAll(/^ {2}dpm (\w+)/gm)) expect((await dpm(command!, '--help')).code).toBe(0);
   });
 });
 
@@ -86,12 +127,18 @@ describe('ways to the help', () => {
     expect((await dpm('-h')).stdout).toBe((await dpm('--help')).stdout);
   });
 
+  it('and to the version', async () => {
+    const { version } = JSON.parse(readFileSync(packagePath('package.json'), 'utf8')) as { version: string };
+    for (const flag of ['--version', '-v'])
+      expect(await dpm(flag)).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
   it.each([
-    [['sampel'], /'sampel' is not a command \(did you mean 'sample'\?\); commands: devices/],
+    [['sampel'], /'sampel' is not a command \(did you mean 'sample'\?\); commands: sample, generate/],
     [['plot', 'strips'], /'strips' is not something to plot \(did you mean 'strip'\?\); use one of/],
     [
       ['sample', 'm', '--sampeler', 'ddim'],
-      /there is no option --sampeler \(did you mean 'sampler'\?\) \(dpm sample --help/,
+      /there is no option --sampeler \(did you mean '--sampler'\?\) \(dpm sample --help/,
     ],
     [['sample', 'm', '--zzzzz'], /there is no option --zzzzz \(dpm sample --help lists the options\)/],
   ])('%j', async (args, message) => {
@@ -297,9 +344,12 @@ describe('dpm sample', () => {
   it('writes a grid, a folder or tensors, and snapshots beside them', async () => {
     const [grid, images, tensors] = ['grid.png', 'images', 'x.safetensors'].map(temporary);
     expect((await dpm(...base, '--out', grid!)).code).toBe(0);
-    expect(decode(readFileSync(grid!))).toMatchObject({ width: 58, height: 58, channels: 1 });
+    expect(decode(readFileSync(grid!))).toMatchObject({ width: 2 * 112 + 2, height: 2 * 112 + 2, channels: 1 });
+    expect((await dpm(...base, '--out', grid!, '--scale', '1')).code).toBe(0);
+    expect(decode(readFileSync(grid!))).toMatchObject({ width: 58, height: 58 });
     expect((await dpm(...base, '--out', images!)).code).toBe(0);
     expect(readdirSync(images!)).toEqual(['00000.png', '00001.png', '00002.png']);
+    expect(decode(readFileSync(join(images!, '00000.png')))).toMatchObject({ width: 28, height: 28 });
     const run = await dpm(...base, '--out', tensors!, '--save-every', '2', '--json');
     expect(JSON.parse(run.stdout)).toMatchObject({ count: 3, device: 'cpu' });
     expect((await readSafetensorsHeader(tensors!)).tensors.get('images')?.shape).toEqual([3, 1, 28, 28]);
@@ -330,9 +380,19 @@ describe('dpm sample', () => {
 
   it.each<[string[], number, RegExp]>([
     [['sample'], 2, /\[ERR_DPM_USAGE\].*takes MODEL/],
-    [['sample', mnist], 2, /--out is missing/],
+    [['sample', mnist, '--out', 'x.safetensors', '--scale', '2'], 2, /--scale is for pictures/],
     [['sample', mnist, '--out', 'x.jpg', '--steps', '2', '--device', 'cpu'], 2, /--out x\.jpg has to be/],
-    [['sample', mnist, '--out', 'x.png', '--sampler', 'magic'], 2, /ddpm, ddim, .*heun/],
+    [
+      ['sample', mnist, '--out', 'x.png', '--sampler', 'magic'],
+      2,
+      /--sampler is 'magic', it has to be one of ddpm, ddim, .*heun/,
+    ],
+    [['sample', mnist, '--out', 'x.png', '--sampler', 'unipcc'], 2, /'unipcc' \(did you mean 'unipc'\?\)/],
+    [['sample', mnist, '--out', 'x.png', '--seed', '-1'], 2, /--seed is '-1', it has to be an integer from 0/],
+    [['sample', mnist, '--out', '--json'], 2, /--out has no value before --json/],
+    [['sample', mnist, '--out'], 2, /option '--out <FILE>' argument missing \(dpm sample/],
+    [['inspect', 'mnst'], 1, /no file or folder mnst \(did you mean 'mnist'\?\)/],
+    [['inspect', 'package.json'], 1, /package\.json is a text file, not a safetensors file/],
     [['sample', mnist, '--out', 'x.png', '--steps', 'many', '--device', 'cpu'], 2, /--steps is 'many'/],
     [
       ['sample', mnist, '--out', 'x.png', '--steps', '2', '--eta', '3', '--device', 'cpu'],
@@ -341,7 +401,7 @@ describe('dpm sample', () => {
     ],
     [['sample', mnist, '--out', 'x.png', '--device', 'tpu'], 1, /\[ERR_DPM_DEVICE\]/],
     [['sample', 'no-such-model', '--out', 'x.png'], 1, /\[ERR_DPM_FILE\].*no-such-model/],
-    [['paint'], 2, /'paint' is not a command; commands: devices/],
+    [['paint'], 2, /'paint' is not a command; commands: sample, generate/],
   ])('%j', async (args, expected, message) => {
     const { code, stderr } = await dpm(...args);
     expect(code).toBe(expected);

@@ -10,12 +10,12 @@ import { packagePath } from '../../support/temporary.js';
 describe('the default number of steps', () => {
   it.each([['sample'], ['plot', 'strip']])('is in the help of dpm %s %s', async (...words) => {
     const { stdout } = await dpm(...words, '--help');
-    expect(stdout).toMatch(new RegExp(`^ +--steps K +number of network evaluations; default ${DEFAULT_STEPS}$`, 'm'));
+    expect(stdout).toMatch(new RegExp(`^ +--steps <K> +number of network evaluations; default ${DEFAULT_STEPS}$`, 'm'));
   });
 
   it('is that of the samples of a training run', async () => {
     const { stdout } = await dpm('train', '--help');
-    expect(stdout).toContain(`samples drawn at every checkpoint in ${DEFAULT_STEPS} steps`);
+    expect(stdout.replace(/\s+/g, ' ')).toContain(`samples drawn at every checkpoint in ${DEFAULT_STEPS} steps`);
   });
 
   it.each([

@@ -51,7 +51,6 @@ describe('dpm gamma of a pipeline', () => {
   });
 
   it.each([
-    [['--samples', '2'], /--out/],
     [['--out', 'x.json'], /--samples is missing/],
     [['--samples', '13', '--out', 'x.json'], /samples is 13/],
     [['--samples', '2', '--out', join(data!, 'x.json')], /--out|not a folder|ENOTDIR/],

@@ -110,7 +110,8 @@ describe('dpm generate', () => {
       vae: pipelineOptionFacts.vae,
     } as const satisfies Record<string, OptionFact>;
     for (const [flag, fact] of Object.entries<OptionFact>(flags)) {
-      expect(generateCommand.options[flag], flag).toEqual({ value: fact.value, help: helpOf(fact) });
+      expect(generateCommand.options[flag], flag).toMatchObject({ help: helpOf(fact) });
+      expect(generateCommand.options[flag]?.value, flag).toBe(fact.value);
     }
     const { size, lora } = generateCommand.options;
     expect(size?.help).toBe('height and width of the images in pixels; default that of the network');
@@ -137,6 +138,9 @@ describe('dpm generate', () => {
     const { code, stdout } = await dpm('generate', model, 'a cat', '--out', out, ...small, ...more);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ out, shape: [1, 3, 16, 24], truncated: false });
+    expect((await ImageBatch.load(out)).shape).toEqual([1, 3, 16 * 5, 24 * 5]);
+    const plain = await dpm('generate', model, 'a cat', '--out', out, '--scale', '1', ...small, ...more);
+    expect(plain.code).toBe(0);
     expect((await ImageBatch.load(out)).shape).toEqual([1, 3, 16, 24]);
   });
 
@@ -209,7 +213,8 @@ describe('dpm generate --lora', () => {
   const out = join(folder, 'style.png');
   const [kohya, peft] = ['kohya', 'peft'].map((name) => join(model, 'lora', `${name}.safetensors`));
   const drawn = async (...more: string[]): Promise<Uint8Array> => {
-    const { code, stderr } = await dpm('generate', model, 'a cat', '--out', out, ...small, ...more);
+    const picture = ['--out', out, '--scale', '1'];
+    const { code, stderr } = await dpm('generate', model, 'a cat', ...picture, ...small, ...more);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     return (await ImageBatch.load(out)).toUint8();
   };
@@ -227,7 +232,7 @@ describe('dpm generate --lora', () => {
   it('is needed to draw such a picture again', async () => {
     await drawn('--lora', `${kohya}:0.7`);
     const again = join(folder, 'style-again.png');
-    const from = ['generate', model, '--from', out, '--out', again, '--device', 'cpu'];
+    const from = ['generate', model, '--from', out, '--out', again, '--device', 'cpu', '--scale', '1'];
     const without = await dpm(...from);
     expect([without.code, without.stderr]).toEqual([0, `${out}: these parameters are left out: Loras\n`]);
     expect((await ImageBatch.load(again)).toUint8()).not.toEqual((await ImageBatch.load(out)).toUint8());
@@ -310,7 +315,7 @@ describe('dpm generate --from', () => {
     expect(readdirSync(pictures)).toEqual(['00000.png', '00001.png', '00002.png']);
     for (const [position, name] of readdirSync(pictures).entries()) {
       expect(await parametersIn(join(pictures, name))).toMatchObject({ count: 3, position });
-      await run(model, '--from', join(pictures, name), '--out', again);
+      await run(model, '--from', join(pictures, name), '--out', again, '--scale', '1');
       expect(readFileSync(again)).toEqual(readFileSync(join(pictures, name)));
     }
     // The whole call again, and the first image of another seed.

@@ -54,7 +54,6 @@ describe('dpm plot loss', () => {
   it.each<[string[], number, RegExp]>([
     [['loss', '--out', 'x.svg'], 2, /takes RUN/],
     [['loss', 'none', '--out', 'x.svg'], 1, /\[ERR_DPM_FILE\].*none/],
-    [['loss', 'none'], 2, /--out is missing/],
     [['loss', 'none', '--out', 'x.svg', '--window', '0'], 2, /--window is 0/],
   ])('%j is refused', async (args, code, message) => {
     const outcome = await dpm('plot', ...args);

@@ -11,9 +11,9 @@ const names = Object.keys(serverSummaries) as ServerCommandName[];
 
 describe('commands of the server', () => {
   it('are those that dpm lists', async () => {
-    const { stdout } = await dpm('--help');
+    const stdout = (await dpm('--help')).stdout.replace(/\s+/g, ' ');
     for (const [name, summary] of Object.entries(serverSummaries)) {
-      expect(stdout).toMatch(new RegExp(`^ {2}${name} +${summary}$`, 'm'));
+      expect(stdout).toContain(` ${name} ${summary} `);
     }
     expect(Object.keys(called)).toEqual(names);
     expect(names.map((name) => called[name].name)).toEqual(names);
@@ -22,7 +22,9 @@ describe('commands of the server', () => {
   it.each(['serve', 'worker'] as const)('have a help: dpm %s', async (name) => {
     const { stdout, code } = await dpm(name, '--help');
     expect(code).toBe(0);
-    expect(stdout).toContain(`Usage: dpm ${name} [MODEL…] [options]\n\n${serverSummaries[name]}\n\nOptions:\n`);
+    expect(stdout.replace(/\s+/g, ' ')).toContain(
+      `Usage: dpm ${name} [MODEL…] [options] ${serverSummaries[name]} Options: `,
+    );
     for (const option of Object.keys(called[name].options))
       expect(stdout).toMatch(new RegExp(`^ {2}--${option} `, 'm'));
   });
@@ -30,10 +32,12 @@ describe('commands of the server', () => {
   it('have a help: dpm jobs', async () => {
     const { stdout, code } = await dpm('jobs', '--help');
     expect(code).toBe(0);
-    expect(stdout).toContain(`Usage: dpm jobs list|show|retry|cancel|purge [options]\n\n${serverSummaries.jobs}\n`);
+    const usage = 'Usage: dpm jobs list|show|retry|cancel|purge [options]';
+    expect(stdout.replace(/\s+/g, ' ')).toContain(`${usage} ${serverSummaries.jobs} `);
     for (const [kind, { name, summary }] of Object.entries(called.jobs.commands)) {
       expect(name).toBe(`jobs ${kind}`);
-      expect((await dpm('jobs', kind, '--help')).stdout).toContain(`\n\n${summary}\n\n`);
+      const help = (await dpm('jobs', kind, '--help')).stdout.replace(/\s+/g, ' ');
+      expect(help).toContain(` [options] ${summary} `);
     }
   });
 });

@@ -70,7 +70,7 @@ describe('dpm sample', () => {
   it('writes a PNG to the standard output, and what it says elsewhere', async () => {
     const { code, stdout, stderr } = await dpmBytes(...sample, '--count', '2', '--out', '-');
     expect(code).toBe(0);
-    expect(decode(stdout)).toMatchObject({ width: 58, height: 28 });
+    expect(decode(stdout)).toMatchObject({ width: 2 * 112 + 2, height: 112 });
     expect(stderr).toMatch(/^2 samples in .* -> -\n$/);
     expect((await dpm(...sample, '--out', '-', '--json')).stderr).toMatch(/--json and --out - would both/);
     expect((await dpm(...sample, '--out', '-', '--save-every', '1')).stderr).toMatch(/--save-every writes several/);
@@ -79,7 +79,7 @@ describe('dpm sample', () => {
   it('makes folders, takes endings of upper case and names of 255 letters', async () => {
     const out = temporary('new/folders/GRID.PNG');
     expect(await dpm(...sample, '--out', out)).toMatchObject({ code: 0 });
-    expect(decode(readFileSync(out))).toMatchObject({ width: 28, height: 28 });
+    expect(decode(readFileSync(out))).toMatchObject({ width: 112, height: 112 });
     const tensors = temporary('new/X.SafeTensors');
     expect(await dpm(...sample, '--out', tensors)).toMatchObject({ code: 0 });
     expect(readFileSync(tensors).toString('latin1', 8, 40)).toContain('images');

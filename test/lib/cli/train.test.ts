@@ -225,7 +225,7 @@ describe('dpm train', () => {
       picture,
     );
     expect([generated.code, generated.stderr]).toEqual([0, expect.not.stringContaining('error')]);
-    expect((await pictureOf(picture)).width).toBe(8);
+    expect((await pictureOf(picture)).width).toBe(16 * 8);
     const cut = lines.map(({ index }) => JSON.stringify({ index, text: 'x '.repeat(40) }));
     await writeFile(captions, cut.join('\n'));
     const long = await dpm('train', ...own, ...ofCaptions, '--out', newFolder());

@@ -1,0 +1,65 @@
+// Where results go when the command line does not say.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+
+import { decode } from 'fast-png';
+import { describe, expect, it } from 'vitest';
+
+import { freePath, modelName } from '../../../lib/cli/default-target.js';
+import { shownScale } from '../../../lib/images/picture-options.js';
+import { dpmMain } from '../../support/dpm.js';
+import { temporaryFolder } from '../../support/temporary.js';
+
+const folder = temporaryFolder();
+
+describe('a path that nobody gave', () => {
+  it.each([
+    ['mnist', 'mnist'],
+    ['./models/mnist/', 'mnist'],
+    ['runs/faces-2.safetensors', 'faces-2'],
+    ['google/ddpm-cat-256', 'ddpm-cat-256'],
+    ['.', basename(process.cwd())],
+    ['/', 'samples'],
+  ])('of the model %s is named %s', (model, name) => {
+    expect(modelName(model)).toBe(name);
+  });
+
+  it('is that of no file or folder that is there', async () => {
+    const name = join(folder, 'mnist');
+    expect(await freePath(name, '.png')).toBe(`${name}.png`);
+    writeFileSync(`${name}.png`, '');
+    mkdirSync(`${name}-2.png`);
+    expect(await freePath(name, '.png')).toBe(`${name}-3.png`);
+    expect(await freePath(name, '.svg')).toBe(`${name}.svg`);
+  });
+
+  it('is in the working folder, for pictures, tables and plots', () => {
+    const cwd = join(folder, 'work');
+    mkdirSync(cwd);
+    const run = (...args: string[]): string => execFileSync(process.execPath, [dpmMain, ...args], { cwd }).toString();
+    const drawn = ['sample', 'mnist', '--device', 'cpu', '--steps', '1'];
+    expect(run(...drawn)).toMatch(/^1 samples in .* -> mnist\.png\n/);
+    const first = readFileSync(join(cwd, 'mnist.png'));
+    expect(decode(first)).toMatchObject({ width: 112, height: 112 });
+    expect(run(...drawn, '--seed', '5')).toMatch(/ -> mnist-2\.png\n/);
+    expect(readFileSync(join(cwd, 'mnist.png')).equals(first)).toBe(true);
+    expect(run('plot', 'variance', 'mnist', '--steps', '5')).toBe('variance.svg\n');
+    expect(readdirSync(cwd)).toEqual(['mnist-2.png', 'mnist.png', 'variance.svg']);
+    expect(existsSync('mnist.png')).toBe(false);
+  });
+});
+
+describe('the scale of pictures', () => {
+  it.each([
+    [1, 1, 128],
+    [28, 28, 4],
+    [32, 32, 4],
+    [32, 64, 2],
+    [64, 32, 2],
+    [65, 1, 1],
+    [512, 512, 1],
+  ])('of images of %i x %i is %i', (height, width, scale) => {
+    expect(shownScale(height, width)).toBe(scale);
+  });
+});
