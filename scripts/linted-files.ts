@@ -16,7 +16,7 @@ const concernsAll =
 /** Finds the files that import one of these, types included. */
 function importersOf(changed: ReadonlySet<string>, root: string): string[] {
   const sources = readSources(root, ['lib', 'packages', 'test', 'bench', 'examples', 'scripts']);
-  const scripts = [...sources.keys()].filter((file) => file.endsWith('.ts') && !file.includes('node_modules/'));
+  const scripts = [...sources.keys()].filter((file) => /\.tsx?$/.test(file) && !file.includes('node_modules/'));
   return scripts.filter((file) => imported(file, sources).some((target) => changed.has(target)));
 }
 

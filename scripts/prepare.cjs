@@ -2,7 +2,6 @@
 // Script that npm runs in a checkout and for git dependencies, but not when the published package is installed. It makes the
 // package usable: the addon, unless one that loads is there already, and dist/.
 const { spawnSync } = require('node:child_process');
-const { cpSync } = require('node:fs');
 const path = require('node:path');
 
 const root = path.resolve(__dirname, '..');
@@ -22,5 +21,4 @@ const compiler = require.resolve('typescript/bin/tsc', { paths: [root] });
 run(compiler, '-p', 'tsconfig.build.json');
 const server = path.join(root, 'packages/server');
 run(compiler, '-p', path.join(server, 'tsconfig.build.json'));
-const page = 'apis/page/static';
-cpSync(path.join(server, 'src', page), path.join(server, 'dist', page), { recursive: true });
+run(path.join(server, 'build-page.mjs'));

@@ -43,7 +43,10 @@ function refuseFlagAsValue(name: string, value: string, specs: readonly [string,
 
 function parserOption([name, spec]: [string, OptionSpec], specs: readonly [string, OptionSpec][]): ParserOption {
   const { value, isRepeated = false, group, help } = spec;
-  const option = new ParserOption(value === undefined ? `--${name}` : `--${name} <${value}>`, help);
+  const option = new ParserOption(
+    value === undefined ? `--${name}` : `--${name} <${value}${isRepeated ? '…' : ''}>`,
+    help,
+  );
   // A name such as no-page is a switch of its own, not the opposite of another one.
   option.negate = false;
   if (group !== undefined) option.helpGroup(`${group}:`);

@@ -26,6 +26,7 @@ export const DEFAULT_STEPS = 25;
 /** Option `steps`; the trajectory, on which the bounds depend, too, checks them. */
 export const steps: Option<Value<'steps'>> = {
   value: 'K',
+  type: 'integer',
   help: 'number of network evaluations',
   check(name, count) {
     if (Number.isInteger(count) && count <= MOST_STEPS) return;
@@ -144,6 +145,7 @@ export const rho = positiveOption('exponent of the karras spacing, default 7');
 
 export const stepsOffset: Option<Value<'stepsOffset'>> = {
   value: 'N',
+  type: 'integer',
   help: 'added to the times of the leading spacing, default 0',
   check(name, offset) {
     if (Number.isInteger(offset) && offset >= 0) return;

@@ -21,6 +21,8 @@ export interface OptionTexts {
 export interface Option<T> {
   /** Placeholder of its value on the command line; undefined for a switch. */
   readonly value: string | undefined;
+  /** JSON type of its values; absent for lists, tables and what has several forms. */
+  readonly type?: 'number' | 'integer' | 'boolean' | 'string';
   /** Valid names, if it is one of a few. */
   readonly choices?: readonly T[];
   /** Description in one line: its effect, with its range and default. */
@@ -38,6 +40,7 @@ export function numberOption(
 ): Option<number> {
   return {
     value,
+    type: 'number',
     help,
     check(name, number) {
       const given: unknown = number;
@@ -58,6 +61,7 @@ export function positiveOption(help: string): Option<number> {
 export function integerOption(help: string, least: number, most: number): Option<number> {
   return {
     value: 'P',
+    type: 'integer',
     help: `${help}, ${least} to ${most}`,
     check(name, number) {
       if (Number.isInteger(number) && number >= least && number <= most) return;
@@ -71,6 +75,7 @@ export function integerOption(help: string, least: number, most: number): Option
 export function choiceOption<const T extends string>(help: string, valid: readonly T[], value = 'NAME'): Option<T> {
   return {
     value,
+    type: 'string',
     choices: valid,
     help: `${help}: ${valid.join(', ')}`,
     check(name, chosen) {
@@ -84,6 +89,7 @@ export function choiceOption<const T extends string>(help: string, valid: readon
 export function switchOption(help: string): Option<boolean> {
   return {
     value: undefined,
+    type: 'boolean',
     help,
     check(name, value) {
       if (typeof value !== 'boolean') throw new DpmError('ERR_DPM_ARGUMENT', `${name} has to be true or false`);

@@ -9,7 +9,7 @@ import type { Room } from './rooms.js';
 /** Path -> text. */
 export type Sources = ReadonlyMap<string, string>;
 
-const extensions = ['.ts', '.cc', '.c', '.h', '.cu', '.cuh'];
+const extensions = ['.ts', '.tsx', '.cc', '.c', '.h', '.cu', '.cuh'];
 
 /** Lists the files below a folder; installed packages, which may be many gigabytes, are not ours. */
 function* filesBelow(root: string, folder: string): Generator<string, void, void> {
@@ -44,11 +44,12 @@ export function treeOf(path: string): string {
  */
 export function imported(file: string, sources: Sources): string[] {
   const text = sources.get(file) ?? '';
-  if (file.endsWith('.ts')) {
+  if (/\.tsx?$/.test(file)) {
     const { importedFiles } = ts.preProcessFile(text, true, true);
     return importedFiles
       .filter(({ fileName }) => /^\..*\.js$/.test(fileName))
-      .map(({ fileName }) => posix.join(posix.dirname(file), fileName).replace(/\.js$/, '.ts'));
+      .map(({ fileName }) => posix.join(posix.dirname(file), fileName).replace(/\.js$/, '.ts'))
+      .map((path) => (sources.has(`${path}x`) ? `${path}x` : path));
   }
   const named = [...text.matchAll(/^\s*#\s*include\s+"([^"]+)"/gm)].map(([, name]) => name ?? '');
   return named.flatMap(

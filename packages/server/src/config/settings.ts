@@ -147,9 +147,9 @@ export const servingFields = {
   }),
   page: field({
     schema: Type.Boolean(),
-    help: 'whether there is a page at /',
+    help: 'whether there is a page at / and an explorer of the API at /docs',
     standard: true,
-    flag: offSwitchFlag('no-page', 'serve no page at /'),
+    flag: offSwitchFlag('no-page', 'serve no page at / and no explorer at /docs'),
   }),
   requestsPerMinute: field({
     schema: Type.Integer({ minimum: 1, maximum: 1e6 }),

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 
 import { authenticate, requireScope } from './auth.js';
@@ -111,6 +112,19 @@ async function describeRoutes(app: FastifyInstance, hasTokens: boolean): Promise
   });
 }
 
+/** The policy of the explorer of the API, whose style sheets are partly in its script. */
+const explorerPolicy =
+  "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'";
+
+/** The explorer of the API at `/docs`, which needs no token to load. */
+async function addExplorer(app: FastifyInstance): Promise<void> {
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: explorerPolicy,
+    uiConfig: { displayRequestDuration: true, tryItOutEnabled: true },
+  });
+}
+
 /** Builds the app with its routes; it does not listen yet. */
 export async function buildApp(
   context: Context,
@@ -181,6 +195,7 @@ export async function buildApp(
       }),
   });
   await describeRoutes(app, tokens !== undefined);
+  if (context.settings.page) await addExplorer(app);
   for (const add of routes) add(app, context);
   await app.ready();
   return app;

@@ -20,7 +20,7 @@ import type { Client } from '../base/client.js';
 const MOST_SEED = 2n ** 64n - 1n;
 const DAY = 86_400_000;
 /** The most samples of a request. */
-const MOST_IN_REQUEST = 64;
+export const MOST_IN_REQUEST = 64;
 /** The number type of samples, unless a request says otherwise. */
 export const STANDARD_DTYPE = 'u8';
 /** The default of a seed, in words. */

@@ -1,22 +1,19 @@
 // Tests of the page's files, and of the parts of its script that need no browser.
 import { createHash } from 'node:crypto';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { copiesOf } from '../../src/apis/page/client/copies.js';
+import { EventParser, eventsOf } from '../../src/apis/page/client/events.js';
+import { bodyOf, fieldsOf, previewOf, queryOf, type Fields } from '../../src/apis/page/client/fields.js';
+import type { Model, Sampler } from '../../src/apis/page/client/described.js';
+import { Server } from '../../src/index.js';
 import { server, serveDigits } from '../support.js';
 
-interface StreamEvent {
-  event: string;
-  data: string;
-}
-
-/** The exports of page.js, which has no types. */
-const { EventParser, eventsOf } = (await import(
-  new URL('../../src/apis/page/static/page.js', import.meta.url).href
-)) as {
-  EventParser: new () => { push(text: string): StreamEvent[] };
-  eventsOf: (body: ReadableStream<Uint8Array>) => AsyncGenerator<StreamEvent, void, void>;
-};
+const digits = { path: 'mnist', device: 'cpu', rows: 1 };
 
 describe('the parser of event streams', () => {
   const parsed = (...pieces: string[]): [string, string][] => {
@@ -84,5 +81,99 @@ describe('the files of the page', () => {
       304, 304, 304, 304, 200,
     ]);
     expect((await fetch(server.url + path, { method: 'HEAD' })).headers.get('etag')).toBe(etag);
+  });
+});
+
+describe('the page and the explorer of the API', () => {
+  const statusOf = async (url: string): Promise<number> => (await fetch(url)).status;
+
+  it('need no token to load, and have policies of their own', async () => {
+    const guarded = join(mkdtempSync(join(tmpdir(), 'page-tokens-')), 'tokens.yaml');
+    writeFileSync(guarded, `- { name: a, sha256: ${'a'.repeat(64)}, scopes: [sample] }\n`, { mode: 0o600 });
+    await using own = await Server.start({ models: [digits], tokens: guarded, port: 0, logLevel: 'silent' });
+    expect(await statusOf(`${own.url}/`)).toBe(200);
+    const explorer = await fetch(`${own.url}/docs`);
+    expect(explorer.status).toBe(200);
+    expect(explorer.headers.get('content-security-policy')).toContain("style-src 'self' 'unsafe-inline'");
+    expect(explorer.headers.get('content-security-policy')).not.toMatch(/script-src|unsafe-eval/);
+    expect((await fetch(own.url)).headers.get('content-security-policy')).not.toContain('unsafe-inline');
+    expect(await statusOf(`${own.url}/v1/models`)).toBe(401);
+  });
+
+  it('can be switched off', async () => {
+    await using own = await Server.start({ models: [digits], page: false, port: 0, logLevel: 'silent' });
+    for (const path of ['/', '/page.js', '/docs', '/docs/json']) expect(await statusOf(own.url + path)).toBe(404);
+    expect(await statusOf(`${own.url}/openapi.json`)).toBe(200);
+  });
+});
+
+describe('what the form says', () => {
+  const standard: Fields = {
+    ...{ model: '', samplers: ['unipc'], steps: '25', count: '4', seed: '', class: '0', guidance: '', options: {} },
+  };
+  const sampler: Sampler = {
+    ...{ id: 'ddim', summary: '', kind: 'step' },
+    options: {
+      steps: { description: '' },
+      eta: { description: '', type: 'number' },
+      on: { description: '', type: 'boolean' },
+    },
+  };
+  const model = { id: 'm', classes: 3, labels: [], shape: [1, 2, 2] } as unknown as Model;
+  const fields: Fields = {
+    ...{ model: 'm', samplers: ['ddim', 'ddpm'], steps: '7', count: '2', seed: '18446744073709551615', class: '1' },
+    ...{ guidance: '1.5', options: { eta: '0.5', on: 'true', order: '3', gone: '' } },
+  };
+
+  it('is a request, whose numbers are numbers and whose seed keeps its digits', () => {
+    expect(bodyOf(fields, sampler, model, 'draw')).toEqual({
+      ...{
+        model: 'm',
+        sampler: 'ddim',
+        seed: '18446744073709551615',
+        steps: 7,
+        count: 2,
+        classLabels: 1,
+        guidance: 1.5,
+      },
+      options: { eta: 0.5, on: true },
+    });
+    expect(bodyOf(fields, sampler, model, 'compare')).toEqual({
+      ...{ model: 'm', sampler: 'ddim', seed: '18446744073709551615', steps: 7, classLabels: 1, guidance: 1.5 },
+    });
+    const adaptive = { ...sampler, options: {} };
+    expect(bodyOf({ ...fields, guidance: '' }, adaptive, { ...model, classes: 0 }, 'draw')).toEqual({
+      ...{ model: 'm', sampler: 'ddim', seed: '18446744073709551615', count: 2 },
+    });
+  });
+
+  it('is a link, and that is it again', () => {
+    const query = queryOf(fields, 'draw', model);
+    expect(fieldsOf(query, standard)).toEqual({ ...fields, samplers: ['ddim'] });
+    const compared = queryOf(fields, 'compare', model);
+    expect(fieldsOf(compared, standard)).toEqual({ ...fields, count: '4', options: {} });
+    expect(fieldsOf(new URLSearchParams(), standard)).toEqual(standard);
+  });
+
+  it.each([
+    [{ steps: 25, count: 4 }, 3],
+    [{ steps: 25, count: 5 }, undefined],
+    [{ steps: 3 }, 1],
+    [{ steps: 1000 }, 125],
+    [{}, undefined],
+  ])('of %j has previews every %s records', (asked, every) => {
+    expect(previewOf({ model: 'm', sampler: 's', seed: '1', ...asked })?.every).toBe(every);
+  });
+
+  it('is a command for the shell, whatever its texts have', () => {
+    const body = { model: "it's", sampler: 'ddim', seed: '1', steps: 2 };
+    const curl = copiesOf(body, 'http://h', true).find(({ name }) => name === 'curl')!.text;
+    expect(curl).toContain(String.raw`--data '{"model":"it'\''s","sampler":"ddim","seed":"1","steps":2}'`);
+    expect(curl).toContain('Authorization: Bearer $DPM_TOKEN');
+    expect(
+      copiesOf(body, 'http://h', false)
+        .map(({ text }) => text)
+        .join(),
+    ).not.toContain('DPM_TOKEN');
   });
 });

@@ -193,10 +193,10 @@ describe('dpm serve', () => {
 
   it('tells its options', async () => {
     const { stdout } = await dpmHere('serve', '--help');
-    expect(stdout).toMatch(/--memory SIZE +bytes that all models may hold/);
-    expect(stdout).toMatch(/--cors ORIGIN… +origin/);
-    expect(stdout).toMatch(/--trust-proxy CIDR… +addresses/);
-    expect(stdout).toMatch(/--metrics-port N +\/metrics/);
+    expect(stdout).toMatch(/--memory <SIZE> +bytes that all models may hold/);
+    expect(stdout).toMatch(/--cors <ORIGIN…> +origin/);
+    expect(stdout).toMatch(/--trust-proxy <CIDR…> +addresses/);
+    expect(stdout).toMatch(/--metrics-port <N> +\/metrics/);
     expect(stdout).toMatch(/--no-page +serve no page/);
   });
 

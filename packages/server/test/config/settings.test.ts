@@ -60,7 +60,7 @@ const ofServer = [
   ['spool', 'DIR', 'folder for jobs that this server draws itself; without it and --queue there are none'],
   ['keep', 'DAYS', 'time that jobs are kept for when they are over; default 7'],
   ['cors', 'ORIGIN…', 'origins whose pages may ask, as https://example.org'],
-  ['no-page', undefined, 'serve no page at /'],
+  ['no-page', undefined, 'serve no page at / and no explorer at /docs'],
 ];
 
 const shown = (name: 'serve' | 'worker') =>

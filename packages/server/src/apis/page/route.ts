@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { DEFAULT_STEPS } from 'dpm-native';
 
 import type { Routes } from '../../http/context.js';
-import { stepsRange } from '../../samples/sample-request.js';
+import { MOST_IN_REQUEST, stepsRange } from '../../samples/sample-request.js';
 
 const folder = new URL('static/', import.meta.url);
 
@@ -19,6 +19,7 @@ const facts: Readonly<Record<string, number>> = {
   DEFAULT_STEPS,
   LEAST_STEPS: stepsRange.minimum,
   MOST_STEPS: stepsRange.maximum,
+  MOST_SAMPLES: MOST_IN_REQUEST,
 };
 
 /** Tells whether a client has this content, by its If-None-Match (RFC 9110, section 13.1.2). */

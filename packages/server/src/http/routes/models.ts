@@ -16,7 +16,12 @@ function samplersOf({ model }: ServedModel): SamplerName[] {
 /** The options of a sampler that requests may give. */
 function describedOptions(options: OptionTable): object {
   const given = Object.entries(options).filter(([name]) => name !== 'gamma');
-  return Object.fromEntries(given.map(([name, option]) => [name, { description: (option as Option<unknown>).help }]));
+  return Object.fromEntries(
+    given.map(([name, option]) => {
+      const { help, type, choices } = option as Option<unknown>;
+      return [name, { description: help, ...(type && { type }), ...(choices && { values: choices }) }];
+    }),
+  );
 }
 
 function listed({ id, created }: ServedModel): object {

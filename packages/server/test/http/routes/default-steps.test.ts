@@ -34,6 +34,6 @@ it('is in the description of the server', async () => {
 
 it('is what the page begins with', async () => {
   const page = await (await fetch(server.url)).text();
-  expect(page).toMatch(new RegExp(`<input\\s+id="steps"\\s[^>]*value="${steps}"`));
+  expect(page).toMatch(new RegExp(`<html[^>]* data-default-steps="${steps}"`));
   expect(page).not.toContain('{{');
 });

@@ -235,7 +235,13 @@ describe('models and samplers', () => {
     expect(samplers.find(({ id }) => id === 'unipc')).toMatchObject({
       kind: 'step',
       head: null,
-      options: { order: { description: expect.any(String) as string } },
+      options: {
+        order: { description: expect.any(String) as string, type: 'integer' },
+        variant: { type: 'string', values: ['bh1', 'bh2'] },
+        denoiseToZero: { type: 'boolean' },
+        initialScale: { type: 'number' },
+        clip: { description: expect.any(String) as string },
+      },
     });
     expect(samplers.find(({ id }) => id === 'dpm-solver-adaptive')?.kind).toBe('host');
     expect(samplers.find(({ id }) => id === 'analytic-ddpm')).toMatchObject({ needsGamma: true });

@@ -35,10 +35,10 @@ describe('the range of steps', () => {
 
   it('is that of the page and of its previews', async () => {
     const page = await (await fetch(server.url)).text();
-    const [input = ''] = /<input[^>]*id="steps"[^>]*>/.exec(page) ?? [];
-    expect(input).toContain(`min="${stepsRange.minimum}"`);
-    expect(input).toContain(`max="${stepsRange.maximum}"`);
-    const { preview } = await bodyOf('/v1/samples');
+    expect(page).toContain(`data-least-steps="${stepsRange.minimum}"`);
+    expect(page).toContain(`data-most-steps="${stepsRange.maximum}"`);
+    const { preview, count } = await bodyOf('/v1/samples');
+    expect(page).toContain(`data-most-samples="${String(count!.maximum)}"`);
     expect((preview!.properties as Fields).every).toMatchObject({ maximum: stepsRange.maximum });
   });
 });

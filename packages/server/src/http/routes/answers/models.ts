@@ -30,6 +30,19 @@ const modelSchema = Type.Object(
   strict,
 );
 
+const samplerOptionSchema = Type.Object(
+  {
+    description: Type.String(),
+    type: Type.Optional(
+      Type.Enum(['number', 'integer', 'boolean', 'string'], {
+        description: 'JSON type of its values; lists and what has several forms have none.',
+      }),
+    ),
+    values: Type.Optional(Type.Array(Type.String(), { description: 'Those that it takes, where they are names.' })),
+  },
+  strict,
+);
+
 const samplerSchema = Type.Object(
   {
     id: Type.Enum(samplerNames),
@@ -40,7 +53,7 @@ const samplerSchema = Type.Object(
     }),
     head: Type.Union([Type.String(), Type.Null()], { description: 'The second output of the network that it reads.' }),
     needsGamma: Type.Boolean(),
-    options: Type.Record(Type.String(), Type.Object({ description: Type.String() }, strict)),
+    options: Type.Record(Type.String(), samplerOptionSchema),
   },
   strict,
 );

@@ -1,0 +1,112 @@
+import type { JSX } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+
+import { cancelJob, firstImage, jobs, retryJob, type Job } from '../jobs.js';
+
+const EVERY_MS = 1000;
+
+const isOver = ({ state }: Job): boolean => ['done', 'failed', 'cancelled'].includes(state);
+
+/** The first image of a job that has one. */
+function JobPicture({ job: { id, done, state } }: { job: Job }): JSX.Element {
+  const [src, setSrc] = useState<string | null>(null);
+  const isThere = done > 0 && state !== 'cancelled';
+  useEffect(() => {
+    if (!isThere) return undefined;
+    let url: string | null = null;
+    void firstImage(id).then((found) => {
+      url = found;
+      setSrc(found);
+    });
+    return () => {
+      if (url !== null) URL.revokeObjectURL(url);
+    };
+  }, [id, isThere]);
+  return src === null ? <span class="picture empty" /> : <img src={src} alt={`first sample of job ${id}`} />;
+}
+
+function JobRow({ job, act }: { job: Job; act: (work: Promise<void>) => void }): JSX.Element {
+  const { id, state, done, total, model, sampler, seed, createdAt, failedChunks } = job;
+  const short = id.slice(0, 8);
+  return (
+    <article class="job panel pixels" aria-label={`Job ${short}`}>
+      <JobPicture job={job} />
+      <div class="telling">
+        <h3>
+          {model}, {sampler}, seed {seed}
+        </h3>
+        <p class="summary">
+          {short}, {new Date(createdAt).toLocaleString()}
+        </p>
+        <progress aria-label={`Progress of job ${short}`} max={total} value={done} />
+        <p class="state">
+          {state}: {done} of {total} samples
+        </p>
+        {failedChunks.length > 0 && <p class="refusal">{failedChunks.length} chunks have failed</p>}
+        <p class="buttons">
+          {state === 'failed' && (
+            <button
+              type="button"
+              onClick={() => {
+                act(retryJob(id));
+              }}
+            >
+              Draw again what failed
+            </button>
+          )}
+          {!isOver(job) && (
+            <button
+              type="button"
+              onClick={() => {
+                act(cancelJob(id));
+              }}
+            >
+              Cancel
+            </button>
+          )}
+        </p>
+      </div>
+    </article>
+  );
+}
+
+/** The jobs of the server, asked for every second while any of them goes on. */
+export function Jobs({ announce }: { announce: (text: string) => void }): JSX.Element {
+  const [list, setList] = useState<readonly Job[] | null>(null);
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let isGone = false;
+    const show = async (): Promise<void> => {
+      const found = await jobs();
+      if (isGone) return;
+      setList(found);
+      if (found.some((job) => !isOver(job))) timer = setTimeout(() => void show(), EVERY_MS);
+    };
+    show().catch((error: unknown) => {
+      announce(error instanceof Error ? error.message : String(error));
+    });
+    return () => {
+      isGone = true;
+      clearTimeout(timer);
+    };
+  }, [turn]);
+  const act = (work: Promise<void>): void => {
+    work
+      .catch((error: unknown) => {
+        announce(error instanceof Error ? error.message : String(error));
+      })
+      .finally(() => {
+        setTurn(turn + 1);
+      });
+  };
+  if (list === null) return <p>Asking for the jobs</p>;
+  if (list.length === 0) return <p>There are no jobs. “Start as a job” of the view Draw makes one.</p>;
+  return (
+    <div id="jobs">
+      {list.map((job) => (
+        <JobRow key={job.id} job={job} act={act} />
+      ))}
+    </div>
+  );
+}
