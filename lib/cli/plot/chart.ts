@@ -1,37 +1,23 @@
-import { line } from 'd3-shape';
+import { area as areaShape, line } from 'd3-shape';
 
+import { at } from '../../base/arrays.js';
+import { area, markerAt, type DrawnSeries, type Series } from './drawn.js';
+import { legend } from './legend.js';
 import { isPlaceable, scaleOf, type Axis, type Scale } from './scale.js';
-import { seriesStyle, type SeriesStyle } from './style.js';
-import { coordinate, element, textElement } from './svg.js';
-
-/** A line of a chart. */
-export interface Series {
-  label: string;
-  /** Points in the order they are connected; the line has a gap where a value has no place on the axes. */
-  points: readonly (readonly [x: number, y: number])[];
-  /** Default false. */
-  dashed?: boolean;
-  /** True if the points are marked. Default false. */
-  markers?: boolean;
-  /** True for a line in grey, outside the sequence of colours, with which others are compared. Default false. */
-  reference?: boolean;
-}
+import { colorOf, darkStyle, referenceStyle, seriesStyle, type SeriesStyle } from './style.js';
+import { element, escapeText, textElement } from './svg.js';
 
 export interface Chart {
   title: string;
   x: Axis;
   y: Axis;
   series: readonly Series[];
+  /** Labels of two lines with the same points on the x axis, between which the ground is shaded. */
+  between?: readonly [low: string, high: string];
 }
 
 const width = 960;
 const height = 540;
-/** The plot's edges; the legend is at its right. */
-const area = { left: 84, right: 690, top: 52, bottom: 472 };
-const legendStep = 20;
-const ink = '#222222';
-const gridInk = '#e3e3e3';
-
 /** Minimum distance of two labels of the x axis. */
 const labelRoom = 30;
 
@@ -39,38 +25,51 @@ function xAxis(axis: Axis, { place, ticks }: Scale): string {
   let free = -Infinity;
   const marks = ticks.map(({ value, label }) => {
     const x = place(value);
-    const grid = element('line', { x1: x, x2: x, y1: area.top, y2: area.bottom, stroke: gridInk });
+    const grid = element('line', {
+      x1: x,
+      x2: x,
+      y1: area.top,
+      y2: area.bottom,
+      stroke: colorOf('grid'),
+      class: 'grid',
+    });
     if (label === '' || x < free) return grid;
     free = x + labelRoom;
-    return grid + textElement(label, { x, y: area.bottom + 20, 'text-anchor': 'middle' });
+    return grid + textElement(label, { x, y: area.bottom + 20, 'text-anchor': 'middle', class: 'ink' });
   });
   const middle = (area.left + area.right) / 2;
-  const title = textElement(axis.label, { x: middle, y: height - 22, 'text-anchor': 'middle', 'font-size': 14 });
-  return element('g', { class: 'x-axis', fill: ink }, ...marks, title);
+  const title = textElement(axis.label, {
+    x: middle,
+    y: height - 22,
+    'text-anchor': 'middle',
+    'font-size': 14,
+    class: 'ink',
+  });
+  return element('g', { class: 'x-axis', fill: colorOf('ink') }, ...marks, title);
 }
 
 function yAxis(axis: Axis, { place, ticks }: Scale): string {
   const marks = ticks.map(({ value, label }) => {
     const y = place(value);
-    const grid = element('line', { x1: area.left, x2: area.right, y1: y, y2: y, stroke: gridInk });
+    const grid = element('line', {
+      x1: area.left,
+      x2: area.right,
+      y1: y,
+      y2: y,
+      stroke: colorOf('grid'),
+      class: 'grid',
+    });
     if (label === '') return grid;
-    return grid + textElement(label, { x: area.left - 8, y: y + 4, 'text-anchor': 'end' });
+    return grid + textElement(label, { x: area.left - 8, y: y + 4, 'text-anchor': 'end', class: 'ink' });
   });
   const middle = (area.top + area.bottom) / 2;
   const title = textElement(axis.label, {
     transform: `translate(22 ${middle}) rotate(-90)`,
     'text-anchor': 'middle',
     'font-size': 14,
+    class: 'ink',
   });
-  return element('g', { class: 'y-axis', fill: ink }, ...marks, title);
-}
-
-/** A line of the chart as it is drawn. */
-interface DrawnSeries {
-  series: Series;
-  style: SeriesStyle;
-  /** Places of the points, null for points without one. */
-  places: ([x: number, y: number] | null)[];
+  return element('g', { class: 'y-axis', fill: colorOf('ink') }, ...marks, title);
 }
 
 function pathOf({ places, style }: DrawnSeries): string {
@@ -83,20 +82,10 @@ function pathOf({ places, style }: DrawnSeries): string {
     d: draw(places) ?? '',
     fill: 'none',
     stroke: style.color,
+    class: style.classes.line,
     'stroke-width': 2,
     'stroke-linejoin': 'round',
     'stroke-dasharray': style.dashes,
-  });
-}
-
-function markerAt(style: SeriesStyle, x: number, y: number): string {
-  return element('path', {
-    d: style.marker,
-    transform: `translate(${coordinate(x)} ${coordinate(y)})`,
-    fill: style.color,
-    // Edges show the lower ones of markers that overlap.
-    stroke: '#ffffff',
-    'stroke-width': 0.8,
   });
 }
 
@@ -117,73 +106,63 @@ function isReference({ series }: DrawnSeries): boolean {
   return series.reference === true;
 }
 
-/** Spreads heights at least a step apart inside the area, as near as possible to the ascending wished ones. */
-function apart(wished: readonly number[]): number[] {
-  const heights = [...wished];
-  const step = Math.min(legendStep, (area.bottom - area.top) / Math.max(wished.length - 1, 1));
-  for (let i = 0; i < heights.length; ++i) {
-    heights[i] = Math.max(heights[i] ?? 0, i === 0 ? area.top : (heights[i - 1] ?? 0) + step);
-  }
-  let limit = area.bottom;
-  for (let i = heights.length - 1; i >= 0; --i) {
-    heights[i] = Math.min(heights[i] ?? 0, limit);
-    limit = (heights[i] ?? 0) - step;
-  }
-  return heights;
+/** Shades the ground between two lines, so that bounds are seen where lines run along them. */
+function shaded(drawn: readonly DrawnSeries[], between: Chart['between']): string {
+  const [low, high] = (between ?? []).map((label) => drawn.find(({ series }) => series.label === label)?.places);
+  if (low === undefined || high === undefined) return '';
+  const pairs = low.map((place, i) => [place, high[i] ?? null] as const);
+  const shape = areaShape<(typeof pairs)[number]>()
+    .defined(([below, above]) => below !== null && above !== null)
+    .x(([below]) => below?.[0] ?? 0)
+    .y0(([below]) => below?.[1] ?? 0)
+    .y1(([, above]) => above?.[1] ?? 0)
+    .digits(2);
+  const { color, classes } = referenceStyle();
+  const attributes = { class: classes.area, fill: color, 'fill-opacity': '0.14' };
+  return element('path', { d: shape(pairs) ?? '', ...attributes });
 }
 
-/** Maximum number of characters of a name in the legend. */
-const longestName = 34;
-
-function shortened(name: string): string {
-  const characters = Array.from(name);
-  return characters.length <= longestName ? name : `${characters.slice(0, longestName - 1).join('')}\u2026`;
-}
-
-function legendEntry({ series, style }: DrawnSeries, y: number): string {
-  const [left, right] = [area.right + 14, area.right + 44];
-  const sample = element('line', {
-    x1: left,
-    x2: right,
-    y1: y,
-    y2: y,
-    stroke: style.color,
-    'stroke-width': 2,
-    'stroke-dasharray': style.dashes,
+/** Numbers of the colours of lines, by family; a line without one is a family of its own. */
+function styled(series: readonly Series[]): SeriesStyle[] {
+  const families: string[] = [];
+  const members = new Map<string, number>();
+  return series.map(({ label, family, reference = false, dashed = false }, index) => {
+    if (reference) return referenceStyle();
+    const name = family === undefined ? `${index} ${label}` : `family ${family}`;
+    if (!families.includes(name)) families.push(name);
+    const place = members.get(name) ?? 0;
+    members.set(name, place + 1);
+    return seriesStyle(families.indexOf(name), place, dashed);
   });
-  const marker = series.markers === true ? markerAt(style, (left + right) / 2, y) : '';
-  return sample + marker + textElement(shortened(series.label), { x: right + 8, y: y + 4, fill: ink });
 }
 
-/** Finds the height of a line's rightmost point. */
-function endOf({ places }: DrawnSeries): number {
-  const end = places.reduce((last, place) => (place !== null && place[0] >= (last?.[0] ?? 0) ? place : last), null);
-  return end?.[1] ?? area.bottom;
-}
-
-/** The lines' names at the heights at which the lines end. */
-function legend(drawn: readonly DrawnSeries[]): string {
-  const ends = drawn.map((each) => ({ each, y: endOf(each) }));
-  ends.sort((a, b) => a.y - b.y);
-  const heights = apart(ends.map(({ y }) => y));
-  return element('g', { class: 'legend' }, ...ends.map(({ each }, i) => legendEntry(each, heights[i] ?? area.bottom)));
+/** Tells what colours mean, below the title. */
+function familyKey(drawn: readonly DrawnSeries[]): string {
+  const known = new Map(
+    drawn.flatMap(({ series: { family }, style }) => (family === undefined ? [] : [[family, style]])),
+  );
+  const spans = [...known].map(([family, { color, classes }], i) =>
+    element('tspan', { fill: color, class: classes.area, dx: i === 0 ? undefined : 14 }, escapeText(family)),
+  );
+  if (spans.length === 0) return '';
+  return element('text', { class: 'families', x: area.left, y: 52, 'font-weight': 'bold' }, ...spans);
 }
 
 /**
- * Draws a line chart as SVG: white background, axes with a grid, the lines' names at their right ends in colours that
- * colour-blind people can tell apart. The same chart gives the same text.
+ * Draws a line chart as SVG, on white, or on a dark ground for viewers who want that: axes with a grid, and the names of lines at
+ * their ends, in colours that colour-blind people can tell apart. The same chart gives the same text.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if an axis has no value it can show.
  */
-export function lineChart({ title, x, y, series }: Chart): string {
+export function lineChart({ title, x, y, series, between }: Chart): string {
   const points = series.flatMap((each) => each.points);
   const shown = points.filter(([px, py]) => isPlaceable(x, px) && isPlaceable(y, py));
   const horizontal = scaleOf('x', x, [...shown.map(([px]) => px), ...(x.ticks ?? [])], [area.left, area.right]);
   const vertical = scaleOf('y', y, [...shown.map(([, py]) => py), ...(y.ticks ?? [])], [area.bottom, area.top]);
-  let colored = 0;
-  const drawn = series.map((each): DrawnSeries => ({
+  const styles = styled(series);
+  const drawn = series.map((each, i): DrawnSeries => ({
     series: each,
-    style: seriesStyle(each.reference === true ? null : colored++, each.dashed ?? false),
+    style: at(styles, i),
     places: each.points.map(([px, py]) =>
       isPlaceable(x, px) && isPlaceable(y, py) ? [horizontal.place(px), vertical.place(py)] : null,
     ),
@@ -194,7 +173,8 @@ export function lineChart({ title, x, y, series }: Chart): string {
     width: area.right - area.left,
     height: area.bottom - area.top,
     fill: 'none',
-    stroke: '#888888',
+    stroke: colorOf('frame'),
+    class: 'frame',
   };
   return (
     element(
@@ -207,10 +187,20 @@ export function lineChart({ title, x, y, series }: Chart): string {
         'font-family': 'Helvetica, Arial, sans-serif',
         'font-size': 12,
       },
-      element('rect', { width, height, fill: '#ffffff' }),
-      textElement(title, { x: area.left, y: 30, 'font-size': 17, 'font-weight': 'bold', fill: ink }),
+      element('style', {}, darkStyle()),
+      element('rect', { width, height, fill: colorOf('page'), class: 'page' }),
+      textElement(title, {
+        x: area.left,
+        y: 30,
+        'font-size': 17,
+        'font-weight': 'bold',
+        fill: colorOf('ink'),
+        class: 'ink',
+      }),
+      familyKey(drawn),
       xAxis(x, horizontal),
       yAxis(y, vertical),
+      shaded(drawn, between),
       element('rect', frame),
       // Reference lines lie below the others.
       ...[...drawn.filter(isReference), ...drawn.filter((each) => !isReference(each))].map(drawnLine),

@@ -6,7 +6,7 @@ import { checkedMoments, readGammaTable, type GammaTable } from '../../variance/
 import { type Call, type Command } from '../command.js';
 import { usageError } from '../usage-error.js';
 import { modelOptions, withModel } from '../model-options.js';
-import type { Series } from './chart.js';
+import type { Series } from './drawn.js';
 import { chartTarget, targetPath, writeChart } from './write.js';
 
 /**

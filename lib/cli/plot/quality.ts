@@ -2,12 +2,29 @@ import { DpmError } from '../../base/errors.js';
 import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
 import { readJson } from '../../files/files.js';
 import type { Command } from '../command.js';
-import type { Chart, Series } from './chart.js';
+import type { Chart } from './chart.js';
+import type { Series } from './drawn.js';
 import { chartTarget, targetPath, writeChart } from './write.js';
+
+/** What kind of sampler each is, by the beginning of its name. */
+const families = [
+  ['analytic-', 'optimal variance'],
+  [/^(npr|sn|ocm)-/, 'variance of a head'],
+  [/^(ddpm|ancestral|full-ddpm)$/, 'fixed variance'],
+  [/^(euler-maruyama|reverse-diffusion|predictor-corrector)$/, 'reverse SDE'],
+  [/^(ddim|probability-flow)$/, 'without noise'],
+  [/./, 'solver'],
+] as const;
+
+function familyOf(sampler: string): string | undefined {
+  return families.find(([name]) => (typeof name === 'string' ? sampler.startsWith(name) : name.test(sampler)))?.[1];
+}
 
 /** Measured distances of one row of a table of samplers. */
 export interface QualityRow {
   label: string;
+  /** What kind of sampler it is; undefined for one that is not known. */
+  family: string | undefined;
   /** Points by rising number of steps. */
   points: [steps: number, frechet: number][];
 }
@@ -39,7 +56,11 @@ export function parseQualityResults(json: unknown, source: string): QualityResul
     if (!isJsonObject(raw)) throw new DpmError('ERR_DPM_CONFIG', `${where} has to be an object`);
     const cell = new ConfigReader(raw, where);
     const id = cell.string('row');
-    const row = rows.get(id) ?? { label: cell.string('label').slice(0, 60), points: [] };
+    const row = rows.get(id) ?? {
+      label: cell.string('label').slice(0, 60),
+      family: familyOf(cell.string('sampler')),
+      points: [],
+    };
     const frechet = cell.number('frechet');
     if (frechet < 0) throw cell.error('frechet', 'a number not below 0');
     row.points.push([cell.integer('steps', undefined, { least: 1, most: 1_000_000 }), frechet]);
@@ -53,7 +74,12 @@ export function parseQualityResults(json: unknown, source: string): QualityResul
 export function qualityChart({ floor, rows }: QualityResults): Chart {
   const steps = [...new Set(rows.flatMap(({ points }) => points.map(([each]) => each)))].sort((a, b) => a - b);
   const ends = steps.length === 1 ? [(steps[0] ?? 1) / 2, (steps[0] ?? 1) * 2] : [steps[0] ?? 1, steps.at(-1) ?? 1];
-  const lines = rows.map((row): Series => ({ ...row, markers: true }));
+  const lines = rows.map(({ label, family, points }): Series => ({
+    label,
+    points,
+    markers: true,
+    ...(family !== undefined && { family }),
+  }));
   const ground: Series = {
     label: 'floor: real images',
     points: ends.map((each) => [each, floor]),

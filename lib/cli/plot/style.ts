@@ -14,14 +14,49 @@ import { at } from '../../base/arrays.js';
 /** Style of a line. */
 export interface SeriesStyle {
   color: string;
+  /** Class of lines, and of areas and texts, of the colour: a dark ground gives them another one. */
+  classes: { line: string; area: string };
   /** The value of `stroke-dasharray`; absent: solid. */
   dashes: string | undefined;
   /** Path of the marker around the origin. */
   marker: string;
 }
 
-/** The colours of Okabe & Ito 2008 that show on white. */
-const colors = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
+/** Colours after Okabe & Ito 2008, dark enough for texts on white, and lighter ones for a dark ground. */
+const colors = [
+  ['#0072b2', '#4fb0ea'],
+  ['#d55e00', '#ff8f4a'],
+  ['#009e73', '#2ed3a4'],
+  ['#b8578f', '#e79cc7'],
+  ['#b07800', '#f0b429'],
+  ['#000000', '#f0f0f0'],
+  ['#7b4fb5', '#b794f4'],
+] as const;
+
+/** The colours of what is no line: on white and on a dark ground. */
+const groundColors = {
+  page: ['#ffffff', '#0d1117'],
+  ink: ['#222222', '#e6edf3'],
+  grid: ['#e3e3e3', '#2a3038'],
+  frame: ['#888888', '#6e7681'],
+  reference: ['#6a6a6a', '#a3acb7'],
+} as const;
+
+/** The colour of a part on white. */
+export function colorOf(part: keyof typeof groundColors): string {
+  return groundColors[part][0];
+}
+
+/** The style sheet of a chart: what a viewer who wants a dark ground sees. */
+export function darkStyle(): string {
+  const { page, ink, grid, frame, reference } = groundColors;
+  const rules = [
+    `.page{fill:${page[1]}}.ink{fill:${ink[1]}}.grid{stroke:${grid[1]}}.frame{stroke:${frame[1]}}`,
+    `.marker{stroke:${page[1]}}.line-r{stroke:${reference[1]}}.area-r{fill:${reference[1]}}`,
+    ...colors.map(([, dark], i) => `.line-${i}{stroke:${dark}}.area-${i}{fill:${dark}}`),
+  ];
+  return `@media (prefers-color-scheme:dark){${rules.join('')}}`;
+}
 
 /** Dashes that tell lines of one colour apart. */
 const dashesOfRounds: readonly (string | undefined)[] = [undefined, '9 3', '3 3', '9 3 2 3'];
@@ -31,11 +66,25 @@ const markers = [symbolCircle, symbolSquare, symbolTriangle, symbolDiamond, symb
   (shape) => symbol(shape, 48).digits(2)() ?? '',
 );
 
-/** The style of the line with this number, at most 28 different ones; null: of a reference. */
-export function seriesStyle(index: number | null, dashed: boolean): SeriesStyle {
-  const place = index ?? 0;
-  const round = Math.floor(place / colors.length) % dashesOfRounds.length;
-  const color = index === null ? '#777777' : at(colors, place % colors.length);
-  const dashes = dashed ? '5 5' : dashesOfRounds[round];
-  return { color, dashes, marker: at(markers, (place + round) % markers.length) };
+/** The style of a reference line. */
+export function referenceStyle(): SeriesStyle {
+  const classes = { line: 'line-r', area: 'area-r' };
+  return { color: groundColors.reference[0], classes, dashes: '5 5', marker: at(markers, 0) };
+}
+
+/**
+ * The style of a line: 28 of them differ.
+ *
+ * @param color - Number of its colour, that of its family.
+ * @param place - Its place among the lines of that colour.
+ */
+export function seriesStyle(color: number, place: number, dashed: boolean): SeriesStyle {
+  const index = color % colors.length;
+  const round = (Math.floor(color / colors.length) + place) % dashesOfRounds.length;
+  return {
+    color: at(colors, index)[0],
+    classes: { line: `line-${index}`, area: `area-${index}` },
+    dashes: dashed ? '5 5' : dashesOfRounds[round],
+    marker: at(markers, (color + Math.floor(color / colors.length) + place) % markers.length),
+  };
 }

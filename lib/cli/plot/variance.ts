@@ -10,7 +10,7 @@ import { type Command, type OptionSpecs } from '../command.js';
 import { usageError } from '../usage-error.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { samplerOptions, samplerOptionSpecs, stepsSpec } from '../sampler-options.js';
-import type { Series } from './chart.js';
+import type { Series } from './drawn.js';
 import { requiredGamma, requireTableTimes } from './gamma.js';
 import { chartTarget, targetPath, writeChart } from './write.js';
 
@@ -107,6 +107,7 @@ export const plotVarianceCommand: Command = {
         x: { label: `time ${schedule.discrete ? 'n' : 't'} the jump starts from`, scale: 'linear' },
         y: { label: quantity === 'variance' ? 'variance' : 'standard deviation', scale: 'log' },
         series,
+        between: ['lower bound', 'upper bound'],
       });
     });
   },

@@ -129,6 +129,72 @@ describe('a line chart', () => {
     expect(Math.max(...heights)).toBeLessThan(490);
   });
 
+  it('gives lines of one family one colour, and says what it means', () => {
+    const points: [number, number][] = [
+      [5, 1],
+      [100, 2],
+    ];
+    const families = ['solver', 'solver', undefined, 'chain', 'solver'];
+    const series = families.map((family, i) => ({
+      label: `row ${i}`,
+      points,
+      markers: true,
+      ...(family && { family }),
+    }));
+    const parsed = parseXml(lineChart({ ...chart, series }));
+    const lines = group(parsed, 'series').map(({ children }) => children);
+    const colors = lines.map(([line]) => line!.attributes.stroke);
+    expect(colors[1]).toBe(colors[0]);
+    expect(colors[4]).toBe(colors[0]);
+    expect(new Set(colors).size).toBe(3);
+    const looks = lines.map(([line, marker]) => `${line!.attributes['stroke-dasharray']} ${marker!.attributes.d}`);
+    expect(new Set([looks[0], looks[1], looks[4]]).size).toBe(3);
+    const [key] = findAll(parsed, ({ attributes }) => attributes.class === 'families');
+    expect(key!.children.map(({ text, attributes }) => [text, attributes.fill])).toEqual([
+      ['solver', colors[0]],
+      ['chain', colors[3]],
+    ]);
+    expect(findAll(svg, ({ attributes }) => attributes.class === 'families')).toEqual([]);
+  });
+
+  it('leads from the end of each line to its name, which has its colour', () => {
+    const [leader, sample, , name] = group(svg, 'legend')[0]!.children;
+    const ends = group(svg, 'series')[1]!.children[0]!.attributes.d!.split('L');
+    expect(leader!.attributes.d!.startsWith(`M${ends.at(-1)!.replace(',', ' ')}L`)).toBe(true);
+    expect(name!.text).toBe('a < b');
+    expect(name!.attributes.fill).toBe(sample!.attributes.stroke);
+  });
+
+  it('shades the ground between two lines, where both have points', () => {
+    const points = (values: number[]): [number, number][] => values.map((y, x) => [x, y]);
+    const series = [
+      { label: 'low', points: points([1, 1, 1, NaN]) },
+      { label: 'high', points: points([2, 3, 3, 3]) },
+    ];
+    const axes = { x: { label: 'x', scale: 'linear' as const }, y: { label: 'y', scale: 'linear' as const } };
+    const areas = (between?: [string, string]): string[] =>
+      findAll(parseXml(lineChart({ title: '', ...axes, series, ...(between && { between }) })), ({ attributes }) =>
+        Object.hasOwn(attributes, 'fill-opacity'),
+      ).map(({ attributes }) => attributes.d!);
+    expect(areas()).toEqual([]);
+    expect(areas(['low', 'nothing'])).toEqual([]);
+    const [shape] = areas(['low', 'high']);
+    // Along the lower line and back along the upper one: three points each.
+    expect(shape!.match(/[ML]/g)).toHaveLength(6);
+  });
+
+  it('has colours for a dark ground, of every class that it uses', () => {
+    const series = Array.from({ length: 9 }, (_, i) => ({ label: `row ${i}`, points: chart.series[0]!.points }));
+    const many = parseXml(lineChart({ ...chart, series: [...series, chart.series[1]!] }));
+    const [style] = findAll(many, ({ name }) => name === 'style');
+    const classes = findAll(many, ({ attributes }) => attributes.class !== undefined)
+      .flatMap(({ attributes }) => attributes.class!.split(' '))
+      .filter((name) => !['series', 'legend', 'x-axis', 'y-axis', 'families'].includes(name));
+    expect(new Set(classes).size).toBeGreaterThan(15);
+    for (const name of classes) expect(style!.text).toContain(`.${name}{`);
+    expect(style!.text).toMatch(/^@media \(prefers-color-scheme:dark\)\{/);
+  });
+
   it('is refused when there is nothing to show', () => {
     const series = [{ label: 'a', points: [[NaN, 1]] as [number, number][] }];
     expect(() => lineChart({ ...chart, x: { label: 'K', scale: 'log' }, series })).toThrow(

@@ -108,7 +108,7 @@ const results = {
   cells: [
     { ...cell, frechet: 47.3, evaluations: 10, seconds: 1 },
     { ...cell, steps: 5, frechet: 185.1, evaluations: 5, seconds: 1 },
-    { ...cell, row: 'unipc', label: 'UniPC', frechet: 37, evaluations: 10, seconds: 1 },
+    { ...cell, row: 'unipc', label: 'UniPC', sampler: 'unipc', frechet: 37, evaluations: 10, seconds: 1 },
   ],
 };
 
@@ -117,12 +117,14 @@ describe('charts of quality', () => {
     const parsed = parseQualityResults(results, 'results.json');
     expect(parsed.rows[0]).toEqual({
       label: 'DDIM & co',
+      family: 'without noise',
       points: [
         [5, 185.1],
         [10, 47.3],
       ],
     });
     const { series, x, y } = qualityChart(parsed);
+    expect(series.map(({ family }) => family)).toEqual(['without noise', 'solver', undefined]);
     expect(series.map(({ label }) => label)).toEqual(['DDIM & co', 'UniPC', 'floor: real images']);
     expect(series[2]).toMatchObject({
       dashed: true,
@@ -152,6 +154,21 @@ describe('charts of quality', () => {
     expect(() => parseQualityResults(value, 'results.json')).toThrow(
       expect.objectContaining({ code: 'ERR_DPM_CONFIG' }),
     );
+  });
+});
+
+describe('kinds of samplers in charts of quality', () => {
+  it.each([
+    ['analytic-ddim', 'optimal variance'],
+    ['ocm-ddpm', 'variance of a head'],
+    ['ddpm', 'fixed variance'],
+    ['ancestral', 'fixed variance'],
+    ['predictor-corrector', 'reverse SDE'],
+    ['probability-flow', 'without noise'],
+    ['dpm-solver++-2m', 'solver'],
+  ])('%s: %s', (sampler, family) => {
+    const cells = [{ ...cell, sampler, frechet: 1 }];
+    expect(parseQualityResults({ floor: 1, cells }, '').rows[0]!.family).toBe(family);
   });
 });
 
