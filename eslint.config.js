@@ -28,7 +28,7 @@ export default defineConfig(
   },
   {
     // The packages beside the library are users of it.
-    files: ['packages/**/*.ts'],
+    files: ['packages/**/*.ts', 'packages/**/*.tsx'],
     rules: {
       'no-restricted-imports': [
         'error',

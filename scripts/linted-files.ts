@@ -24,7 +24,7 @@ function importersOf(changed: ReadonlySet<string>, root: string): string[] {
 export function lintedFiles(tool: string, changed: ReadonlySet<string> | undefined, root: string): string[] {
   if (changed === undefined || [...changed].some((file) => concernsAll.test(file))) return ['.'];
   const there = [...changed].filter((file) => existsSync(`${root}/${file}`));
-  const ruled = there.filter((file) => /\.([cm]?js|ts)$/.test(file));
+  const ruled = there.filter((file) => /\.([cm]?js|tsx?)$/.test(file));
   return tool === 'prettier' ? there : [...new Set([...ruled, ...importersOf(changed, root)])];
 }
 

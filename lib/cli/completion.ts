@@ -2,6 +2,7 @@ import { RootCommand, script, ShellCompDirective, type Command as CompletedComma
 
 import { bundledModels } from '../checkpoint/model-path.js';
 import type { Command, OptionSpec } from './command.js';
+import { printLine } from './output.js';
 import { specsOf } from './parser.js';
 import { commands, listCommands } from './registry.js';
 import { usageError } from './usage-error.js';
@@ -70,7 +71,13 @@ async function answer(words: readonly string[]): Promise<void> {
  */
 export async function complete([shell = '', ...words]: readonly string[]): Promise<void> {
   if (shell === '--') return answer(words);
+  if (shell === '--help' || shell === '-h') {
+    printLine(`Usage: dpm ${COMPLETION} ${shells.join('|')}\n\n${completionSummary}`);
+    return;
+  }
   if (!shells.includes(shell))
     throw usageError(`dpm ${COMPLETION} takes one of ${shells.join(', ')}, got: ${shell || 'nothing'}`);
   script(shell, 'dpm', 'dpm');
+  // Where nothing of ours fits, bash is to complete files, which the library's script leaves out.
+  if (shell === 'bash') process.stdout.write('complete -o default -o bashdefault -F __dpm_complete dpm\n');
 }

@@ -5,7 +5,7 @@ import { makeFolder } from '../files/files.js';
 import type { DiffusionModel } from '../model.js';
 import { specOf, type Call, type Command, type OptionSpecs } from './command.js';
 import { usageError } from './usage-error.js';
-import { freePath, outSpec } from './default-target.js';
+import { outOf, outSpec, writeOut } from './default-target.js';
 import { dataImagesHelp, readDataImages } from './data-images.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, progressBar } from './output.js';
@@ -57,11 +57,10 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
     },
     async run(call) {
       const { options, json, signal } = call;
-      const out = options.string('out') ?? (await freePath(name, '.json'));
+      await checkTarget(await outOf(options, name, '.json'), { flag: '--out' });
       const samples = options.integer('samples');
       if (samples === undefined) throw usageError('--samples is missing');
       options.required('data');
-      await checkTarget(out, { flag: '--out' });
       const progress = progressBar(name, json);
       try {
         const table = await estimate(call, {
@@ -73,8 +72,10 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
           onProgress: progress.update,
         });
         progress.stop();
-        await makeFolder(dirname(out));
-        await write(out, table);
+        const out = await writeOut(options, name, '.json', async (path) => {
+          await makeFolder(dirname(path));
+          await write(path, table);
+        });
         if (json) printJson({ out, samples, steps: table.numTrainTimesteps });
         else printLine(`${columns} for n = 1..${table.numTrainTimesteps} from ${samples} images each -> ${out}`);
       } finally {

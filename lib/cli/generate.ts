@@ -17,12 +17,12 @@ import { TextToImage, type Generated } from '../text-to-image.js';
 import { specOf, type Call, type Command } from './command.js';
 import { usageError } from './usage-error.js';
 import { type OptionValues } from './option-values.js';
-import { freePath, modelName, outSpec } from './default-target.js';
+import { modelName, outOf, outSpec, writeOut } from './default-target.js';
 import { formatParameters, parametersKeyword, parseParameters, type DrawingParameters } from './drawing-parameters.js';
 import { deviceOptions } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
 import { lorasOf, pipelineLoadOptions, pipelineOptions, sizeOf, sizeSpec } from './pipeline-options.js';
-import { scaleFor, scaleSpec } from './picture-scale.js';
+import { askedScale, scaleFor, scaleSpec } from './picture-scale.js';
 import { checkTarget } from './target.js';
 
 /** Reads what the command line says, without what it does not. */
@@ -126,8 +126,9 @@ export const generateCommand: Command = {
   async run(call) {
     const { options, json, signal } = call;
     const [model = ''] = call.positionals;
-    const out = options.string('out') ?? (await freePath(modelName(model), '.png'));
-    await checkTarget(out, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
+    const planned = await outOf(options, modelName(model), '.png');
+    await checkTarget(planned, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
+    askedScale(options, planned);
     const asked = await askedParameters(call);
     await using pipeline = await TextToImage.load(model, { ...pipelineLoadOptions(options), signal });
     const progress = progressBar('steps', json);
@@ -142,7 +143,10 @@ export const generateCommand: Command = {
     const loras = lorasOf(options)?.map(({ path, scale }) => ({ name: basename(path, '.safetensors'), scale }));
     const parametersAt = (position: number | undefined): string =>
       formatParameters({ ...whole, position: position ?? whole.position }, basename(resolve(model)), loras);
-    await save(out, images, scaleFor(options, out, images.shape), options.flag('no-metadata') ? null : parametersAt);
+    const texts = options.flag('no-metadata') ? null : parametersAt;
+    const out = await writeOut(options, modelName(model), '.png', (path) =>
+      save(path, images, scaleFor(options, path, images.shape), texts),
+    );
     const isTruncated = truncated.includes(true);
     if (json) {
       printJson({ out, shape: images.shape, seconds, truncated: isTruncated, tile });

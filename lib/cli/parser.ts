@@ -34,14 +34,19 @@ export function newParser(name: string): Parser {
     .configureOutput({ writeOut: () => undefined, writeErr: () => undefined, getOutHelpWidth: () => width });
 }
 
-/** The option whose value is missing, where a value is the flag of another one: `--out --json`. */
-function refuseFlagAsValue(name: string, value: string, specs: readonly [string, OptionSpec][]): void {
-  const flag = /^--([a-z][\w-]*)/.exec(value)?.[1];
-  if (flag === undefined || !(flag === 'help' || specs.some(([each]) => each === flag))) return;
-  throw usageError(`--${name} has no value before ${value}; a value that begins so is given as --${name}=${value}`);
+/** Refuses an option without its value before the flag of another one, `--out --json`; `--out=--json` is a value. */
+function refuseFlagsAsValues(args: readonly string[], specs: readonly [string, OptionSpec][]): void {
+  const known = new Map(specs.map(([name, { value }]) => [`--${name}`, value !== undefined]));
+  for (let at = 0; at < args.length && args[at] !== '--'; ++at) {
+    if (known.get(args[at] ?? '') !== true) continue;
+    const [flag, value = ''] = [args[at] ?? '', args[++at]];
+    const isFlag = ['-h', '--help'].includes(value) || known.has(/^--[^=]*/.exec(value)?.[0] ?? '');
+    if (isFlag)
+      throw usageError(`${flag} has no value before ${value}; a value that begins so is given as ${flag}=${value}`);
+  }
 }
 
-function parserOption([name, spec]: [string, OptionSpec], specs: readonly [string, OptionSpec][]): ParserOption {
+function parserOption([name, spec]: [string, OptionSpec]): ParserOption {
   const { value, isRepeated = false, group, help } = spec;
   const option = new ParserOption(
     value === undefined ? `--${name}` : `--${name} <${value}${isRepeated ? '…' : ''}>`,
@@ -50,11 +55,8 @@ function parserOption([name, spec]: [string, OptionSpec], specs: readonly [strin
   // A name such as no-page is a switch of its own, not the opposite of another one.
   option.negate = false;
   if (group !== undefined) option.helpGroup(`${group}:`);
-  if (value === undefined) return option;
-  return option.argParser<unknown>((text, before) => {
-    refuseFlagAsValue(name, text, specs);
-    return isRepeated ? [...(Array.isArray(before) ? (before as string[]) : []), text] : text;
-  });
+  if (!isRepeated) return option;
+  return option.argParser<unknown>((text, before) => [...(Array.isArray(before) ? (before as string[]) : []), text]);
 }
 
 /** Makes the parser of one command. */
@@ -62,7 +64,7 @@ function parserOf(command: Command): Parser {
   const specs = specsOf(command);
   const parser = newParser(`dpm ${command.name}`).description(command.summary).allowExcessArguments();
   parser.usage([...command.arguments, '[options]'].join(' '));
-  for (const spec of specs) parser.addOption(parserOption(spec, specs));
+  for (const spec of specs) parser.addOption(parserOption(spec));
   return parser;
 }
 
@@ -115,6 +117,7 @@ function requireArguments(command: Command, given: readonly string[]): void {
 
 /** Parses a command's arguments; null for a request for help. */
 export function parseCall(command: Command, args: readonly string[], signal: AbortSignal): Call | null {
+  refuseFlagsAsValues(args, specsOf(command));
   const parser = parserOf(command);
   try {
     parser.parse([...args], { from: 'user' });

@@ -18,10 +18,18 @@ export function askedScale(options: OptionValues, out: string): number | undefin
   throw usageError('--scale is for pictures');
 }
 
-/** Chooses the scale: pictures that people look at show small images enlarged, folders hold them as they are. */
+/** Sides of grids in pixels up to which images are enlarged. */
+const MOST_PIXELS = 4096;
+
+/**
+ * Chooses the scale: pictures that people look at show small images enlarged, folders hold them as they are.
+ *
+ * @param shape - Of the images beside each other, [N, C, H, W].
+ */
 export function scaleFor(options: OptionValues, out: string, shape: readonly number[]): number | undefined {
   const asked = askedScale(options, out);
   if (asked !== undefined || (out !== standardOutput && imageFileKind(out) !== 'png')) return asked;
-  const [height = 1, width = 1] = shape.slice(-2);
-  return shownScale(height, width);
+  const [count = 1, , height = 1, width = 1] = shape;
+  const side = Math.ceil(Math.sqrt(count)) * Math.max(height, width);
+  return Math.max(1, Math.min(shownScale(height, width), Math.floor(MOST_PIXELS / side)));
 }

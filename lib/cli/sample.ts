@@ -16,7 +16,7 @@ import { samplers, type SamplerName } from '../samplers/index.js';
 import type { SamplerFacts } from '../samplers/sampler.js';
 import { grouped, specOf, type Call, type Command } from './command.js';
 import { usageError } from './usage-error.js';
-import { freePath, modelName, outSpec } from './default-target.js';
+import { modelName, outOf, outSpec, writeOut } from './default-target.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
 import {
@@ -27,7 +27,7 @@ import {
   stepsSpec,
   stepsUnlessGiven,
 } from './sampler-options.js';
-import { scaleFor, scaleSpec } from './picture-scale.js';
+import { askedScale, scaleFor, scaleSpec } from './picture-scale.js';
 import { describeRun, schedulerOf } from './scheduler-summary.js';
 import { checkTarget, standardOutput, writeTarget } from './target.js';
 
@@ -110,6 +110,7 @@ async function checkOut(path: string, { options, json }: Call): Promise<void> {
     json,
     suffix: options.has('save-every') ? snapshotSuffix : '',
   });
+  askedScale(options, path);
   if (path === standardOutput && options.has('save-every')) {
     throw usageError('--save-every writes several files: --out has to be a path');
   }
@@ -151,20 +152,22 @@ function noteNoise(sampler: SamplerName, steps: number | undefined): void {
   printNote(`${sampler} leaves noise in the pictures of fewer than ${fewestSteps} steps, these have ${steps}`);
 }
 
-async function sample(call: Call, out: string, model: DiffusionModel): Promise<void> {
+const nameOf = ({ positionals: [model = ''] }: Call): string => modelName(model);
+
+async function sample(call: Call, planned: string, model: DiffusionModel): Promise<void> {
   const { options, json } = call;
   const sampler = samplerOf(options, model.schedule);
-  const run = await runOptions(call, out, model);
+  const run = await runOptions(call, planned, model);
   if (run.format === 'uint8') requirePngChannels([run.count, ...model.sampleShape]);
   const own = { ...stepsUnlessGiven(sampler, options), ...(await samplerOptions(options, model.schedule)) };
   const scheduler = sampler === 'scheduler' ? schedulerOf(model.schedule, own.steps ?? 0) : null;
-  const scale = scaleFor(options, out, model.sampleShape);
+  const scale = scaleFor(options, planned, [run.count, ...model.sampleShape]);
   noteNoise(sampler, own.steps);
   const { result, seconds } = await withClassifier(call, model, (guides) =>
     draw(call, model, { sampler, ...own, ...run, guides }),
   );
   const picture = { scale, labels: pictureLabels(call, run.count) };
-  await write(out, result.images, picture);
+  const out = await writeOut(options, nameOf(call), '.png', (path) => write(path, result.images, picture));
   for (const { record, images } of result.snapshots) await write(snapshotPath(out, record), images, picture);
   const { name: device } = model.device;
   if (json) {
@@ -210,8 +213,8 @@ export const sampleCommand: Command = {
     ...grouped('Device', { batch: specOf(runOptionFacts.batch) }),
   },
   async run(call) {
-    const out = call.options.string('out') ?? (await freePath(modelName(call.positionals[0] ?? ''), '.png'));
-    await checkOut(out, call);
-    await withModel(call, (model) => sample(call, out, model));
+    const planned = await outOf(call.options, nameOf(call), '.png');
+    await checkOut(planned, call);
+    await withModel(call, (model) => sample(call, planned, model));
   },
 };

@@ -13,7 +13,7 @@ import { translate } from '../translation/translate.js';
 import { specOf, type Call, type Command } from './command.js';
 import { usageError } from './usage-error.js';
 import { readMask, readNamedImages } from '../images/load.js';
-import { freePath, modelName, outSpec } from './default-target.js';
+import { modelName, outOf, outSpec, writeOut } from './default-target.js';
 import { modelOptions, withModel } from './model-options.js';
 import { type Progress, printJson, printLine, printNote, progressBar } from './output.js';
 import { askedScale, scaleFor, scaleSpec } from './picture-scale.js';
@@ -128,13 +128,14 @@ export const translateCommand: Command = {
   },
   async run(call) {
     const { options, json } = call;
-    const out = options.string('out') ?? (await freePath(modelName(call.positionals[0] ?? ''), '.png'));
+    const name = modelName(call.positionals[0] ?? '');
+    const planned = await outOf(options, name, '.png');
     const source = options.required('source');
-    await checkTarget(out, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
+    await checkTarget(planned, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
     const orphan = extractorOptions.find((name) => options.has(name));
     if (!options.has('extractor') && orphan !== undefined) throw usageError(`--${orphan} is for --extractor`);
-    const asked = askedScale(options, out);
-    await requireOtherPlace(source, out);
+    askedScale(options, planned);
+    await requireOtherPlace(source, planned);
     const progress = progressBar('translate', json);
     await withModel(call, async (model) => {
       const { images: sources, names } = await readNamedImages(source, model);
@@ -145,7 +146,9 @@ export const translateCommand: Command = {
         );
         progress.stop();
         const seconds = (performance.now() - started) / 1000;
-        await save(images, out, names, images.count > 1 ? scaleFor(options, out, images.shape) : asked);
+        const out = await writeOut(options, name, '.png', (path) =>
+          save(images, path, names, scaleFor(options, path, images.shape)),
+        );
         const metrics = metricsOf(images, sources, options.flag('metrics'));
         const { count } = images;
         if (json)

@@ -132,7 +132,7 @@ describe('programs in documents', () => {
 
   it.each(withCheck('run'))('run as they are: $name', { timeout: limit }, async (program) => {
     const { child, output } = start(emitted(program));
-    const [code] = (await once(child, 'exit')) as [number | null];
+    const [code] = (await once(child, 'close')) as [number | null];
     expect({ code, output: output() }).toEqual({ code: 0, output: expect.not.stringContaining('Error') as string });
   });
 
@@ -160,7 +160,7 @@ describe('programs in documents', () => {
       process.exit();`;
     writeFileSync(caller, call);
     const { child, output } = start(caller);
-    await once(child, 'exit');
+    await once(child, 'close');
     expect(output()).toBe('200 PNG\n');
   });
 });

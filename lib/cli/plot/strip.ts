@@ -19,7 +19,7 @@ import {
   stepsUnlessGiven,
 } from '../sampler-options.js';
 import { outSpec } from '../default-target.js';
-import { scaleFor, scaleSpec } from '../picture-scale.js';
+import { askedScale, scaleFor, scaleSpec } from '../picture-scale.js';
 import { targetPath, writePlot } from './write.js';
 import { runDefaults, runOptionFacts } from '../../run/options.js';
 
@@ -116,7 +116,7 @@ async function plotStrip(call: Call, path: string, model: DiffusionModel): Promi
       seed: options.seed('seed'),
       classLabels: options.integer('class'),
       batch: options.integer('batch'),
-      scale: scaleFor(options, path, model.sampleShape),
+      scale: scaleFor(options, path, [1, ...model.sampleShape]),
       labels: options.flag('labels'),
       signal,
       onProgress: progress.update,
@@ -148,6 +148,7 @@ export const plotStripCommand: Command = {
   },
   async run(call) {
     const path = await targetPath(call, 'strip', '.png');
+    askedScale(call.options, path);
     await withModel(call, (model) => plotStrip(call, path, model));
   },
 };

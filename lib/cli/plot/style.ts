@@ -25,10 +25,10 @@ export interface SeriesStyle {
 /** Colours after Okabe & Ito 2008, dark enough for texts on white, and lighter ones for a dark ground. */
 const colors = [
   ['#0072b2', '#4fb0ea'],
-  ['#d55e00', '#ff8f4a'],
-  ['#009e73', '#2ed3a4'],
-  ['#b8578f', '#e79cc7'],
-  ['#b07800', '#f0b429'],
+  ['#b84a00', '#ff8f4a'],
+  ['#007a59', '#2ed3a4'],
+  ['#a3437b', '#e79cc7'],
+  ['#8a5d00', '#f0b429'],
   ['#000000', '#f0f0f0'],
   ['#7b4fb5', '#b794f4'],
 ] as const;

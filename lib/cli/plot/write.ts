@@ -1,6 +1,6 @@
 import type { Call, OptionSpecs } from '../command.js';
 import { printJson, printLine } from '../output.js';
-import { freePath, outSpec } from '../default-target.js';
+import { outOf, outSpec } from '../default-target.js';
 import { checkTarget, standardOutput, writeTarget } from '../target.js';
 import { lineChart, type Chart } from './chart.js';
 
@@ -11,7 +11,7 @@ export const chartTarget: OptionSpecs = {
 
 /** The value of `--out`, or a path of its own for a plot of that kind, checked before the work. */
 export async function targetPath({ options, json }: Call, kind: string, ending: '.svg' | '.png'): Promise<string> {
-  const path = options.string('out') ?? (await freePath(kind, ending));
+  const path = await outOf(options, kind, ending);
   await checkTarget(path, { flag: '--out', endings: [ending], toStandardOutput: true, json });
   return path;
 }

@@ -100,6 +100,16 @@ describe('values of options', () => {
     expect(() => options.required('value')).toThrow('--value is missing');
   });
 
+  it('may begin like flags where they are given with =, and like texts', () => {
+    const value = (...args: string[]): string | undefined => call(['m', ...args]).options.string('value');
+    expect(value('--value=--switch')).toBe('--switch');
+    expect(value('--value', '--switch board')).toBe('--switch board');
+    expect(value('--value', '-1')).toBe('-1');
+    expect(() => value('--value', '--switch')).toThrow('--value has no value before --switch');
+    expect(() => value('--value', '--each=1')).toThrow('--value has no value before --each=1');
+    expect(call(['m', '--', '--value', '--switch']).positionals).toEqual(['m', '--value', '--switch']);
+  });
+
   it('may be several', () => {
     expect(call(['m', '--each', 'a', '--each', 'b', '--switch']).options.strings('each')).toEqual(['a', 'b']);
   });

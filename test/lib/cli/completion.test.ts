@@ -20,6 +20,23 @@ describe('dpm complete', () => {
     expect(stdout).toMatch(/dpm complete --|\$RequestComp = "& dpm complete/);
   });
 
+  it('lets bash complete files where nothing of ours fits', async () => {
+    const { stdout } = await dpmProcess('complete', 'bash');
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe('complete -o default -o bashdefault -F __dpm_complete dpm');
+    expect(stdout).toContain('__dpm_complete()');
+  });
+
+  it('has a help', async () => {
+    for (const words of [
+      ['complete', '--help'],
+      ['help', 'complete'],
+    ]) {
+      const { code, stdout } = await dpm(...words);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/^Usage: dpm complete bash\|zsh\|fish\|powershell\n/);
+    }
+  });
+
   it('refuses another shell', async () => {
     const { code, stderr } = await dpm('complete', 'tcsh');
     expect(code).toBe(2);
