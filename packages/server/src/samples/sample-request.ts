@@ -150,7 +150,11 @@ export function optionsOf(
   const takesSteps = Object.hasOwn(taken, 'steps');
   if (steps !== undefined && !takesSteps) throw wrong('steps', `is no option of the sampler ${sampler}`);
   const spaced = options.timesteps !== undefined || options.levels !== undefined;
-  return { ...options, ...(takesSteps && !spaced && { steps: steps ?? DEFAULT_STEPS }) };
+  if (spaced) return options;
+  // An adaptive solver refuses steps that somebody has asked for.
+  const standard = options.solver === 'rk45' ? undefined : DEFAULT_STEPS;
+  const chosen = steps ?? standard;
+  return { ...options, ...(takesSteps && chosen !== undefined && { steps: chosen }) };
 }
 
 function initOf({ init }: SampleBody, count: number, shape: readonly number[]): Float32Array | undefined {

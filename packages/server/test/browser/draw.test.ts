@@ -121,10 +121,10 @@ describe.skipIf(!hasChromium)(`the page as a playground${why}`, () => {
   });
 
   it('shows previews of few samples, and none of many', async () => {
-    const page = await open('?sampler=ddpm&steps=1000&count=2&seed=1');
+    const page = await open('?sampler=ddpm&steps=1000&count=4&seed=1');
     await page.locator('#run').click();
     await page.getByAltText('ddpm, seed 1, sample 1, record 125').waitFor();
-    expect(await page.locator('.drawing .state').innerText()).toMatch(/^\d+ of 2000 steps, .*, about .* left$/);
+    expect(await page.locator('.drawing .state').innerText()).toMatch(/^\d+ of 4000 steps, .*, about .* left$/);
     expect(Number(await page.getByRole('progressbar', { name: 'Progress' }).getAttribute('value'))).toBeGreaterThan(0);
     await page.locator('#stop').click();
     await page.locator('.drawing .state', { hasText: 'stopped' }).waitFor();
@@ -150,6 +150,9 @@ describe.skipIf(!hasChromium)(`the page as a playground${why}`, () => {
     expect(await readFile(await download.path())).toEqual(await bytesOf(page, 'ddim, seed 2, sample 2'));
     await page.keyboard.press('ArrowRight');
     expect(await dialog.getAttribute('aria-label')).toBe('ddim, seed 2, sample 0');
+    await page.keyboard.press('ArrowLeft');
+    expect(await dialog.getAttribute('aria-label')).toBe('ddim, seed 2, sample 2');
+    await page.keyboard.press('ArrowRight');
     await dialog.getByText('Previous').click();
     expect(await dialog.getAttribute('aria-label')).toBe('ddim, seed 2, sample 2');
     await page.keyboard.press('Escape');
@@ -194,6 +197,56 @@ describe.skipIf(!hasChromium)(`the page as a playground${why}`, () => {
     expect(await page.locator('.earlier img').count()).toBe(0);
   });
 
+  it('remembers the link that a run began with', async () => {
+    const page = await open('?sampler=ddim&steps=40&count=1&seed=5');
+    await page.locator('#run').click();
+    await page.getByRole('link', { name: 'Compare' }).click();
+    await page.getByRole('link', { name: 'Draw' }).click();
+    await page.locator('.earlier a').waitFor();
+    expect(await page.locator('.earlier a').getAttribute('href')).toBe(
+      '?model=mnist&sampler=ddim&steps=40&seed=5&count=1',
+    );
+  });
+
+  it('sends nothing of another model, nor options of another sampler', async () => {
+    const page = await open('?sampler=ddim&steps=2&count=1&seed=5&options.eta=0.5');
+    const bodies: unknown[] = [];
+    page.on('request', (request) => {
+      if (request.method() === 'POST') bodies.push(request.postDataJSON());
+    });
+    await page.route('**/v1/models/classes', async (route) => {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await route.continue();
+    });
+    await page.getByLabel('Model').selectOption('classes');
+    await page.locator('#run').click();
+    await page.getByLabel('Class', { exact: true }).waitFor();
+    expect(bodies).toEqual([]);
+    await page.getByRole('link', { name: 'Compare' }).click();
+    await page.getByLabel('Sampler 1').selectOption('kdpm2');
+    await page.getByRole('link', { name: 'Draw' }).click();
+    await draw(page);
+    expect(bodies).toHaveLength(1);
+    expect(bodies[0]).toMatchObject({ model: 'classes', sampler: 'kdpm2', classLabels: 0 });
+    expect(bodies[0]).not.toHaveProperty('options');
+  });
+
+  it('goes back to the model that it has where another one is not described', async () => {
+    const page = await open('?sampler=ddim&steps=2&count=1&seed=5');
+    await page.route('**/v1/models/classes', (route) => route.fulfill({ status: 429, json: { detail: 'too many' } }));
+    await page.getByLabel('Model').selectOption('classes');
+    await page.getByText('too many').waitFor();
+    expect(await page.getByLabel('Model').inputValue()).toBe('mnist');
+    await draw(page);
+  });
+
+  it('draws by the adaptive flow, which takes no steps', async () => {
+    const page = await open('?sampler=probability-flow&steps=25&count=1&seed=5&options.solver=rk45');
+    const asked = page.waitForRequest((request) => request.method() === 'POST');
+    await draw(page);
+    expect((await asked).postDataJSON()).not.toHaveProperty('steps');
+  });
+
   it('passes over what else lies where runs are remembered', async () => {
     const page = await open();
     for (const kept of ['{', '7', '[{"query":1}]', '[{"query":"","title":"x","picture":"javascript:1"}]']) {
@@ -206,11 +259,11 @@ describe.skipIf(!hasChromium)(`the page as a playground${why}`, () => {
 
   it('starts a job, shows how it goes, and cancels one', async () => {
     const page = await open('?sampler=ddim&steps=3&count=4&seed=9');
-    await page.getByRole('button', { name: 'Start as a job' }).click();
+    await page.getByRole('button', { name: 'Start as a job' }).dblclick();
     const row = page.locator('.job');
     await row.locator('.state', { hasText: 'done: 4 of 4 samples' }).waitFor();
     expect(new URL(page.url()).searchParams.get('view')).toBe('jobs');
-    expect(await row.locator('h3').innerText()).toBe('mnist, ddim, seed 9');
+    expect(await row.locator('h3').allInnerTexts()).toEqual(['mnist, ddim, seed 9']);
     await row.getByRole('img').waitFor();
     expect(await row.getByRole('button').count()).toBe(0);
     expect(await violationsOf(page)).toEqual([]);
@@ -218,7 +271,11 @@ describe.skipIf(!hasChromium)(`the page as a playground${why}`, () => {
     const body = JSON.stringify({ model: 'mnist', sampler: 'ddpm', steps: 1000, count: 640, seed: 1 });
     await fetch(`${server.url}/v1/jobs`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
     await page.getByRole('link', { name: 'Draw' }).click();
+    // A server that does not answer once is asked again.
+    let refused = 0;
+    await page.route('**/v1/jobs', (route) => (++refused === 2 ? route.abort() : route.continue()));
     await page.getByRole('link', { name: 'Jobs' }).click();
+    await expect.poll(() => refused, { timeout: 10_000 }).toBeGreaterThan(3);
     await page.getByRole('button', { name: 'Cancel' }).click();
     await page.locator('.state', { hasText: /^cancelled/ }).waitFor();
   });

@@ -104,7 +104,7 @@ export function bodyOf(fields: Fields, sampler: Sampler, model: Model, view: Vie
     model: fields.model,
     sampler: sampler.id,
     seed: fields.seed,
-    ...('steps' in sampler.options && { steps: Number(fields.steps) }),
+    ...('steps' in sampler.options && options?.solver !== 'rk45' && { steps: Number(fields.steps) }),
     ...(view !== 'compare' && { count: Number(fields.count) }),
     ...(model.classes > 0 && { classLabels: Number(fields.class) }),
     ...(model.classes > 0 && fields.guidance !== '' && { guidance: Number(fields.guidance) }),

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useCallback, useEffect, useState } from 'preact/hooks';
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 
 import { bodyOf, chosenSamplers, drawnSeed, fieldsOf, queryOf, type Fields, type View } from '../fields.js';
 import { pastRuns, type PastRun } from '../history.js';
@@ -84,6 +84,7 @@ export function App(): JSX.Element {
   const runs = useRuns(announce, setEarlier);
   const { fields, change, model, samplers } = offered;
   const takesJobs = useTakesJobs(model !== undefined);
+  const isStarting = useRef(false);
 
   const choose = (next: View): void => {
     setView(next);
@@ -106,16 +107,21 @@ export function App(): JSX.Element {
   };
   const startAsJob = (): void => {
     const [sampler] = chosen;
-    if (model === undefined || sampler === undefined) return;
+    if (model === undefined || sampler === undefined || isStarting.current) return;
     clear();
-    startJob(bodyOf(seeded(model), sampler, model, view)).then(
-      () => {
-        choose('jobs');
-      },
-      (error: unknown) => {
-        announce(messageOf(error));
-      },
-    );
+    isStarting.current = true;
+    startJob(bodyOf(seeded(model), sampler, model, view))
+      .then(
+        () => {
+          choose('jobs');
+        },
+        (error: unknown) => {
+          announce(messageOf(error));
+        },
+      )
+      .finally(() => {
+        isStarting.current = false;
+      });
   };
   return (
     <>

@@ -81,6 +81,14 @@ function Copies({ body }: { body: SampleBody }): JSX.Element {
   );
 }
 
+/** The index of the picture before or after one; places whose picture has not come yet are passed over. */
+function nextPicture(pictures: RunState['pictures'], from: number, by: -1 | 1): number {
+  let index = from;
+  do index = (index + by + pictures.length) % pictures.length;
+  while (pictures[index] === null && index !== from);
+  return index;
+}
+
 /** The pictures of a run, as they form, with its progress, figures and words. */
 export function DrawnPictures({ drawing }: { drawing: Drawing }): JSX.Element {
   const [shown, setShown] = useState<number | null>(null);
@@ -118,7 +126,7 @@ export function DrawnPictures({ drawing }: { drawing: Drawing }): JSX.Element {
             setShown(null);
           }}
           turn={(by) => {
-            setShown((shown + by + pictures.length) % pictures.length);
+            setShown(nextPicture(pictures, shown, by));
           }}
         />
       )}

@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 
 import { cancelJob, firstImage, jobs, retryJob, type Job } from '../jobs.js';
+import { messageOf } from './use-offered.js';
 
 const EVERY_MS = 1000;
 
@@ -11,17 +12,24 @@ const isOver = ({ state }: Job): boolean => ['done', 'failed', 'cancelled'].incl
 function JobPicture({ job: { id, done, state } }: { job: Job }): JSX.Element {
   const [src, setSrc] = useState<string | null>(null);
   const isThere = done > 0 && state !== 'cancelled';
+  // Chunks come in any order: what is not there yet is asked for again when more is done.
   useEffect(() => {
-    if (!isThere) return undefined;
-    let url: string | null = null;
+    if (!isThere || src !== null) return undefined;
+    let isGone = false;
     void firstImage(id).then((found) => {
-      url = found;
-      setSrc(found);
+      if (!isGone) setSrc(found);
+      else if (found !== null) URL.revokeObjectURL(found);
     });
     return () => {
-      if (url !== null) URL.revokeObjectURL(url);
+      isGone = true;
     };
-  }, [id, isThere]);
+  }, [id, isThere, done, src]);
+  useEffect(
+    () => () => {
+      if (src !== null) URL.revokeObjectURL(src);
+    },
+    [src],
+  );
   return src === null ? <span class="picture empty" /> : <img src={src} alt={`first sample of job ${id}`} />;
 }
 
@@ -77,15 +85,18 @@ export function Jobs({ announce }: { announce: (text: string) => void }): JSX.El
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let isGone = false;
+    let told = '';
     const show = async (): Promise<void> => {
-      const found = await jobs();
+      const found = await jobs().catch((error: unknown) => messageOf(error));
       if (isGone) return;
-      setList(found);
-      if (found.some((job) => !isOver(job))) timer = setTimeout(() => void show(), EVERY_MS);
+      // A server that cannot be reached may come back.
+      if (typeof found !== 'string') setList(found);
+      else if (found !== told) announce(found);
+      told = typeof found === 'string' ? found : '';
+      const goesOn = typeof found === 'string' || found.some((job) => !isOver(job));
+      if (goesOn) timer = setTimeout(() => void show(), EVERY_MS);
     };
-    show().catch((error: unknown) => {
-      announce(error instanceof Error ? error.message : String(error));
-    });
+    void show();
     return () => {
       isGone = true;
       clearTimeout(timer);
@@ -94,10 +105,10 @@ export function Jobs({ announce }: { announce: (text: string) => void }): JSX.El
   const act = (work: Promise<void>): void => {
     work
       .catch((error: unknown) => {
-        announce(error instanceof Error ? error.message : String(error));
+        announce(messageOf(error));
       })
       .finally(() => {
-        setTurn(turn + 1);
+        setTurn((now) => now + 1);
       });
   };
   if (list === null) return <p>Asking for the jobs</p>;

@@ -89,7 +89,7 @@ function SamplerField({ fields, set, model, samplers }: RunFormProps): JSX.Eleme
       required
       value={first}
       set={(name) => {
-        set({ samplers: [name, ...others], options: {} });
+        set({ samplers: [name, ...others] });
       }}
       hint={samplers.get(first)?.summary}
       options={samplerNames(model)}

@@ -12,12 +12,17 @@ export interface Offered {
   readonly model: Model | undefined;
 }
 
+/** Fields after a change: the options are those of the first sampler, and go with it. */
+function withOptions(before: Fields, after: Fields): Fields {
+  return before.samplers[0] === after.samplers[0] ? after : { ...after, options: {} };
+}
+
 /** The fields with what of them fits a model. */
 function fitted(fields: Fields, model: Model): Fields {
   const fitting = fields.samplers.filter((name) => name === '' || model.samplers.includes(name));
   const samplers = fitting.some((name) => name !== '') ? fitting : model.samplers.slice(0, 1);
   const label = Number(fields.class) < model.classes ? fields.class : '0';
-  return { ...fields, samplers, class: label, model: model.id };
+  return withOptions(fields, { ...fields, samplers, class: label, model: model.id });
 }
 
 /** Text of an error for people. */
@@ -71,10 +76,16 @@ export function useOffered(first: Fields, namesSamplers: boolean, announce: (tex
   }, []);
 
   const change = (changed: Partial<Fields>): void => {
-    setFields((now) => ({ ...now, ...changed }));
-    if (changed.model === undefined) return;
+    setFields((now) => withOptions(now, { ...now, ...changed }));
+    const { model } = offered;
+    if (changed.model === undefined || changed.model === model?.id) return;
+    // Until it is described nothing is drawn: classes and samplers would be those of the other one.
+    setOffered((before) => ({ ...before, model: undefined }));
     showModel(changed.model, []).catch((error: unknown) => {
       announce(messageOf(error));
+      if (model === undefined || wanted.current !== changed.model) return;
+      setOffered((before) => ({ ...before, model }));
+      setFields((now) => ({ ...now, model: model.id }));
     });
   };
   return { ...offered, fields, change };

@@ -22,9 +22,9 @@ function endText({ phase, figures, problem }: RunState): string | null {
   return phase === 'stopped' ? null : `${phase}.${again(problem?.seconds)}`;
 }
 
-/** A run that browsers remember, of the link that the page has now. */
-function pastRun({ model, sampler, seed }: SampleBody, picture: string): PastRun {
-  return { query: location.search.slice(1), title: `${model}, ${sampler}, seed ${seed}`, picture };
+/** A run that browsers remember. */
+function pastRun({ model, sampler, seed }: SampleBody, query: string, picture: string): PastRun {
+  return { query, title: `${model}, ${sampler}, seed ${seed}`, picture };
 }
 
 /** Draws, compares and stops. */
@@ -35,6 +35,8 @@ export function useRuns(announce: (text: string) => void, setEarlier: (runs: rea
 
   const drawOne = async (body: SampleBody, sampler: Sampler, model: Model, signal: AbortSignal): Promise<void> => {
     const begun = performance.now();
+    // Until it is done the link may have become another one.
+    const query = location.search.slice(1);
     const show = (state: RunState): void => {
       setDrawing({ body, model, state, begun, now: performance.now() });
     };
@@ -43,7 +45,7 @@ export function useRuns(announce: (text: string) => void, setEarlier: (runs: rea
     const text = endText(state);
     if (text !== null) announce(text);
     const picture = state.pictures[0]?.src;
-    if (state.phase === 'done' && picture !== undefined) setEarlier(remember(pastRun(body, picture)));
+    if (state.phase === 'done' && picture !== undefined) setEarlier(remember(pastRun(body, query, picture)));
   };
 
   const compareOne = async ({ sampler, body }: Compared, signal: AbortSignal): Promise<void> => {
