@@ -1,11 +1,10 @@
 #!/usr/bin/env node
 'use strict';
-// The one door to the native build. `npm run build:native`, `npm test`, node-gyp (through binding.gyp), prebuildify (as
-// its --node-gyp) and users who build the published package all come here. It runs cmake-js in build/cmake and copies
-// the addon and its plug-ins to build/Release, where node-gyp-build looks first. With --cuda, or DPM_CUDA=1, the plug-in for
-// CUDA is among them, and where there is an nvcc of CUDA 12 that for older drivers; that needs nvcc and cuDNN's headers
-// (cmake/cuda.cmake). With --zig-target, or DPM_ZIG_TARGET, zig builds for another system, in build/prebuilds/TARGET
-// (cmake/zig.cmake).
+// The one door to the native build. `npm run build:native`, `npm test`, node-gyp (through binding.gyp) and prebuildify (as
+// its --node-gyp) all come here. It runs cmake-js in build/cmake and copies the addon and its plug-ins to build/Release, where
+// node-gyp-build looks first. With --cuda, or DPM_CUDA=1, the plug-in for CUDA is among them, and where there is an nvcc of
+// CUDA 12 that for older drivers; that needs nvcc and cuDNN's headers (cmake/cuda.cmake). With --zig-target, or
+// DPM_ZIG_TARGET, zig builds for another system, in build/prebuilds/TARGET (cmake/zig.cmake).
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');

@@ -6,6 +6,9 @@ import { DpmError } from '../base/errors.js';
 import { RECORD_BYTES } from '../program/pack.js';
 import { NATIVE_ABI_VERSION, type NativeBinding } from './native-engine.js';
 
+/** How a system without a prebuild gets one: the package has no sources. */
+const ownBuild = 'in a checkout of its repository, npm install && scripts/pack --here writes a package for this system';
+
 const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '../..');
 let binding: NativeBinding | undefined;
 
@@ -31,8 +34,7 @@ export function buildIn(root: string, resolve: (directory: string) => string): s
   } catch (cause) {
     throw new DpmError(
       'ERR_DPM_ADDON',
-      `no native build of dpm-native for ${process.platform}-${process.arch} was found in ${root}; ` +
-        `build one with: npm install cmake-js node-addon-api && node ${join(root, 'scripts/native-build.cjs')}`,
+      `no native build of dpm-native for ${process.platform}-${process.arch} was found in ${root}; ${ownBuild}`,
       { cause },
     );
   }
@@ -42,15 +44,13 @@ export function buildIn(root: string, resolve: (directory: string) => string): s
 export function loadingError(path: string, cause: unknown): DpmError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const hint = /GLIBC|GLIBCXX|CXXABI/.test(reason)
-    ? 'the C or C++ library of this system is older than the one that it was built for: build it here'
+    ? 'the C or C++ library of this system is older than the one that it was built for'
     : /ELF|file too short|cannot read file data|not a valid|invalid|truncated/i.test(reason)
       ? 'the file is damaged or of another platform: install the package again'
-      : 'build it for this system';
-  return new DpmError(
-    'ERR_DPM_ADDON',
-    `the native build ${path} does not load: ${reason}; ${hint} (npm install cmake-js node-addon-api && node ${join(packageRoot, 'scripts/native-build.cjs')})`,
-    { cause },
-  );
+      : 'it is not for this system';
+  return new DpmError('ERR_DPM_ADDON', `the native build ${path} does not load: ${reason}; ${hint}; ${ownBuild}`, {
+    cause,
+  });
 }
 
 function load(): NativeBinding {

@@ -11,7 +11,9 @@ describe('the addon', () => {
     };
     const find = (): string => buildIn('/package', nothing);
     expect(find).toThrow(expect.objectContaining({ code: 'ERR_DPM_ADDON' }));
-    expect(find).toThrow(/^no native build of dpm-native for .* was found in \/package; build one with: npm install/);
+    expect(find).toThrow(
+      /^no native build of dpm-native for .* was found in \/package; in a checkout of its repository, npm install/,
+    );
     expect(buildIn('/package', (root) => `${root}/found.node`)).toBe('/package/found.node');
   });
 
@@ -21,7 +23,7 @@ describe('the addon', () => {
     ['invalid ELF header', /the file is damaged or of another platform: install the package again/],
     ['file too short', /the file is damaged/],
     ['cannot read file data', /the file is damaged/],
-    ['cannot enable executable stack', /build it for this system/],
+    ['cannot enable executable stack', /it is not for this system/],
   ])('that is there and does not load says why: %s', (reason, hint) => {
     const error = loadingError('/p/dpm-native.node', new Error(reason));
     expect(error.code).toBe('ERR_DPM_ADDON');
