@@ -30,6 +30,7 @@ import {
 } from './latents/load-pipeline.js';
 import type { PipelineDefaults } from './latents/pipeline-source.js';
 import { checkedLoras, loraList, type LoraOptions } from './latents/loras.js';
+import { pictureStates } from './latents/picture-start.js';
 import { previewOptions, PreviewQueue } from './latents/preview-queue.js';
 import { promptedHead } from './latents/prompted-head.js';
 import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';
@@ -42,7 +43,9 @@ import { requireProgram } from './run/require-program.js';
 import { resolveRun, type ResolvableOptions, type RunModel } from './run/resolve.js';
 import { streamOnNetwork } from './run/stream.js';
 import { samplerByName } from './samplers/index.js';
+import { laterRun } from './samplers/later-run.js';
 import { withTables } from './samplers/tables.js';
+import type { Amplitudes } from './schedule/noise-level.js';
 import type { NoiseSchedule } from './schedule/noise-schedule.js';
 import type { TokenizedText } from './text/tokenizer.js';
 import type { GammaTable } from './variance/gamma.js';
@@ -69,6 +72,13 @@ export interface GeneratedImage {
   readonly latents: Float32Array;
   /** True if tokens of its prompt, or negative prompt, were left out. */
   readonly truncated: boolean;
+}
+
+/** Program of a call. */
+interface BegunProgram {
+  readonly program: Program;
+  /** Amplitudes of pictures and noise in the states that it begins with; null: noise alone. */
+  readonly start: Amplitudes | null;
 }
 
 /**
@@ -213,7 +223,7 @@ export class TextToImage {
   async run(program: Program, options: PromptOptions): Promise<Generated> {
     requireProgram(program);
     promptedHead(this.unet, this.schedule, program.head);
-    return this.#draw(this.#call('run', options, true, promptKinds), program);
+    return this.#draw(this.#call('run', options, true, promptKinds), { program, start: null });
   }
 
   async #predicting<T>(
@@ -229,8 +239,8 @@ export class TextToImage {
     });
   }
 
-  async #draw(call: GenerateCall, program: Program): Promise<Generated> {
-    const { latents, truncated } = await this.#networks.using((networks) => this.#latents(networks, call, program));
+  async #draw(call: GenerateCall, begun: BegunProgram): Promise<Generated> {
+    const { latents, truncated } = await this.#networks.using((networks) => this.#latents(networks, call, begun));
     if (call.output === 'latents') return { images: null, latents, truncated, tile: null };
     const { data, tile } = await this.#decode(latents, call);
     if (this.#keep !== 'all') await this.vae.release();
@@ -273,19 +283,19 @@ export class TextToImage {
   async #latents(
     networks: PromptedNetworks,
     call: GenerateCall,
-    program: Program,
+    begun: BegunProgram,
   ): Promise<{ latents: Float32Array; truncated: boolean[] }> {
-    const run = await this.#begin(networks, call, program);
+    const run = await this.#begin(networks, call, begun);
     const { images } = await runOnNetwork(await resolveRun(run.model, run.program, run.options));
     await run.previews.shown();
     if (call.output !== 'latents' && this.#keep === 'none') await networks.unet.release();
     return { latents: images.data, truncated: run.truncated };
   }
 
-  async *#stream(call: GenerateCall, program: Program): AsyncGenerator<GeneratedImage, void, void> {
+  async *#stream(call: GenerateCall, begun: BegunProgram): AsyncGenerator<GeneratedImage, void, void> {
     const { networks, release } = this.#networks.take();
     try {
-      const run = await this.#begin(networks, call, program);
+      const run = await this.#begin(networks, call, begun);
       for await (const { sample, image } of streamOnNetwork(run.model, run.program, run.options)) {
         await run.previews.shown();
         const latents = image.data;
@@ -326,24 +336,27 @@ export class TextToImage {
     return call;
   }
 
-  #program({ sampler, steps, gamma }: Pick<GenerateCall, 'sampler' | 'steps' | 'gamma'>): Program {
-    const make = samplerByName(sampler);
+  #program({ sampler, steps, gamma, picture }: GenerateCall): BegunProgram {
+    const { facts } = samplerByName(sampler);
     // Latents have no interval that a prediction could be clipped to, and no grey levels that a noise could be limited by.
-    const isLimited = 'lastNoiseClip' in make.facts.options;
     const own = {
       steps,
       clip: 'none',
-      ...(isLimited && { lastNoiseClip: null }),
+      ...('lastNoiseClip' in facts.options && { lastNoiseClip: null }),
       ...(gamma !== undefined && { gamma }),
     } as const;
-    const program = make(this.schedule, withTables(sampler, own, this.schedule, this.gamma));
+    const options = { ...withTables(sampler, own, this.schedule, this.gamma), steps };
+    const begun =
+      picture === null
+        ? { program: samplerByName(sampler)(this.schedule, options), start: null }
+        : laterRun(this.schedule, sampler, options, picture.strength);
     // A head that is not there is told at the call, before texts are encoded.
-    promptedHead(this.unet, this.schedule, program.head);
-    return program;
+    promptedHead(this.unet, this.schedule, begun.program.head);
+    return begun;
   }
 
   /** Encodes the texts of a call, and makes the network and the options of its program's run. */
-  async #begin({ unet, encoders }: PromptedNetworks, call: GenerateCall, program: Program) {
+  async #begin({ unet, encoders }: PromptedNetworks, call: GenerateCall, { program, start }: BegunProgram) {
     const { height, width, sizes, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
     const { samples, truncated } = await promptedSamples(
       { encoders, unet, zerosForNone: this.#folder.zerosForNone },
@@ -352,6 +365,7 @@ export class TextToImage {
     const rows = mostRows(samples, batch);
     const tokens = samples.reduce((most, { positive }) => Math.max(most, positive.context.tokens), 0);
     if (this.#keep !== 'all') await Promise.all([encoders.release(), unet.releasePrompts()]);
+    const init = await this.#initialStates(call, { program, start });
     const head = promptedHead(unet, this.schedule, program.head);
     const bytes = await unet.bytesFor({
       height,
@@ -380,10 +394,18 @@ export class TextToImage {
       signal,
       onProgress,
       classLabels: Array.from({ length: count }, (_, sample) => sample),
-      ...(call.init !== undefined && { init: call.init.map((value) => value * program.initialScale) }),
+      ...(init !== undefined && { init }),
       ...(call.onPreview !== undefined && previewOptions(this.#previewDecoder(), call, call.onPreview, previews)),
     };
     return { model, program, options, truncated, previews };
+  }
+
+  /** Makes the states that a run begins with; undefined: the noise of its seeds. */
+  async #initialStates(call: GenerateCall, { program, start }: BegunProgram): Promise<Float32Array | undefined> {
+    if (call.picture === null || start === null) return call.init?.map((value) => value * program.initialScale);
+    const states = await pictureStates(this.vae, call, call.picture, start);
+    if (this.#keep !== 'all') await this.vae.release();
+    return states;
   }
 
   /** Gives the small autoencoder. @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there is none. */

@@ -148,6 +148,13 @@ export const probability: Kind = {
   holds: (value) => fromZero.holds(value) && Number(value) <= 1,
 };
 
+/** Kind of numbers above 0, up to 1. */
+export const shareAboveZero: Kind = {
+  expected: 'a number above 0, at most 1',
+  schema: { type: 'number', exclusiveMinimum: 0, maximum: 1 },
+  holds: (value) => typeof value === 'number' && value > 0 && value <= 1,
+};
+
 /** Kinds of options; ranges that depend on more than the value are checked elsewhere. */
 export const kinds = {
   /** Kind of options that other code checks, with better messages. */

@@ -1,5 +1,5 @@
 import { DpmError } from '../base/errors.js';
-import { integerBetween, kinds, oneOf, seedKind, type Kind } from '../base/option-kinds.js';
+import { integerBetween, kinds, oneOf, seedKind, shareAboveZero, type Kind } from '../base/option-kinds.js';
 import { shownValue } from '../base/text.js';
 import { MOST_AT_ONCE } from '../engine/binding.js';
 import { generateDefaults, longPrompts, type LongPrompts } from '../latents/generate-options.js';
@@ -14,6 +14,8 @@ export interface DrawingParameters {
   readonly sampler?: SamplerName | undefined;
   readonly guidance?: number | undefined;
   readonly seed?: bigint | undefined;
+  /** Share of the steps that a picture goes through; absent: it was drawn of noise alone. */
+  readonly strength?: number | undefined;
   readonly height?: number | undefined;
   readonly width?: number | undefined;
   readonly skippedLayers?: number | undefined;
@@ -59,6 +61,7 @@ export function formatParameters(
     sampler,
     guidance,
     seed,
+    strength,
     height,
     width,
     skippedLayers = generateDefaults.skippedLayers,
@@ -73,6 +76,7 @@ export function formatParameters(
     ['CFG scale', guidance],
     ['Seed', seed],
     ['Size', width === undefined || height === undefined ? undefined : `${width}x${height}`],
+    ['Denoising strength', strength],
     ['Model', quoted(model)],
     // Elsewhere 1 is the last layer itself.
     ['Clip skip', skippedLayers > 0 ? skippedLayers + 1 : undefined],
@@ -176,6 +180,7 @@ const known = [
   'Sampler',
   'CFG scale',
   'Seed',
+  'Denoising strength',
   'Size',
   'Clip skip',
   'Batch size',
@@ -192,6 +197,7 @@ const fieldsOfOptions: Readonly<Record<string, string>> = {
   sampler: 'Sampler',
   guidance: 'CFG scale',
   seed: 'Seed',
+  strength: 'Denoising strength',
   size: 'Size',
   'clip-skip': 'Clip skip',
   tile: 'Tile',
@@ -229,6 +235,7 @@ export function parseParameters(
     sampler: unless('sampler', (field) => fields.text(field, oneOf(samplerNames))) as SamplerName | undefined,
     guidance: unless('guidance', (field) => fields.number(field, kinds.finite)),
     seed: unless('seed', (field) => fields.seed(field)),
+    strength: unless('strength', (field) => fields.number(field, shareAboveZero)),
     ...unless('size', (field) => fields.size(field)),
     skippedLayers: clipSkip === undefined ? undefined : clipSkip - 1,
     tile: unless('tile', (field) => fields.number(field, kinds.positiveInteger)),

@@ -1,7 +1,8 @@
 import { basename, resolve } from 'node:path';
 
+import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import type { ImageBatch } from '../images/image-batch.js';
+import { ImageBatch } from '../images/image-batch.js';
 import type { PictureOptions } from '../images/picture-options.js';
 import { readPngText } from '../images/png-text.js';
 import { imageFileKind, saveFolder } from '../images/save.js';
@@ -35,6 +36,7 @@ function givenParameters(options: OptionValues, prompt: string | undefined): Par
     sampler: options.choice<SamplerName>('sampler', samplerNames),
     guidance: options.number('guidance'),
     seed: options.seed('seed'),
+    strength: options.number('strength'),
     skippedLayers: options.integer('clip-skip'),
     tile: options.integer('tile'),
     longPrompts: options.choice('long-prompts', longPrompts),
@@ -62,11 +64,27 @@ async function askedParameters({ positionals: [, prompt], options }: Call): Prom
   return { ...given, prompt };
 }
 
+/** Reads the picture that the images begin with. */
+async function pictureOf(
+  options: OptionValues,
+  { strength, position }: DrawingParameters,
+): Promise<Pick<GenerateOptions, 'image'>> {
+  const path = options.string('image');
+  if (path === undefined) {
+    if (strength === undefined) return {};
+    const what = options.has('strength') ? '--strength is for' : 'the picture of --from began with another one:';
+    throw usageError(`${what} --image FILE, the picture to begin with`);
+  }
+  const image = await ImageBatch.load(path);
+  if (position === undefined || image.count === 1) return { image };
+  return { image: at([...image], position) };
+}
+
 /** Draws the images, or the one of the position: image k is sample k of its seed. */
 async function draw(
   pipeline: TextToImage,
   { position, ...asked }: DrawingParameters,
-  options: Pick<GenerateOptions, 'batch' | 'signal' | 'onProgress'>,
+  options: Pick<GenerateOptions, 'image' | 'batch' | 'signal' | 'onProgress'>,
 ): Promise<Generated & { images: ImageBatch }> {
   const one = position === undefined ? {} : { first: position, count: 1 };
   const { images, ...drawn } = await pipeline.generate({ ...asked, ...options, ...one });
@@ -75,11 +93,17 @@ async function draw(
 }
 
 /** Completes what was asked for by what the pipeline takes where nothing is said. */
-function completed(pipeline: TextToImage, asked: DrawingParameters, drawn: Generated & { images: ImageBatch }) {
+function completed(
+  pipeline: TextToImage,
+  asked: DrawingParameters,
+  drawn: Generated & { images: ImageBatch },
+  hasPicture: boolean,
+) {
   const [, , height, width] = drawn.images.shape;
   const tile = drawn.tile ?? undefined;
-  const { sampler, seed } = generateDefaults;
-  return { sampler, seed: BigInt(seed), ...pipeline.defaults, ...asked, height, width, tile };
+  const { sampler, seed, strength } = generateDefaults;
+  const whole = { sampler, seed: BigInt(seed), ...pipeline.defaults, ...asked, height, width, tile };
+  return hasPicture ? { strength, ...whole } : whole;
 }
 
 /** Writes the images, each PNG with the parameters that it can be drawn again of. */
@@ -112,6 +136,8 @@ export const generateCommand: Command = {
     steps: specOf(facts.steps),
     sampler: specOf(facts.sampler),
     guidance: specOf(facts.guidance),
+    image: { value: 'FILE', help: 'picture to begin with (.png), or several, one for each image (a folder)' },
+    strength: specOf(facts.strength),
     size: sizeSpec(),
     seed: specOf(facts.seed),
     'clip-skip': specOf(facts.skippedLayers),
@@ -130,16 +156,17 @@ export const generateCommand: Command = {
     await checkTarget(planned, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
     askedScale(options, planned);
     const asked = await askedParameters(call);
+    const begun = await pictureOf(options, asked);
     await using pipeline = await TextToImage.load(model, { ...pipelineLoadOptions(options), signal });
     const progress = progressBar('steps', json);
     const started = performance.now();
     const batch = options.integer('batch');
-    const drawn = await draw(pipeline, asked, { batch, signal, onProgress: progress.update }).finally(() => {
+    const drawn = await draw(pipeline, asked, { ...begun, batch, signal, onProgress: progress.update }).finally(() => {
       progress.stop();
     });
     const { images, truncated, tile } = drawn;
     const seconds = (performance.now() - started) / 1000;
-    const whole = completed(pipeline, asked, drawn);
+    const whole = completed(pipeline, asked, drawn, begun.image !== undefined);
     const loras = lorasOf(options)?.map(({ path, scale }) => ({ name: basename(path, '.safetensors'), scale }));
     const parametersAt = (position: number | undefined): string =>
       formatParameters({ ...whole, position: position ?? whole.position }, basename(resolve(model)), loras);

@@ -12,9 +12,14 @@ import {
   numberOrNumbers,
   type OptionKinds,
   seedKind,
+  shareAboveZero,
   withSchema,
 } from '../base/option-kinds.js';
-import type { ImageBatch } from '../images/image-batch.js';
+import { elementCount } from '../base/arrays.js';
+import { centredRange } from '../base/pixel-range.js';
+import { givenImages, valuesOf, type GivenImages } from '../images/given-images.js';
+import { ImageBatch } from '../images/image-batch.js';
+import { requireFinite } from '../run/finite.js';
 import { flattenNoise, type NoiseOption } from '../run/noise-source.js';
 import { runOptionFacts, type PreviewPlace } from '../run/options.js';
 import { requirePreviews } from '../run/resolve.js';
@@ -50,9 +55,16 @@ export interface GenerateOptions {
    * one each. Default: that of the pipeline's `generation_config.json`, else of its class.
    */
   guidance?: number | ArrayLike<number> | undefined;
-  /** Height of the images in pixels. Default: that of the network. */
+  /**
+   * Pictures that the images begin with, one for all or one each, in place of noise alone (image to image): a batch of pictures, or
+   * latents as the diffusion knows them, [1 or N, C, h, w]. The last `floor(steps strength)` steps are then taken, as in diffusers.
+   */
+  image?: GivenImages | undefined;
+  /** Share of the steps that pictures of `image` go through, above 0 to 1: how much of them may change. Default 0.8. */
+  strength?: number | undefined;
+  /** Height of the images in pixels. Default: that of `image`, else of the network. */
   height?: number | undefined;
-  /** Width of the images in pixels. Default: that of the network. */
+  /** Width of the images in pixels. Default: that of `image`, else of the network. */
   width?: number | undefined;
   /** Seed of the random streams, of which image k is sample `first` + k; or one each, of which each image is sample `first`. Default 0. */
   seed?: number | bigint | readonly (number | bigint)[] | undefined;
@@ -138,6 +150,18 @@ export const generateOptionFacts = {
     otherwise: ofClass,
     value: 'W',
   },
+  image: {
+    kind: givenImages,
+    help: 'pictures to begin with, one for all images or one each, whose size is that of the images; or their latents',
+    otherwise: 'noise alone',
+    value: 'FILE',
+  },
+  strength: {
+    kind: shareAboveZero,
+    help: 'share of the steps that pictures to begin with go through: how much of them may change',
+    standard: 0.8,
+    value: 'S',
+  },
   height: { kind: kinds.positiveInteger, help: 'height of the images in pixels', otherwise: ofNetwork },
   width: { kind: kinds.positiveInteger, help: 'width of the images in pixels', otherwise: ofNetwork },
   seed: {
@@ -180,14 +204,14 @@ export const generateKinds: OptionKinds<GenerateOptions> = kindsOf<GenerateOptio
 /** Defaults of {@link GenerateOptions}. @internal */
 export const generateDefaults = standardsOf(generateOptionFacts);
 
-/** Options of {@link TextToImage.run}, whose program says the rest. */
-export type PromptOptions = Omit<GenerateOptions, 'sampler' | 'steps' | 'gamma'>;
+const programOptions = ['sampler', 'steps', 'gamma', 'image', 'strength'] as const;
 
-const programOptions: readonly string[] = ['sampler', 'steps', 'gamma'];
+/** Options of {@link TextToImage.run}, whose program says the rest. */
+export type PromptOptions = Omit<GenerateOptions, (typeof programOptions)[number]>;
 
 /** Kind of each option of {@link PromptOptions}. @internal */
 export const promptKinds = Object.fromEntries(
-  Object.entries(generateKinds).filter(([name]) => !programOptions.includes(name)),
+  Object.entries(generateKinds).filter(([name]) => !programOptions.some((own) => own === name)),
 ) as unknown as OptionKinds<GenerateOptions>;
 
 /** What a call leaves to its pipeline. @internal */
@@ -200,6 +224,15 @@ export interface CallDefaults {
   readonly factor: number;
   readonly latentChannels: number;
   readonly imageChannels: number;
+}
+
+/** Pictures that a call begins with. @internal */
+export interface StartingPicture {
+  /** Values [1 or N, C, H, W] of pictures, or latents [1 or N, C, h, w]. */
+  readonly values: Float32Array;
+  readonly isEncoded: boolean;
+  /** Share of the steps that are taken. */
+  readonly strength: number;
 }
 
 /** A call, complete, which no longer depends on the caller's arrays. @internal */
@@ -226,6 +259,8 @@ export interface GenerateCall extends Pick<
   readonly noise: Float32Array | undefined;
   readonly batch: number;
   readonly output: 'images' | 'latents';
+  /** Null: it begins with noise alone. */
+  readonly picture: StartingPicture | null;
 }
 
 /** Bytes that lists of all images of a call have for each. */
@@ -246,6 +281,7 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
   if (!longPrompts.includes(long)) throw unknownName('longPrompts', long, longPrompts);
   requirePreviews(options);
   const { height, width } = sidesOf(options, pipeline);
+  const picture = pictureOf(options, { ...pipeline, height, width, count });
   if (isKept) {
     const values = count * pipeline.imageChannels * height * width;
     requireMemory(`count is ${count}, images of ${height} x ${width}`, values, Float32Array.BYTES_PER_ELEMENT);
@@ -271,6 +307,7 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
     noise: noise === undefined ? undefined : flattenNoise(noise, count * elements),
     batch: options.batch ?? generateDefaults.batch,
     output,
+    picture,
     tile: options.tile,
     onPreview: options.onPreview,
     previewEvery: options.previewEvery,
@@ -286,10 +323,11 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
  * @internal
  */
 export function sidesOf(
-  { height, width }: Pick<GenerateOptions, 'height' | 'width'>,
+  { height, width, image }: Pick<GenerateOptions, 'height' | 'width' | 'image'>,
   { side, factor }: Pick<CallDefaults, 'side' | 'factor'>,
 ): { height: number; width: number } {
-  const sides = { height: height ?? side, width: width ?? side };
+  const [, , ownHeight = side, ownWidth = side] = image instanceof ImageBatch ? image.shape : [];
+  const sides = { height: height ?? ownHeight, width: width ?? ownWidth };
   for (const [name, value] of Object.entries(sides)) {
     if (value % factor === 0 && value <= LARGEST_SIDE) continue;
     throw wrongValue(name, value, `a multiple of ${factor}, at most ${LARGEST_SIDE}`);
@@ -307,6 +345,43 @@ export function perImage(name: string, given: string | readonly string[], count:
   if (typeof given === 'string') return new Array<string>(count).fill(given);
   if (given.length === count) return [...given];
   throw new DpmError('ERR_DPM_ARGUMENT', `${name} has ${given.length} texts for ${count} images`);
+}
+
+/**
+ * Copies the pictures that a call begins with.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for pictures of other sides or another number, `ERR_DPM_ARGUMENT` for a
+ * strength without pictures, or values that are not finite.
+ */
+function pictureOf(
+  { image, strength }: Pick<GenerateOptions, 'image' | 'strength'>,
+  {
+    height,
+    width,
+    count,
+    factor,
+    latentChannels,
+    imageChannels,
+  }: CallDefaults & Record<'height' | 'width' | 'count', number>,
+): StartingPicture | null {
+  if (image === undefined) {
+    if (strength === undefined) return null;
+    throw new DpmError('ERR_DPM_ARGUMENT', 'strength is for image, which is missing');
+  }
+  const isEncoded = !(image instanceof ImageBatch);
+  const sampleShape = isEncoded
+    ? ([latentChannels, height / factor, width / factor] as const)
+    : ([imageChannels, height, width] as const);
+  const values = valuesOf('the pictures', image, { sampleShape, range: centredRange });
+  const elements = elementCount(sampleShape);
+  if (values.length !== elements && values.length !== count * elements) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_SHAPE',
+      `image has ${values.length} values, it has to have ${elements} for all images or as many for each of ${count}`,
+    );
+  }
+  requireFinite('image', values);
+  return { values: values.slice(), isEncoded, strength: strength ?? generateDefaults.strength };
 }
 
 function weightsOf(guidance: number | ArrayLike<number>, count: number): number[] {

@@ -6,11 +6,11 @@ import {
   instanceOf,
   integerBetween,
   integerFrom,
-  type Kind,
   kinds,
   nameOf,
   type OptionKinds,
   probability,
+  shareAboveZero,
 } from '../base/option-kinds.js';
 import { Classifier } from '../guidance/classifier.js';
 import { runOptionFacts } from '../run/options.js';
@@ -84,12 +84,6 @@ const PUBLISHED = { elements: 3 * 256 * 256, side: 256, lambdaS: 500, lambdaI: 2
 
 /** Share of the noise that a source gets: with `ilvr`, which starts from noise alone, and with other methods. */
 const STARTS = { ilvr: 1, others: 0.5 } as const;
-
-const shareAboveZero: Kind = {
-  expected: 'a number above 0, at most 1',
-  schema: { type: 'number', exclusiveMinimum: 0, maximum: 1 },
-  holds: (value) => typeof value === 'number' && value > 0 && value <= 1,
-};
 
 /** Facts about each option of {@link TranslateOptions}. */
 export const translateOptionFacts = {

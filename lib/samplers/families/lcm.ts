@@ -22,17 +22,19 @@ function boundary(time: number): { skip: number; out: number } {
 /**
  * Lists decreasing 0-based times of a consistency model that was distilled from `original` steps.
  *
+ * @param strength - Share of these steps, the last ones, that the times are of.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there are not so many.
  */
-export function lcmTimes(trained: number, original: number, count: number): number[] {
+export function lcmTimes(trained: number, original: number, count: number, strength = 1): number[] {
   if (!(original >= 1 && original <= trained)) {
     throw new DpmError('ERR_DPM_ARGUMENT', `originalSteps is ${original}, the network has ${trained} times`);
   }
-  if (!Number.isInteger(count) || count < 1 || count > original) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `steps is ${count}, it has to be an integer from 1 to ${original} for lcm`);
+  const used = Math.floor(original * strength);
+  if (!Number.isInteger(count) || count < 1 || count > used) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `steps is ${count}, it has to be an integer from 1 to ${used} for lcm`);
   }
   const stride = Math.floor(trained / original);
-  return Array.from({ length: count }, (_, i) => (original - Math.floor(i * (original / count))) * stride - 1);
+  return Array.from({ length: count }, (_, i) => (used - Math.floor(i * (used / count))) * stride - 1);
 }
 
 function levelsOf(schedule: NoiseSchedule, options: SamplerOptions): NoiseLevel[] {

@@ -170,21 +170,28 @@ export const translatePndm: Translate = (fields, steps) => {
   };
 };
 
-/** Translates LCM. */
-export const translateLcm: Translate = ({ config, schedule }, steps) => {
+/**
+ * Lists LCM's levels.
+ *
+ * @param strength - Share of the times that it was distilled for, from the data on.
+ */
+export function lcmLevels({ config, schedule }: SchedulerFields, steps: number, strength = 1): GivenLevel[] {
   const original = config.integer('original_inference_steps', 50, { least: 1, most: 1_000_000 });
   if (original > schedule.steps) {
     throw config.error('original_inference_steps', `at most ${schedule.steps}, the times of the network`);
   }
-  const times = lcmTimes(schedule.steps, original, steps);
+  const times = lcmTimes(schedule.steps, original, steps, strength);
   const states = new TimedStates(schedule);
-  return {
-    sampler: lcm,
-    trajectory: 'uniform',
-    options: {
-      levels: [...times.map((time) => states.level(time)), data],
-      timestepScaling: config.number('timestep_scaling', 10),
-      clip: clipOption(schedule),
-    },
-  };
-};
+  return [...times.map((time) => states.level(time)), data];
+}
+
+/** Translates LCM. */
+export const translateLcm: Translate = (fields, steps) => ({
+  sampler: lcm,
+  trajectory: 'uniform',
+  options: {
+    levels: lcmLevels(fields, steps),
+    timestepScaling: fields.config.number('timestep_scaling', 10),
+    clip: clipOption(fields.schedule),
+  },
+});

@@ -1,15 +1,17 @@
 import { wrongValue } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
-import type { Program } from '../../program/program.js';
+import type { Program, StepProgram } from '../../program/program.js';
+import type { Amplitudes } from '../../schedule/noise-level.js';
 import { requireSchedule, type NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { SchedulerClassName } from '../../schedule/scheduler-classes.js';
 import { clip, prediction } from '../common-options.js';
 import { integerOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
 import { defineSampler, noBound, type Sampler } from '../sampler.js';
-import { translateDdim, translateDdpm, translateLcm, translatePndm, translateUnClip } from './discrete.js';
+import { lcmLevels, translateDdim, translateDdpm, translateLcm, translatePndm, translateUnClip } from './discrete.js';
 import { SchedulerFields } from './fields.js';
 import { translateEdmEuler, translateEdmMultistep, translateVe } from './noise-only.js';
+import { laterLevels, skippedSteps, startOf } from './later-levels.js';
 import type { SchedulerRun, Translate } from './run.js';
 import {
   translateEuler,
@@ -98,6 +100,30 @@ function seenTimes(
   if (name === 'heun') return times.flatMap((time, i) => (i === 0 ? [time] : [time, time]));
   if (name === 'predictor-corrector') return times.flatMap((time) => new Array<number>(correctorSteps + 1).fill(time));
   return [...times];
+}
+
+/**
+ * Makes the last steps of a scheduler's run, and the amplitudes of picture and noise in the states that they begin with. LCM
+ * takes all its steps, over a share of its times.
+ *
+ * @throws {@link DpmError} The errors of {@link schedulerRun}; `ERR_DPM_UNSUPPORTED` naming the field by which a run cannot begin
+ * later.
+ */
+export function laterSchedulerRun(
+  schedule: NoiseSchedule,
+  { steps, ...own }: SamplerOptions & { steps: number },
+  strength: number,
+): { program: StepProgram; start: Amplitudes } {
+  const { sampler, options, fields } = translated(schedule, steps);
+  const isLcm = fields.className === 'LCMScheduler';
+  const skipped = isLcm ? 0 : skippedSteps(steps, strength);
+  const levels = isLcm
+    ? lcmLevels(fields, steps, strength)
+    : laterLevels(fields, sampler.facts.name, options.levels, skipped);
+  const disableCorrector = options.disableCorrector?.map((step) => step - skipped).filter((step) => step >= 0);
+  const program = sampler(schedule, { ...options, levels, ...(disableCorrector && { disableCorrector }), ...own });
+  if (program.kind === 'host') throw fields.config.unsupported('_class_name', 'a class of fixed steps');
+  return { program, start: startOf(levels) };
 }
 
 /**

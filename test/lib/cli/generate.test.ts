@@ -46,6 +46,12 @@ describe('dpm generate', () => {
   });
 
   it('has the options of drawing as flags that do what the library does', async () => {
+    const begun = join(folder, 'begun.png');
+    await new ImageBatch(
+      Uint8Array.from({ length: 3 * 24 * 16 }, (_, i) => (7 * i) % 256),
+      [1, 3, 24, 16],
+    ).save(begun);
+    const picture = await ImageBatch.load(begun);
     // Those without a change draw the same images in other ways.
     const flags: Record<string, [args: string[], options: Partial<GenerateOptions>, isSame?: true]> = {
       negative: [['--negative', 'blurry'], { negativePrompt: 'blurry' }],
@@ -59,8 +65,10 @@ describe('dpm generate', () => {
       'clip-skip': [['--clip-skip', '1'], { skippedLayers: 1 }],
       tile: [['--tile', '4'], { tile: 4 }],
       batch: [['--batch', '1'], { batch: 1 }, true],
+      image: [['--image', begun], { image: picture }],
+      strength: [['--image', begun, '--strength', '0.4'], { image: picture, strength: 0.4 }],
     };
-    const offered = Object.values(flags).flatMap(([, options]) => Object.keys(options));
+    const offered = [...new Set(Object.values(flags).flatMap(([, options]) => Object.keys(options)))];
     const others = ['prompt', 'gamma', 'first', 'sizes', 'init', 'noise', 'output', 'onPreview', 'previewEvery'];
     const known = [...offered, ...others, 'signal', 'onProgress'].sort();
     expect(known).toEqual(Object.keys(generateOptionFacts).sort());
@@ -98,6 +106,7 @@ describe('dpm generate', () => {
       sampler: generateOptionFacts.sampler,
       guidance: generateOptionFacts.guidance,
       seed: generateOptionFacts.seed,
+      strength: generateOptionFacts.strength,
       'clip-skip': generateOptionFacts.skippedLayers,
       tile: generateOptionFacts.tile,
       'long-prompts': generateOptionFacts.longPrompts,
@@ -126,7 +135,7 @@ describe('dpm generate', () => {
       return readFileSync(out);
     };
     const standards = Object.entries<OptionFact>(flags).flatMap(([flag, { standard }]) =>
-      standard === undefined || standard === false ? [] : [`--${flag}`, String(standard)],
+      standard === undefined || standard === false || flag === 'strength' ? [] : [`--${flag}`, String(standard)],
     );
     expect(standards.length).toBe(2 * 6);
     expect((await drawn('standards.png', ...standards)).equals(await drawn('plain.png'))).toBe(true);
@@ -345,6 +354,38 @@ describe('dpm generate --from', () => {
     const images = async (path: string): Promise<Uint8Array> => (await ImageBatch.load(path)).toUint8();
     // Tiles as large as the image are the image.
     if (options[0] !== '--tile') expect(await images(again)).not.toEqual(await images(first));
+  });
+
+  it('begins with the same picture, which has to be given again', async () => {
+    const [one, two] = ['one.png', 'two.png'].map((name) => join(folder, name)) as [string, string];
+    await run(model, 'a dog', '--out', one, ...small.slice(2), '--scale', '1');
+    await run(model, 'a cat', '--image', one, '--out', first, '--steps', '4', '--strength', '0.5');
+    expect(await parametersIn(first)).toMatchObject({ strength: 0.5, steps: 4, height: 16, width: 24 });
+    await run(model, '--from', first, '--image', one, '--out', again);
+    expect(readFileSync(again)).toEqual(readFileSync(first));
+    await run(model, '--from', first, '--image', one, '--strength', '1', '--out', again);
+    expect(await parametersIn(again)).toMatchObject({ strength: 1 });
+    expect(readFileSync(again)).not.toEqual(readFileSync(first));
+    const without = await dpm('generate', model, '--from', first, '--out', again, ...cpu);
+    expect([without.code, without.stderr]).toEqual([
+      2,
+      expect.stringContaining('began with another one: --image FILE'),
+    ]);
+    await run(model, 'a dog', '--out', two, ...small.slice(2), '--seed', '1', '--scale', '1');
+    const pictures = join(folder, 'begun');
+    await ImageBatch.load(one).then((image) => image.save(join(pictures, 'a.png')));
+    await ImageBatch.load(two).then((image) => image.save(join(pictures, 'b.png')));
+    const drawn = join(folder, 'drawn');
+    const both = ['--image', pictures, '--count', '2', '--steps', '4'];
+    await run(model, 'a cat', ...both, '--out', drawn);
+    await run(model, '--from', join(drawn, '00001.png'), '--image', pictures, '--out', again, '--scale', '1');
+    expect(readFileSync(again)).toEqual(readFileSync(join(drawn, '00001.png')));
+    expect((await parametersIn(again)).strength).toBe(0.8);
+  });
+
+  it('needs a picture for a strength', async () => {
+    const { code, stderr } = await dpm('generate', model, 'a cat', '--strength', '0.5', '--out', again, ...cpu);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('--strength is for --image FILE')]);
   });
 
   it('tells no negative prompt from an empty one, which SDXL sees', async () => {

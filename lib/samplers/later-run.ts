@@ -1,0 +1,67 @@
+// Runs that begin with a noised picture, at the level of a later step (Meng et al. 2022, SDEdit).
+import { at } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import type { StepProgram } from '../program/program.js';
+import type { StepRecord } from '../program/record.js';
+import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
+import type { Amplitudes } from '../schedule/noise-level.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import { samplerByName, type SamplerName } from './index.js';
+import type { SamplerOptions } from './options.js';
+import { skippedSteps } from './scheduler/later-levels.js';
+import { laterSchedulerRun } from './scheduler/scheduler.js';
+
+/** Last steps of a run. */
+export interface LaterRun {
+  readonly program: StepProgram;
+  /** Amplitudes of picture and noise in the states that it begins with. */
+  readonly start: Amplitudes;
+}
+
+/** Tells whether a record needs nothing of those before it but the state. */
+function isStepByItself({ evaluate, read, store, x, y }: StepRecord): boolean {
+  if (!evaluate || read !== 'x' || x === null || y !== null || x.y !== 0) return false;
+  return x.history.every((weight, slot) => weight === 0 || slot === store.slot);
+}
+
+/** Samplers that remember past predictions and have times of their own, not any between two. */
+const ownTimes: readonly SamplerName[] = ['plms', 'pndm'];
+
+function refused(sampler: string, why: string): DpmError {
+  return new DpmError('ERR_DPM_UNSUPPORTED', `sampler ${sampler} begins with no picture: ${why}`);
+}
+
+/**
+ * Makes the last steps of a sampler's run. Of samplers that remember past predictions it is a run of its own over the times
+ * that are left.
+ *
+ * @param options - Options of the sampler, with its number of steps K.
+ * @param strength - Share of the steps that are taken, above 0 to 1: `floor(K strength)` of them.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if no step is left, `ERR_DPM_UNSUPPORTED` for samplers that choose their steps
+ * while they run; and the errors of the sampler.
+ */
+export function laterRun(
+  schedule: NoiseSchedule,
+  sampler: SamplerName,
+  options: SamplerOptions & { steps: number },
+  strength: number,
+): LaterRun {
+  const { steps } = options;
+  if (sampler === 'scheduler') return laterSchedulerRun(schedule, options, strength);
+  const skipped = skippedSteps(steps, strength);
+  const make = samplerByName(sampler);
+  const whole = make(schedule, options);
+  if (whole.kind === 'host') throw refused(sampler, 'it chooses its steps while it runs');
+  const evaluations = whole.records.filter(({ evaluate }) => evaluate);
+  const { time } = at(evaluations, Math.min(skipped, evaluations.length - 1));
+  const start = amplitudesOfNetworkTime(schedule, time);
+  if (skipped === 0 || whole.records.every(isStepByItself)) {
+    return { program: { ...whole, records: whole.records.slice(skipped) }, start };
+  }
+  if (ownTimes.includes(sampler))
+    throw refused(sampler, "its times are those of a whole run; 'scheduler' knows others");
+  const tStart = schedule.continuous().timeOfLogSnr(Math.log(start.alpha / start.sigma));
+  const program = make(schedule, { ...options, steps: steps - skipped, tStart });
+  if (program.kind === 'host') throw refused(sampler, 'it chooses its steps while it runs');
+  return { program, start };
+}
