@@ -30,7 +30,7 @@ import {
 } from './latents/load-pipeline.js';
 import type { PipelineDefaults } from './latents/pipeline-source.js';
 import { checkedLoras, loraList, type LoraOptions } from './latents/loras.js';
-import { pictureStates } from './latents/picture-start.js';
+import { beginWithPicture, requireFittingNetwork, type PictureStart } from './latents/picture-start.js';
 import { previewOptions, PreviewQueue } from './latents/preview-queue.js';
 import { promptedHead } from './latents/prompted-head.js';
 import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';
@@ -321,16 +321,11 @@ export class TextToImage {
     checkOptions(who, options, kinds);
     requireKind('prompt', options.prompt, texts);
     const { factor, latentChannels, imageChannels } = this.vae;
-    if (this.unet.inChannels !== latentChannels || this.unet.outChannels !== latentChannels) {
-      throw new DpmError(
-        'ERR_DPM_UNSUPPORTED',
-        `the network takes ${this.unet.inChannels} channels and the latents have ${latentChannels}: it draws no images of a text alone`,
-      );
-    }
     const side = this.unet.sampleSize * factor;
     const { guidance, steps } = this.#folder;
     const defaults = { guidance, steps, side, factor, latentChannels, imageChannels };
     const call = resolveCall(options, defaults, isKept);
+    requireFittingNetwork(this.unet, latentChannels, call.picture);
     throwIfAborted(call.signal);
     if (call.onPreview !== undefined) this.#previewDecoder();
     return call;
@@ -365,7 +360,7 @@ export class TextToImage {
     const rows = mostRows(samples, batch);
     const tokens = samples.reduce((most, { positive }) => Math.max(most, positive.context.tokens), 0);
     if (this.#keep !== 'all') await Promise.all([encoders.release(), unet.releasePrompts()]);
-    const init = await this.#initialStates(call, { program, start });
+    const begun = await this.#beginning(call, { program, start });
     const head = promptedHead(unet, this.schedule, program.head);
     const bytes = await unet.bytesFor({
       height,
@@ -376,7 +371,7 @@ export class TextToImage {
     });
     requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');
     throwIfAborted(signal);
-    const network = promptedNetwork(unet, { samples, height, width, sizes }, head);
+    const network = promptedNetwork(unet, { samples, height, width, sizes, beside: begun.beside }, head);
     const previews = new PreviewQueue();
     const model: RunModel = {
       sampleShape: [this.vae.latentChannels, height, width],
@@ -394,18 +389,23 @@ export class TextToImage {
       signal,
       onProgress,
       classLabels: Array.from({ length: count }, (_, sample) => sample),
-      ...(init !== undefined && { init }),
+      ...(begun.init !== undefined && { init: begun.init }),
+      ...(begun.constrain !== undefined && { constrain: begun.constrain }),
       ...(call.onPreview !== undefined && previewOptions(this.#previewDecoder(), call, call.onPreview, previews)),
     };
     return { model, program, options, truncated, previews };
   }
 
-  /** Makes the states that a run begins with; undefined: the noise of its seeds. */
-  async #initialStates(call: GenerateCall, { program, start }: BegunProgram): Promise<Float32Array | undefined> {
-    if (call.picture === null || start === null) return call.init?.map((value) => value * program.initialScale);
-    const states = await pictureStates(this.vae, call, call.picture, start);
-    if (this.#keep !== 'all') await this.vae.release();
-    return states;
+  /** Makes the states that a run begins with, if they are not the noise of its seeds, and what goes along with a picture. */
+  async #beginning(call: GenerateCall, { program, start }: BegunProgram): Promise<Partial<PictureStart>> {
+    const { initialScale } = program;
+    if (call.picture === null || start === null) {
+      return call.init === undefined ? {} : { init: call.init.map((value) => value * initialScale) };
+    }
+    const { vae, schedule } = this;
+    const begun = await beginWithPicture(call, call.picture, { vae, unet: this.unet, schedule, start, initialScale });
+    if (this.#keep !== 'all') await vae.release();
+    return begun;
   }
 
   /** Gives the small autoencoder. @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there is none. */

@@ -208,17 +208,22 @@ export interface NativeQuestion {
   record: number;
 }
 
-/** Options of a batch of a network. */
-export interface NativeNetworkBatchOptions extends NativeBatchOptions {
-  /** True if functions guide its samples or constrain them after every step; the samples are of one request. */
-  guides: boolean;
+/** What functions of the caller do in a batch, whose samples are then of one request. */
+interface NativeConstraints {
+  /** True if a function replaces the states after every step. */
   constrains: boolean;
+}
+
+/** Options of a batch of a network. */
+export interface NativeNetworkBatchOptions extends NativeBatchOptions, NativeConstraints {
+  /** True if functions guide its samples, which are of one request. */
+  guides: boolean;
   /** Function that receives questions; `answer` or `abandon` has to follow. Null: no questions. */
   onQuestion: ((question: NativeQuestion) => void) | null;
 }
 
 /** Options of a batch whose predictions JavaScript makes. */
-export interface NativeScriptBatchOptions extends NativeBatchOptions {
+export interface NativeScriptBatchOptions extends NativeBatchOptions, NativeConstraints {
   /** Number of elements of one sample. */
   elements: number;
   /** True if programs may read a second output. */

@@ -12,7 +12,7 @@ import type { NativeGraph } from './native-graph.js';
 import type { NativeTrainer, NativeTrainerOptions } from './native-trainer.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 15;
+export const NATIVE_ABI_VERSION = 16;
 
 /** One device the process knows about, usable or not. */
 export interface NativeDeviceInfo {

@@ -51,7 +51,8 @@ export interface ConstraintPlace {
 }
 
 /**
- * Function that constrains samples: called after every record, it returns the states to continue from.
+ * Function that constrains samples: called after every step, it returns the states to continue from. Steps of several
+ * evaluations (Heun's, the first of PLMS) have several records, after the last of which it is called.
  *
  * @param x - States, [rows, C, H, W], row-major.
  * @returns The new states, as many elements as `x`.

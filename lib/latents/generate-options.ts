@@ -16,7 +16,7 @@ import {
   withSchema,
 } from '../base/option-kinds.js';
 import { elementCount } from '../base/arrays.js';
-import { centredRange } from '../base/pixel-range.js';
+import { centredRange, unitRange } from '../base/pixel-range.js';
 import { givenImages, valuesOf, type GivenImages } from '../images/given-images.js';
 import { ImageBatch } from '../images/image-batch.js';
 import { requireFinite } from '../run/finite.js';
@@ -62,6 +62,11 @@ export interface GenerateOptions {
   image?: GivenImages | undefined;
   /** Share of the steps that pictures of `image` go through, above 0 to 1: how much of them may change. Default 0.8. */
   strength?: number | undefined;
+  /**
+   * Part of the pictures of `image` that is drawn anew, one for all or one each: a batch of pictures of grey levels, white there, or
+   * values [1 or N, H, W] in pixels, above 0.5 there. The rest stays the picture's. With a mask `strength` is 1 by default.
+   */
+  mask?: GivenImages | undefined;
   /** Height of the images in pixels. Default: that of `image`, else of the network. */
   height?: number | undefined;
   /** Width of the images in pixels. Default: that of `image`, else of the network. */
@@ -162,6 +167,12 @@ export const generateOptionFacts = {
     standard: 0.8,
     value: 'S',
   },
+  mask: {
+    kind: givenImages,
+    help: 'part of the pictures to begin with that is drawn anew: white in grey levels; strength is then 1 by default',
+    otherwise: 'all of it',
+    value: 'FILE',
+  },
   height: { kind: kinds.positiveInteger, help: 'height of the images in pixels', otherwise: ofNetwork },
   width: { kind: kinds.positiveInteger, help: 'width of the images in pixels', otherwise: ofNetwork },
   seed: {
@@ -204,7 +215,7 @@ export const generateKinds: OptionKinds<GenerateOptions> = kindsOf<GenerateOptio
 /** Defaults of {@link GenerateOptions}. @internal */
 export const generateDefaults = standardsOf(generateOptionFacts);
 
-const programOptions = ['sampler', 'steps', 'gamma', 'image', 'strength'] as const;
+const programOptions = ['sampler', 'steps', 'gamma', 'image', 'strength', 'mask'] as const;
 
 /** Options of {@link TextToImage.run}, whose program says the rest. */
 export type PromptOptions = Omit<GenerateOptions, (typeof programOptions)[number]>;
@@ -233,6 +244,8 @@ export interface StartingPicture {
   readonly isEncoded: boolean;
   /** Share of the steps that are taken. */
   readonly strength: number;
+  /** Pixels [1 or N, H, W] that are drawn anew, 1, and that are kept, 0; null: all may change. */
+  readonly mask: Float32Array | null;
 }
 
 /** A call, complete, which no longer depends on the caller's arrays. @internal */
@@ -354,7 +367,7 @@ export function perImage(name: string, given: string | readonly string[], count:
  * strength without pictures, or values that are not finite.
  */
 function pictureOf(
-  { image, strength }: Pick<GenerateOptions, 'image' | 'strength'>,
+  { image, strength, mask }: Pick<GenerateOptions, 'image' | 'strength' | 'mask'>,
   {
     height,
     width,
@@ -365,23 +378,42 @@ function pictureOf(
   }: CallDefaults & Record<'height' | 'width' | 'count', number>,
 ): StartingPicture | null {
   if (image === undefined) {
-    if (strength === undefined) return null;
-    throw new DpmError('ERR_DPM_ARGUMENT', 'strength is for image, which is missing');
+    const [lonely] = Object.entries({ strength, mask }).find(([, value]) => value !== undefined) ?? [];
+    if (lonely === undefined) return null;
+    throw new DpmError('ERR_DPM_ARGUMENT', `${lonely} is for image, which is missing`);
   }
   const isEncoded = !(image instanceof ImageBatch);
   const sampleShape = isEncoded
     ? ([latentChannels, height / factor, width / factor] as const)
     : ([imageChannels, height, width] as const);
-  const values = valuesOf('the pictures', image, { sampleShape, range: centredRange });
-  const elements = elementCount(sampleShape);
-  if (values.length !== elements && values.length !== count * elements) {
-    throw new DpmError(
-      'ERR_DPM_TENSOR_SHAPE',
-      `image has ${values.length} values, it has to have ${elements} for all images or as many for each of ${count}`,
-    );
-  }
-  requireFinite('image', values);
-  return { values: values.slice(), isEncoded, strength: strength ?? generateDefaults.strength };
+  const values = oneOrEach('image', valuesOf('the pictures', image, { sampleShape, range: centredRange }), {
+    elements: elementCount(sampleShape),
+    count,
+  });
+  const standard = mask === undefined ? generateDefaults.strength : 1;
+  const marked = mask && maskOf(mask, [1, height, width], count);
+  return { values: values.slice(), isEncoded, strength: strength ?? standard, mask: marked ?? null };
+}
+
+/** Checks the number of values that are given once for all images, or once for each. */
+function oneOrEach(
+  name: string,
+  values: Float32Array,
+  { elements, count }: { elements: number; count: number },
+): Float32Array {
+  requireFinite(name, values);
+  if (values.length === elements || values.length === count * elements) return values;
+  throw new DpmError(
+    'ERR_DPM_TENSOR_SHAPE',
+    `${name} has ${values.length} values, it has to have ${elements} for all images or as many for each of ${count}`,
+  );
+}
+
+/** Pixels that are drawn anew: 1 from a half on, as in diffusers. */
+function maskOf(mask: GivenImages, sampleShape: readonly [1, number, number], count: number): Float32Array {
+  const levels = valuesOf('the masks', mask, { sampleShape, range: unitRange });
+  const given = oneOrEach('mask', levels, { elements: elementCount(sampleShape), count });
+  return given.map((value) => (value >= 0.5 ? 1 : 0));
 }
 
 function weightsOf(guidance: number | ArrayLike<number>, count: number): number[] {

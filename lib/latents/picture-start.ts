@@ -1,69 +1,198 @@
-// What a picture leaves of a run's beginning: its latents with the noise of a later level, in place of noise alone.
+// What a call that begins with a picture begins with: its latents with the noise of a later level, and what a mask keeps of it.
 import { at } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
 import { INITIAL_RECORD } from '../base/random.js';
 import { normals, sampleStreams } from '../engine/normals.js';
 import type { NoiseStream } from '../engine/update.js';
+import type { Constraint } from '../guidance/guide.js';
 import { requireInit } from '../run/resolve.js';
+import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import { noised, type Amplitudes } from '../schedule/noise-level.js';
-import type { Autoencoder, EncodedImages } from './autoencoder.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import type { Autoencoder } from './autoencoder.js';
+import type { ConditionalUNet } from './conditional-unet.js';
 import type { GenerateCall, StartingPicture } from './generate-options.js';
 
-/** Draw of the latents around an encoder's means in the random stream of a sample. */
+/** Draws of latents around an encoder's means in the random stream of a sample: of the picture, and of what is kept of it. */
 const LATENT_DRAW = 6;
+const KEPT_DRAW = 7;
 
-type Streams = Pick<GenerateCall, 'count' | 'seed' | 'seeds' | 'first'>;
-
-function streamsOf({ count, seed, seeds, first = 0 }: Streams, draw: number): NoiseStream[] {
-  const one = { record: INITIAL_RECORD, draw };
-  return seeds === undefined
-    ? sampleStreams(count, { seed, firstSample: first, ...one })
-    : seeds.map((own) => ({ seed: own, sampleIndex: first, ...one }));
+/** Where a run with a picture begins. */
+export interface PictureStart {
+  /** States [count, C, h, w]. */
+  readonly init: Float32Array;
+  /** Keeps what is not drawn anew; absent without a mask, and for networks that see the mask. */
+  readonly constrain?: Constraint;
+  /** Maps [count, 1 + C, h, w] that the network sees behind the states: the mask, and latents of what is kept. */
+  readonly beside?: Float32Array;
 }
 
-/** Repeats the latents of one picture for all images. */
-function forEach(latents: Float32Array, count: number, elements: number): Float32Array {
-  if (latents.length === count * elements) return latents;
-  return Float32Array.from({ length: count * elements }, (_, i) => at(latents, i % elements));
+/** What a picture is brought to a run with. */
+export interface PictureRun {
+  readonly vae: Autoencoder;
+  readonly schedule: NoiseSchedule;
+  /** Amplitudes of picture and noise in the states that the run begins with. */
+  readonly start: Amplitudes;
+  /** Standard deviation of states of noise alone. */
+  readonly initialScale: number;
+  readonly unet: Channels;
 }
 
-/** Draws latents around the means of an encoder, if it has deviations. */
-async function drawnLatents(
-  { mean, logVariance }: EncodedImages,
-  normal: () => Promise<Float32Array>,
-): Promise<Float32Array> {
-  if (logVariance === null) return mean;
-  const noise = await normal();
-  return mean.map((value, i) => value + Math.exp(at(logVariance, i) / 2) * at(noise, i));
+type Channels = Pick<ConditionalUNet, 'inChannels' | 'outChannels'>;
+
+/** Tells whether a U-Net fills parts of pictures: behind a state it sees a mask and the latents of the rest. */
+function seesMask({ inChannels, outChannels }: Channels, latentChannels: number): boolean {
+  return outChannels === latentChannels && inChannels === 2 * latentChannels + 1;
 }
 
 /**
- * Makes the states [count, C, h, w] that a call begins with: alpha z + sigma e of the latents z of its pictures, which are drawn as
- * the encoder says, and the unit noise e that it would otherwise begin with (Meng et al. 2022, SDEdit).
+ * Checks that a U-Net draws what is asked for.
+ *
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for a network of other channels, `ERR_DPM_ARGUMENT` if one that fills parts of
+ * pictures gets none.
+ */
+export function requireFittingNetwork(unet: Channels, latentChannels: number, picture: StartingPicture | null): void {
+  if (seesMask(unet, latentChannels)) {
+    if (picture !== null && picture.mask !== null && !picture.isEncoded) return;
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      'the network fills parts of pictures: give image, a batch of pictures and not latents, and mask',
+    );
+  }
+  if (unet.inChannels === latentChannels && unet.outChannels === latentChannels) return;
+  throw new DpmError(
+    'ERR_DPM_UNSUPPORTED',
+    `the network takes ${unet.inChannels} channels and the latents have ${latentChannels}: it draws no images of a text alone`,
+  );
+}
+
+/** Repeats the values of one picture for all images. */
+function forEach(values: Float32Array, count: number, elements: number): Float32Array {
+  if (values.length === count * elements) return values;
+  return Float32Array.from({ length: count * elements }, (_, i) => at(values, i % elements));
+}
+
+/** Latents of a call, one after the other: its noise and what its pictures become. */
+class Latents {
+  readonly #shape: readonly [channels: number, height: number, width: number];
+  readonly elements: number;
+
+  constructor(
+    readonly vae: Autoencoder,
+    readonly call: GenerateCall,
+  ) {
+    this.#shape = [vae.latentChannels, call.height, call.width];
+    this.elements = vae.latentChannels * call.height * call.width;
+  }
+
+  /** Unit noise of one draw of all samples. */
+  noise(draw: number): Promise<Float32Array> {
+    const { count, seed, seeds, first = 0 } = this.call;
+    const one = { record: INITIAL_RECORD, draw };
+    const streams: NoiseStream[] =
+      seeds === undefined
+        ? sampleStreams(count, { seed, firstSample: first, ...one })
+        : seeds.map((own) => ({ seed: own, sampleIndex: first, ...one }));
+    return normals(this.vae.device, this.#shape, streams);
+  }
+
+  /** The noise that the call begins with. */
+  initial(): Promise<Float32Array> {
+    const { init, count } = this.call;
+    requireInit({ init }, count, this.#shape);
+    return init === undefined ? this.noise(0) : Promise.resolve(init);
+  }
+
+  /** Encodes pictures [1 or N, C, H, W], and draws latents of every sample around the means of the encoder. */
+  async encoded(images: Float32Array, draw: number): Promise<Float32Array> {
+    const { vae, elements } = this;
+    const { height, width, count, tile, signal } = this.call;
+    const sides = { height: height * vae.factor, width: width * vae.factor };
+    const parts = tile ?? (await vae.tileFor(sides)) ?? undefined;
+    const moments = await vae.encode(images, { ...sides, tile: parts, signal });
+    const mean = forEach(moments.mean, count, elements);
+    if (moments.logVariance === null) return vae.toDiffusion(mean);
+    const [logVariance, noise] = [forEach(moments.logVariance, count, elements), await this.noise(draw)];
+    return vae.toDiffusion(mean.map((value, i) => value + Math.exp(at(logVariance, i) / 2) * at(noise, i)));
+  }
+}
+
+/** Makes a mask of latents, [count, h, w], from one of pixels: the first pixel of each counts, as in diffusers. */
+function maskOfLatents(mask: Float32Array, { count, height, width }: GenerateCall, factor: number): Float32Array {
+  const [pixels, row] = [height * width * factor * factor, width * factor];
+  const masks = mask.length / pixels;
+  return Float32Array.from({ length: count * height * width }, (_, i) => {
+    const [x, y, image] = [i % width, Math.floor(i / width) % height, Math.floor(i / (width * height))];
+    return at(mask, (image % masks) * pixels + y * factor * row + x * factor);
+  });
+}
+
+/** Makes a constraint that keeps latents where the mask is 0, as noisy as the states, by the same noise always. */
+function keptParts(
+  latents: Float32Array,
+  noise: Float32Array,
+  mask: Float32Array,
+  { elements, schedule }: { elements: number; schedule: NoiseSchedule },
+): Constraint {
+  const places = mask.length / (latents.length / elements);
+  return (x, { first, nextTime }) => {
+    const level = nextTime === null ? { alpha: 1, sigma: 0 } : amplitudesOfNetworkTime(schedule, nextTime);
+    const [from, to] = [first * elements, first * elements + x.length];
+    const kept = noised(latents.subarray(from, to), noise.subarray(from, to), level);
+    return x.map((value, i) => {
+      const sample = first + Math.floor(i / elements);
+      return at(mask, sample * places + (i % places)) === 1 ? value : at(kept, i);
+    });
+  };
+}
+
+/** Lists the mask and the latents of what is kept, sample by sample. */
+function besideStates(mask: Float32Array, kept: Float32Array, count: number): Float32Array {
+  const [places, elements] = [mask.length / count, kept.length / count];
+  const all = new Float32Array(count * (places + elements));
+  for (let sample = 0; sample < count; ++sample) {
+    const to = sample * (places + elements);
+    all.set(mask.subarray(sample * places, (sample + 1) * places), to);
+    all.set(kept.subarray(sample * elements, (sample + 1) * elements), to + places);
+  }
+  return all;
+}
+
+/** Leaves out of pictures, of which there is one for all masks or one each, what is drawn anew. */
+function keptPixels(images: Float32Array, mask: Float32Array, pixels: number, channels: number): Float32Array {
+  const elements = channels * pixels;
+  const count = Math.max(images.length / elements, mask.length / pixels);
+  return Float32Array.from({ length: count * elements }, (_, i) => {
+    const isNew = at(mask, (Math.floor(i / elements) * pixels + (i % pixels)) % mask.length) === 1;
+    return isNew ? 0 : at(images, i % images.length);
+  });
+}
+
+/**
+ * Makes what a run begins with: states alpha z + sigma e of the latents z of its pictures, which are drawn as the encoder says,
+ * and the unit noise e that it would otherwise begin with (Meng et al. 2022, SDEdit); noise alone where a mask lets parts change
+ * and all steps are taken, as in diffusers.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` for noise of another number of images or that is not
  * finite, `ERR_DPM_ABORTED` if aborted.
  */
-export async function pictureStates(
-  vae: Autoencoder,
+export async function beginWithPicture(
   call: GenerateCall,
-  { values, isEncoded }: StartingPicture,
-  start: Amplitudes,
-): Promise<Float32Array> {
-  const { count, height, width, tile, signal, init } = call;
-  const shape = [vae.latentChannels, height, width];
-  requireInit({ init }, count, shape);
-  const elements = vae.latentChannels * height * width;
-  const normal = (draw: number): Promise<Float32Array> => normals(vae.device, shape, streamsOf(call, draw));
-  let latents = values;
-  if (!isEncoded) {
-    const sides = { height: height * vae.factor, width: width * vae.factor };
-    const whole = { ...sides, tile: tile ?? (await vae.tileFor(sides)) ?? undefined, signal };
-    const { mean, logVariance } = await vae.encode(values, whole);
-    const all = {
-      mean: forEach(mean, count, elements),
-      logVariance: logVariance && forEach(logVariance, count, elements),
-    };
-    latents = vae.toDiffusion(await drawnLatents(all, () => normal(LATENT_DRAW)));
-  }
-  return noised(forEach(latents, count, elements), init ?? (await normal(0)), start);
+  picture: StartingPicture,
+  { vae, unet, schedule, start, initialScale }: PictureRun,
+): Promise<PictureStart> {
+  const { values, isEncoded, strength, mask } = picture;
+  const made = new Latents(vae, call);
+  const { elements } = made;
+  const latents = isEncoded ? forEach(values, call.count, elements) : await made.encoded(values, LATENT_DRAW);
+  const noise = await made.initial();
+  const isNoise = mask !== null && strength === 1;
+  const init = isNoise ? noise.map((value) => value * initialScale) : noised(latents, noise, start);
+  if (mask === null) return { init };
+  const ofLatents = maskOfLatents(mask, call, vae.factor);
+  if (!seesMask(unet, vae.latentChannels))
+    return { init, constrain: keptParts(latents, noise, ofLatents, { elements, schedule }) };
+  const pixels = call.height * call.width * vae.factor ** 2;
+  const kept = await made.encoded(keptPixels(values, mask, pixels, vae.imageChannels), KEPT_DRAW);
+  return { init, beside: besideStates(ofLatents, kept, call.count) };
 }

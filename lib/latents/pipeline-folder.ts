@@ -9,8 +9,11 @@ import { isThere } from '../files/files.js';
 /** Kinds of pipelines: what their texts become, and the guidance that their library gives by default. */
 const kindsOfPipelines = {
   StableDiffusionPipeline: { kind: 'sd', guidance: 7.5, steps: 50 },
+  StableDiffusionImg2ImgPipeline: { kind: 'sd', guidance: 7.5, steps: 50 },
+  StableDiffusionInpaintPipeline: { kind: 'sd', guidance: 7.5, steps: 50 },
   LatentConsistencyModelPipeline: { kind: 'sd', guidance: 8.5, steps: 4 },
   StableDiffusionXLPipeline: { kind: 'sdxl', guidance: 5, steps: 50 },
+  StableDiffusionXLInpaintPipeline: { kind: 'sdxl', guidance: 7.5, steps: 50 },
 } as const;
 
 /** A folder of a text-to-image pipeline in diffusers' layout. */

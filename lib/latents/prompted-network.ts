@@ -27,6 +27,8 @@ export interface PromptedCall {
   readonly width: number;
   /** Numbers beside the pooled states. */
   readonly sizes: readonly number[];
+  /** Maps that the network sees behind the states of each sample, [samples, C, h, w]; absent: none. */
+  readonly beside?: Float32Array | undefined;
 }
 
 /** A variance head that samplers read. */
@@ -39,6 +41,8 @@ export interface PromptedHead {
 /** An evaluation of a row of the batch, and where its result goes. */
 interface Asked {
   readonly row: number;
+  /** Number of the sample in its call. */
+  readonly sample: number;
   readonly seen: SeenPrompt;
   readonly guidance: number;
   readonly into: Float32Array;
@@ -78,6 +82,18 @@ function byTokens(all: readonly Asked[]): Map<number, Asked[]> {
   return groups;
 }
 
+/** Puts the maps of samples behind their states. */
+function withMaps(states: Float32Array, { beside, samples }: PromptedCall, group: readonly Asked[]): Float32Array {
+  if (beside === undefined) return states;
+  const [own, maps] = [states.length / group.length, beside.length / samples.length];
+  const all = new Float32Array(group.length * (own + maps));
+  for (const [i, { sample }] of group.entries()) {
+    all.set(states.subarray(i * own, (i + 1) * own), i * (own + maps));
+    all.set(beside.subarray(sample * maps, (sample + 1) * maps), i * (own + maps) + own);
+  }
+  return all;
+}
+
 /** Mixes two predictions of a sample as the engine does (Ho & Salimans 2022). */
 function mix(out: Float32Array, away: Float32Array, weight: number): void {
   const { conditional, unconditional } = guidanceFactors(weight);
@@ -106,7 +122,7 @@ export function promptedEvaluate(
   head: PromptedHead | null = null,
 ): PromptedEvaluate {
   const { height, width, sizes } = call;
-  const elements = unet.inChannels * height * width;
+  const elements = unet.outChannels * height * width;
   const contexts = new Map<number, JoinedContexts>();
 
   const evaluate = async (x: Float32Array, times: Float32Array, group: readonly Asked[]): Promise<void> => {
@@ -124,7 +140,7 @@ export function promptedEvaluate(
       }),
       ...(unet.seesGuidance && { guidance: group.map(({ guidance }) => guidance) }),
     };
-    const states = partsAt(x, rows, elements);
+    const states = withMaps(partsAt(x, rows, elements), call, group);
     const predicted = await predictWithHead(unet, states, partsAt(times, rows, 1), options, head?.name ?? null);
     for (const [i, { row, into, head: second }] of group.entries()) {
       const part = (values: Float32Array): Float32Array => values.subarray(i * elements, (i + 1) * elements);
@@ -139,12 +155,12 @@ export function promptedEvaluate(
   };
 
   return async (x, times, labels) => {
-    const samples = Array.from(labels, (label) => at(call.samples, label));
+    const samples = Array.from(labels, (label) => ({ label, ...at(call.samples, label) }));
     const [out, away] = [new Float32Array(x.length), new Float32Array(x.length)];
     const second = head === null ? null : new Float32Array(x.length);
-    const asked = samples.flatMap(({ positive, negative, guidance }, row): Asked[] => [
-      ...(negative === null ? [] : [{ row, seen: negative, guidance, into: away, head: null }]),
-      { row, seen: positive, guidance, into: out, head: second },
+    const asked = samples.flatMap(({ label: sample, positive, negative, guidance }, row): Asked[] => [
+      ...(negative === null ? [] : [{ row, sample, seen: negative, guidance, into: away, head: null }]),
+      { row, sample, seen: positive, guidance, into: out, head: second },
     ]);
     for (const group of byTokens(asked).values()) await evaluate(x, times, group);
     for (const [row, { negative, guidance }] of samples.entries()) {
@@ -162,7 +178,7 @@ export function promptedNetwork(
   call: PromptedCall,
   head: PromptedHead | null = null,
 ): ScriptNetwork {
-  const elements = unet.inChannels * call.height * call.width;
+  const elements = unet.outChannels * call.height * call.width;
   const evaluate = promptedEvaluate(unet, call, head);
   const shape = { elements, classes: call.samples.length, head: head !== null };
   return new ScriptNetwork(unet.device, shape, (x, times, labels) => evaluate(x, times, labels ?? []));

@@ -2,7 +2,8 @@ import { untilAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { unknownName } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { isFloat32Array, tagOf } from '../base/option-kinds.js';
+import { isFloat32Array } from '../base/option-kinds.js';
+import { shownValue } from '../base/text.js';
 import type { NativeGuide, NativeQuestion, NativeRequestBatch, NativeRunRequest } from '../engine/binding.js';
 import { Network } from '../engine/network.js';
 import { guidedProgram, guideForms } from '../guidance/guided-program.js';
@@ -10,14 +11,15 @@ import type { StepProgram } from '../program/program.js';
 import { requireFinite } from './finite.js';
 import { nativeSourcesOf, type ConstraintPlace } from '../guidance/guide.js';
 import { askingBatch, ownBatchSize, runInOwnBatch, type Answer } from './own-batch.js';
-import type { ResolvedRun } from './resolve.js';
+import type { ResolvedRun, RunNetwork } from './resolve.js';
+import { ScriptNetwork } from './script-network.js';
 import type { StepRunner } from './step-run.js';
 
 /** Answers of the caller's functions to a batch: gradients of guides, and states to continue from. */
 class FunctionsOfRun {
   constructor(
     private readonly run: ResolvedRun,
-    private readonly network: Network,
+    private readonly network: RunNetwork,
     private readonly program: StepProgram,
   ) {}
 
@@ -48,10 +50,13 @@ class FunctionsOfRun {
   /** Applies the caller's constraint to the states. */
   async #constrained(x: Float32Array, record: number, first: number): Promise<Float32Array> {
     const { records } = this.program;
+    const next = records.slice(record).find(({ evaluate }) => evaluate);
+    // Inside a step of several evaluations the kept state is not that which the network sees next, nor of its noise level.
+    if (next?.read === 'y') return x;
     const place: ConstraintPlace = {
       record,
       time: at(records, record - 1).time,
-      nextTime: records.slice(record).find(({ evaluate }) => evaluate)?.time ?? null,
+      nextTime: next?.time ?? null,
       first,
     };
     const found = await this.#ask(() => this.run.options.constrain?.(x, place));
@@ -64,19 +69,23 @@ class FunctionsOfRun {
 function requireStates(name: string, found: unknown, elements: number): asserts found is Float32Array {
   // Arrays of another realm are allowed, too.
   if (!isFloat32Array(found) || found.length !== elements) {
-    const what = isFloat32Array(found) ? `${found.length} elements` : tagOf(found);
+    const what = isFloat32Array(found) ? `${found.length} elements` : shownValue(found);
     throw new DpmError('ERR_DPM_ARGUMENT', `${name} returned ${what}, not a Float32Array of ${elements}`);
   }
   requireFinite(`what ${name} returned`, found);
 }
 
 /** Builds the program of a run as its guides change it, and its network. */
-function guidedNetwork({ work, network, model, options }: ResolvedRun): { program: StepProgram; network: Network } {
+function guidedNetwork({ work, network, model, options }: ResolvedRun): {
+  program: StepProgram;
+  network: Network | ScriptNetwork;
+} {
   const { guides = [] } = options;
   const who = guides.length > 0 ? 'guides do' : 'constrain does';
   const unsuited = (what: string) => new DpmError('ERR_DPM_UNSUPPORTED', `${who} not go with ${what}`);
   if (work.kind === 'host') throw unsuited('samplers that decide while they run');
   if (work.programs.length > 1) throw unsuited('a program for each sample');
+  if (guides.length === 0 && network instanceof ScriptNetwork) return { program: at(work.programs, 0), network };
   if (!(network instanceof Network) || model.outputShift === undefined) throw unsuited('models written in JavaScript');
   if (guides.length === 0) return { program: at(work.programs, 0), network };
   const { guideForm = 'score' } = options;
@@ -117,20 +126,25 @@ export async function nativeGuides(run: ResolvedRun): Promise<{ program: StepPro
 export function guidedByFunctions(run: ResolvedRun): { program: StepProgram; runner: StepRunner } {
   const { program, network } = guidedNetwork(run);
   const { guides = [], constrain } = run.options;
-  // The kept states differ from the network's next input, in their noise level, too.
-  if (constrain !== undefined && program.records.some(({ evaluate, read }) => evaluate && read === 'y')) {
+  const evaluated = program.records.filter(({ evaluate }) => evaluate);
+  // A predictor runs ahead of the kept states all the way: no constraint of these would be seen.
+  if (constrain !== undefined && evaluated.length > 1 && evaluated.slice(1).every(({ read }) => read === 'y')) {
     throw new DpmError(
       'ERR_DPM_UNSUPPORTED',
-      'constrain does not go with samplers that evaluate other states than they keep',
+      'constrain does not go with samplers that never evaluate the states that they keep',
     );
   }
   const functions = new FunctionsOfRun(run, network, program);
   const asks = { guides: guides.length > 0, constrains: constrain !== undefined };
-  const open = (request: NativeRunRequest): Promise<NativeRequestBatch> =>
-    askingBatch(
-      (onQuestion) => network.native.batch({ ...ownBatchSize(request), ...asks, onQuestion }),
+  const open = (request: NativeRunRequest): Promise<NativeRequestBatch> => {
+    const size = ownBatchSize(request);
+    if (network instanceof ScriptNetwork)
+      return network.constrainedBatch(size, (question) => functions.answer(question));
+    return askingBatch(
+      (onQuestion) => network.native.batch({ ...size, ...asks, onQuestion }),
       (question) => functions.answer(question),
     );
+  };
   return {
     program,
     runner: { run: (request) => runInOwnBatch(network, () => open(request), request, run.options.signal) },

@@ -67,7 +67,7 @@ export interface RunOptions extends GuidanceOptions {
    * (`score`). Default `mean` for samplers of the reverse Markov chain, `score` for others.
    */
   guideForm?: GuideForm | undefined;
-  /** Function that replaces the states after every record, e.g. to keep parts of images or frequencies. */
+  /** Function that replaces the states after every step, e.g. to keep parts of images or frequencies. */
   constrain?: Constraint | undefined;
   /** Signal that aborts the run before its next evaluation. */
   signal?: AbortSignal | undefined;
@@ -117,7 +117,7 @@ export const runOptionFacts = {
     otherwise: 'mean for samplers of the reverse Markov chain, score for others',
     value: 'NAME',
   },
-  constrain: { kind: kinds.function, help: 'replaces the states after every record' },
+  constrain: { kind: kinds.function, help: 'replaces the states after every step' },
   signal: { kind: kinds.signal, help: 'aborts before the next evaluation' },
   onProgress: { kind: kinds.function, help: 'is told the records done and the records in all' },
 } as const satisfies OptionFacts<RunOptions>;

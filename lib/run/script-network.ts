@@ -4,6 +4,7 @@ import { median } from '../base/quantile.js';
 import type {
   NativeBatchOptions,
   NativeNetwork,
+  NativeQuestion,
   NativeRequestBatch,
   NativeRunRequest,
   NativeRunResult,
@@ -14,7 +15,7 @@ import { checkedLabels } from '../engine/inputs.js';
 import { RECORD_BYTES } from '../program/pack.js';
 import { outputsOf, type ModelOutput, type Predictions } from './evaluator.js';
 import { guidanceRecord, isGuided } from '../guidance/classifier-free.js';
-import { askingBatch, ownBatchSize, runInOwnBatch } from './own-batch.js';
+import { askingBatch, ownBatchSize, runInOwnBatch, type Answer } from './own-batch.js';
 import type { RunNetwork } from './resolve.js';
 
 /**
@@ -101,11 +102,24 @@ export class ScriptNetwork implements RunNetwork {
     return this.#shape.head ? predictions : { out: predictions.out, head: null };
   }
 
-  #batch({ rows, slots, fit, whole, weight }: NativeBatchOptions): Promise<NativeRequestBatch> {
-    const options = { rows, slots, fit, whole, weight, ...this.#shape };
+  /** Opens a batch of one request whose states a function replaces after every step. */
+  constrainedBatch(
+    options: NativeBatchOptions,
+    constrain: (question: NativeQuestion) => Promise<Answer>,
+  ): Promise<NativeRequestBatch> {
+    return this.#batch(options, constrain);
+  }
+
+  #batch(
+    { rows, slots, fit, whole, weight }: NativeBatchOptions,
+    constrain: ((question: NativeQuestion) => Promise<Answer>) | null = null,
+  ): Promise<NativeRequestBatch> {
+    const options = { rows, slots, fit, whole, weight, constrains: constrain !== null, ...this.#shape };
     return askingBatch(
       (onQuestion) => this.device.engine.scriptBatch({ ...options, onQuestion }),
-      async ({ x, times, labels }) => {
+      async (question) => {
+        if (constrain !== null && question.asked === 'constraint') return constrain(question);
+        const { x, times, labels } = question;
         const { out, head } = await this.#predict(x, times, labels);
         return { values: out, head };
       },

@@ -19,7 +19,7 @@
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 15;
+constexpr int kSurfaceVersion = 16;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

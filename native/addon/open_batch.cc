@@ -63,9 +63,9 @@ BatchOpening::BatchOpening(const Napi::CallbackInfo& info, std::shared_ptr<Engin
   options_.fit = to_bool(options, "fit");
   options_.whole = to_bool(options, "whole");
   options_.weight = to_double(options, "weight");
+  options_.constrains = to_bool(options, "constrains");
   if (network_) {
     guides_ = to_bool(options, "guides");
-    options_.constrains = to_bool(options, "constrains");
   } else {
     script_shape_ = to_script_shape(options);
   }

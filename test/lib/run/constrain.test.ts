@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { DiffusionModel } from '../../../lib/model.js';
 import type { Constraint, ConstraintPlace } from '../../../lib/guidance/guide.js';
+import type { StepProgram } from '../../../lib/program/program.js';
 import { samplers } from '../../../lib/samplers/index.js';
 import { maxDifference } from '../../support/golden.js';
 
@@ -42,6 +43,30 @@ describe('constrain', () => {
     });
     expect(times).toEqual([600, 600, null]);
   });
+
+  it.each(['heun', 'dpm-solver-2', 'kdpm2', 'pndm', 'plms'] as const)(
+    'is asked between the steps of %s',
+    async (sampler) => {
+      await using model = await load();
+      const own = { sampler, steps: 6, count: 1 } as const;
+      const program = samplers[sampler](model.schedule, { steps: 6 }) as StepProgram;
+      const expected = program.records.flatMap((record, i) => {
+        const next = program.records[i + 1];
+        return next?.read === 'y' ? [] : [{ record: i + 1, time: record.time, nextTime: next?.time ?? null, first: 0 }];
+      });
+      expect(expected.length).toBeLessThan(program.records.length);
+      const places: object[] = [];
+      const { images } = await model.sample({
+        ...own,
+        constrain: (x, place) => {
+          places.push(place);
+          return x;
+        },
+      });
+      expect(places).toEqual(expected);
+      expect(images.data).toEqual((await model.sample(own)).images.data);
+    },
+  );
 
   it('decides what the next record starts from, and the end', async () => {
     await using model = await load();
@@ -133,10 +158,8 @@ describe('constrain', () => {
       },
     });
     await expect(fails).rejects.toBe(own);
-    for (const sampler of ['heun', 'dpm-solver-2', 'kdpm2', 'pndm', 'unipc'] as const) {
-      const stages = model.sample({ sampler, steps: 6, count: 1, constrain: (x) => x });
-      await expect(stages).rejects.toThrow('constrain does not go with samplers that evaluate other states');
-    }
+    const ahead = model.sample({ sampler: 'unipc', steps: 6, count: 1, constrain: (x) => x });
+    await expect(ahead).rejects.toThrow('constrain does not go with samplers that never evaluate the states');
     const adaptive = model.sample({ sampler: 'dpm-solver-adaptive', count: 1, constrain: (x) => x });
     await expect(adaptive).rejects.toMatchObject({ code: 'ERR_DPM_UNSUPPORTED' });
   });
