@@ -10,6 +10,7 @@ import { writeAtomically } from '../dist/files/files.js';
 import { safetensorsHeader } from '../dist/files/tensor-data.js';
 import { ImageBatch } from '../dist/index.js';
 import { captionsOf } from './emoji/captions.mjs';
+import { common } from './emoji/common.mjs';
 import { Choices, compose, nothing } from './emoji/compose.mjs';
 import { drawAll } from './emoji/drawings.mjs';
 import { heldOutJson, holdOut } from './emoji/held-out.mjs';
@@ -26,6 +27,7 @@ shows), sheet.png (the first 64) and NOTICE.md (licences). The packages that it 
   --count N     pictures; default 60000
   --seed INT    default 0; the same seed makes the same bytes, and the first pictures of a larger count
   --size N      pixels of a side; default 64
+  --common      some 260 things that people ask for first, instead of all 1,644 emoji
   --pictures    PNG files instead of images.safetensors
   --labels WHAT  for a classifier that judges: pictures of one emoji each, nothing held out, with the labels of what they
                  show: emoji, or look (style and background)`;
@@ -34,18 +36,27 @@ shows), sheet.png (the first 64) and NOTICE.md (licences). The packages that it 
 const SHEET = 64;
 
 function options() {
-  const { out, count, seed, size, pictures, labels } = parseOptions(usage, {
+  const {
+    out,
+    count,
+    seed,
+    size,
+    common: isCommon,
+    pictures,
+    labels,
+  } = parseOptions(usage, {
     out: { type: 'string' },
     count: { type: 'string', default: '60000' },
     seed: { type: 'string', default: '0' },
     size: { type: 'string', default: '64' },
+    common: { type: 'boolean', default: false },
     pictures: { type: 'boolean', default: false },
     labels: { type: 'string' },
   });
   if (out === undefined) throw new Error('--out names the folder of the data');
   if (labels !== undefined && pictures) throw new Error('--labels and --pictures exclude each other');
   const numbers = { count: integer('count', count), seed: integer('seed', seed, 0), size: integer('size', size, 16) };
-  return { out, ...numbers, pictures, labels };
+  return { out, ...numbers, isCommon, pictures, labels };
 }
 
 /** Pictures one after the other, each with its captions and what it shows; those of a classifier show one emoji each. */
@@ -132,17 +143,20 @@ async function writeSheet(path, first, size) {
 
 async function main() {
   const wanted = options();
-  const { out, count, size, pictures } = wanted;
+  const { out, count, size, isCommon, pictures } = wanted;
   install();
   await mkdir(out, { recursive: true });
   const emoji = readEmoji();
-  const drawings = drawAll(emoji, 2 * size, (style) => console.error(`drawing ${emoji.length} emoji, ${style} style`));
+  const report = (style) => console.error(`drawing emoji, ${style} style`);
+  const all = drawAll(emoji, 2 * size, report, ({ label }) => !isCommon || common.has(label));
+  const drawings = all.filter(({ pixels }) => pixels !== null);
   const labels = wanted.labels === undefined ? undefined : labelsOf(wanted.labels, emoji);
-  const heldOut = labels === undefined ? holdOut(drawings) : nothing;
+  // What is held out is that of all emoji, of which some may be drawn.
+  const heldOut = labels === undefined ? holdOut(all) : nothing;
   const record = new Record();
-  const all = withProgress(samples(new Choices(drawings, heldOut), wanted), count);
-  if (pictures) await writePictures(all, record, wanted);
-  else await writeAtomically(join(out, 'images.safetensors'), tensorParts(all, record, wanted, labels?.of));
+  const shown = withProgress(samples(new Choices(drawings, heldOut), wanted), count);
+  if (pictures) await writePictures(shown, record, wanted);
+  else await writeAtomically(join(out, 'images.safetensors'), tensorParts(shown, record, wanted, labels?.of));
   if (labels !== undefined) await writeAtomically(join(out, 'classes.json'), [`${JSON.stringify(labels.names)}\n`]);
   await writeAtomically(join(out, 'captions.jsonl'), record.lines);
   await writeAtomically(join(out, 'held-out.json'), [`${JSON.stringify(heldOutJson(heldOut), null, 2)}\n`]);

@@ -13,15 +13,17 @@ function rendered(Resvg, svg, side) {
  * Draws emoji in all styles, at `side` pixels: each with its emoji and style. One that a style has not is left out there.
  *
  * @param progress - Told the style before its drawings.
+ * @param isDrawn - Tells whether an emoji is drawn; others have no pixels.
  */
-export function drawAll(emoji, side, progress) {
+export function drawAll(emoji, side, progress, isDrawn = () => true) {
   const Resvg = renderer();
   return Object.keys(styles).flatMap((style) => {
     progress(style);
     const svgOf = drawingsOf(style);
     return emoji.flatMap((each) => {
       const svg = svgOf(each);
-      return svg === undefined ? [] : [{ emoji: each, style, side, pixels: rendered(Resvg, svg, side) }];
+      if (svg === undefined) return [];
+      return [{ emoji: each, style, side, pixels: isDrawn(each) ? rendered(Resvg, svg, side) : null }];
     });
   });
 }
