@@ -20,9 +20,18 @@ export function unknownName(option: string, value: unknown, valid: readonly stri
   return new DpmError('ERR_DPM_ARGUMENT', `${option} ${shown} is unknown${near}; use one of ${valid.join(', ')}`);
 }
 
+/** Tells whether two names have the same letters, as two that a slip has swapped have. */
+function isSwapped(name: string, other: string): boolean {
+  const sorted = (text: string): string =>
+    Array.from(text.slice(0, other.length + 1))
+      .sort()
+      .join('');
+  return name !== other && sorted(name) === sorted(other);
+}
+
 /** Returns ` (did you mean 'x'?)` if a valid name is similar, else an empty text. */
 export function suggestion(name: string, valid: readonly string[]): string {
-  const near = valid.length === 0 ? '' : closest(name, [...valid]);
+  const near = valid.find((each) => isSwapped(name, each)) ?? (valid.length === 0 ? '' : closest(name, [...valid]));
   const far = Math.ceil(name.length / 3);
   return distance(name.toLowerCase(), near.toLowerCase()) <= far ? ` (did you mean '${near}'?)` : '';
 }

@@ -18,6 +18,7 @@ const MAX_LEVELS = 3;
 
 function shown(value: unknown, levels: number): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, MAX_SHOWN));
+  if (typeof value === 'function') return 'a function';
   if (typeof value !== 'object' || value === null) return String(value);
   if (Array.isArray(value)) {
     if (levels === 0) return '[...]';

@@ -64,6 +64,6 @@ export function outSpec(help: string, name: string, ending: string, value = 'FIL
   return {
     value,
     group: 'Output',
-    help: `${help}; default ${name}${ending} here, or ${name}-2${ending}, … where that is`,
+    help: `${help}; default ${name}${ending} here, or ${name}-2${ending}, … if that is taken`,
   };
 }

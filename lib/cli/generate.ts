@@ -21,7 +21,7 @@ import { type OptionValues } from './option-values.js';
 import { modelName, outOf, outSpec, writeOut } from './default-target.js';
 import { formatParameters, parametersKeyword, parseParameters, type DrawingParameters } from './drawing-parameters.js';
 import { deviceOptions } from './model-options.js';
-import { printJson, printLine, printNote, progressBar } from './output.js';
+import { counted, printJson, printLine, printNote, progressBar } from './output.js';
 import { lorasOf, pipelineLoadOptions, pipelineOptions, sizeOf, sizeSpec } from './pipeline-options.js';
 import { askedScale, scaleFor, scaleSpec } from './picture-scale.js';
 import { checkTarget } from './target.js';
@@ -68,23 +68,26 @@ async function askedParameters({ positionals: [, prompt], options }: Call): Prom
 async function pictureOf(
   options: OptionValues,
   { strength, position }: DrawingParameters,
-): Promise<Pick<GenerateOptions, 'image'>> {
-  const path = options.string('image');
+): Promise<Pick<GenerateOptions, 'image' | 'mask'>> {
+  const [path, mask] = [options.string('image'), options.string('mask')];
   if (path === undefined) {
-    if (strength === undefined) return {};
-    const what = options.has('strength') ? '--strength is for' : 'the picture of --from began with another one:';
+    const lonely = ['strength', 'mask'].find((name) => options.has(name));
+    if (lonely === undefined && strength === undefined) return {};
+    const what = lonely === undefined ? 'the picture of --from began with another one:' : `--${lonely} is for`;
     throw usageError(`${what} --image FILE, the picture to begin with`);
   }
-  const image = await ImageBatch.load(path);
-  if (position === undefined || image.count === 1) return { image };
-  return { image: at([...image], position) };
+  const own = async (file: string): Promise<ImageBatch> => {
+    const all = await ImageBatch.load(file);
+    return position === undefined || all.count === 1 ? all : at([...all], position);
+  };
+  return { image: await own(path), ...(mask !== undefined && { mask: await own(mask) }) };
 }
 
 /** Draws the images, or the one of the position: image k is sample k of its seed. */
 async function draw(
   pipeline: TextToImage,
   { position, ...asked }: DrawingParameters,
-  options: Pick<GenerateOptions, 'image' | 'batch' | 'signal' | 'onProgress'>,
+  options: Pick<GenerateOptions, 'image' | 'mask' | 'batch' | 'signal' | 'onProgress'>,
 ): Promise<Generated & { images: ImageBatch }> {
   const one = position === undefined ? {} : { first: position, count: 1 };
   const { images, ...drawn } = await pipeline.generate({ ...asked, ...options, ...one });
@@ -97,13 +100,14 @@ function completed(
   pipeline: TextToImage,
   asked: DrawingParameters,
   drawn: Generated & { images: ImageBatch },
-  hasPicture: boolean,
+  picture: Pick<GenerateOptions, 'image' | 'mask'>,
 ) {
   const [, , height, width] = drawn.images.shape;
   const tile = drawn.tile ?? undefined;
   const { sampler, seed, strength } = generateDefaults;
   const whole = { sampler, seed: BigInt(seed), ...pipeline.defaults, ...asked, height, width, tile };
-  return hasPicture ? { strength, ...whole } : whole;
+  if (picture.image === undefined) return whole;
+  return { strength: picture.mask === undefined ? strength : 1, ...whole };
 }
 
 /** Writes the images, each PNG with the parameters that it can be drawn again of. */
@@ -138,6 +142,10 @@ export const generateCommand: Command = {
     guidance: specOf(facts.guidance),
     image: { value: 'FILE', help: 'picture to begin with (.png), or several, one for each image (a folder)' },
     strength: specOf(facts.strength),
+    mask: {
+      value: 'FILE',
+      help: 'part of the picture to begin with that is drawn anew, white in a .png, or one for each (a folder)',
+    },
     size: sizeSpec(),
     seed: specOf(facts.seed),
     'clip-skip': specOf(facts.skippedLayers),
@@ -166,7 +174,7 @@ export const generateCommand: Command = {
     });
     const { images, truncated, tile } = drawn;
     const seconds = (performance.now() - started) / 1000;
-    const whole = completed(pipeline, asked, drawn, begun.image !== undefined);
+    const whole = completed(pipeline, asked, drawn, begun);
     const loras = lorasOf(options)?.map(({ path, scale }) => ({ name: basename(path, '.safetensors'), scale }));
     const parametersAt = (position: number | undefined): string =>
       formatParameters({ ...whole, position: position ?? whole.position }, basename(resolve(model)), loras);
@@ -181,6 +189,6 @@ export const generateCommand: Command = {
     }
     if (tile !== null && asked.tile === undefined) printNote(`for lack of memory decoded in tiles of ${tile} latents`);
     if (isTruncated) printNote('the prompt is longer than the text encoder reads: see dpm tokens');
-    printLine(`${truncated.length} images in ${seconds.toFixed(1)} s -> ${out}`);
+    printLine(`${counted(truncated.length, 'image')} in ${seconds.toFixed(1)} s -> ${out}`);
   },
 };

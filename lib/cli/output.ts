@@ -21,6 +21,11 @@ export function withStreams<T>(own: Streams, work: () => T): T {
   return ownStreams.run(own, work);
 }
 
+/** Writes a number and the name of what it counts, in the plural where it is not one. */
+export function counted(count: number, name: string): string {
+  return `${count} ${name}${count === 1 ? '' : 's'}`;
+}
+
 /** Writes a line to standard output. */
 export function printLine(line: string): void {
   streams().stdout.write(`${line}\n`);

@@ -18,7 +18,7 @@ import { grouped, specOf, type Call, type Command } from './command.js';
 import { usageError } from './usage-error.js';
 import { modelName, outOf, outSpec, writeOut } from './default-target.js';
 import { modelOptions, withModel } from './model-options.js';
-import { printJson, printLine, printNote, progressBar } from './output.js';
+import { counted, printJson, printLine, printNote, progressBar } from './output.js';
 import {
   samplerOf,
   samplerOptions,
@@ -175,7 +175,7 @@ async function sample(call: Call, planned: string, model: DiffusionModel): Promi
     return;
   }
   const say = out === standardOutput ? printNote : printLine;
-  say(`${run.count} samples in ${seconds.toFixed(1)} s on ${device} -> ${out}`);
+  say(`${counted(run.count, 'sample')} in ${seconds.toFixed(1)} s on ${device} -> ${out}`);
   if (scheduler !== null && !('refused' in scheduler)) say(describeRun(scheduler));
 }
 

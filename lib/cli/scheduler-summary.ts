@@ -2,6 +2,7 @@ import { DpmError } from '../base/errors.js';
 import type { SchedulerRun } from '../samplers/scheduler/run.js';
 import { schedulerRun } from '../samplers/scheduler/scheduler.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import { counted } from './output.js';
 
 /** A scheduler file's run in one line: sampler, trajectory, options and evaluations. */
 export function describeRun(run: SchedulerRun): string {
@@ -11,7 +12,7 @@ export function describeRun(run: SchedulerRun): string {
     `${run.scheduler} is ${run.sampler}`,
     `trajectory ${run.trajectory}`,
     ...options,
-    `${run.evaluations} evaluation${run.evaluations === 1 ? '' : 's'}`,
+    counted(run.evaluations, 'evaluation'),
   ].join(', ');
 }
 

@@ -21,9 +21,17 @@ import {
 import { averageSchedules, rateSchedules } from '../training/rates.js';
 import { Trainer } from '../training/trainer.js';
 import { flagOf, specOf, type Call, type Command, type OptionSpecs } from './command.js';
-import { usageError } from './usage-error.js';
 import { configOption, deviceOptions, deviceSettings } from './model-options.js';
-import { formatBytes, printJson, printLine, printNote, printTable, progressBar, type Progress } from './output.js';
+import {
+  counted,
+  formatBytes,
+  printJson,
+  printLine,
+  printNote,
+  printTable,
+  progressBar,
+  type Progress,
+} from './output.js';
 import { lineChart } from './plot/chart.js';
 import { lossChart } from './plot/loss.js';
 import { drawSamples } from './train-samples.js';
@@ -205,7 +213,7 @@ function printBegin(trainer: Trainer, out: string): void {
   for (const { path, error } of damaged) printNote(`passed over the damaged checkpoint ${path}: ${error.message}`);
   if (broken > 0) printNote(`left out ${broken} pictures that cannot be read`);
   if (truncatedCaptions > 0) printNote(`cut off ${truncatedCaptions} captions, which have too many tokens`);
-  const from = begun === 0 ? 'from the beginning' : `goes on behind step ${begun}`;
+  const from = begun === 0 ? 'from the beginning' : `goes on after step ${begun}`;
   printNote(
     `${images} images of ${sampleShape.join(' x ')}, ${parameters.toLocaleString('en')} parameters, ${steps} steps on ${device.name} -> ${out}: ${from}`,
   );
@@ -235,7 +243,7 @@ async function train(call: Call, out: string): Promise<void> {
   try {
     await trainer.run();
   } catch (error) {
-    if (signal.aborted && trainer.done > 0) printNote(`the same command goes on behind step ${trainer.done}`);
+    if (signal.aborted && trainer.done > 0) printNote(`the same command goes on after step ${trainer.done}`);
     throw error;
   } finally {
     progress.stop();
@@ -249,13 +257,9 @@ async function train(call: Call, out: string): Promise<void> {
   if (json) printJson({ ...facts, broken, damaged, device: device.name });
   else if (loss === undefined) printLine(`all ${steps} steps were done before -> ${out}`);
   else
-    printLine(`${step - begun} steps in ${(seconds ?? 0).toFixed(1)} s on ${device.name}, ${report.means} -> ${out}`);
-}
-
-/** Refuses flags that would have no effect. */
-function refuseOrphans({ options }: Call): void {
-  const orphan = ['out', 'samples', 'tensorboard'].find((name) => options.has(name));
-  if (orphan !== undefined) throw usageError(`--${orphan} has no effect with --plan, which writes nothing`);
+    printLine(
+      `${counted(step - begun, 'step')} in ${(seconds ?? 0).toFixed(1)} s on ${device.name}, ${report.means} -> ${out}`,
+    );
 }
 
 export const trainCommand: Command = {
@@ -293,7 +297,6 @@ export const trainCommand: Command = {
   async run(call) {
     const { options } = call;
     if (options.flag('plan')) {
-      refuseOrphans(call);
       await plan(call);
       return;
     }

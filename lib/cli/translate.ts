@@ -15,7 +15,7 @@ import { usageError } from './usage-error.js';
 import { readMask, readNamedImages } from '../images/load.js';
 import { modelName, outOf, outSpec, writeOut } from './default-target.js';
 import { modelOptions, withModel } from './model-options.js';
-import { type Progress, printJson, printLine, printNote, progressBar } from './output.js';
+import { counted, type Progress, printJson, printLine, printNote, progressBar } from './output.js';
 import { askedScale, scaleFor, scaleSpec } from './picture-scale.js';
 import { checkTarget } from './target.js';
 
@@ -153,7 +153,7 @@ export const translateCommand: Command = {
         const { count } = images;
         if (json)
           printJson({ out, count, device: model.device.name, seconds, ...(options.flag('metrics') && metrics) });
-        else printLine(`${count} images in ${seconds.toFixed(1)} s on ${model.device.name} -> ${out}`);
+        else printLine(`${counted(count, 'image')} in ${seconds.toFixed(1)} s on ${model.device.name} -> ${out}`);
         if (metrics === null) return;
         const { l2, psnr, ssim } = metrics;
         const shown = `L2 ${l2.toFixed(3)}, PSNR ${psnr.toFixed(2)} dB, SSIM ${ssim.toFixed(3)}`;

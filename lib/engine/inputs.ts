@@ -48,7 +48,7 @@ export function checkedLabels(
     return null;
   }
   if (classes === 0) {
-    throw new DpmError('ERR_DPM_ARGUMENT', 'the network is not class-conditional: leave classLabels out');
+    throw new DpmError('ERR_DPM_ARGUMENT', 'the network is not class-conditional: leave the classes (classLabels) out');
   }
   if (classLabels.length !== batch) {
     throw new DpmError('ERR_DPM_ARGUMENT', `classLabels has ${classLabels.length} labels for ${batch} samples`);

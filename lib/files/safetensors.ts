@@ -72,10 +72,20 @@ function pytorchHint(start: Uint8Array): string {
   return isZip || isPickle ? '; it looks like a PyTorch file: give it a name that ends in .bin or .pt' : '';
 }
 
+/** Names the kind of picture that a file begins as; undefined for none. */
+function pictureKind(start: Uint8Array): string | undefined {
+  const text = new TextDecoder('latin1').decode(start);
+  if (text.startsWith('\x89PNG')) return 'PNG';
+  if (text.startsWith('\xff\xd8\xff')) return 'JPEG';
+  return /^RIFF|^GIF8/.test(text) ? 'WebP or GIF' : undefined;
+}
+
 /** Says why no header has that length, where the file begins as other files do. */
 function refusedLength(path: string, start: Uint8Array, length: bigint): string {
   const text = new TextDecoder('latin1').decode(start);
   if (text === 'version ') return `${path} is a Git LFS pointer, not the file itself; fetch it with git lfs pull`;
+  const picture = pictureKind(start);
+  if (picture !== undefined) return `${path} is a picture (${picture}), not a safetensors file`;
   if (/^[\t\n\r -~]*$/.test(text)) return `${path} is a text file, not a safetensors file`;
   return `${path}: the safetensors header claims ${length} bytes, it has 2 to ${MAX_HEADER_BYTES}${pytorchHint(start)}`;
 }

@@ -1,9 +1,9 @@
-import { readExactly, shownPath, withFile, type FilePath } from '../../files/files.js';
-import type { JpegCodec } from '../../images/jpeg/codec.js';
-import { isJpeg } from '../../images/jpeg/frame.js';
-import { readJpegBytes, shapeOfJpegBytes } from '../../images/jpeg/read-jpeg.js';
-import { wrongPicture } from '../../images/picture-fit.js';
-import { isPng, readPngBytes, shapeOfPngBytes } from '../../images/read-png.js';
+import { readExactly, shownPath, withFile, type FilePath } from '../files/files.js';
+import type { JpegCodec } from './jpeg/codec.js';
+import { isJpeg } from './jpeg/frame.js';
+import { readJpegBytes, shapeOfJpegBytes } from './jpeg/read-jpeg.js';
+import { wrongPicture } from './picture-fit.js';
+import { isPng, readPngBytes, shapeOfPngBytes } from './read-png.js';
 
 /** Shape of one picture. */
 export type PictureShape = readonly [channels: number, height: number, width: number];

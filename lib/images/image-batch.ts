@@ -58,7 +58,7 @@ export class ImageBatch {
   }
 
   /**
-   * Reads images: a `.png`, a folder of PNG files by their names, or the tensor `images` [N, C, H, W] of a `.safetensors`
+   * Reads images: a `.png` or `.jpg`, a folder of such files by their names, or the tensor `images` [N, C, H, W] of a `.safetensors`
    * file, float32 in model space or levels.
    *
    * @param like - Required shape and the values of black and white, e.g. those of a model.

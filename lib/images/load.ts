@@ -8,8 +8,10 @@ import { centredRange, valueOfLevel, type PixelRange } from '../base/pixel-range
 import { filesIn, shownPath, type FilePath } from '../files/files.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
+import { encodedPicture, readPictureFile } from './encoded-picture.js';
+import { JpegCodec } from './jpeg/codec.js';
 import type { ImageShape } from './layout.js';
-import { readPng, shapeOfPng } from './read-png.js';
+import { readPng } from './read-png.js';
 
 /** Required shape and range of images; a model or a classifier has both. */
 export interface ImagesTaken {
@@ -53,14 +55,21 @@ async function readDataSet(path: string, { sampleShape, range = centredRange }: 
 
 const nameOf = (file: FilePath): string => basename(shownPath(file));
 
-/** The PNG files of a folder, by name. */
+/** Endings of files of pictures, and of those that are known not to be read. */
+const PICTURES: readonly string[] = ['.png', '.jpg', '.jpeg'];
+const OTHERS: readonly string[] = ['.webp', '.gif', '.avif', '.bmp', '.tiff'];
+
+const endingOf = (file: FilePath): string => extname(nameOf(file)).toLowerCase();
+
+/** The PNG and JPEG files of a folder, by name. */
 async function picturesOf(folder: string): Promise<FilePath[]> {
   const files = (await filesIn(folder)).filter((file) => !nameOf(file).startsWith('.'));
-  const endingOf = (file: FilePath): string => extname(nameOf(file)).toLowerCase();
-  const other = files.find((file) => ['.jpg', '.jpeg', '.webp', '.gif'].includes(endingOf(file)));
-  if (other !== undefined) throw new DpmError('ERR_DPM_FILE', `${shownPath(other)}: only PNG files are read`);
-  const pictures = files.filter((file) => endingOf(file) === '.png');
-  if (pictures.length === 0) throw new DpmError('ERR_DPM_FILE', `${folder} has no PNG files`);
+  const other = files.find((file) => OTHERS.includes(endingOf(file)));
+  if (other !== undefined) {
+    throw new DpmError('ERR_DPM_FILE', `${shownPath(other)}: only PNG and JPEG files are read`);
+  }
+  const pictures = files.filter((file) => PICTURES.includes(endingOf(file)));
+  if (pictures.length === 0) throw new DpmError('ERR_DPM_FILE', `${folder} has no PNG or JPEG files`);
   const twice = pictures.find((file, i) => i > 0 && shownPath(file) === shownPath(at(pictures, i - 1)));
   if (twice !== undefined) throw new DpmError('ERR_DPM_FILE', `${shownPath(twice)}: two files have this name`);
   return pictures;
@@ -68,19 +77,21 @@ async function picturesOf(folder: string): Promise<FilePath[]> {
 
 /** Finds pictures: one, or those of a folder. Null for a data set. */
 async function picturePaths(path: string): Promise<FilePath[] | null> {
-  if (extname(path).toLowerCase() === '.png') return [path];
+  if (PICTURES.includes(extname(path).toLowerCase())) return [path];
   const found = await stat(path).catch(() => undefined);
   return found?.isDirectory() === true ? picturesOf(path) : null;
 }
 
 async function readPictures(paths: readonly FilePath[], taken: ImagesTaken): Promise<NamedImages> {
   const { range = centredRange } = taken;
-  const [c, h, w] = (taken.sampleShape ?? (await shapeOfPng(at(paths, 0)))) as [number, number, number];
+  const codec = new JpegCodec();
+  const pictures = paths.map((path) => encodedPicture(shownPath(path), null, () => readPictureFile(path), codec));
+  const [c, h, w] = (taken.sampleShape ?? (await at(pictures, 0).shape())) as [number, number, number];
   const elements = elementCount([c, h, w]);
   requireMemory(`${paths.length} pictures`, paths.length * elements, Float32Array.BYTES_PER_ELEMENT);
   const images = new Float32Array(paths.length * elements);
-  for (const [index, path] of paths.entries()) {
-    const levels = await readPng(path, [c, h, w]);
+  for (const [index, picture] of pictures.entries()) {
+    const levels = await picture.levels([c, h, w]);
     images.set(
       levels.map((level) => valueOfLevel(level, range)),
       index * elements,

@@ -152,7 +152,7 @@ function decoded(path: string, bytes: Uint8Array, pixels: number): Pixels {
   }
   const { data, channels, depth, transparency } = png;
   if (data.length !== pixels * channels) throw wrongPicture(path, 'the PNG has other pixels than its sides say');
-  if (transparency !== undefined) throw wrongPicture(path, 'the image has a colour that can be seen through');
+  if (transparency !== undefined) throw wrongPicture(path, 'the image has a transparent colour');
   const white = 2 ** depth - 1;
   return { channels: channels as Channels, levels: Float32Array.from(data, (value) => (value / white) * 255) };
 }
@@ -164,7 +164,7 @@ function planes(path: string, { channels, levels }: Pixels, wanted: number): Flo
   requireColours(path, colours, wanted);
   if (colours !== channels) {
     for (let i = channels - 1; i < levels.length; i += channels) {
-      if (at(levels, i) !== 255) throw wrongPicture(path, 'the image has pixels that can be seen through');
+      if (at(levels, i) !== 255) throw wrongPicture(path, 'the image has transparent pixels');
     }
   }
   return Float32Array.from({ length: wanted * pixels }, (_, i) => {
@@ -182,11 +182,12 @@ export function isPng(bytes: Uint8Array): boolean {
 const START_BYTES = SIGNATURE.length + CHUNK_BYTES + HEADER_BYTES;
 
 /**
- * Reads the shape [C, H, W] of a PNG in memory, as {@link shapeOfPng} that of a file.
+ * Reads the shape [C, H, W] of a PNG in memory: 1 channel of grey, 3 of colours; transparency does not count.
  *
  * @param path - Name in errors.
  * @param bytes - The PNG, or its first 33 bytes.
- * @throws {@link DpmError} The errors of {@link shapeOfPng}.
+ * @throws {@link DpmError} `ERR_DPM_FILE` naming the file if it is no PNG that {@link readPng} reads, or has a side of more
+ * than 65,535 pixels.
  */
 export function shapeOfPngBytes(path: string, bytes: Uint8Array): [channels: number, height: number, width: number] {
   const [first] = chunksOf(path, bytes.subarray(0, START_BYTES));
@@ -195,19 +196,6 @@ export function shapeOfPngBytes(path: string, bytes: Uint8Array): [channels: num
     throw wrongPicture(path, `the PNG says that it has ${width} x ${height} pixels`);
   }
   return [channels > 2 ? 3 : 1, height, width];
-}
-
-/**
- * Reads the shape [C, H, W] of a PNG: 1 channel of grey, 3 of colours; transparency does not count.
- *
- * @throws {@link DpmError} `ERR_DPM_FILE` naming the file if it is no PNG that {@link readPng} reads, or has a side of more
- * than 65,535 pixels.
- */
-export async function shapeOfPng(given: FilePath): Promise<[channels: number, height: number, width: number]> {
-  const path = shownPath(given);
-  return withFile(given, async (file, size) =>
-    shapeOfPngBytes(path, await readExactly(file, path, 0, Math.min(size, START_BYTES))),
-  );
 }
 
 function requireSize(path: string, size: number, height: number, width: number): void {

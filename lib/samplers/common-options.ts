@@ -48,10 +48,11 @@ export const timesteps: Option<Value<'timesteps'>> = {
 
 export const tStart = numberOption('noisiest time', { value: 'T' });
 export const tEnd = numberOption('cleanest time evaluated', { value: 'T' });
-export const end = choiceOption('the state after the last record, default data', ['data', 'first'], 'WHERE');
-
-/** Option `end` of solvers, which end at the cleanest time by default. */
-const solverEnd = choiceOption('the state after the last record, default first', ['data', 'first'], 'WHERE');
+export const end = choiceOption(
+  'where the last step ends: at the data or at the first time; default data, of solvers of the probability flow first',
+  ['data', 'first'],
+  'WHERE',
+);
 
 /** Option `clip`; `clipOf` checks it with the schedule's range. */
 export const clip: Option<Value<'clip'>> = {
@@ -215,7 +216,7 @@ export const solverOptions = {
   ...levelOptions,
   tStart,
   tEnd,
-  end: solverEnd,
+  end,
   clip,
   prediction,
   denoiseToZero,

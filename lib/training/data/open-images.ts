@@ -92,7 +92,7 @@ async function readFile(path: string): Promise<DataImages> {
   if (isIdxName(path)) return readIdx(path);
   throw new DpmError(
     'ERR_DPM_ARGUMENT',
-    `${path} is none of a folder of PNG or JPEG files, .safetensors, .npz, .parquet, CIFAR's .bin and IDX (…-idx3-ubyte, …-idx3-ubyte.gz, ….idx)`,
+    `${path} is no data that can be read, which is a folder of PNG or JPEG files, .safetensors, .npz, .parquet, CIFAR's .bin or IDX (…-idx3-ubyte, …-idx3-ubyte.gz, ….idx)`,
   );
 }
 

@@ -4,7 +4,7 @@ import { DpmError } from '../../base/errors.js';
 import { requireMemory } from '../../base/memory-budget.js';
 import { shownPath } from '../../files/files.js';
 import { JpegCodec } from '../../images/jpeg/codec.js';
-import { encodedPicture, readPictureFile, type Picture, type PictureShape } from './encoded-picture.js';
+import { encodedPicture, readPictureFile, type Picture, type PictureShape } from '../../images/encoded-picture.js';
 import type { DataImages } from './images-in-memory.js';
 import type { OpenImagesOptions } from './options.js';
 import type { PictureFolder } from './picture-folder.js';
@@ -16,9 +16,16 @@ export interface Pictures {
   [Symbol.asyncIterator](): AsyncIterator<Picture>;
 }
 
+/** Adds what can be done to the error of a picture that has another size than the first one. */
+function suggestResize(error: unknown): never {
+  const isOfSize = error instanceof DpmError && error.message.includes(' pixels, it has to have ');
+  if (!isOfSize) throw error;
+  throw new DpmError(error.code, `${error.message}; resize (--resize) makes all pictures one size`, { cause: error });
+}
+
 /** Reads a picture as levels, of another size if it may be resized. */
 async function levelsOf(picture: Picture, shape: PictureShape, resize: boolean): Promise<Float32Array> {
-  if (!resize) return picture.levels(shape);
+  if (!resize) return picture.levels(shape).catch(suggestResize);
   const [, height, width] = await picture.shape();
   const [channels, toHeight, toWidth] = shape;
   requireMemory(picture.name, channels * height * width, Float32Array.BYTES_PER_ELEMENT);
@@ -45,7 +52,7 @@ class Skipping {
       if (!isBroken(error)) throw error;
       if (!this.allowed) {
         const { code, message } = error as DpmError;
-        throw new DpmError(code, `${message} (skipBroken leaves such pictures out)`, { cause: error });
+        throw new DpmError(code, `${message} (leave such pictures out by skipBroken, --skip-broken)`, { cause: error });
       }
       ++this.broken;
     }

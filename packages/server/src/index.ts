@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import { kserveRoutes } from './apis/kserve/route.js';
 import { openaiRoutes } from './apis/openai/route.js';
 import { pageRoutes } from './apis/page/route.js';
+import { listenOn } from './base/listen.js';
 import { watchConfig } from './config/config-watch.js';
 import { settingsOf } from './config/config.js';
 import { type Limits, limits } from './config/limits.js';
@@ -147,7 +148,7 @@ export class Server {
       await begin(context);
       metricsApp = await listenForMetrics(settings, metrics);
       const app = await buildApp(context, tokens, routes);
-      await app.listen({ host: settings.host, port: settings.port });
+      await listenOn(app, { ...settings, setting: 'port' });
       return new Server(app, metricsApp, context);
     } catch (error) {
       await endJobs(context);

@@ -17,15 +17,9 @@ export const libRooms: readonly Room[] = [
   },
   {
     path: 'lib/images',
-    holds: 'batches of images, the pictures and files that they are or become, their distances',
+    holds: 'batches of images, the pictures and files that they are or become, their distances; jpeg/: files of JPEG',
     uses: ['lib/base', 'lib/files'],
-    lines: 1230,
-  },
-  {
-    path: 'lib/images/jpeg',
-    holds: 'JPEG: what a file says of itself, which is not believed, and its pixels',
-    uses: ['lib/base', 'lib/images'],
-    lines: 300,
+    lines: 1600,
   },
   {
     path: 'lib/network',
@@ -197,7 +191,6 @@ export const libRooms: readonly Room[] = [
       'lib/files',
       'lib/files/parquet',
       'lib/images',
-      'lib/images/jpeg',
       'lib/network',
       'lib/schedule',
       'lib/engine',

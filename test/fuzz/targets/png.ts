@@ -1,13 +1,13 @@
 // Pictures, of the sides that they say and of others.
 import { crc32 } from 'node:zlib';
 
-import { readPng, shapeOfPng } from '../../../lib/images/read-png.js';
+import { readPng, shapeOfPngBytes } from '../../../lib/images/read-png.js';
 import { fileOf, takenOrRefused } from '../refused.js';
 
 export async function fuzz(data: Buffer): Promise<void> {
   const path = fileOf(data, 'a.png');
   await takenOrRefused(async () => {
-    const shape = await shapeOfPng(path);
+    const shape = shapeOfPngBytes(path, data);
     const elements = shape.reduce((product, size) => product * size, 1);
     if (elements > 2 ** 20) return;
     const levels = await readPng(path, shape);

@@ -52,6 +52,12 @@ describe('dpm generate', () => {
       [1, 3, 24, 16],
     ).save(begun);
     const picture = await ImageBatch.load(begun);
+    const marked = join(folder, 'marked.png');
+    await new ImageBatch(
+      Uint8Array.from({ length: 24 * 16 }, (_, i) => (i % 16 < 8 ? 255 : 0)),
+      [1, 1, 24, 16],
+    ).save(marked, { scale: 1 });
+    const mask = await ImageBatch.load(marked);
     // Those without a change draw the same images in other ways.
     const flags: Record<string, [args: string[], options: Partial<GenerateOptions>, isSame?: true]> = {
       negative: [['--negative', 'blurry'], { negativePrompt: 'blurry' }],
@@ -67,6 +73,7 @@ describe('dpm generate', () => {
       batch: [['--batch', '1'], { batch: 1 }, true],
       image: [['--image', begun], { image: picture }],
       strength: [['--image', begun, '--strength', '0.4'], { image: picture, strength: 0.4 }],
+      mask: [['--image', begun, '--mask', marked], { image: picture, mask }],
     };
     const offered = [...new Set(Object.values(flags).flatMap(([, options]) => Object.keys(options)))];
     const others = ['prompt', 'gamma', 'first', 'sizes', 'init', 'noise', 'output', 'onPreview', 'previewEvery'];
@@ -383,9 +390,12 @@ describe('dpm generate --from', () => {
     expect((await parametersIn(again)).strength).toBe(0.8);
   });
 
-  it('needs a picture for a strength', async () => {
-    const { code, stderr } = await dpm('generate', model, 'a cat', '--strength', '0.5', '--out', again, ...cpu);
-    expect([code, stderr]).toEqual([2, expect.stringContaining('--strength is for --image FILE')]);
+  it.each([
+    ['strength', '0.5'],
+    ['mask', 'mask.png'],
+  ])('needs a picture for --%s', async (name, value) => {
+    const { code, stderr } = await dpm('generate', model, 'a cat', `--${name}`, value, '--out', again, ...cpu);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`--${name} is for --image FILE`)]);
   });
 
   it('tells no negative prompt from an empty one, which SDXL sees', async () => {

@@ -184,9 +184,9 @@ describe('dpm translate', () => {
     await mkdir(pictures);
     const of = (...options: string[]) =>
       dpm('translate', 'mnist', '--device', 'cpu', '--out', join(folder, 'x.png'), '--source', ...options);
-    expect((await of(pictures)).stderr).toContain(`${pictures} has no PNG files`);
-    await writeFile(join(pictures, 'a.jpeg'), '');
-    expect((await of(pictures)).stderr).toContain('a.jpeg: only PNG files are read');
+    expect((await of(pictures)).stderr).toContain(`${pictures} has no PNG or JPEG files`);
+    await writeFile(join(pictures, 'a.webp'), '');
+    expect((await of(pictures)).stderr).toContain('a.webp: only PNG and JPEG files are read');
     expect((await of(source, '--mask', source)).stderr).toContain(`the mask ${source} has to be a .png file`);
     expect((await of(join(folder, 'sdedit.png'))).stderr).toContain('sdedit.png: the image has');
   });

@@ -9,7 +9,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { readMask, readNamedImages } from '../../../lib/images/load.js';
 import * as dpm from '../../../lib/index.js';
 import { writeSafetensors } from '../../../lib/files/tensor-data.js';
-import { temporaryFolder } from '../../support/temporary.js';
+import { packagePath, temporaryFolder } from '../../support/temporary.js';
 
 const folder = temporaryFolder();
 const { ImageBatch } = dpm;
@@ -58,12 +58,28 @@ describe('ImageBatch.load', () => {
     expect(found.names).toEqual(['a.png', 'c%E9.png', 'd\u00e9.png']);
     expect(found.shape[0]).toBe(3);
     await writeFile(named(0x78, 0xff, 0x2e, 0x67, 0x69, 0x66), bytes);
-    await expect(readNamedImages(place, {})).rejects.toThrow(`${place}/x%FF.gif: only PNG files are read`);
+    await expect(readNamedImages(place, {})).rejects.toThrow(`${place}/x%FF.gif: only PNG and JPEG files are read`);
     await rm(named(0x78, 0xff, 0x2e, 0x67, 0x69, 0x66));
     await writeFile(named(0x63, 0xe9, 0x2e, 0x70, 0x6e, 0x67), 'no picture');
     await expect(readNamedImages(place, {})).rejects.toThrow(`${place}/c%E9.png: `);
     await writeFile(join(place, 'c%E9.png'), bytes);
     await expect(readNamedImages(place, {})).rejects.toThrow(`${place}/c%E9.png: two files have this name`);
+  });
+
+  it('reads JPEG as the library of PIL does, alone and beside PNG, whatever a file is called', async () => {
+    const place = join(folder, 'jpeg');
+    await mkdir(place);
+    const given = async (name: string): Promise<Buffer> => readFile(packagePath(`test/fixtures/jpeg/${name}`));
+    await writeFile(join(place, 'a.JPG'), await given('444.jpg'));
+    await writeFile(join(place, 'b.png'), await given('444.png'));
+    await writeFile(join(place, 'c.jpeg'), await given('444.png'));
+    const expected = (await ImageBatch.load(join(place, 'b.png'))).toUint8();
+    expect((await ImageBatch.load(join(place, 'a.JPG'))).toUint8()).toEqual(expected);
+    const all = await ImageBatch.load(place);
+    expect(all.shape[0]).toBe(3);
+    expect(all.toUint8()).toEqual(Uint8Array.from([...expected, ...expected, ...expected]));
+    await writeFile(join(place, 'd.jpg'), 'no picture');
+    await expect(ImageBatch.load(place)).rejects.toThrow('d.jpg: this is neither PNG nor JPEG');
   });
 
   it('reads a folder by its names, and a picture by a URL, of any number of channels', async () => {

@@ -1,12 +1,12 @@
 // Pictures as images of a model.
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 
 import { encode, type ImageData } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
-import { readPng, shapeOfPng } from '../../../lib/images/read-png.js';
+import { readPng, shapeOfPngBytes } from '../../../lib/images/read-png.js';
 import { Random } from '../../support/random.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
@@ -43,7 +43,9 @@ function saying(width: number, height: number): Promise<string> {
   return written(bytes);
 }
 
-describe('shapeOfPng', () => {
+describe('shapeOfPngBytes', () => {
+  const shapeOf = async (path: string) => shapeOfPngBytes(path, await readFile(path));
+
   it.each([
     [1, 1],
     [2, 1],
@@ -51,18 +53,18 @@ describe('shapeOfPng', () => {
     [4, 3],
   ] as const)('of pixels of %i values has %i channels', async (values, channels) => {
     const path = await png({ data: new Uint8Array(6 * values).fill(255), channels: values });
-    expect(await shapeOfPng(path)).toEqual([channels, 2, 3]);
+    expect(await shapeOf(path)).toEqual([channels, 2, 3]);
   });
 
   it('has sides of 1 to 65,535 pixels', async () => {
-    expect(await shapeOfPng(await saying(65_535, 1))).toEqual([1, 1, 65_535]);
+    expect(await shapeOf(await saying(65_535, 1))).toEqual([1, 1, 65_535]);
     for (const [width, height] of [
       [0, 2],
       [2, 0],
       [65_536, 1],
       [1, 65_536],
     ] as const) {
-      await expect(shapeOfPng(await saying(width, height))).rejects.toMatchObject({
+      await expect(shapeOf(await saying(width, height))).rejects.toMatchObject({
         code: 'ERR_DPM_FILE',
         message: expect.stringContaining(`the PNG says that it has ${width} x ${height} pixels`) as string,
       });
@@ -102,11 +104,11 @@ describe('readPng', () => {
     ['another size', () => png({ data: new Uint8Array(6), channels: 1 }), [1, 3, 2], 'ERR_DPM_TENSOR_SHAPE', '3 x 2'],
     ['RGB for grey', () => png({ data: new Uint8Array(18), channels: 3 }), [1, 2, 3], 'ERR_DPM_TENSOR_SHAPE', 'is RGB'],
     [
-      'one pixel seen through',
+      'one transparent pixel',
       () => png({ data: new Uint8Array(12).fill(255).fill(254, 11), channels: 2 }),
       [1, 2, 3],
       'ERR_DPM_FILE',
-      'seen through',
+      'transparent',
     ],
     ['no PNG', () => written(new Uint8Array(40)), [1, 2, 3], 'ERR_DPM_FILE', 'no PNG'],
     ['an empty file', () => written(new Uint8Array(0)), [1, 2, 3], 'ERR_DPM_FILE', 'no PNG'],
@@ -164,7 +166,7 @@ describe('readPng', () => {
     [
       'a transparent colour',
       () => file(chunk('IHDR', header()), chunk('tRNS', new Uint8Array(2)), chunk('IDAT', rows(3)), end),
-      'seen through',
+      'transparent',
     ],
     ['four bits', () => file(chunk('IHDR', header(4)), chunk('IDAT', rows(2)), end), 'less than 8 bits'],
     ['a palette that is not there', () => file(chunk('IHDR', header(8, 3)), chunk('IDAT', rows(3)), end), 'a palette'],

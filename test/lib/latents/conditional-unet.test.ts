@@ -97,7 +97,7 @@ describe('a conditional U-Net', () => {
     ['sd1', { height: 5 }, 'x has 1024 elements'],
     ['sd1', { pooled: new Float32Array(4) }, 'leave pooled and sizes out'],
     ['sd1', { classVectors: new Float32Array(4) }, 'leave classVectors out'],
-    ['sd1', { classLabels: [1, 2] }, 'leave classLabels out'],
+    ['sd1', { classLabels: [1, 2] }, 'leave the classes (classLabels) out'],
     ['sd1', { guidance: 2 }, 'leave guidance out'],
     ['sd1', { contextIndices: [0] }, 'contextIndices has 1 numbers for 2 samples'],
     ['sd1', { contextIndices: [0, 1, 0] }, 'contextIndices has 3 numbers for 2 samples'],

@@ -6,7 +6,7 @@ import { DpmError } from '../../../base/errors.js';
 import { fileError, filesIn, isFolder, openFile, shownPath, withFile } from '../../../files/files.js';
 import { JpegCodec } from '../../../images/jpeg/codec.js';
 import type { DataImages } from '../images-in-memory.js';
-import { encodedPicture, type Picture } from '../encoded-picture.js';
+import { encodedPicture, type Picture } from '../../../images/encoded-picture.js';
 import { openImagesDefaults, type OpenImagesOptions } from '../options.js';
 import { readPictures, type Pictures } from '../read-pictures.js';
 import { columnsOf, type ImageColumns } from './columns.js';

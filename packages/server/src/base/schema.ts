@@ -60,7 +60,11 @@ export function mismatchOf(schema: TSchema, value: unknown): Mismatch | undefine
   >;
   if (additionalProperties !== undefined) {
     const [name = ''] = additionalProperties;
-    return { field: field === '' ? name : `${field}/${name}`, reason: 'is no field here' };
+    const known = field === '' ? Object.keys(Object((schema as { properties?: object }).properties) as object) : [];
+    return {
+      field: field === '' ? name : `${field}/${name}`,
+      reason: `is not a known field${nearest(name, known)}`,
+    };
   }
   if (requiredProperties !== undefined) {
     const [name = ''] = requiredProperties;

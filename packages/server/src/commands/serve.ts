@@ -53,7 +53,7 @@ export async function runUntilInterrupted(
   const read = async (): Promise<ServerConfig> => configOf(call, file === undefined ? {} : await readConfig(file));
   const config = await read();
   process.env.DPM_NICE ??= NICENESS;
-  if (config.models?.length === 0) throw usageError('it takes models, or --config');
+  if (config.models?.length === 0) throw usageError('give models to serve, or --config FILE');
   const server = await start(config);
   if (file !== undefined && reloads) server.follow(file, read);
   const { url, metricsUrl } = server;

@@ -80,7 +80,7 @@ export function settingsOf(config: ServerConfig): Settings {
   if (settings.tokens === undefined && !settings.insecure && !loopback.has(settings.host)) {
     throw new DpmError(
       'ERR_DPM_CONFIG',
-      `host ${settings.host} is for others, too: it takes tokens, or insecure to serve everybody`,
+      `host ${settings.host} can be reached from other machines: give tokens, or insecure to serve everybody`,
     );
   }
   requireOneStore(settings);

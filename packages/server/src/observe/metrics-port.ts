@@ -1,5 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 
+import { listenOn } from '../base/listen.js';
 import type { Metrics } from './metrics.js';
 import type { Settings } from '../config/settings.js';
 
@@ -16,6 +17,6 @@ export async function listenForMetrics(
   if (metricsPort === undefined) return undefined;
   const app = Fastify({ forceCloseConnections: true });
   app.get('/metrics', (_, reply) => sendMetrics(metrics, reply));
-  await app.listen({ host, port: metricsPort });
+  await listenOn(app, { host, port: metricsPort, setting: 'metricsPort' });
   return app;
 }

@@ -91,7 +91,7 @@ describe('dpm jobs', () => {
     [['jobs', 'cancel', 'none', '--queue', 'redis://127.0.0.1:1'], /queue redis:\/\/127\.0\.0\.1:1 cannot be reached/],
     [['jobs', 'stop'], /not something to jobs/],
     [['worker', 'mnist', '--device', 'cpu', '--rows', '1', '--port', '0'], /a worker takes a queue/],
-    [['worker'], /it takes models, or --config/],
+    [['worker'], /give models to serve, or --config FILE/],
   ])('refuses %j', async (args, message) => {
     const { stderr, code } = await dpm(...args);
     expect(code).toBeGreaterThan(0);

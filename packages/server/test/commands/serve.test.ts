@@ -208,7 +208,7 @@ describe('dpm serve', () => {
   });
 
   it.each<[string[], number, RegExp]>([
-    [[], 2, /it takes models, or --config/],
+    [[], 2, /give models to serve, or --config FILE/],
     [['--new-token', 'a b'], 2, /--new-token/],
     [['mnist', '--port', 'http'], 2, /--port/],
     [['mnist', '--rows', 'many'], 2, /--rows/],

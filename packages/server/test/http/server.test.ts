@@ -126,7 +126,10 @@ describe('a server', () => {
   it('gives up where the port of its metrics is taken', async () => {
     await using first = await Server.start(base);
     const metricsPort = Number(new URL(first.url).port);
-    await expect(Server.start({ ...base, metricsPort })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    await expect(Server.start({ ...base, metricsPort })).rejects.toMatchObject({
+      code: 'ERR_DPM_CONFIG',
+      message: `metricsPort ${metricsPort} of 127.0.0.1 is taken by another program: EADDRINUSE`,
+    });
   });
 
   it('begins with all of its models or not at all', async () => {
@@ -134,7 +137,10 @@ describe('a server', () => {
     await expect(missing).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
     await using first = await Server.start(base);
     const { port } = new URL(first.url);
-    await expect(Server.start({ ...base, port: Number(port) })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    await expect(Server.start({ ...base, port: Number(port) })).rejects.toMatchObject({
+      code: 'ERR_DPM_CONFIG',
+      message: `port ${port} of 127.0.0.1 is taken by another program: EADDRINUSE`,
+    });
   });
 });
 
@@ -143,7 +149,7 @@ describe('a configuration', () => {
     ['no models', {}, /there is no model to serve/],
     ['two models of one id', { models: [{ path: 'a/m' }, { path: 'b/m' }] }, /two models have the id m/],
     ['a host for others and no tokens', { models: [{ path: 'm' }], host: '0.0.0.0' }, /host 0\.0\.0\.0 is for others/],
-    ['a field that is none', { models: [{ path: 'm' }], hots: 'a' } as ServerConfig, /hots is no field here/],
+    ['a field that is none', { models: [{ path: 'm' }], hots: 'a' } as ServerConfig, /hots is not a known field/],
     ['a model without a path', { models: [{ id: 'm' }] } as unknown as ServerConfig, /models\/0\/path is missing/],
     ['an id with a slash', { models: [{ id: 'a/b', path: 'm' }] }, /models\/0\/id/],
     ['an origin for all', { models: [{ path: 'm' }], cors: ['*'] }, /cors has '\*'/],
@@ -182,7 +188,7 @@ describe('a configuration', () => {
     await expect(readConfig(file)).rejects.toMatchObject({ code: 'ERR_DPM_CONFIG' });
     await writeFile(file, 'prot: 3');
     await expect(readConfig(file)).rejects.toMatchObject({
-      message: expect.stringMatching(/prot is no field here/) as string,
+      message: expect.stringMatching(/prot is not a known field \(did you mean 'port'\?\)/) as string,
     });
     await rm(folder, { recursive: true });
     await expect(readConfig(file)).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });

@@ -100,7 +100,7 @@ describe('a file of tokens', () => {
     ['no hash', '- { name: a, scopes: [] }', /0\/sha256 is missing/],
     ['a token in the place of its hash', '- { name: a, sha256: abc, scopes: [] }', /0\/sha256/],
     ['an unknown scope', entry('a', 'scopes: [root]'), /0\/scopes\/0/],
-    ['a field that is none', entry('a', 'scopes: [], admin: true'), /0\/admin is no field here/],
+    ['a field that is none', entry('a', 'scopes: [], admin: true'), /0\/admin is not a known field/],
     ['a name twice', entry('a', 'scopes: []') + entry('a', 'scopes: []'), /have a name twice/],
   ])('is refused with %s', async (_, text, message) => {
     const wrong = join(folder, 'wrong.yaml');

@@ -380,7 +380,7 @@ describe('folders of pictures', () => {
     const cut = await failure(openImages(root));
     expect([cut.code, cut.message]).toEqual([
       'ERR_DPM_FILE_TRUNCATED',
-      `${join(root, 'a.jpg')}: the JPEG is cut off (skipBroken leaves such pictures out)`,
+      `${join(root, 'a.jpg')}: the JPEG is cut off (leave such pictures out by skipBroken, --skip-broken)`,
     ]);
     writeFileSync(join(root, 'b.jpg'), stuffed);
     copyFileSync(packagePath('test/fixtures/jpeg/cmyk.jpg'), join(root, 'c.jpg'));

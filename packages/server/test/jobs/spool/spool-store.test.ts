@@ -187,7 +187,7 @@ describe('the folder of a spool', () => {
   it.each([
     ['job.json', '{', /job\.json is no JSON/],
     ['job.json', '{}', /job\.json: id is missing/],
-    ['job.json', JSON.stringify({ ...jobOf(), more: 1 }), /more is no field here/],
+    ['job.json', JSON.stringify({ ...jobOf(), more: 1 }), /more is not a known field/],
     ['job.json', JSON.stringify(jobOf()), /its folder's name is another/],
     ['failed.json', '[{"chunk":-1}]', /failed\.json: /],
   ])('is refused with a wrong %s', async (file, contents, message) => {
