@@ -124,7 +124,7 @@ function memoryRows(memory: TrainingMemory): string[][] {
 
 /** Tells what a run takes, without beginning it. */
 async function plan(call: Call): Promise<void> {
-  await using trainer = await Trainer.open(trainerOptions(call));
+  await using trainer = await Trainer.open({ ...trainerOptions(call), tensorboard: undefined });
   const { memory, parameters, images, broken, steps, device, sampleShape, classes } = trainer;
   const facts = { images, broken, sampleShape, classes, parameters, steps, device: device.name, memory };
   if (call.json) {

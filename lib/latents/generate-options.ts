@@ -169,7 +169,7 @@ export const generateOptionFacts = {
   },
   mask: {
     kind: givenImages,
-    help: 'part of the pictures to begin with that is drawn anew: white in grey levels; strength is then 1 by default',
+    help: 'part of the pictures to begin with that is drawn anew: white in grey levels; with it strength is 1 if nothing is said',
     otherwise: 'all of it',
     value: 'FILE',
   },

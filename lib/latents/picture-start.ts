@@ -53,7 +53,7 @@ function seesMask({ inChannels, outChannels }: Channels, latentChannels: number)
  */
 export function requireFittingNetwork(unet: Channels, latentChannels: number, picture: StartingPicture | null): void {
   if (seesMask(unet, latentChannels)) {
-    if (picture !== null && picture.mask !== null && !picture.isEncoded) return;
+    if (picture?.isEncoded === false && picture.mask !== null) return;
     throw new DpmError(
       'ERR_DPM_ARGUMENT',
       'the network fills parts of pictures: give image, a batch of pictures and not latents, and mask',

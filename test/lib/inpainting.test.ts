@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import type * as normalsModule from '../../lib/engine/normals.js';
 import type { NoiseStream } from '../../lib/engine/update.js';
 import { readJson } from '../../lib/files/files.js';
 import { ImageBatch, NoiseSchedule, TextToImage, type GenerateOptions } from '../../lib/index.js';
@@ -13,7 +14,7 @@ import { readTensors } from '../support/tensors.js';
 /** Noise in place of the samples' own, by draw: what the library has drawn. */
 const given = new Map<number, Float32Array>();
 vi.mock('../../lib/engine/normals.js', async (original) => {
-  const module = await original<typeof import('../../lib/engine/normals.js')>();
+  const module = await original<typeof normalsModule>();
   return {
     ...module,
     normals: (device: never, shape: readonly number[], streams: readonly NoiseStream[]) =>

@@ -2,12 +2,12 @@ import type { Room } from './room.js';
 
 /** Rooms of lib/, in the order of their floors. */
 export const libRooms: readonly Room[] = [
-  { path: 'lib/base', holds: 'errors, checks of arguments, arrays, seeds', uses: [], lines: 850 },
+  { path: 'lib/base', holds: 'errors, checks of arguments, arrays, seeds', uses: [], lines: 860 },
   {
     path: 'lib/files',
     holds: 'reading and writing files: JSON, YAML, configurations, safetensors, zip archives, atomic writes',
     uses: ['lib/base'],
-    lines: 1725,
+    lines: 1740,
   },
   {
     path: 'lib/files/parquet',
@@ -49,7 +49,7 @@ export const libRooms: readonly Room[] = [
     path: 'lib/engine',
     holds: 'the addon: devices, tensors, networks on them, fused updates',
     uses: ['lib/base', 'lib/network', 'lib/program'],
-    lines: 2340,
+    lines: 2360,
   },
   {
     path: 'lib/samplers',
@@ -81,7 +81,7 @@ export const libRooms: readonly Room[] = [
     path: 'lib/run',
     holds: 'runs of programs: options, requests, evaluators, noise, what functions of the caller answer, host contexts',
     uses: ['lib/base', 'lib/images', 'lib/program', 'lib/engine', 'lib/guidance'],
-    lines: 2185,
+    lines: 2220,
   },
   {
     path: 'lib/batch',
@@ -145,7 +145,7 @@ export const libRooms: readonly Room[] = [
       'lib/run',
       'lib/text',
     ],
-    lines: 3900,
+    lines: 3980,
   },
   {
     path: 'lib/text-to-image.ts',

@@ -42,7 +42,7 @@ describe('a path that nobody gave', () => {
     mkdirSync(cwd);
     const run = (...args: string[]): string => execFileSync(process.execPath, [dpmMain, ...args], { cwd }).toString();
     const drawn = ['sample', 'mnist', '--device', 'cpu', '--steps', '1'];
-    expect(run(...drawn)).toMatch(/^1 samples in .* -> mnist\.png\n/);
+    expect(run(...drawn)).toMatch(/^1 sample in .* -> mnist\.png\n/);
     const first = readFileSync(join(cwd, 'mnist.png'));
     expect(decode(first)).toMatchObject({ width: 112, height: 112 });
     expect(run(...drawn, '--seed', '5')).toMatch(/ -> mnist-2\.png\n/);

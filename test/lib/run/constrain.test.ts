@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 
 import { DiffusionModel } from '../../../lib/model.js';
 import type { Constraint, ConstraintPlace } from '../../../lib/guidance/guide.js';
-import type { StepProgram } from '../../../lib/program/program.js';
 import { samplers } from '../../../lib/samplers/index.js';
 import { maxDifference } from '../../support/golden.js';
 
@@ -49,7 +48,7 @@ describe('constrain', () => {
     async (sampler) => {
       await using model = await load();
       const own = { sampler, steps: 6, count: 1 } as const;
-      const program = samplers[sampler](model.schedule, { steps: 6 }) as StepProgram;
+      const program = samplers[sampler](model.schedule, { steps: 6 });
       const expected = program.records.flatMap((record, i) => {
         const next = program.records[i + 1];
         return next?.read === 'y' ? [] : [{ record: i + 1, time: record.time, nextTime: next?.time ?? null, first: 0 }];
