@@ -219,7 +219,7 @@ describe('dpm serve', () => {
     [['mnist', '--memory', '0.5MiB', '--rows', '1'], 1, /ERR_DPM_OUT_OF_MEMORY.* of 524288 are taken/],
     [['mnist', '--cors', '*'], 1, /cors has '\*'/],
     [['mnist', '--trust-proxy', 'proxy'], 1, /trustProxy has 'proxy'/],
-    [['mnist', '--host', '0.0.0.0'], 1, /ERR_DPM_CONFIG.*host 0\.0\.0\.0 is for others/],
+    [['mnist', '--host', '0.0.0.0'], 1, /ERR_DPM_CONFIG.*host 0\.0\.0\.0 can be reached/],
     [['/nowhere/model'], 1, /ERR_DPM_FILE/],
     [['mnist', '--config', '/nowhere.yaml'], 1, /ERR_DPM_FILE.*\/nowhere\.yaml/],
     [['mnist', 'other=mnist', 'mnist'], 1, /two models have the id mnist/],

@@ -148,7 +148,7 @@ describe('a configuration', () => {
   it.each<[string, ServerConfig, RegExp]>([
     ['no models', {}, /there is no model to serve/],
     ['two models of one id', { models: [{ path: 'a/m' }, { path: 'b/m' }] }, /two models have the id m/],
-    ['a host for others and no tokens', { models: [{ path: 'm' }], host: '0.0.0.0' }, /host 0\.0\.0\.0 is for others/],
+    ['a host for others and no tokens', { models: [{ path: 'm' }], host: '0.0.0.0' }, /host 0\.0\.0\.0 can be reached/],
     ['a field that is none', { models: [{ path: 'm' }], hots: 'a' } as ServerConfig, /hots is not a known field/],
     ['a model without a path', { models: [{ id: 'm' }] } as unknown as ServerConfig, /models\/0\/path is missing/],
     ['an id with a slash', { models: [{ id: 'a/b', path: 'm' }] }, /models\/0\/id/],
