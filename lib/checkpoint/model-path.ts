@@ -8,13 +8,17 @@ import { DpmError } from '../base/errors.js';
 import { isThere, readText } from '../files/files.js';
 import { pathOf } from '../files/paths.js';
 
-/** The models that this package brings, by the names that `DiffusionModel.load` and, of the classifiers, `Classifier.load` take. */
+/**
+ * The models that this package brings, by the names that `DiffusionModel.load` takes, of the classifiers `Classifier.load`, and of
+ * `emoji`, which draws from words, `TextToImage.load`.
+ */
 export const bundledModels = [
   'mnist',
   'mnist-classifier',
   'mnist-domains',
   'fashion-mnist',
   'fashion-mnist-classifier',
+  'emoji',
 ] as const;
 
 const modelsFolder = join(dirname(fileURLToPath(import.meta.url)), '../../models');

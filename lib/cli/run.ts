@@ -10,10 +10,11 @@ import { commands, listCommands } from './registry.js';
 import { usageError } from './usage-error.js';
 
 const beginning = `Begin with:
-  dpm sample mnist --count 64   draws digits, with a network that this package brings
-  dpm samplers                  lists the ways to draw
-  dpm inspect MODEL             says what a file or folder of your own is
-  dpm serve mnist               opens a page and HTTP, with the package dpm-native-server`;
+  dpm generate emoji "a cat on blue"   draws what words say, with a model that this package brings
+  dpm sample mnist --count 64          draws digits, with another one
+  dpm samplers                         lists the ways to draw
+  dpm inspect MODEL                    says what a file or folder of your own is
+  dpm serve mnist                      opens a page and HTTP, with the package dpm-native-server`;
 
 async function printHelp(): Promise<void> {
   const parser = newParser('dpm').usage('COMMAND [options]').option('-v, --version', 'print the version');

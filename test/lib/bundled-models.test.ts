@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { logSoftmax } from '../../lib/guidance/classifier.js';
-import { Classifier, Device, DiffusionModel } from '../../lib/index.js';
+import { Classifier, Device, DiffusionModel, TextToImage } from '../../lib/index.js';
 
 const device = Device.open({ device: 'cpu', threads: 2 });
 const CLASSES = 10;
@@ -50,5 +50,55 @@ describe('fashion-mnist', () => {
     const [low, high] = [Math.min(...images.data), Math.max(...images.data)];
     expect(low).toBeLessThan(-0.9);
     expect(high).toBeGreaterThan(0.3);
+  });
+});
+
+describe('emoji', () => {
+  const palette = {
+    red: [222, 70, 66],
+    orange: [246, 150, 58],
+    yellow: [250, 216, 84],
+    green: [96, 186, 102],
+    blue: [82, 140, 226],
+    purple: [150, 100, 206],
+    pink: [250, 172, 202],
+    white: [255, 255, 255],
+  } as const;
+  const names = Object.keys(palette) as (keyof typeof palette)[];
+
+  /** The name of the colour that is nearest to the corners of picture k. */
+  function background(levels: Uint8Array, k: number): string {
+    const side = 64;
+    const corners = [0, side - 1, side * (side - 1), side * side - 1];
+    const mean = [0, 1, 2].map(
+      (channel) => corners.reduce((sum, i) => sum + levels[(3 * k + channel) * side * side + i]!, 0) / corners.length,
+    );
+    const far = (name: keyof typeof palette): number =>
+      Math.hypot(...palette[name].map((level, c) => level - mean[c]!));
+    return names.reduce((best, name) => (far(name) < far(best) ? name : best));
+  }
+
+  it('draws on the backgrounds that it is asked for', async () => {
+    await using pipeline = await TextToImage.load('emoji', { device });
+    const things = ['a red heart', 'a cat face', 'a rocket'];
+    const asked = things.flatMap((thing) =>
+      names.map((name) => ({ name, prompt: `${thing}, flat style, on ${name}` })),
+    );
+    const { images, truncated } = await pipeline.generate({ prompt: asked.map(({ prompt }) => prompt), batch: 24 });
+    expect(images!.shape).toEqual([24, 3, 64, 64]);
+    expect(truncated).not.toContain(true);
+    const levels = images!.toUint8();
+    const right = asked.filter(({ name }, k) => background(levels, k) === name);
+    expect(right.length).toBeGreaterThanOrEqual(22);
+  });
+
+  it('draws other things for other words, and has what Analytic-DPM takes', async () => {
+    await using pipeline = await TextToImage.load('emoji', { device });
+    expect(pipeline.defaults).toEqual({ steps: 20, guidance: 3 });
+    const own = { sampler: 'analytic-ddim', steps: 8, seed: 3, output: 'latents' } as const;
+    const heart = await pipeline.generate({ ...own, prompt: 'a red heart, flat style, on white' });
+    const rocket = await pipeline.generate({ ...own, prompt: 'a rocket, flat style, on white' });
+    const difference = Math.hypot(...heart.latents.map((value, i) => value - rocket.latents[i]!));
+    expect(difference / Math.sqrt(heart.latents.length)).toBeGreaterThan(0.3);
   });
 });

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import { ImageBatch, TextToImage } from '../../../dist/index.js';
 import { readJson } from '../files.mjs';
-import { command, integer, parseOptions, requireOptions } from '../options.mjs';
+import { command, integer, list, parseOptions, requireOptions } from '../options.mjs';
 import { openJudges } from './judges.mjs';
 import { nearestPictures } from './nearest.mjs';
 
@@ -17,22 +17,22 @@ a pair that are held out or are not there).
   --judges DIR      says which emoji the judges recognise among their first five
   --data FILE       images of the data, safetensors; with --nearest
   --nearest FILE    receives the pictures, each above the nearest one of the data
+  --prompts LIST    numbers of prompts, from 0; default all. With others than all, no judges
+  --columns N       default 8
   --guidance W, --steps N, --sampler NAME, --seed INT   default those of the model, and seed 0`;
-
-const COLUMNS = 8;
 
 /** What a question says, short enough to lie below its picture. */
 const shortText = (text) => text.replace(/^an? /, '').replace(/, (\w+) style, on (\w+)$/, ' $1 $2');
 
 /** Two rows in turn: pictures, and what is nearest to them. */
-function inPairs(levels, nearest, [count, ...sides]) {
+function inPairs(levels, nearest, [count, ...sides], columns) {
   const elements = levels.length / count;
   const all = new Uint8Array(2 * levels.length);
   for (let i = 0; i < count; ++i) {
-    const place = 2 * Math.floor(i / COLUMNS) * COLUMNS + (i % COLUMNS);
+    const place = 2 * Math.floor(i / columns) * columns + (i % columns);
     const part = (from) => from.subarray(i * elements, (i + 1) * elements);
     all.set(part(levels), place * elements);
-    all.set(part(nearest), (place + COLUMNS) * elements);
+    all.set(part(nearest), (place + columns) * elements);
   }
   return new ImageBatch(all, [2 * count, ...sides]);
 }
@@ -62,6 +62,8 @@ await command(async () => {
     judges: { type: 'string' },
     data: { type: 'string' },
     nearest: { type: 'string' },
+    prompts: { type: 'string' },
+    columns: { type: 'string', default: '8' },
     guidance: { type: 'string' },
     steps: { type: 'string' },
     sampler: { type: 'string' },
@@ -69,10 +71,9 @@ await command(async () => {
   });
   requireOptions(given, 'model', 'out');
   if (given.nearest !== undefined) requireOptions(given, 'data');
-  const prompts = await readJson(
-    fileURLToPath(new URL('prompts.json', import.meta.url)),
-    'it is part of the repository',
-  );
+  const all = await readJson(fileURLToPath(new URL('prompts.json', import.meta.url)), 'it is part of the repository');
+  const prompts = given.prompts === undefined ? all : list(given.prompts).map((number) => all[Number(number)]);
+  const columns = integer('columns', given.columns);
   const pipeline = await TextToImage.load(given.model, { device: 'cpu' });
   const { images } = await pipeline
     .generate({
@@ -85,12 +86,12 @@ await command(async () => {
     })
     .finally(() => pipeline.close());
   const labels = prompts.map(({ text }) => shortText(text));
-  await images.save(given.out, { columns: COLUMNS, scale: 2, gap: 4, labels });
-  if (given.judges !== undefined) await judgeAll(given.judges, prompts, images);
+  await images.save(given.out, { columns, scale: 2, gap: 4, labels });
+  if (given.judges !== undefined && prompts === all) await judgeAll(given.judges, prompts, images);
   if (given.nearest === undefined) return;
   const levels = images.toUint8();
   const near = await nearestPictures(levels, prompts.length, given.data);
-  await inPairs(levels, near.levels, images.shape).save(given.nearest, { columns: COLUMNS, gap: 2 });
+  await inPairs(levels, near.levels, images.shape, columns).save(given.nearest, { columns, gap: 2 });
   const roots = near.meanSquares.map((square) => Math.sqrt(square).toFixed(1));
   console.log(`root of the mean squared difference to the nearest picture, of 255: ${roots.join(' ')}`);
 });

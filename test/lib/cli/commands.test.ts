@@ -68,7 +68,7 @@ describe('help', () => {
   it('says first what to begin with', async () => {
     const { stdout } = await dpm();
     expect(stdout).toBe((await dpm('--help')).stdout);
-    expect(stdout).toMatch(/^Usage: dpm COMMAND \[options\]\n\nBegin with:\n {2}dpm sample mnist/);
+    expect(stdout).toMatch(/^Usage: dpm COMMAND \[options\]\n\nBegin with:\n {2}dpm generate emoji/);
     for (const [, command] of stdout.matchAll(/^ {2}dpm (\w+)/gm)) expect((await dpm(command!, '--help')).code).toBe(0);
   });
 });
