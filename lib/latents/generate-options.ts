@@ -215,14 +215,14 @@ export const generateKinds: OptionKinds<GenerateOptions> = kindsOf<GenerateOptio
 /** Defaults of {@link GenerateOptions}. @internal */
 export const generateDefaults = standardsOf(generateOptionFacts);
 
-const programOptions = ['sampler', 'steps', 'gamma', 'image', 'strength', 'mask'] as const;
-
 /** Options of {@link TextToImage.run}, whose program says the rest. */
-export type PromptOptions = Omit<GenerateOptions, (typeof programOptions)[number]>;
+export type PromptOptions = Omit<GenerateOptions, 'sampler' | 'steps' | 'gamma' | 'image' | 'strength' | 'mask'>;
+
+const programOptions: readonly string[] = ['sampler', 'steps', 'gamma', 'image', 'strength', 'mask'];
 
 /** Kind of each option of {@link PromptOptions}. @internal */
 export const promptKinds = Object.fromEntries(
-  Object.entries(generateKinds).filter(([name]) => !programOptions.some((own) => own === name)),
+  Object.entries(generateKinds).filter(([name]) => !programOptions.includes(name)),
 ) as unknown as OptionKinds<GenerateOptions>;
 
 /** What a call leaves to its pipeline. @internal */
