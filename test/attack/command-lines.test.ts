@@ -211,7 +211,7 @@ describe.runIf(isLinux)('pipes and devices', () => {
       closeSync(full);
       expect([code, stderr]).toEqual([
         1,
-        expect.stringMatching(/^(1 samples .*\n)?error \[ERR_DPM_FILE\]: cannot write to the standard output: .*\n$/),
+        expect.stringMatching(/^(1 sample .*\n)?error \[ERR_DPM_FILE\]: cannot write to the standard output: .*\n$/),
       ]);
     }
   });

@@ -186,7 +186,7 @@ describe('KServe', () => {
     ['bfloats as numbers', { inputs: [{ ...states, datatype: 'BF16' }, t] }, /BF16 comes as binary data alone/],
     ['another output', { inputs: [states, t], outputs: [{ name: 'head' }] }, /no output head/],
     ['labels', { inputs: [states, t, { ...t, name: 'class_labels' }] }, /no input class_labels/],
-    ['a field that is none', { inputs: [states, t], model: 'mnist' }, /model is no field/],
+    ['a field that is none', { inputs: [states, t], model: 'mnist' }, /model is not a known field/],
   ])('refuses %s', async (_, body, message) => {
     const answer = await infer(body);
     expect(answer.status).toBe(400);
