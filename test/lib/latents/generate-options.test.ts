@@ -17,9 +17,10 @@ import { pipelinePresets } from '../../../lib/checkpoint/pipelines/single-file/p
 const pipeline = { guidance: 7.5, steps: 50, side: 32, factor: 2, latentChannels: 4, imageChannels: 3 };
 
 it('a call has the defaults that the facts tell', () => {
-  const { longPrompts: long, first, previewEvery, ...standards } = generateDefaults;
-  expect({ long, first, previewEvery, ...standards }).toEqual({
+  const { longPrompts: long, first, previewEvery, strength, ...standards } = generateDefaults;
+  expect({ long, first, previewEvery, strength, ...standards }).toEqual({
     long: 'truncate',
+    strength: 0.8,
     first: 0,
     previewEvery: 1,
     sampler: 'scheduler',
@@ -34,6 +35,10 @@ it('a call has the defaults that the facts tell', () => {
   expect(call).toMatchObject({ first: undefined, previewEvery: undefined, tile: undefined, negatives: null });
   const said = resolveCall({ prompt: 'a cat', longPrompts: long, first, ...standards }, pipeline, false);
   expect(said).toEqual({ ...call, first });
+  // A strength is for a picture, of which a call without one has none.
+  expect(call.picture).toBeNull();
+  const image = new Float32Array(pipeline.latentChannels * (pipeline.side / pipeline.factor) ** 2);
+  expect(resolveCall({ prompt: 'a cat', image }, pipeline, false).picture).toMatchObject({ strength, mask: null });
   expect(resolveCall({ prompt: ['a cat', 'a dog'] }, pipeline, false).count).toBe(2);
   expect(generateOptionFacts.count.otherwise).toBe('one for each prompt');
 });
