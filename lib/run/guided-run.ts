@@ -139,7 +139,7 @@ export function guidedByFunctions(run: ResolvedRun): { program: StepProgram; run
   const open = (request: NativeRunRequest): Promise<NativeRequestBatch> => {
     const size = ownBatchSize(request);
     if (network instanceof ScriptNetwork)
-      return network.constrainedBatch(size, (question) => functions.answer(question));
+      return network.openBatch(size, (question) => functions.answer(question));
     return askingBatch(
       (onQuestion) => network.native.batch({ ...size, ...asks, onQuestion }),
       (question) => functions.answer(question),

@@ -64,7 +64,7 @@ export class ScriptNetwork implements RunNetwork {
     this.#shape = shape;
     this.#evaluate = evaluate;
     this.native = {
-      batch: (options) => this.#batch(options),
+      batch: (options) => this.openBatch(options),
       measure: (batches, repeats) => this.#measure(batches, repeats),
       predict: (...inputs) => this.#predictTensors(...inputs),
       run: (request) => this.run(request),
@@ -73,7 +73,7 @@ export class ScriptNetwork implements RunNetwork {
 
   /** Runs a request in a batch of its own; `signal` ends the wait at once. */
   run(request: NativeRunRequest, signal?: AbortSignal): Promise<NativeRunResult> {
-    return runInOwnBatch(this, () => this.#batch(ownBatchSize(request)), request, signal);
+    return runInOwnBatch(this, () => this.openBatch(ownBatchSize(request)), request, signal);
   }
 
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {
@@ -102,15 +102,12 @@ export class ScriptNetwork implements RunNetwork {
     return this.#shape.head ? predictions : { out: predictions.out, head: null };
   }
 
-  /** Opens a batch of one request whose states a function replaces after every step. */
-  constrainedBatch(
-    options: NativeBatchOptions,
-    constrain: (question: NativeQuestion) => Promise<Answer>,
-  ): Promise<NativeRequestBatch> {
-    return this.#batch(options, constrain);
-  }
-
-  #batch(
+  /**
+   * Opens a batch.
+   *
+   * @param constrain - Gives the states that the samples go on from after every step, if any; they are then of one request.
+   */
+  openBatch(
     { rows, slots, fit, whole, weight }: NativeBatchOptions,
     constrain: ((question: NativeQuestion) => Promise<Answer>) | null = null,
   ): Promise<NativeRequestBatch> {

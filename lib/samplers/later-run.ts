@@ -1,22 +1,14 @@
 // Runs that begin with a noised picture, at the level of a later step (Meng et al. 2022, SDEdit).
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import type { StepProgram } from '../program/program.js';
 import type { StepRecord } from '../program/record.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
-import type { Amplitudes } from '../schedule/noise-level.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { samplerByName, type SamplerName } from './index.js';
 import type { SamplerOptions } from './options.js';
 import { skippedSteps } from './scheduler/later-levels.js';
+import type { LaterRun } from './scheduler/run.js';
 import { laterSchedulerRun } from './scheduler/scheduler.js';
-
-/** Last steps of a run. */
-export interface LaterRun {
-  readonly program: StepProgram;
-  /** Amplitudes of picture and noise in the states that it begins with. */
-  readonly start: Amplitudes;
-}
 
 /** Tells whether a record needs nothing of those before it but the state. */
 function isStepByItself({ evaluate, read, store, x, y }: StepRecord): boolean {

@@ -1,5 +1,4 @@
 // Levels of a scheduler's run that begins later, as image to image does.
-import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import type { GivenLevel } from '../../schedule/noise-level.js';
 import type { SchedulerFields } from './fields.js';
@@ -49,10 +48,4 @@ export function laterLevels({ config }: SchedulerFields, sampler: string, levels
     default:
       return levels.slice(Math.min(skipped, levels.length - 2));
   }
-}
-
-/** Amplitudes of the states that a run with these levels begins with. */
-export function startOf(levels: Levels): { alpha: number; sigma: number } {
-  const { alpha, sigma } = at(levels, 0);
-  return { alpha, sigma };
 }

@@ -1,4 +1,5 @@
-import type { GivenLevel } from '../../schedule/noise-level.js';
+import type { StepProgram } from '../../program/program.js';
+import type { Amplitudes, GivenLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { SchedulerClassName } from '../../schedule/scheduler-classes.js';
 import type { Trajectory } from '../../schedule/trajectory.js';
@@ -39,6 +40,13 @@ export interface SchedulerRun {
   timesteps: number[];
   /** Number of network evaluations of the steps. */
   evaluations: number;
+}
+
+/** Last steps of a run, which begin with a noised picture. */
+export interface LaterRun {
+  readonly program: StepProgram;
+  /** Amplitudes of picture and noise in the states that it begins with. */
+  readonly start: Amplitudes;
 }
 
 /** Gives the scheduler's own clip as an option. */

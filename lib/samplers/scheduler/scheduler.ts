@@ -1,7 +1,7 @@
+import { at } from '../../base/arrays.js';
 import { wrongValue } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
-import type { Program, StepProgram } from '../../program/program.js';
-import type { Amplitudes } from '../../schedule/noise-level.js';
+import type { Program } from '../../program/program.js';
 import { requireSchedule, type NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { SchedulerClassName } from '../../schedule/scheduler-classes.js';
 import { clip, prediction } from '../common-options.js';
@@ -11,8 +11,8 @@ import { defineSampler, noBound, type Sampler } from '../sampler.js';
 import { lcmLevels, translateDdim, translateDdpm, translateLcm, translatePndm, translateUnClip } from './discrete.js';
 import { SchedulerFields } from './fields.js';
 import { translateEdmEuler, translateEdmMultistep, translateVe } from './noise-only.js';
-import { laterLevels, skippedSteps, startOf } from './later-levels.js';
-import type { SchedulerRun, Translate } from './run.js';
+import { laterLevels, skippedSteps } from './later-levels.js';
+import type { LaterRun, SchedulerRun, Translate } from './run.js';
 import {
   translateEuler,
   translateEulerAncestral,
@@ -113,7 +113,7 @@ export function laterSchedulerRun(
   schedule: NoiseSchedule,
   { steps, ...own }: SamplerOptions & { steps: number },
   strength: number,
-): { program: StepProgram; start: Amplitudes } {
+): LaterRun {
   const { sampler, options, fields } = translated(schedule, steps);
   const isLcm = fields.className === 'LCMScheduler';
   const skipped = isLcm ? 0 : skippedSteps(steps, strength);
@@ -123,7 +123,8 @@ export function laterSchedulerRun(
   const disableCorrector = options.disableCorrector?.map((step) => step - skipped).filter((step) => step >= 0);
   const program = sampler(schedule, { ...options, levels, ...(disableCorrector && { disableCorrector }), ...own });
   if (program.kind === 'host') throw fields.config.unsupported('_class_name', 'a class of fixed steps');
-  return { program, start: startOf(levels) };
+  const { alpha, sigma } = at(levels, 0);
+  return { program, start: { alpha, sigma } };
 }
 
 /**

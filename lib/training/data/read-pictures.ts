@@ -16,16 +16,21 @@ export interface Pictures {
   [Symbol.asyncIterator](): AsyncIterator<Picture>;
 }
 
-/** Adds what can be done to the error of a picture that has another size than the first one. */
-function suggestResize(error: unknown): never {
-  const isOfSize = error instanceof DpmError && error.message.includes(' pixels, it has to have ');
-  if (!isOfSize) throw error;
-  throw new DpmError(error.code, `${error.message}; resize (--resize) makes all pictures one size`, { cause: error });
+/** Reads levels of a shape; tells what can be done with a picture that has another size. */
+async function levelsOfSize(picture: Picture, shape: PictureShape): Promise<Float32Array> {
+  try {
+    return await picture.levels(shape);
+  } catch (error) {
+    if (!(error instanceof DpmError) || error.code !== 'ERR_DPM_TENSOR_SHAPE') throw error;
+    const [, height, width] = await picture.shape();
+    if (height === shape[1] && width === shape[2]) throw error;
+    throw new DpmError(error.code, `${error.message}; resize (--resize) makes all pictures one size`, { cause: error });
+  }
 }
 
 /** Reads a picture as levels, of another size if it may be resized. */
 async function levelsOf(picture: Picture, shape: PictureShape, resize: boolean): Promise<Float32Array> {
-  if (!resize) return picture.levels(shape).catch(suggestResize);
+  if (!resize) return levelsOfSize(picture, shape);
   const [, height, width] = await picture.shape();
   const [channels, toHeight, toWidth] = shape;
   requireMemory(picture.name, channels * height * width, Float32Array.BYTES_PER_ELEMENT);
