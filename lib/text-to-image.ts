@@ -14,9 +14,7 @@ import type { ConditionalUNet } from './latents/conditional-unet.js';
 import {
   generateKinds,
   promptKinds,
-  resolveCall,
   texts,
-  type GenerateCall,
   type GenerateOptions,
   type PromptOptions,
 } from './latents/generate-options.js';
@@ -31,6 +29,7 @@ import {
 import type { PipelineDefaults } from './latents/pipeline-source.js';
 import { checkedLoras, loraList, type LoraOptions } from './latents/loras.js';
 import { beginWithPicture, requireFittingNetwork, type PictureStart } from './latents/picture-start.js';
+import { resolveCall, type GenerateCall } from './latents/resolve-call.js';
 import { previewOptions, PreviewQueue } from './latents/preview-queue.js';
 import { promptedHead } from './latents/prompted-head.js';
 import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';

@@ -14,6 +14,7 @@ import {
   type GenerateOptions,
 } from '../latents/generate-options.js';
 import { pipelineOptionFacts } from '../latents/load-pipeline.js';
+import { standardStrength } from '../latents/resolve-call.js';
 import { TextToImage, type Generated } from '../text-to-image.js';
 import { specOf, type Call, type Command } from './command.js';
 import { usageError } from './usage-error.js';
@@ -104,10 +105,10 @@ function completed(
 ) {
   const [, , height, width] = drawn.images.shape;
   const tile = drawn.tile ?? undefined;
-  const { sampler, seed, strength } = generateDefaults;
+  const { sampler, seed } = generateDefaults;
   const whole = { sampler, seed: BigInt(seed), ...pipeline.defaults, ...asked, height, width, tile };
   if (picture.image === undefined) return whole;
-  return { strength: picture.mask === undefined ? strength : 1, ...whole };
+  return { strength: standardStrength(picture.mask), ...whole };
 }
 
 /** Writes the images, each PNG with the parameters that it can be drawn again of. */

@@ -4,7 +4,8 @@ import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind } from '
 import { centredRange } from '../base/pixel-range.js';
 import { givenImages, type GivenImages } from '../images/given-images.js';
 import { ImageBatch } from '../images/image-batch.js';
-import { perImage, sidesOf, texts } from '../latents/generate-options.js';
+import { texts } from '../latents/generate-options.js';
+import { perImage, sidesOf } from '../latents/resolve-call.js';
 import type { PromptedEvaluate } from '../latents/prompted-network.js';
 import type { Evaluator } from '../run/evaluator.js';
 import { predicting, TextToImage } from '../text-to-image.js';

@@ -11,7 +11,7 @@ import { noised, type Amplitudes } from '../schedule/noise-level.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { Autoencoder } from './autoencoder.js';
 import type { ConditionalUNet } from './conditional-unet.js';
-import type { GenerateCall, StartingPicture } from './generate-options.js';
+import type { GenerateCall, StartingPicture } from './resolve-call.js';
 
 /** Draws of latents around an encoder's means in the random stream of a sample: of the picture, and of what is kept of it. */
 const LATENT_DRAW = 6;

@@ -1,7 +1,7 @@
 import { ImageBatch } from '../images/image-batch.js';
 import type { RunOptions } from '../run/options.js';
 import type { Autoencoder } from './autoencoder.js';
-import type { GenerateCall } from './generate-options.js';
+import type { GenerateCall } from './resolve-call.js';
 
 /** Previews of a run, which are made one after the other beside it. */
 export class PreviewQueue {

@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import type { ConditionalUNet } from './conditional-unet.js';
-import type { GenerateCall } from './generate-options.js';
+import type { GenerateCall } from './resolve-call.js';
 import type { PromptedSample, SeenPrompt } from './prompted-network.js';
 import type { EncodedPrompt, PromptEncoders, PromptText } from './prompts.js';
 

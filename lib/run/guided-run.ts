@@ -138,8 +138,7 @@ export function guidedByFunctions(run: ResolvedRun): { program: StepProgram; run
   const asks = { guides: guides.length > 0, constrains: constrain !== undefined };
   const open = (request: NativeRunRequest): Promise<NativeRequestBatch> => {
     const size = ownBatchSize(request);
-    if (network instanceof ScriptNetwork)
-      return network.openBatch(size, (question) => functions.answer(question));
+    if (network instanceof ScriptNetwork) return network.openBatch(size, (question) => functions.answer(question));
     return askingBatch(
       (onQuestion) => network.native.batch({ ...size, ...asks, onQuestion }),
       (question) => functions.answer(question),

@@ -7,8 +7,8 @@ import {
   generateKinds,
   generateOptionFacts,
   longPrompts,
-  resolveCall,
 } from '../../../lib/latents/generate-options.js';
+import { resolveCall } from '../../../lib/latents/resolve-call.js';
 import { pipelineOptionFacts, pipelineLoadKinds } from '../../../lib/latents/load-pipeline.js';
 import { checkedLoras, loraDefaults, loraOptionFacts } from '../../../lib/latents/loras.js';
 import { checkOptions, type OptionKinds } from '../../../lib/base/option-kinds.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { resolveCall } from '../../../lib/latents/generate-options.js';
+import { resolveCall } from '../../../lib/latents/resolve-call.js';
 import { closePipeline, loadPipeline, type LoadedPipeline } from '../../../lib/latents/load-pipeline.js';
 import { promptedSamples } from '../../../lib/latents/prompted-samples.js';
 import { latentFixtures } from '../../support/latent-goldens.js';

@@ -1,0 +1,226 @@
+// Calls of text to image, complete and copied: what a caller says, and what its pipeline says where the caller does not.
+import { elementCount } from '../base/arrays.js';
+import { unknownName, wrongValue } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
+import { requireMemory } from '../base/memory-budget.js';
+import { centredRange, unitRange } from '../base/pixel-range.js';
+import { valuesOf, type GivenImages } from '../images/given-images.js';
+import { ImageBatch } from '../images/image-batch.js';
+import { requireFinite } from '../run/finite.js';
+import { flattenNoise } from '../run/noise-source.js';
+import { requirePreviews } from '../run/resolve.js';
+import type { SamplerName } from '../samplers/index.js';
+import type { GammaTable } from '../variance/gamma.js';
+import { LARGEST_SIDE } from './autoencoder.js';
+import { generateDefaults, longPrompts, outputs, type GenerateOptions } from './generate-options.js';
+
+/** What a call leaves to its pipeline. @internal */
+export interface CallDefaults {
+  readonly guidance: number;
+  readonly steps: number;
+  /** Side of the images in pixels. */
+  readonly side: number;
+  /** Pixels of a latent's side, and channels of latents and images. */
+  readonly factor: number;
+  readonly latentChannels: number;
+  readonly imageChannels: number;
+}
+
+/** Pictures that a call begins with. @internal */
+export interface StartingPicture {
+  /** Values [1 or N, C, H, W] of pictures, or latents [1 or N, C, h, w]. */
+  readonly values: Float32Array;
+  readonly isEncoded: boolean;
+  /** Share of the steps that are taken. */
+  readonly strength: number;
+  /** Pixels [1 or N, H, W] that are drawn anew, 1, and that are kept, 0; null: all may change. */
+  readonly mask: Float32Array | null;
+}
+
+/** A call, complete, which no longer depends on the caller's arrays. @internal */
+export interface GenerateCall extends Pick<
+  GenerateOptions,
+  'first' | 'init' | 'tile' | 'onPreview' | 'previewEvery' | 'signal' | 'onProgress'
+> {
+  readonly prompts: readonly string[];
+  /** Null: none was given. */
+  readonly negatives: readonly string[] | null;
+  readonly isChunked: boolean;
+  readonly count: number;
+  readonly guidance: readonly number[];
+  /** Sides of the latents. */
+  readonly height: number;
+  readonly width: number;
+  readonly sizes: readonly number[];
+  readonly steps: number;
+  readonly sampler: SamplerName;
+  readonly gamma: GammaTable | ArrayLike<number> | undefined;
+  readonly seed: number | bigint;
+  readonly seeds: readonly (number | bigint)[] | undefined;
+  readonly skippedLayers: number;
+  readonly noise: Float32Array | undefined;
+  readonly batch: number;
+  readonly output: 'images' | 'latents';
+  /** Null: it begins with noise alone. */
+  readonly picture: StartingPicture | null;
+}
+
+/** Bytes that lists of all images of a call have for each. */
+const BYTES_OF_SAMPLE = 64;
+
+/**
+ * Copies what a call says and completes it.
+ *
+ * @param isKept - True if all images are kept until the last is done.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_OUT_OF_MEMORY`.
+ * @internal
+ */
+export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, isKept: boolean): GenerateCall {
+  const { prompt, negativePrompt, output = generateDefaults.output, init, noise } = options;
+  const { count = typeof prompt === 'string' ? 1 : prompt.length } = options;
+  const { longPrompts: long = generateDefaults.longPrompts, seed = generateDefaults.seed } = options;
+  if (!outputs.includes(output)) throw unknownName('output', output, outputs);
+  if (!longPrompts.includes(long)) throw unknownName('longPrompts', long, longPrompts);
+  requirePreviews(options);
+  const { height, width } = sidesOf(options, pipeline);
+  const picture = pictureOf(options, { ...pipeline, height, width, count });
+  if (isKept) {
+    const values = count * pipeline.imageChannels * height * width;
+    requireMemory(`count is ${count}, images of ${height} x ${width}`, values, Float32Array.BYTES_PER_ELEMENT);
+  }
+  requireMemory(`count is ${count}`, count, BYTES_OF_SAMPLE);
+  const latents = { height: height / pipeline.factor, width: width / pipeline.factor };
+  const elements = pipeline.latentChannels * latents.height * latents.width;
+  return {
+    prompts: perImage('prompt', prompt, count),
+    negatives: negativePrompt === undefined ? null : perImage('negativePrompt', negativePrompt, count),
+    isChunked: long === 'chunks',
+    count,
+    guidance: weightsOf(options.guidance ?? pipeline.guidance, count),
+    ...latents,
+    sizes: Array.from(options.sizes ?? [height, width, 0, 0, height, width]),
+    steps: options.steps ?? pipeline.steps,
+    sampler: options.sampler ?? generateDefaults.sampler,
+    gamma: options.gamma,
+    ...seedsOf(seed, count),
+    first: options.first,
+    skippedLayers: options.skippedLayers ?? generateDefaults.skippedLayers,
+    init: init?.slice(),
+    noise: noise === undefined ? undefined : flattenNoise(noise, count * elements),
+    batch: options.batch ?? generateDefaults.batch,
+    output,
+    picture,
+    tile: options.tile,
+    onPreview: options.onPreview,
+    previewEvery: options.previewEvery,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  };
+}
+
+/**
+ * Gives the sides of images in pixels.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a side that no latents have.
+ * @internal
+ */
+export function sidesOf(
+  { height, width, image }: Pick<GenerateOptions, 'height' | 'width' | 'image'>,
+  { side, factor }: Pick<CallDefaults, 'side' | 'factor'>,
+): { height: number; width: number } {
+  const [, , ownHeight = side, ownWidth = side] = image instanceof ImageBatch ? image.shape : [];
+  const sides = { height: height ?? ownHeight, width: width ?? ownWidth };
+  for (const [name, value] of Object.entries(sides)) {
+    if (value % factor === 0 && value <= LARGEST_SIDE) continue;
+    throw wrongValue(name, value, `a multiple of ${factor}, at most ${LARGEST_SIDE}`);
+  }
+  return sides;
+}
+
+/**
+ * Gives the text of each image.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for texts of another number of images.
+ * @internal
+ */
+export function perImage(name: string, given: string | readonly string[], count: number): string[] {
+  if (typeof given === 'string') return new Array<string>(count).fill(given);
+  if (given.length === count) return [...given];
+  throw new DpmError('ERR_DPM_ARGUMENT', `${name} has ${given.length} texts for ${count} images`);
+}
+
+/**
+ * Copies the pictures that a call begins with.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for pictures of other sides or another number, `ERR_DPM_ARGUMENT` for a
+ * strength without pictures, or values that are not finite.
+ */
+function pictureOf(
+  { image, strength, mask }: Pick<GenerateOptions, 'image' | 'strength' | 'mask'>,
+  {
+    height,
+    width,
+    count,
+    factor,
+    latentChannels,
+    imageChannels,
+  }: CallDefaults & Record<'height' | 'width' | 'count', number>,
+): StartingPicture | null {
+  if (image === undefined) {
+    const [lonely] = Object.entries({ strength, mask }).find(([, value]) => value !== undefined) ?? [];
+    if (lonely === undefined) return null;
+    throw new DpmError('ERR_DPM_ARGUMENT', `${lonely} is for image, which is missing`);
+  }
+  const isEncoded = !(image instanceof ImageBatch);
+  const sampleShape = isEncoded
+    ? ([latentChannels, height / factor, width / factor] as const)
+    : ([imageChannels, height, width] as const);
+  const values = oneOrEach('image', valuesOf('the pictures', image, { sampleShape, range: centredRange }), {
+    elements: elementCount(sampleShape),
+    count,
+  });
+  const marked = mask && maskOf(mask, [1, height, width], count);
+  return { values: values.slice(), isEncoded, strength: strength ?? standardStrength(mask), mask: marked ?? null };
+}
+
+/** Gives the strength where none is given: a mask says by itself what may change. @internal */
+export function standardStrength(mask: GenerateOptions['mask']): number {
+  return mask === undefined ? generateDefaults.strength : 1;
+}
+
+/** Checks the number of values that are given once for all images, or once for each. */
+function oneOrEach(
+  name: string,
+  values: Float32Array,
+  { elements, count }: { elements: number; count: number },
+): Float32Array {
+  requireFinite(name, values);
+  if (values.length === elements || values.length === count * elements) return values;
+  throw new DpmError(
+    'ERR_DPM_TENSOR_SHAPE',
+    `${name} has ${values.length} values, it has to have ${elements} for all images or as many for each of ${count}`,
+  );
+}
+
+/** Pixels that are drawn anew: 1 from a half on, as in diffusers. */
+function maskOf(mask: GivenImages, sampleShape: readonly [1, number, number], count: number): Float32Array {
+  const levels = valuesOf('the masks', mask, { sampleShape, range: unitRange });
+  const given = oneOrEach('mask', levels, { elements: elementCount(sampleShape), count });
+  return given.map((value) => (value >= 0.5 ? 1 : 0));
+}
+
+function weightsOf(guidance: number | ArrayLike<number>, count: number): number[] {
+  const weights = typeof guidance === 'number' ? new Array<number>(count).fill(guidance) : Array.from(guidance);
+  if (weights.length !== count) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `guidance has ${weights.length} weights for ${count} images`);
+  }
+  const wrong = weights.find((weight) => !Number.isFinite(weight));
+  if (wrong !== undefined) throw wrongValue('guidance', wrong, 'a finite number');
+  return weights;
+}
+
+function seedsOf(seed: number | bigint | readonly (number | bigint)[], count: number) {
+  if (typeof seed !== 'object') return { seed, seeds: undefined };
+  if (seed.length === count) return { seed: 0, seeds: [...seed] };
+  throw new DpmError('ERR_DPM_ARGUMENT', `seed has ${seed.length} seeds for ${count} images`);
+}
