@@ -3,6 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import { logSoftmax } from '../../lib/guidance/classifier.js';
 import { Classifier, Device, DiffusionModel, TextToImage } from '../../lib/index.js';
+import { packagePath } from '../support/temporary.js';
 
 const device = Device.open({ device: 'cpu', threads: 2 });
 const CLASSES = 10;
@@ -53,18 +54,11 @@ describe('fashion-mnist', () => {
   });
 });
 
+/** Scripts have no types of their own. */
+const { colours } = (await import(packagePath('scripts/emoji/compose.mjs'))) as { colours: Record<string, number[]> };
+
 describe('emoji', () => {
-  const palette = {
-    red: [222, 70, 66],
-    orange: [246, 150, 58],
-    yellow: [250, 216, 84],
-    green: [96, 186, 102],
-    blue: [82, 140, 226],
-    purple: [150, 100, 206],
-    pink: [250, 172, 202],
-    white: [255, 255, 255],
-  } as const;
-  const names = Object.keys(palette) as (keyof typeof palette)[];
+  const names = Object.keys(colours);
 
   /** The name of the colour that is nearest to the corners of picture k. */
   function background(levels: Uint8Array, k: number): string {
@@ -73,8 +67,7 @@ describe('emoji', () => {
     const mean = [0, 1, 2].map(
       (channel) => corners.reduce((sum, i) => sum + levels[(3 * k + channel) * side * side + i]!, 0) / corners.length,
     );
-    const far = (name: keyof typeof palette): number =>
-      Math.hypot(...palette[name].map((level, c) => level - mean[c]!));
+    const far = (name: string): number => Math.hypot(...colours[name]!.map((level, c) => level - mean[c]!));
     return names.reduce((best, name) => (far(name) < far(best) ? name : best));
   }
 

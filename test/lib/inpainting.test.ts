@@ -1,15 +1,13 @@
 // Parts of pictures drawn anew, against whole runs of the public library and by what a mask means.
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type * as normalsModule from '../../lib/engine/normals.js';
 import type { NoiseStream } from '../../lib/engine/update.js';
-import { readJson } from '../../lib/files/files.js';
-import { ImageBatch, NoiseSchedule, TextToImage, type GenerateOptions } from '../../lib/index.js';
-import { difference, latentFixtures } from '../support/latent-goldens.js';
-import { readTensors } from '../support/tensors.js';
+import { ImageBatch, TextToImage, type GenerateOptions } from '../../lib/index.js';
+import { expectRun, runsIn } from '../support/golden-runs.js';
+import { latentFixtures } from '../support/latent-goldens.js';
 
 /** Noise in place of the samples' own, by draw: what the library has drawn. */
 const given = new Map<number, Float32Array>();
@@ -27,50 +25,20 @@ beforeEach(() => {
 });
 
 const folder = join(latentFixtures, 'inpaint');
-const cases = readdirSync(folder)
-  .filter((file) => file.endsWith('.json'))
-  .map((file) => file.replace(/\.json$/, ''));
 const models: Record<string, string> = { sd1: 'sd1', inpaint: 'sd1-inpaint' };
 
-interface GoldenRun {
-  options: {
-    prompt: string[];
-    negative_prompt: string[];
-    guidance_scale: number;
-    num_inference_steps: number;
-    strength: number;
-    height: number;
-    width: number;
-  };
-  scheduler: Record<string, unknown>;
-  sensitivity: { images: number };
-}
-
 describe.each(['cpu', 'reference'])('inpainting on %s', (device) => {
-  it.each(cases)('%s has the images of the library', async (name) => {
-    const { options, scheduler, sensitivity } = (await readJson(join(folder, `${name}.json`))) as GoldenRun;
-    const expected = await readTensors(join(folder, `${name}.safetensors`));
-    const schedule = NoiseSchedule.fromSchedulerConfig(scheduler);
+  it.each(runsIn(folder))('%s has the images of the library', async (name) => {
     const model = models[name.split('-')[0]!]!;
-    await using pipeline = await TextToImage.load(join(latentFixtures, model), { device, schedule });
-    const { height, width } = options;
-    // The library encodes what is kept alone where nothing else is left of the picture.
-    const posterior = expected.posterior_noise!;
-    const one = expected.start_noise!.length;
-    given.set(0, expected.start_noise!);
-    given.set(6, posterior.subarray(0, one));
-    given.set(7, posterior.subarray(posterior.length - one));
-    const { latents, images } = await pipeline.generate({
-      prompt: options.prompt,
-      negativePrompt: options.negative_prompt,
-      guidance: options.guidance_scale,
-      steps: options.num_inference_steps,
-      strength: options.strength,
-      image: new ImageBatch(expected.image!, [2, 3, height, width]),
-      mask: expected.mask_image!,
+    await expectRun({ model, folder, name }, { device }, (_, expected, { height, width }) => {
+      // The library encodes what is kept alone where nothing else is left of the picture.
+      const posterior = expected.posterior_noise!;
+      const one = expected.start_noise!.length;
+      given.set(0, expected.start_noise!);
+      given.set(6, posterior.subarray(0, one));
+      given.set(7, posterior.subarray(posterior.length - one));
+      return { image: new ImageBatch(expected.image!, [2, 3, height!, width!]), mask: expected.mask_image! };
     });
-    expect(difference(pipeline.vae.fromDiffusion(latents), expected.decoder_input!)).toBeLessThan(2e-4);
-    expect(difference(images!.data, expected.images!)).toBeLessThan(Math.max(2e-4, 50 * sensitivity.images));
   });
 });
 

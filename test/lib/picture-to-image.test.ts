@@ -1,33 +1,14 @@
 // Image to image against whole runs of the public library, and what its options mean.
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { readJson } from '../../lib/files/files.js';
-import {
-  ImageBatch,
-  NoiseSchedule,
-  samplers,
-  TextToImage,
-  type GenerateOptions,
-  type PromptOptions,
-} from '../../lib/index.js';
+import { ImageBatch, samplers, TextToImage, type GenerateOptions, type PromptOptions } from '../../lib/index.js';
+import { expectRun, runsIn } from '../support/golden-runs.js';
 import { difference, latentFixtures } from '../support/latent-goldens.js';
 import { initialRecord, normals } from '../support/philox.js';
-import { readTensors } from '../support/tensors.js';
 
 const folder = join(latentFixtures, 'img2img');
-const cases = readdirSync(folder)
-  .filter((file) => file.endsWith('.json'))
-  .map((file) => file.replace(/\.json$/, ''));
-
-interface GoldenRun {
-  options: Record<string, unknown> & { prompt: string[]; num_inference_steps: number; strength: number };
-  scheduler: Record<string, unknown>;
-  sensitivity: { images: number };
-}
-
 /** Latents of pictures as the public library draws them from an encoder's moments. */
 async function latentsOf(
   { vae }: TextToImage,
@@ -40,28 +21,15 @@ async function latentsOf(
 }
 
 describe.each(['cpu', 'reference'])('image to image on %s', (device) => {
-  it.each(cases)('%s has the images of the library', async (name) => {
-    const { options, scheduler, sensitivity } = (await readJson(join(folder, `${name}.json`))) as GoldenRun;
-    const expected = await readTensors(join(folder, `${name}.safetensors`));
+  it.each(runsIn(folder))('%s has the images of the library', async (name) => {
     const [model = ''] = name.split('-');
-    const schedule = NoiseSchedule.fromSchedulerConfig(scheduler);
-    await using pipeline = await TextToImage.load(join(latentFixtures, model), { device, schedule });
     const [height, width] = model === 'sd1' ? [32, 16] : [24, 16];
-    const { original_size, crops_coords_top_left, target_size } = options as Record<string, number[]>;
-    const { latents, images } = await pipeline.generate({
-      prompt: options.prompt,
-      negativePrompt: options.negative_prompt as string[] | undefined,
-      guidance: options.guidance_scale as number,
-      steps: options.num_inference_steps,
-      strength: options.strength,
+    await expectRun({ model, folder, name }, { device }, async (pipeline, expected) => ({
       height,
       width,
       image: await latentsOf(pipeline, expected.image!, expected.posterior_noise!, { height, width }),
       init: expected.start_noise!,
-      ...(original_size && { sizes: [original_size, crops_coords_top_left!, target_size!].flat() }),
-    });
-    expect(difference(pipeline.vae.fromDiffusion(latents), expected.decoder_input!)).toBeLessThan(2e-4);
-    expect(difference(images!.data, expected.images!)).toBeLessThan(Math.max(2e-4, 50 * sensitivity.images));
+    }));
   });
 });
 

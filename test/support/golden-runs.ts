@@ -17,12 +17,13 @@ import { readTensors } from './tensors.js';
 
 interface GoldenRun {
   options: {
+    strength?: number;
     prompt: string[];
     negative_prompt?: string[] | null;
     guidance_scale: number;
     num_inference_steps: number;
-    height: number;
-    width: number;
+    height?: number;
+    width?: number;
     original_size?: number[];
     crops_coords_top_left?: number[];
     target_size?: number[];
@@ -31,16 +32,17 @@ interface GoldenRun {
   sensitivity: { images: number };
 }
 
+/** Names of the runs in a folder. */
+export function runsIn(folder: string): string[] {
+  return readdirSync(folder)
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => file.replace(/\.json$/, ''));
+}
+
 /** Pipelines, and the names of their runs. */
 export const goldenRuns = ['sd1', 'sd2', 'sdxl', 'lcm'].flatMap((model) =>
-  readdirSync(join(latentFixtures, model, 'golden'))
-    .filter((file) => file.endsWith('.json'))
-    .map((file) => ({ model, name: file.replace(/\.json$/, '') })),
+  runsIn(join(latentFixtures, model, 'golden')).map((name) => ({ model, name })),
 );
-
-async function goldenRun(model: string, name: string): Promise<GoldenRun> {
-  return (await readJson(join(latentFixtures, model, 'golden', `${name}.json`))) as GoldenRun;
-}
 
 /** Options of a call that the golden run's are. */
 function optionsOf({ options }: GoldenRun): GenerateOptions {
@@ -50,10 +52,40 @@ function optionsOf({ options }: GoldenRun): GenerateOptions {
     negativePrompt: options.negative_prompt ?? undefined,
     guidance: options.guidance_scale,
     steps: options.num_inference_steps,
+    strength: options.strength,
     height,
     width,
     ...(original_size && { sizes: [original_size, crops_coords_top_left!, target_size!].flat() }),
   };
+}
+
+/** What the library drew of, and what it drew, by the names of the files. */
+type Expected = Awaited<ReturnType<typeof readTensors>>;
+
+/**
+ * Draws what the library has drawn, and compares latents and images.
+ *
+ * @param inputs - Gives the noise and pictures of the run as options of a call.
+ */
+export async function expectRun(
+  { model, folder, name }: { model: string; folder: string; name: string },
+  given: LatentNetworkOptions,
+  inputs: (
+    pipeline: TextToImage,
+    expected: Expected,
+    options: GenerateOptions,
+  ) => Partial<GenerateOptions> | Promise<Partial<GenerateOptions>>,
+): Promise<void> {
+  const run = (await readJson(join(folder, `${name}.json`))) as GoldenRun;
+  const expected = await readTensors(join(folder, `${name}.safetensors`));
+  const schedule = NoiseSchedule.fromSchedulerConfig(run.scheduler);
+  await using pipeline = await TextToImage.load(join(latentFixtures, model), { ...given, schedule });
+  const options = optionsOf(run);
+  const drawn = await pipeline.generate({ ...options, ...(await inputs(pipeline, expected, options)) });
+  expect(drawn.truncated).toEqual([false, false]);
+  expect(difference(pipeline.vae.fromDiffusion(drawn.latents), expected.decoder_input!)).toBeLessThan(2e-4);
+  const limit = Math.max(2e-4, 50 * run.sensitivity.images);
+  expect(difference(drawn.images!.data, expected.images!)).toBeLessThan(limit);
 }
 
 /** Draws what the library has drawn from the same noise, and compares latents and images. */
@@ -61,19 +93,13 @@ export async function expectGoldenRun(
   { model, name }: (typeof goldenRuns)[number],
   given: LatentNetworkOptions,
 ): Promise<void> {
-  const run = await goldenRun(model, name);
-  const expected = await readTensors(join(latentFixtures, model, 'golden', `${name}.safetensors`));
-  const schedule = NoiseSchedule.fromSchedulerConfig(run.scheduler);
-  await using pipeline = await TextToImage.load(join(latentFixtures, model), { ...given, schedule });
-  const options = { ...optionsOf(run), init: expected.latents! };
-  const program = samplers.scheduler(schedule, { steps: options.steps! });
-  if (program.kind !== 'step') throw new Error('a scheduler is a program of steps');
-  // The library also draws where it then multiplies by 0.
-  const draws = program.records.filter(({ variance }) => variance.kind !== 'none').length;
-  const noise = expected.noise?.subarray(0, draws * options.init.length);
-  const { images, latents, truncated } = await pipeline.generate({ ...options, ...(draws > 0 && { noise: noise! }) });
-  expect(truncated).toEqual([false, false]);
-  expect(difference(pipeline.vae.fromDiffusion(latents), expected.decoder_input!)).toBeLessThan(2e-4);
-  const limit = Math.max(2e-4, 50 * run.sensitivity.images);
-  expect(difference(images!.data, expected.images!)).toBeLessThan(limit);
+  const folder = join(latentFixtures, model, 'golden');
+  await expectRun({ model, folder, name }, given, ({ schedule }, expected, { steps }) => {
+    const init = expected.latents!;
+    const program = samplers.scheduler(schedule, { steps: steps! });
+    if (program.kind !== 'step') throw new Error('a scheduler is a program of steps');
+    // The library also draws where it then multiplies by 0.
+    const draws = program.records.filter(({ variance }) => variance.kind !== 'none').length;
+    return { init, ...(draws > 0 && { noise: expected.noise!.subarray(0, draws * init.length) }) };
+  });
 }
