@@ -369,6 +369,13 @@ describe('folders of pictures', () => {
     expect(imageOf(2)).toEqual(imageOf(3));
     const resized = await openImages(root, { shape: [3, 8, 8], resize: true });
     expect(resized.images.subarray(0, 192)).toEqual(resized.images.subarray(192, 384));
+    // What resizing mends is told with it, and nothing else.
+    const small = await failure(openImages(root, { shape: [3, 8, 8] }));
+    expect(small).toMatchObject({ code: 'ERR_DPM_TENSOR_SHAPE' });
+    expect(small.message).toMatch(
+      /21 x 19 pixels, it has to have 8 x 8; resize \(--resize\) makes all pictures one size$/,
+    );
+    expect((await failure(openImages(root, { shape: [1, 19, 21] }))).message).toMatch(/it has to have 1 channels$/);
   });
 
   it('leave out JPEG that is damaged, cut off or of CMYK, where that is asked', async () => {
