@@ -5,8 +5,8 @@ import { INITIAL_RECORD } from '../base/random.js';
 import { normals, sampleStreams } from '../engine/normals.js';
 import type { NoiseStream } from '../engine/update.js';
 import type { Constraint } from '../guidance/guide.js';
+import { keepParts } from '../guidance/keep-parts.js';
 import { requireInit } from '../run/resolve.js';
-import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import { noised, type Amplitudes } from '../schedule/noise-level.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { Autoencoder } from './autoencoder.js';
@@ -67,22 +67,22 @@ export function requireFittingNetwork(unet: Channels, latentChannels: number, pi
 }
 
 /** Repeats the values of one picture for all images. */
-function forEach(values: Float32Array, count: number, elements: number): Float32Array {
+function repeated(values: Float32Array, count: number, elements: number): Float32Array {
   if (values.length === count * elements) return values;
   return Float32Array.from({ length: count * elements }, (_, i) => at(values, i % elements));
 }
 
 /** Latents of a call, one after the other: its noise and what its pictures become. */
 class Latents {
-  readonly #shape: readonly [channels: number, height: number, width: number];
-  readonly elements: number;
+  readonly shape: readonly [channels: number, height: number, width: number];
+  readonly #elements: number;
 
   constructor(
     readonly vae: Autoencoder,
     readonly call: GenerateCall,
   ) {
-    this.#shape = [vae.latentChannels, call.height, call.width];
-    this.elements = vae.latentChannels * call.height * call.width;
+    this.shape = [vae.latentChannels, call.height, call.width];
+    this.#elements = vae.latentChannels * call.height * call.width;
   }
 
   /** Unit noise of one draw of all samples. */
@@ -93,26 +93,32 @@ class Latents {
       seeds === undefined
         ? sampleStreams(count, { seed, firstSample: first, ...one })
         : seeds.map((own) => ({ seed: own, sampleIndex: first, ...one }));
-    return normals(this.vae.device, this.#shape, streams);
+    return normals(this.vae.device, this.shape, streams);
   }
 
   /** The noise that the call begins with. */
   initial(): Promise<Float32Array> {
     const { init, count } = this.call;
-    requireInit({ init }, count, this.#shape);
+    requireInit({ init }, count, this.shape);
     return init === undefined ? this.noise(0) : Promise.resolve(init);
+  }
+
+  /** Latents of the pictures of the call, for every sample. */
+  async ofPicture({ values, isEncoded }: StartingPicture): Promise<Float32Array> {
+    return isEncoded ? repeated(values, this.call.count, this.#elements) : this.encoded(values, LATENT_DRAW);
   }
 
   /** Encodes pictures [1 or N, C, H, W], and draws latents of every sample around the means of the encoder. */
   async encoded(images: Float32Array, draw: number): Promise<Float32Array> {
-    const { vae, elements } = this;
+    const { vae } = this;
+    const elements = this.#elements;
     const { height, width, count, tile, signal } = this.call;
     const sides = { height: height * vae.factor, width: width * vae.factor };
     const parts = tile ?? (await vae.tileFor(sides)) ?? undefined;
     const moments = await vae.encode(images, { ...sides, tile: parts, signal });
-    const mean = forEach(moments.mean, count, elements);
+    const mean = repeated(moments.mean, count, elements);
     if (moments.logVariance === null) return vae.toDiffusion(mean);
-    const [logVariance, noise] = [forEach(moments.logVariance, count, elements), await this.noise(draw)];
+    const [logVariance, noise] = [repeated(moments.logVariance, count, elements), await this.noise(draw)];
     return vae.toDiffusion(mean.map((value, i) => value + Math.exp(at(logVariance, i) / 2) * at(noise, i)));
   }
 }
@@ -125,25 +131,6 @@ function maskOfLatents(mask: Float32Array, { count, height, width }: GenerateCal
     const [x, y, image] = [i % width, Math.floor(i / width) % height, Math.floor(i / (width * height))];
     return at(mask, (image % masks) * pixels + y * factor * row + x * factor);
   });
-}
-
-/** Makes a constraint that keeps latents where the mask is 0, as noisy as the states, by the same noise always. */
-function keptParts(
-  latents: Float32Array,
-  noise: Float32Array,
-  mask: Float32Array,
-  { elements, schedule }: { elements: number; schedule: NoiseSchedule },
-): Constraint {
-  const places = mask.length / (latents.length / elements);
-  return (x, { first, nextTime }) => {
-    const level = nextTime === null ? { alpha: 1, sigma: 0 } : amplitudesOfNetworkTime(schedule, nextTime);
-    const [from, to] = [first * elements, first * elements + x.length];
-    const kept = noised(latents.subarray(from, to), noise.subarray(from, to), level);
-    return x.map((value, i) => {
-      const sample = first + Math.floor(i / elements);
-      return at(mask, sample * places + (i % places)) === 1 ? value : at(kept, i);
-    });
-  };
 }
 
 /** Lists the mask and the latents of what is kept, sample by sample. */
@@ -181,18 +168,21 @@ export async function beginWithPicture(
   picture: StartingPicture,
   { vae, unet, schedule, start, initialScale }: PictureRun,
 ): Promise<PictureStart> {
-  const { values, isEncoded, strength, mask } = picture;
+  const { values, strength, mask } = picture;
   const made = new Latents(vae, call);
-  const { elements } = made;
-  const latents = isEncoded ? forEach(values, call.count, elements) : await made.encoded(values, LATENT_DRAW);
   const noise = await made.initial();
-  const isNoise = mask !== null && strength === 1;
-  const init = isNoise ? noise.map((value) => value * initialScale) : noised(latents, noise, start);
-  if (mask === null) return { init };
-  const ofLatents = maskOfLatents(mask, call, vae.factor);
-  if (!seesMask(unet, vae.latentChannels))
-    return { init, constrain: keptParts(latents, noise, ofLatents, { elements, schedule }) };
-  const pixels = call.height * call.width * vae.factor ** 2;
-  const kept = await made.encoded(keptPixels(values, mask, pixels, vae.imageChannels), KEPT_DRAW);
-  return { init, beside: besideStates(ofLatents, kept, call.count) };
+  const withNoise = async (): Promise<Float32Array> => noised(await made.ofPicture(picture), noise, start);
+  if (mask === null) return { init: await withNoise() };
+  const alone = strength === 1 ? noise.map((value) => value * initialScale) : null;
+  const masked = maskOfLatents(mask, call, vae.factor);
+  if (seesMask(unet, vae.latentChannels)) {
+    const init = alone ?? (await withNoise());
+    const pixels = call.height * call.width * vae.factor ** 2;
+    const kept = await made.encoded(keptPixels(values, mask, pixels, vae.imageChannels), KEPT_DRAW);
+    return { init, beside: besideStates(masked, kept, call.count) };
+  }
+  const latents = await made.ofPicture(picture);
+  const init = alone ?? noised(latents, noise, start);
+  const kept = masked.map((isNew) => 1 - isNew);
+  return { init, constrain: keepParts({ schedule, sampleShape: made.shape }, latents, kept)(noise) };
 }

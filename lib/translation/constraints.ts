@@ -1,5 +1,4 @@
 import { at, elementCount } from '../base/arrays.js';
-import { DpmError } from '../base/errors.js';
 import { normals, sampleStreams } from '../engine/normals.js';
 import type { DiffusionModel } from '../model.js';
 import type { Constraint } from '../guidance/guide.js';
@@ -15,39 +14,6 @@ const REFERENCE_DRAW = 5;
 export interface Sources {
   model: DiffusionModel;
   images: Float32Array;
-}
-
-/** Makes a mask of every sample, [N, H, W], from one of all or of each. */
-function masksOf(mask: Float32Array, count: number, pixels: number): (sample: number) => Float32Array {
-  if (mask.length === pixels) return () => mask;
-  if (mask.length === count * pixels) return (sample) => mask.subarray(sample * pixels, (sample + 1) * pixels);
-  throw new DpmError(
-    'ERR_DPM_TENSOR_SHAPE',
-    `the mask has ${mask.length} elements, it has to be one of ${pixels} pixels or one for each of ${count} images`,
-  );
-}
-
-/**
- * Makes a constraint that keeps the masked pixels those of the sources, as noisy as the state, by the same noise
- * always.
- *
- * @param noise - Noise of the sources, of their shape.
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if the mask fits neither one image nor all.
- */
-export function keepPixels({ model, images }: Sources, mask: Float32Array): (noise: Float32Array) => Constraint {
-  const [channels, height, width] = model.sampleShape;
-  const pixels = height * width;
-  const maskOf = masksOf(mask, images.length / (channels * pixels), pixels);
-  return (noise) =>
-    (x, { first, nextTime }) => {
-      const level = nextTime === null ? { alpha: 1, sigma: 0 } : amplitudesOfNetworkTime(model.schedule, nextTime);
-      const [from, to] = [first * channels * pixels, first * channels * pixels + x.length];
-      const source = noised(images.subarray(from, to), noise.subarray(from, to), level);
-      return x.map((value, i) => {
-        const share = at(maskOf(first + Math.floor(i / (channels * pixels))), i % pixels);
-        return value + share * (at(source, i) - value);
-      });
-    };
 }
 
 /**

@@ -3,13 +3,14 @@ import { DpmError } from '../base/errors.js';
 import { kinds, instanceOf, requireKind } from '../base/option-kinds.js';
 import { normals, sampleStreams } from '../engine/normals.js';
 import type { Classifier } from '../guidance/classifier.js';
+import { keepParts } from '../guidance/keep-parts.js';
 import { valuesOf, type GivenImages } from '../images/given-images.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import { DiffusionModel } from '../model.js';
 import type { RunOptions } from '../run/options.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import { noised, type Amplitudes } from '../schedule/noise-level.js';
-import { keepLowFrequencies, keepPixels, type Sources } from './constraints.js';
+import { keepLowFrequencies, type Sources } from './constraints.js';
 import { Energies } from './energies.js';
 import { checkedOptions, type CheckedOptions, type TranslateOptions, type TranslationNoise } from './options.js';
 
@@ -121,7 +122,7 @@ async function wayOf(
   const first = model.schedule.networkTime(at(timesteps, 0) + 1);
   const features = await extractor?.features();
   const energies = features && new Energies(model, features, images, options);
-  const keep = mask && keepPixels(sources, mask);
+  const keep = mask && keepParts(model, images, mask);
   return {
     sources,
     timesteps,

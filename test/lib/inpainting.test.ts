@@ -140,7 +140,12 @@ describe('a network that fills parts of pictures', () => {
     const image = new ImageBatch(new Float32Array(3 * side * side), [1, 3, side, side]);
     await expect(pipeline.generate({ ...own, image })).rejects.toThrow(message);
     await expect(pipeline.generate({ ...own, image: new Float32Array(256), mask })).rejects.toThrow(message);
+    const encode = vi.spyOn(pipeline.vae, 'encode');
     const none = await pipeline.generate({ ...own, image, mask });
+    // What begins with noise alone needs what is kept, not the whole picture.
+    expect(encode).toHaveBeenCalledTimes(1);
+    await pipeline.generate({ ...own, image, mask, strength: 0.5 });
+    expect(encode).toHaveBeenCalledTimes(3);
     const all = await pipeline.generate({ ...own, image, mask: mask.map(() => 1) });
     expect(all.latents).not.toEqual(none.latents);
     const one = await pipeline.generate({ ...own, count: 2, image, mask, batch: 1 });

@@ -5,7 +5,7 @@ import { normals } from '../../../lib/engine/normals.js';
 import { Classifier } from '../../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
-import { keepPixels } from '../../../lib/translation/constraints.js';
+import { keepParts } from '../../../lib/guidance/keep-parts.js';
 import { lowPassAxis } from '../../../lib/translation/low-pass.js';
 import type { TranslateOptions } from '../../../lib/translation/options.js';
 import { translate } from '../../../lib/translation/translate.js';
@@ -218,7 +218,7 @@ it.each([
   [12, false],
 ])('a mask of %i elements for two images of 3 x 1 x 2: %s', (length, fits) => {
   const model = { sampleShape: [3, 1, 2], schedule: NoiseSchedule.linear() } as unknown as DiffusionModel;
-  const keep = (): unknown => keepPixels({ model, images: new Float32Array(12) }, new Float32Array(length));
+  const keep = (): unknown => keepParts(model, new Float32Array(12), new Float32Array(length));
   if (fits) expect(keep).not.toThrow();
   else expect(keep).toThrow(expect.objectContaining({ code: 'ERR_DPM_TENSOR_SHAPE' }));
 });
