@@ -75,7 +75,9 @@ describe('files of pyarrow', () => {
     const path = fixture('nulls.parquet');
     const error = await failure(openImages(path));
     expect(error).toMatchObject({ code: 'ERR_DPM_FILE' });
-    expect(error.message).toMatch(/nulls\.parquet: column 'img\.bytes', row 0 has no picture \(leave such pictures out by skipBroken/);
+    expect(error.message).toMatch(
+      /nulls\.parquet: column 'img\.bytes', row 0 has no picture \(leave such pictures out by skipBroken/,
+    );
     const progress: string[] = [];
     const { images, labels, shape, broken } = await openImages(path, {
       skipBroken: true,
