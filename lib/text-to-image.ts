@@ -10,6 +10,7 @@ import type { Device } from './engine/device.js';
 import { ImageBatch } from './images/image-batch.js';
 import type { ImageShape } from './images/layout.js';
 import type { Autoencoder } from './latents/autoencoder.js';
+import { callProgram, type BegunProgram } from './latents/call-program.js';
 import type { ConditionalUNet } from './latents/conditional-unet.js';
 import {
   generateKinds,
@@ -41,10 +42,6 @@ import { runOnNetwork } from './run/network-run.js';
 import { requireProgram } from './run/require-program.js';
 import { resolveRun, type ResolvableOptions, type RunModel } from './run/resolve.js';
 import { streamOnNetwork } from './run/stream.js';
-import { samplerByName } from './samplers/index.js';
-import { laterRun } from './samplers/later-run.js';
-import { withTables } from './samplers/tables.js';
-import type { Amplitudes } from './schedule/noise-level.js';
 import type { NoiseSchedule } from './schedule/noise-schedule.js';
 import type { TokenizedText } from './text/tokenizer.js';
 import type { GammaTable } from './variance/gamma.js';
@@ -71,13 +68,6 @@ export interface GeneratedImage {
   readonly latents: Float32Array;
   /** True if tokens of its prompt, or negative prompt, were left out. */
   readonly truncated: boolean;
-}
-
-/** Program of a call. */
-interface BegunProgram {
-  readonly program: Program;
-  /** Amplitudes of pictures and noise in the states that it begins with; null: noise alone. */
-  readonly start: Amplitudes | null;
 }
 
 /**
@@ -132,8 +122,8 @@ export class TextToImage {
   /**
    * Loads a pipeline.
    *
-   * @param path - Path or file URL of a folder in diffusers' layout, with `model_index.json`: Stable Diffusion 1 and 2, SDXL,
-   * their turbo and LCM forms; or of a single file (`.safetensors`, `.ckpt`) with the original's names. Nothing is downloaded.
+   * @param path - Path or file URL of a folder in diffusers' layout, with `model_index.json`: Stable Diffusion 1 and 2, SDXL
+   * and its refiner, their turbo and LCM forms; or of a single file (`.safetensors`, `.ckpt`) with the original's names. Nothing is downloaded.
    * @throws {@link DpmError} naming the wrong file, tensor, field or device; `ERR_DPM_ABORTED` if aborted.
    *
    * @example
@@ -231,10 +221,9 @@ export class TextToImage {
     work: (evaluate: PromptedEvaluate) => Promise<T>,
   ): Promise<T> {
     const call = this.#call('predicting', { prompt, guidance: 1, ...sides }, false);
-    const { height, width, sizes } = call;
     return this.#networks.using(async ({ unet, encoders }) => {
       const { samples } = await promptedSamples({ encoders, unet, zerosForNone: this.#folder.zerosForNone }, call);
-      return work(promptedEvaluate(unet, { samples, height, width, sizes }));
+      return work(promptedEvaluate(unet, { ...call, samples }));
     });
   }
 
@@ -321,8 +310,8 @@ export class TextToImage {
     requireKind('prompt', options.prompt, texts);
     const { factor, latentChannels, imageChannels } = this.vae;
     const side = this.unet.sampleSize * factor;
-    const { guidance, steps } = this.#folder;
-    const defaults = { guidance, steps, side, factor, latentChannels, imageChannels };
+    const { guidance, steps, seesScore } = this.#folder;
+    const defaults = { guidance, steps, seesScore, side, factor, latentChannels, imageChannels };
     const call = resolveCall(options, defaults, isKept);
     requireFittingNetwork(this.unet, latentChannels, call.picture);
     throwIfAborted(call.signal);
@@ -330,20 +319,8 @@ export class TextToImage {
     return call;
   }
 
-  #program({ sampler, steps, gamma, picture }: GenerateCall): BegunProgram {
-    const { facts } = samplerByName(sampler);
-    // Latents have no interval that a prediction could be clipped to, and no grey levels that a noise could be limited by.
-    const own = {
-      steps,
-      clip: 'none',
-      ...('lastNoiseClip' in facts.options && { lastNoiseClip: null }),
-      ...(gamma !== undefined && { gamma }),
-    } as const;
-    const options = { ...withTables(sampler, own, this.schedule, this.gamma), steps };
-    const begun =
-      picture === null
-        ? { program: samplerByName(sampler)(this.schedule, options), start: null }
-        : laterRun(this.schedule, sampler, options, picture.strength);
+  #program(call: GenerateCall): BegunProgram {
+    const begun = callProgram(call, this.schedule, this.gamma);
     // A head that is not there is told at the call, before texts are encoded.
     promptedHead(this.unet, this.schedule, begun.program.head);
     return begun;
@@ -351,7 +328,7 @@ export class TextToImage {
 
   /** Encodes the texts of a call, and makes the network and the options of its program's run. */
   async #begin({ unet, encoders }: PromptedNetworks, call: GenerateCall, { program, start }: BegunProgram) {
-    const { height, width, sizes, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
+    const { height, width, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
     const { samples, truncated } = await promptedSamples(
       { encoders, unet, zerosForNone: this.#folder.zerosForNone },
       call,
@@ -370,7 +347,7 @@ export class TextToImage {
     });
     requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');
     throwIfAborted(signal);
-    const network = promptedNetwork(unet, { samples, height, width, sizes, beside: begun.beside }, head);
+    const network = promptedNetwork(unet, { ...call, samples, beside: begun.beside }, head);
     const previews = new PreviewQueue();
     const model: RunModel = {
       sampleShape: [this.vae.latentChannels, height, width],

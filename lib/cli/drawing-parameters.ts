@@ -1,5 +1,13 @@
 import { DpmError } from '../base/errors.js';
-import { integerBetween, kinds, oneOf, seedKind, shareAboveZero, type Kind } from '../base/option-kinds.js';
+import {
+  integerBetween,
+  kinds,
+  oneOf,
+  probability,
+  seedKind,
+  shareAboveZero,
+  type Kind,
+} from '../base/option-kinds.js';
 import { shownValue } from '../base/text.js';
 import { MOST_AT_ONCE } from '../engine/binding.js';
 import { generateDefaults, longPrompts, type LongPrompts } from '../latents/generate-options.js';
@@ -13,9 +21,12 @@ export interface DrawingParameters {
   readonly steps?: number | undefined;
   readonly sampler?: SamplerName | undefined;
   readonly guidance?: number | undefined;
+  readonly guidanceRescale?: number | undefined;
   readonly seed?: bigint | undefined;
   /** Share of the steps that a picture goes through; absent: it was drawn of noise alone. */
   readonly strength?: number | undefined;
+  /** Share of the times before a refiner; absent: there was none. */
+  readonly refinerStart?: number | undefined;
   readonly height?: number | undefined;
   readonly width?: number | undefined;
   readonly skippedLayers?: number | undefined;
@@ -49,19 +60,21 @@ function needsLength(prompt: string): boolean {
  * Writes parameters as other programs do: the prompt, the negative prompt, and a line of fields.
  *
  * @param model - Name of the model.
- * @param loras - What was added to it, which is told but not read again: files are found by their paths alone.
+ * @param added - Low-rank additions and the refiner, which are told but not read again: files are found by their paths alone.
  */
 export function formatParameters(
   { prompt, negativePrompt, ...drawing }: DrawingParameters & Required<Pick<DrawingParameters, 'steps'>>,
   model: string,
-  loras: NamedLoras = [],
+  { loras = [], refiner }: { loras?: NamedLoras | undefined; refiner?: string } = {},
 ): string {
   const {
     steps,
     sampler,
     guidance,
+    guidanceRescale = generateDefaults.guidanceRescale,
     seed,
     strength,
+    refinerStart,
     height,
     width,
     skippedLayers = generateDefaults.skippedLayers,
@@ -74,10 +87,13 @@ export function formatParameters(
     ['Steps', steps],
     ['Sampler', sampler],
     ['CFG scale', guidance],
+    ['CFG rescale', guidanceRescale === 0 ? undefined : guidanceRescale],
     ['Seed', seed],
     ['Size', width === undefined || height === undefined ? undefined : `${width}x${height}`],
     ['Denoising strength', strength],
     ['Model', quoted(model)],
+    ['Refiner', refiner === undefined ? undefined : quoted(refiner)],
+    ['Refiner switch at', refinerStart],
     // Elsewhere 1 is the last layer itself.
     ['Clip skip', skippedLayers > 0 ? skippedLayers + 1 : undefined],
     ['Batch size', count > 1 ? count : undefined],
@@ -179,8 +195,10 @@ const known = [
   'Steps',
   'Sampler',
   'CFG scale',
+  'CFG rescale',
   'Seed',
   'Denoising strength',
+  'Refiner switch at',
   'Size',
   'Clip skip',
   'Batch size',
@@ -188,7 +206,7 @@ const known = [
   'Tile',
   'Long prompts',
 ];
-const idle = ['Model', 'Model hash', 'Prompt length', 'Version'];
+const idle = ['Model', 'Model hash', 'Refiner', 'Prompt length', 'Version'];
 
 /** Fields by the options of the command line that replace them, so that they need not be understood. */
 const fieldsOfOptions: Readonly<Record<string, string>> = {
@@ -196,6 +214,8 @@ const fieldsOfOptions: Readonly<Record<string, string>> = {
   steps: 'Steps',
   sampler: 'Sampler',
   guidance: 'CFG scale',
+  'guidance-rescale': 'CFG rescale',
+  'refiner-start': 'Refiner switch at',
   seed: 'Seed',
   strength: 'Denoising strength',
   size: 'Size',
@@ -234,6 +254,8 @@ export function parseParameters(
     steps: unless('steps', (field) => fields.number(field, kinds.positiveInteger)),
     sampler: unless('sampler', (field) => fields.text(field, oneOf(samplerNames))) as SamplerName | undefined,
     guidance: unless('guidance', (field) => fields.number(field, kinds.finite)),
+    guidanceRescale: unless('guidance-rescale', (field) => fields.number(field, probability)),
+    refinerStart: unless('refiner-start', (field) => fields.number(field, shareAboveZero)),
     seed: unless('seed', (field) => fields.seed(field)),
     strength: unless('strength', (field) => fields.number(field, shareAboveZero)),
     ...unless('size', (field) => fields.size(field)),

@@ -21,9 +21,10 @@ import { usageError } from './usage-error.js';
 import { type OptionValues } from './option-values.js';
 import { modelName, outOf, outSpec, writeOut } from './default-target.js';
 import { formatParameters, parametersKeyword, parseParameters, type DrawingParameters } from './drawing-parameters.js';
-import { deviceOptions } from './model-options.js';
+import { deviceOptions, deviceSettings } from './model-options.js';
 import { counted, printJson, printLine, printNote, progressBar } from './output.js';
 import { lorasOf, pipelineLoadOptions, pipelineOptions, sizeOf, sizeSpec } from './pipeline-options.js';
+import { drawRefined, refinerOptions, refinerPathOf, refinerStartOf, standardRefinerStart } from './refiner.js';
 import { askedScale, scaleFor, scaleSpec } from './picture-scale.js';
 import { checkTarget } from './target.js';
 
@@ -36,6 +37,8 @@ function givenParameters(options: OptionValues, prompt: string | undefined): Par
     steps: options.integer('steps'),
     sampler: options.choice<SamplerName>('sampler', samplerNames),
     guidance: options.number('guidance'),
+    guidanceRescale: options.number('guidance-rescale'),
+    refinerStart: refinerStartOf(options),
     seed: options.seed('seed'),
     strength: options.number('strength'),
     skippedLayers: options.integer('clip-skip'),
@@ -86,12 +89,14 @@ async function pictureOf(
 
 /** Draws the images, or the one of the position: image k is sample k of its seed. */
 async function draw(
-  pipeline: TextToImage,
-  { position, ...asked }: DrawingParameters,
+  [pipeline, refiner]: readonly [pipeline: TextToImage, refiner: TextToImage | null],
+  { position, refinerStart = standardRefinerStart, ...asked }: DrawingParameters,
   options: Pick<GenerateOptions, 'image' | 'mask' | 'batch' | 'signal' | 'onProgress'>,
 ): Promise<Generated & { images: ImageBatch }> {
   const one = position === undefined ? {} : { first: position, count: 1 };
-  const { images, ...drawn } = await pipeline.generate({ ...asked, ...options, ...one });
+  const call = { ...asked, ...options, ...one };
+  const { images, ...drawn } =
+    refiner === null ? await pipeline.generate(call) : await drawRefined([pipeline, refiner], refinerStart, call);
   if (images === null) throw new DpmError('ERR_DPM_INTERNAL', 'a pipeline has drawn no images');
   return { ...drawn, images };
 }
@@ -102,11 +107,13 @@ function completed(
   asked: DrawingParameters,
   drawn: Generated & { images: ImageBatch },
   picture: Pick<GenerateOptions, 'image' | 'mask'>,
+  isRefined: boolean,
 ) {
   const [, , height, width] = drawn.images.shape;
   const tile = drawn.tile ?? undefined;
   const { sampler, seed } = generateDefaults;
-  const whole = { sampler, seed: BigInt(seed), ...pipeline.defaults, ...asked, height, width, tile };
+  const refined = isRefined && { refinerStart: standardRefinerStart };
+  const whole = { sampler, seed: BigInt(seed), ...pipeline.defaults, ...refined, ...asked, height, width, tile };
   if (picture.image === undefined) return whole;
   return { strength: standardStrength(picture.mask), ...whole };
 }
@@ -141,6 +148,7 @@ export const generateCommand: Command = {
     steps: specOf(facts.steps),
     sampler: specOf(facts.sampler),
     guidance: specOf(facts.guidance),
+    'guidance-rescale': specOf(facts.guidanceRescale),
     image: { value: 'FILE', help: 'picture to begin with (.png), or several, one for each image (a folder)' },
     strength: specOf(facts.strength),
     mask: {
@@ -156,6 +164,7 @@ export const generateCommand: Command = {
     keep: specOf(pipelineOptionFacts.keep),
     config: specOf(pipelineOptionFacts.config),
     ...pipelineOptions,
+    ...refinerOptions,
     ...deviceOptions,
   },
   async run(call) {
@@ -166,19 +175,30 @@ export const generateCommand: Command = {
     askedScale(options, planned);
     const asked = await askedParameters(call);
     const begun = await pictureOf(options, asked);
+    const refinerPath = refinerPathOf(options, asked);
     await using pipeline = await TextToImage.load(model, { ...pipelineLoadOptions(options), signal });
+    await using refiner =
+      refinerPath === null ? null : await TextToImage.load(refinerPath, { ...deviceSettings(options), signal });
     const progress = progressBar('steps', json);
     const started = performance.now();
     const batch = options.integer('batch');
-    const drawn = await draw(pipeline, asked, { ...begun, batch, signal, onProgress: progress.update }).finally(() => {
+    const drawn = await draw([pipeline, refiner], asked, {
+      ...begun,
+      batch,
+      signal,
+      onProgress: progress.update,
+    }).finally(() => {
       progress.stop();
     });
     const { images, truncated, tile } = drawn;
     const seconds = (performance.now() - started) / 1000;
-    const whole = completed(pipeline, asked, drawn, begun);
+    const whole = completed(pipeline, asked, drawn, begun, refiner !== null);
     const loras = lorasOf(options)?.map(({ path, scale }) => ({ name: basename(path, '.safetensors'), scale }));
     const parametersAt = (position: number | undefined): string =>
-      formatParameters({ ...whole, position: position ?? whole.position }, basename(resolve(model)), loras);
+      formatParameters({ ...whole, position: position ?? whole.position }, basename(resolve(model)), {
+        loras,
+        ...(refinerPath !== null && { refiner: basename(resolve(refinerPath)) }),
+      });
     const texts = options.flag('no-metadata') ? null : parametersAt;
     const out = await writeOut(options, modelName(model), '.png', (path) =>
       save(path, images, scaleFor(options, path, images.shape), texts),

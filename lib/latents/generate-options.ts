@@ -7,6 +7,7 @@ import {
   kinds,
   nameOf,
   numberOrNumbers,
+  probability,
   type OptionKinds,
   seedKind,
   shareAboveZero,
@@ -48,6 +49,11 @@ export interface GenerateOptions {
    */
   guidance?: number | ArrayLike<number> | undefined;
   /**
+   * Share, 0 to 1, of the guided prediction whose standard deviation over an image is made that of the prompt's alone, against
+   * what large weights and networks that see noise alone overexpose (Lin et al. 2024, equation 16). Default 0.
+   */
+  guidanceRescale?: number | undefined;
+  /**
    * Pictures that the images begin with, one for all or one each, in place of noise alone (image to image): a batch of pictures, or
    * latents as the diffusion knows them, [1 or N, C, h, w]. The last `floor(steps strength)` steps are then taken, as in diffusers.
    */
@@ -59,6 +65,16 @@ export interface GenerateOptions {
    * values [1 or N, H, W] in pixels, above 0.5 there. The rest stays the picture's. With a mask `strength` is 1 by default.
    */
   mask?: GivenImages | undefined;
+  /**
+   * Share of the noise schedule's times that another pipeline has gone through, whose `latents` are `image`: the steps of the
+   * rest are taken, without more noise. It is the `denoisingEnd` of that pipeline, which gives its latents to a refiner.
+   */
+  denoisingStart?: number | undefined;
+  /**
+   * Share of the noise schedule's times whose steps are taken: the latents then have the noise of the next step's level.
+   * Default: all.
+   */
+  denoisingEnd?: number | undefined;
   /** Height of the images in pixels. Default: that of `image`, else of the network. */
   height?: number | undefined;
   /** Width of the images in pixels. Default: that of `image`, else of the network. */
@@ -69,8 +85,13 @@ export interface GenerateOptions {
   first?: number | undefined;
   /** Number of last layers of the text encoder that are not used. Default 0. */
   skippedLayers?: number | undefined;
-  /** Numbers that a network with pooled states sees, (height, width, top, left, height, width). Default: those of the images. */
+  /**
+   * Numbers that a network with pooled states sees, (height, width, top, left, height, width), of a refiner (height, width, top,
+   * left, aesthetic score). Default: those of the images, with score 6.
+   */
   sizes?: readonly number[] | undefined;
+  /** The same beside the negative prompt. Default: `sizes`, with the score 2.5 of a refiner. */
+  negativeSizes?: readonly number[] | undefined;
   /** Unit noise that the run begins with, [N, C, h, w]. Default: of the seed. */
   init?: Float32Array | undefined;
   /** Explicit noise of the steps. Default: of the seed. */
@@ -148,6 +169,12 @@ export const generateOptionFacts = {
     otherwise: ofClass,
     value: 'W',
   },
+  guidanceRescale: {
+    kind: probability,
+    help: "share of the guided prediction whose deviation is made that of the prompt's alone, against overexposure",
+    standard: 0,
+    value: 'PHI',
+  },
   image: {
     kind: givenImages,
     help: 'pictures to begin with, one for all images or one each, whose size is that of the images; or their latents',
@@ -166,6 +193,18 @@ export const generateOptionFacts = {
     otherwise: 'all of it',
     value: 'FILE',
   },
+  denoisingStart: {
+    kind: shareAboveZero,
+    help: 'share of the times that another pipeline has gone through, whose latents are image: the rest is gone through',
+    otherwise: 'nothing',
+    value: 'S',
+  },
+  denoisingEnd: {
+    kind: shareAboveZero,
+    help: 'share of the times that are gone through, for a refiner that goes through the rest',
+    otherwise: 'all',
+    value: 'S',
+  },
   height: { kind: kinds.positiveInteger, help: 'height of the images in pixels', otherwise: ofNetwork },
   width: { kind: kinds.positiveInteger, help: 'width of the images in pixels', otherwise: ofNetwork },
   seed: {
@@ -183,9 +222,10 @@ export const generateOptionFacts = {
   },
   sizes: {
     kind: kinds.numbers,
-    help: 'what a network with pooled states sees: height, width, top, left, height, width',
+    help: 'what a network with pooled states sees: height, width, top, left, height, width, or an aesthetic score',
     otherwise: 'those of the images',
   },
+  negativeSizes: { kind: kinds.numbers, help: 'the same beside the negative prompt', otherwise: 'sizes' },
   init: { kind: kinds.floats, help: 'unit noise that the run begins with, [N,C,h,w]', otherwise: 'that of the seed' },
   noise: { kind: noise.kind, help: 'the noise of the steps', otherwise: 'that of the seed' },
   batch: { kind: kinds.positiveInteger, help: 'most images evaluated at once', standard: 4, value: 'N' },
@@ -209,11 +249,21 @@ export const generateKinds: OptionKinds<GenerateOptions> = kindsOf<GenerateOptio
 export const generateDefaults = standardsOf(generateOptionFacts);
 
 /** Options of {@link TextToImage.run}, whose program says the rest. */
-export type PromptOptions = Omit<GenerateOptions, 'sampler' | 'steps' | 'gamma' | 'image' | 'strength' | 'mask'>;
+export type PromptOptions = Omit<GenerateOptions, ProgramOption>;
 
-const programOptions: readonly string[] = ['sampler', 'steps', 'gamma', 'image', 'strength', 'mask'];
+const programOptions = [
+  'sampler',
+  'steps',
+  'gamma',
+  'image',
+  'strength',
+  'mask',
+  'denoisingStart',
+  'denoisingEnd',
+] as const;
+type ProgramOption = (typeof programOptions)[number];
 
 /** Kind of each option of {@link PromptOptions}. @internal */
 export const promptKinds = Object.fromEntries(
-  Object.entries(generateKinds).filter(([name]) => !programOptions.includes(name)),
+  Object.entries(generateKinds).filter(([name]) => !programOptions.some((each) => each === name)),
 ) as unknown as OptionKinds<GenerateOptions>;

@@ -208,7 +208,10 @@ export async function loadPipeline(path: string | URL, options: TextToImageLoadO
   try {
     const swapped = new SwappedNetworks(opened.device, base, withAdditions, {
       unet: ConditionalUNet.on(shared, withAdditions.unet),
-      encoders: PromptEncoders.on(opened.device, texts).replaced(withAdditions.encoders, opened.device),
+      encoders: PromptEncoders.on(opened.device, texts, source.defaults.kind === 'sdxl').replaced(
+        withAdditions.encoders,
+        opened.device,
+      ),
     });
     const parts = { networks: swapped, vae: Autoencoder.on(shared, networks.vae) };
     requireFittingParts(source.names, { ...parts, ...swapped.current });

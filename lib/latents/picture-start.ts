@@ -158,7 +158,7 @@ function keptPixels(images: Float32Array, mask: Float32Array, pixels: number, ch
 /**
  * Makes what a run begins with: states alpha z + sigma e of the latents z of its pictures, which are drawn as the encoder says,
  * and the unit noise e that it would otherwise begin with (Meng et al. 2022, SDEdit); noise alone where a mask lets parts change
- * and all steps are taken, as in diffusers.
+ * and all steps are taken, as in diffusers; latents that have noise already as they are.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` for noise of another number of images or that is not
  * finite, `ERR_DPM_ABORTED` if aborted.
@@ -170,6 +170,7 @@ export async function beginWithPicture(
 ): Promise<PictureStart> {
   const { values, strength, mask } = picture;
   const made = new Latents(vae, call);
+  if (strength === null) return { init: await made.ofPicture(picture) };
   const noise = await made.initial();
   const withNoise = async (): Promise<Float32Array> => noised(await made.ofPicture(picture), noise, start);
   if (mask === null) return { init: await withNoise() };

@@ -13,6 +13,7 @@ const kindsOfPipelines = {
   StableDiffusionInpaintPipeline: { kind: 'sd', guidance: 7.5, steps: 50 },
   LatentConsistencyModelPipeline: { kind: 'sd', guidance: 8.5, steps: 4 },
   StableDiffusionXLPipeline: { kind: 'sdxl', guidance: 5, steps: 50 },
+  StableDiffusionXLImg2ImgPipeline: { kind: 'sdxl', guidance: 5, steps: 50 },
   StableDiffusionXLInpaintPipeline: { kind: 'sdxl', guidance: 7.5, steps: 50 },
 } as const;
 
@@ -25,7 +26,9 @@ export interface PipelineFolder {
   readonly steps: number;
   /** True if the absent negative prompt of a pipeline with pooled states is zeros, not the empty text. */
   readonly zerosForNone: boolean;
-  /** Folders of the two encoders and their tokenizers; one where the pipeline has one. */
+  /** True if the U-Net sees an aesthetic score behind the sizes, as refiners do. */
+  readonly seesScore: boolean;
+  /** Folders of the two encoders and their tokenizers; one where the pipeline has one, as a refiner has the second alone. */
   readonly encoders: readonly { readonly encoder: string; readonly tokenizer: string }[];
 }
 
@@ -34,6 +37,10 @@ const classesOfParts: Readonly<Record<string, readonly string[] | null>> = {
   unet: ['UNet2DConditionModel'],
   vae: ['AutoencoderKL', 'AutoencoderTiny'],
   scheduler: null,
+};
+
+/** Classes of a text encoder and its tokenizer. */
+const classesOfTexts: Readonly<Record<string, readonly string[]>> = {
   text_encoder: ['CLIPTextModel', 'CLIPTextModelWithProjection'],
   tokenizer: ['CLIPTokenizer', 'CLIPTokenizerFast'],
 };
@@ -77,15 +84,18 @@ export async function readPipelineFolder(given: string | URL): Promise<PipelineF
   const names = Object.keys(kindsOfPipelines) as (keyof typeof kindsOfPipelines)[];
   const { kind, ...defaults } = kindsOfPipelines[config.choice('_class_name', 'StableDiffusionPipeline', names)];
   for (const [name, classes] of Object.entries(classesOfParts)) requirePart(config, name, classes);
-  const suffixes = kind === 'sdxl' ? ['', '_2'] : [''];
-  for (const name of kind === 'sdxl' ? (['text_encoder', 'tokenizer'] as const) : []) {
-    requirePart(config, `${name}_2`, classesOfParts[name] ?? null);
+  const seesScore = kind === 'sdxl' && config.boolean('requires_aesthetics_score', false);
+  const hasFirst = !seesScore || hasPart(config, 'text_encoder');
+  const suffixes = kind === 'sdxl' ? [...(hasFirst ? [''] : []), '_2'] : [''];
+  for (const suffix of suffixes) {
+    for (const [name, classes] of Object.entries(classesOfTexts)) requirePart(config, `${name}${suffix}`, classes);
   }
   return {
     path,
     kind,
     ...defaults,
     ...(await ownDefaults(path)),
+    seesScore,
     zerosForNone: kind === 'sdxl' && config.boolean('force_zeros_for_empty_prompt', true),
     encoders: suffixes.map((suffix) => ({
       encoder: join(path, `text_encoder${suffix}`),

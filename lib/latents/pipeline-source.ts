@@ -25,7 +25,7 @@ import type { GammaTable } from '../variance/gamma.js';
 import { readPipelineFolder, type PipelineFolder } from './pipeline-folder.js';
 
 /** What a call takes for granted where it says nothing. */
-export type PipelineDefaults = Pick<PipelineFolder, 'guidance' | 'steps' | 'zerosForNone'>;
+export type PipelineDefaults = Pick<PipelineFolder, 'kind' | 'guidance' | 'steps' | 'zerosForNone' | 'seesScore'>;
 
 /** A text encoder with its tokenizer. */
 export interface EncoderSource {
@@ -87,12 +87,12 @@ async function folderSource(path: string, parts: GivenParts): Promise<PipelineSo
   const ofFile = { config, ema };
   const isFile = unet !== undefined && (await isSingleFile(await modelPath(unet)));
   if (!isFile) requireNoFileOptions(path, ofFile);
-  const { encoders, kind, ...defaults } = await readPipelineFolder(path);
+  const { encoders, ...defaults } = await readPipelineFolder(path);
   const folders = perEncoder('textEncoder', parts.textEncoder, encoders.length);
   const tokenizers = perEncoder('tokenizer', parts.tokenizer, encoders.length);
   return {
     defaults,
-    evidence: `${kind} (${join(path, 'model_index.json')})`,
+    evidence: `${defaults.kind} (${join(path, 'model_index.json')})`,
     isUndecided: false,
     names: { unet: unet ?? join(path, 'unet', 'config.json'), vae: vae ?? join(path, 'vae', 'config.json') },
     encoders: encoders.map((own, i) => {
@@ -171,7 +171,10 @@ function fileEncoders(file: SingleFile, parts: GivenParts): EncoderSource[] {
 
 async function defaultsOf({ folder, preset, architecture }: SingleFile): Promise<PipelineDefaults> {
   if (folder !== null) return readPipelineFolder(folder);
-  return { guidance: preset.guidance, steps: preset.steps, zerosForNone: architecture === 'sdxl' };
+  const { guidance, steps } = preset;
+  const seesScore = architecture === 'sdxl-refiner';
+  const kind = architecture === 'sdxl' || seesScore ? 'sdxl' : 'sd';
+  return { kind, guidance, steps, zerosForNone: architecture === 'sdxl', seesScore };
 }
 
 /** A pipeline of a single file, in which other parts may be given. */
@@ -179,12 +182,6 @@ async function fileSource(path: string, parts: GivenParts): Promise<PipelineSour
   const { unet, vae, config, ema } = parts;
   const file = await readSingleFile(path, { config, ema });
   const { architecture, evidence, folder, prediction, scheduler, preset } = file;
-  if (architecture === 'sdxl-refiner') {
-    throw new DpmError(
-      'ERR_DPM_UNSUPPORTED',
-      `${path} is the refiner of SDXL (${evidence}), which goes on from the base's latents: load its U-Net by ConditionalUNet.load`,
-    );
-  }
   const own = file.autoencoder;
   if (vae === undefined && own === null) {
     throw new DpmError('ERR_DPM_ARGUMENT', `${path} has no autoencoder: give the path of one by vae`);

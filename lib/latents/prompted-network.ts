@@ -4,6 +4,7 @@ import type { HeadName } from '../checkpoint/heads.js';
 import { ScriptNetwork } from '../run/script-network.js';
 import { predictWithHead, type ConditionalUNet } from './conditional-unet.js';
 import { joinedContexts, type PreparedContext } from './prepared-context.js';
+import type { GenerateCall } from './resolve-call.js';
 
 /** A text as the U-Net sees it in every evaluation. */
 export interface SeenPrompt {
@@ -21,12 +22,11 @@ export interface PromptedSample {
 }
 
 /** Samples of a call, and what all of them have in common. */
-export interface PromptedCall {
+export interface PromptedCall extends Pick<
+  GenerateCall,
+  'height' | 'width' | 'sizes' | 'negativeSizes' | 'guidanceRescale'
+> {
   readonly samples: readonly PromptedSample[];
-  readonly height: number;
-  readonly width: number;
-  /** Numbers beside the pooled states. */
-  readonly sizes: readonly number[];
   /** Maps that the network sees behind the states of each sample, [samples, C, h, w]; absent: none. */
   readonly beside?: Float32Array | undefined;
 }
@@ -44,6 +44,7 @@ interface Asked {
   /** Number of the sample in its call. */
   readonly sample: number;
   readonly seen: SeenPrompt;
+  readonly sizes: readonly number[];
   readonly guidance: number;
   readonly into: Float32Array;
   /** Where the second output goes; null: it is not evaluated, or not needed. */
@@ -94,12 +95,25 @@ function withMaps(states: Float32Array, { beside, samples }: PromptedCall, group
   return all;
 }
 
-/** Mixes two predictions of a sample as the engine does (Ho & Salimans 2022). */
-function mix(out: Float32Array, away: Float32Array, weight: number): void {
+function standardDeviation(values: Float32Array): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+}
+
+/**
+ * Mixes two predictions of a sample as the engine does (Ho & Salimans 2022), and makes the deviation of a share of the mixture
+ * that of the first one (Lin et al. 2024, equations 15 and 16).
+ */
+function mix(out: Float32Array, away: Float32Array, { weight, rescale }: Record<'weight' | 'rescale', number>): void {
   const { conditional, unconditional } = guidanceFactors(weight);
+  const wanted = rescale === 0 ? 0 : standardDeviation(out);
   for (const [i, value] of away.entries()) {
     out[i] = Math.fround(conditional * (out[i] ?? 0)) + Math.fround(unconditional * value);
   }
+  const deviation = rescale === 0 ? 0 : standardDeviation(out);
+  if (deviation === 0) return;
+  const factor = (rescale * wanted) / deviation + (1 - rescale);
+  for (const [i, value] of out.entries()) out[i] = value * factor;
 }
 
 /**
@@ -121,7 +135,7 @@ export function promptedEvaluate(
   call: PromptedCall,
   head: PromptedHead | null = null,
 ): PromptedEvaluate {
-  const { height, width, sizes } = call;
+  const { height, width } = call;
   const elements = unet.outChannels * height * width;
   const contexts = new Map<number, JoinedContexts>();
 
@@ -136,7 +150,7 @@ export function promptedEvaluate(
       ...joined.of(group.map(({ seen }) => seen)),
       ...(unet.seesPooled && {
         pooled: Float32Array.from(group.flatMap(({ seen }) => Array.from(seen.pooled ?? []))),
-        sizes: group.flatMap(() => sizes),
+        sizes: group.flatMap(({ sizes }) => sizes),
       }),
       ...(unet.seesGuidance && { guidance: group.map(({ guidance }) => guidance) }),
     };
@@ -159,14 +173,16 @@ export function promptedEvaluate(
     const [out, away] = [new Float32Array(x.length), new Float32Array(x.length)];
     const second = head === null ? null : new Float32Array(x.length);
     const asked = samples.flatMap(({ label: sample, positive, negative, guidance }, row): Asked[] => [
-      ...(negative === null ? [] : [{ row, sample, seen: negative, guidance, into: away, head: null }]),
-      { row, sample, seen: positive, guidance, into: out, head: second },
+      ...(negative === null
+        ? []
+        : [{ row, sample, seen: negative, sizes: call.negativeSizes, guidance, into: away, head: null }]),
+      { row, sample, seen: positive, sizes: call.sizes, guidance, into: out, head: second },
     ]);
     for (const group of byTokens(asked).values()) await evaluate(x, times, group);
     for (const [row, { negative, guidance }] of samples.entries()) {
       if (negative === null) continue;
       const part = (values: Float32Array): Float32Array => values.subarray(row * elements, (row + 1) * elements);
-      mix(part(out), part(away), guidance);
+      mix(part(out), part(away), { weight: guidance, rescale: call.guidanceRescale });
     }
     return { out, ...(second !== null && { head: second }) };
   };

@@ -52,9 +52,11 @@ function beside(first: Float32Array, second: Float32Array, rows: number): Float3
 /** The text encoders of a pipeline with their tokenizers. */
 export class PromptEncoders {
   readonly #parts: readonly Part[];
+  readonly #isPooled: boolean;
 
-  private constructor(parts: readonly Part[]) {
+  private constructor(parts: readonly Part[], isPooled: boolean) {
     this.#parts = parts;
+    this.#isPooled = isPooled;
   }
 
   /** Reads the text encoders and tokenizers of a pipeline. @throws {@link DpmError} naming the file and the wrong field. */
@@ -69,9 +71,14 @@ export class PromptEncoders {
     return parts;
   }
 
-  /** Makes text encoders that have been read. */
-  static on(device: Device, parts: readonly ReadEncoder[]): PromptEncoders {
-    return new PromptEncoders(parts.map((part) => ({ ...part, encoder: encoderOn(device, part.read) })));
+  /**
+   * Makes text encoders that have been read.
+   *
+   * @param isPooled - True if the network sees pooled states of the last encoder beside the states before the last layers.
+   */
+  static on(device: Device, parts: readonly ReadEncoder[], isPooled: boolean): PromptEncoders {
+    const own = parts.map((part) => ({ ...part, encoder: encoderOn(device, part.read) }));
+    return new PromptEncoders(own, isPooled);
   }
 
   /** Gives these text encoders with other weights; those of the same weights are these themselves. */
@@ -80,7 +87,7 @@ export class PromptEncoders {
       const read = at(reads, i);
       return read === part.read ? part : { ...part, read, encoder: encoderOn(device, read) };
     });
-    return new PromptEncoders(parts);
+    return new PromptEncoders(parts, this.#isPooled);
   }
 
   /** The text encoders by themselves. */
@@ -109,7 +116,7 @@ export class PromptEncoders {
 
   /** Computes what encoding so many texts at once takes in memory. */
   async bytesFor(texts: number): Promise<number> {
-    const options = { batch: Math.min(texts, MOST_AT_ONCE), normed: this.#parts.length === 1 };
+    const options = { batch: Math.min(texts, MOST_AT_ONCE), normed: !this.#isPooled };
     const bytes = await Promise.all(
       this.#parts.map(({ encoder }) => encoder.bytesFor({ ...options, skippedLayers: options.normed ? 0 : 1 })),
     );
@@ -117,18 +124,19 @@ export class PromptEncoders {
   }
 
   /**
-   * Encodes texts: by one encoder its normed states behind the last layer, by two the states before their last layers side
-   * by side, and the second one's pooled states, of the first of several evaluations.
+   * Encodes texts: normed states behind the last layer; or, for networks that see pooled states, the states before the last
+   * layers of the encoders side by side, and the last one's pooled states, of the first of several evaluations.
    */
   async encode(texts: readonly PromptText[], skippedLayers: number): Promise<EncodedPrompt[]> {
     const [first, second] = this.#parts;
     if (first === undefined) throw new DpmError('ERR_DPM_INTERNAL', 'a pipeline has no text encoder');
-    if (second === undefined) {
+    if (!this.#isPooled) {
       const encoded = await encodedBy(first, texts, { skippedLayers, normed: true });
       return encoded.map((each) => ({ ...each, pooled: null }));
     }
     const options = { skippedLayers: skippedLayers + 1, normed: false };
     const one = await encodedBy(first, texts, options);
+    if (second === undefined) return one;
     const two = await encodedBy(second, texts, options);
     return two.map(({ hidden, pooled, truncated }, i) => {
       const left = at(one, i);

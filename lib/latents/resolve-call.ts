@@ -24,6 +24,8 @@ export interface CallDefaults {
   readonly factor: number;
   readonly latentChannels: number;
   readonly imageChannels: number;
+  /** True if the U-Net sees an aesthetic score behind the sizes. */
+  readonly seesScore: boolean;
 }
 
 /** Pictures that a call begins with. @internal */
@@ -31,8 +33,8 @@ export interface StartingPicture {
   /** Values [1 or N, C, H, W] of pictures, or latents [1 or N, C, h, w]. */
   readonly values: Float32Array;
   readonly isEncoded: boolean;
-  /** Share of the steps that are taken. */
-  readonly strength: number;
+  /** Share of the steps that are taken; null: the latents have noise already, and the steps from their level on are taken. */
+  readonly strength: number | null;
   /** Pixels [1 or N, H, W] that are drawn anew, 1, and that are kept, 0; null: all may change. */
   readonly mask: Float32Array | null;
 }
@@ -40,7 +42,7 @@ export interface StartingPicture {
 /** A call, complete, which no longer depends on the caller's arrays. @internal */
 export interface GenerateCall extends Pick<
   GenerateOptions,
-  'first' | 'init' | 'tile' | 'onPreview' | 'previewEvery' | 'signal' | 'onProgress'
+  'first' | 'init' | 'denoisingStart' | 'denoisingEnd' | 'tile' | 'onPreview' | 'previewEvery' | 'signal' | 'onProgress'
 > {
   readonly prompts: readonly string[];
   /** Null: none was given. */
@@ -52,6 +54,8 @@ export interface GenerateCall extends Pick<
   readonly height: number;
   readonly width: number;
   readonly sizes: readonly number[];
+  readonly negativeSizes: readonly number[];
+  readonly guidanceRescale: number;
   readonly steps: number;
   readonly sampler: SamplerName;
   readonly gamma: GammaTable | ArrayLike<number> | undefined;
@@ -98,7 +102,10 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
     count,
     guidance: weightsOf(options.guidance ?? pipeline.guidance, count),
     ...latents,
-    sizes: Array.from(options.sizes ?? [height, width, 0, 0, height, width]),
+    ...sizesOf(options, { height, width, seesScore: pipeline.seesScore }),
+    guidanceRescale: options.guidanceRescale ?? generateDefaults.guidanceRescale,
+    denoisingStart: options.denoisingStart,
+    denoisingEnd: options.denoisingEnd,
     steps: options.steps ?? pipeline.steps,
     sampler: options.sampler ?? generateDefaults.sampler,
     gamma: options.gamma,
@@ -149,14 +156,32 @@ export function perImage(name: string, given: string | readonly string[], count:
   throw new DpmError('ERR_DPM_ARGUMENT', `${name} has ${given.length} texts for ${count} images`);
 }
 
+/** Aesthetic scores that a refiner sees where a call says nothing, as in diffusers: of the prompt, and of the negative one. */
+const SCORES = [6, 2.5] as const;
+
+/**
+ * Copies what a network sees beside the pooled states, and completes it.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for another number of them beside the negative prompt.
+ */
+function sizesOf(
+  { sizes: given, negativeSizes: away }: Pick<GenerateOptions, 'sizes' | 'negativeSizes'>,
+  { height, width, seesScore }: Record<'height' | 'width', number> & Pick<CallDefaults, 'seesScore'>,
+): Pick<GenerateCall, 'sizes' | 'negativeSizes'> {
+  const sizes = Array.from(given ?? [height, width, 0, 0, ...(seesScore ? [SCORES[0]] : [height, width])]);
+  const negativeSizes = Array.from(away ?? (seesScore ? [...sizes.slice(0, -1), SCORES[1]] : sizes));
+  if (negativeSizes.length === sizes.length) return { sizes, negativeSizes };
+  throw new DpmError('ERR_DPM_ARGUMENT', `negativeSizes has ${negativeSizes.length} numbers, sizes ${sizes.length}`);
+}
+
 /**
  * Copies the pictures that a call begins with.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for pictures of other sides or another number, `ERR_DPM_ARGUMENT` for a
- * strength without pictures, or values that are not finite.
+ * strength without pictures, or with latents that have noise already, or values that are not finite.
  */
 function pictureOf(
-  { image, strength, mask }: Pick<GenerateOptions, 'image' | 'strength' | 'mask'>,
+  { image, strength, mask, denoisingStart }: Pick<GenerateOptions, 'image' | 'strength' | 'mask' | 'denoisingStart'>,
   {
     height,
     width,
@@ -167,11 +192,18 @@ function pictureOf(
   }: CallDefaults & Record<'height' | 'width' | 'count', number>,
 ): StartingPicture | null {
   if (image === undefined) {
-    const [lonely] = Object.entries({ strength, mask }).find(([, value]) => value !== undefined) ?? [];
+    const [lonely] = Object.entries({ strength, mask, denoisingStart }).find(([, value]) => value !== undefined) ?? [];
     if (lonely === undefined) return null;
     throw new DpmError('ERR_DPM_ARGUMENT', `${lonely} is for image, which is missing`);
   }
   const isEncoded = !(image instanceof ImageBatch);
+  const isUnfinished = denoisingStart !== undefined;
+  if (isUnfinished && (!isEncoded || strength !== undefined || mask !== undefined)) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      'denoisingStart goes on from the latents of another run: give these as image, no pictures, and neither strength nor mask',
+    );
+  }
   const sampleShape = isEncoded
     ? ([latentChannels, height / factor, width / factor] as const)
     : ([imageChannels, height, width] as const);
@@ -180,7 +212,8 @@ function pictureOf(
     count,
   });
   const marked = mask && maskOf(mask, [1, height, width], count);
-  return { values: values.slice(), isEncoded, strength: strength ?? standardStrength(mask), mask: marked ?? null };
+  const share = isUnfinished ? null : (strength ?? standardStrength(mask));
+  return { values: values.slice(), isEncoded, strength: share, mask: marked ?? null };
 }
 
 /** Gives the strength where none is given: a mask says by itself what may change. @internal */

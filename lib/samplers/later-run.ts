@@ -6,7 +6,7 @@ import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { samplerByName, type SamplerName } from './index.js';
 import type { SamplerOptions } from './options.js';
-import { skippedSteps } from './scheduler/later-levels.js';
+import { ratioOfTime, skippedSteps, type Beginning } from './part-of-run.js';
 import type { LaterRun } from './scheduler/run.js';
 import { laterSchedulerRun } from './scheduler/scheduler.js';
 
@@ -28,7 +28,6 @@ function refused(sampler: string, why: string): DpmError {
  * that are left.
  *
  * @param options - Options of the sampler, with its number of steps K.
- * @param strength - Share of the steps that are taken, above 0 to 1: `floor(K strength)` of them.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if no step is left, `ERR_DPM_UNSUPPORTED` for samplers that choose their steps
  * while they run; and the errors of the sampler.
  */
@@ -36,15 +35,16 @@ export function laterRun(
   schedule: NoiseSchedule,
   sampler: SamplerName,
   options: SamplerOptions & { steps: number },
-  strength: number,
+  beginning: Beginning,
 ): LaterRun {
   const { steps } = options;
-  if (sampler === 'scheduler') return laterSchedulerRun(schedule, options, strength);
-  const skipped = skippedSteps(steps, strength);
+  if (sampler === 'scheduler') return laterSchedulerRun(schedule, options, beginning);
   const make = samplerByName(sampler);
   const whole = make(schedule, options);
   if (whole.kind === 'host') throw refused(sampler, 'it chooses its steps while it runs');
   const evaluations = whole.records.filter(({ evaluate }) => evaluate);
+  const ratios = (): number[] => evaluations.map((each) => ratioOfTime(schedule, each.time));
+  const skipped = skippedSteps(steps, beginning, ratios);
   const { time } = at(evaluations, Math.min(skipped, evaluations.length - 1));
   const start = amplitudesOfNetworkTime(schedule, time);
   if (skipped === 0 || whole.records.every(isStepByItself)) {

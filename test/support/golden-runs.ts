@@ -15,12 +15,13 @@ import {
 import { difference, latentFixtures } from './latent-goldens.js';
 import { readTensors } from './tensors.js';
 
-interface GoldenRun {
+export interface GoldenRun {
   options: {
     strength?: number;
     prompt: string[];
     negative_prompt?: string[] | null;
     guidance_scale: number;
+    guidance_rescale?: number;
     num_inference_steps: number;
     height?: number;
     width?: number;
@@ -45,12 +46,13 @@ export const goldenRuns = ['sd1', 'sd2', 'sdxl', 'lcm'].flatMap((model) =>
 );
 
 /** Options of a call that the golden run's are. */
-function optionsOf({ options }: GoldenRun): GenerateOptions {
+export function optionsOf({ options }: Pick<GoldenRun, 'options'>): GenerateOptions {
   const { height, width, original_size, crops_coords_top_left, target_size } = options;
   return {
     prompt: options.prompt,
     negativePrompt: options.negative_prompt ?? undefined,
     guidance: options.guidance_scale,
+    guidanceRescale: options.guidance_rescale,
     steps: options.num_inference_steps,
     strength: options.strength,
     height,

@@ -1,19 +1,14 @@
 // Levels of a scheduler's run that begins later, as image to image does.
-import { DpmError } from '../../base/errors.js';
 import type { GivenLevel } from '../../schedule/noise-level.js';
 import type { SchedulerFields } from './fields.js';
 
 type Levels = readonly GivenLevel[];
 
-/**
- * Counts the steps that a strength leaves out, as diffusers rounds them.
- *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if none is left.
- */
-export function skippedSteps(steps: number, strength: number): number {
-  const kept = Math.min(Math.floor(steps * strength), steps);
-  if (kept >= 1) return steps - kept;
-  throw new DpmError('ERR_DPM_ARGUMENT', `strength ${strength} of ${steps} steps leaves none: give more of either`);
+/** Levels that steps of a scheduler's run begin at: midpoints and PLMS's second evaluation of its first step are none. */
+export function levelsOfSteps(sampler: string, levels: Levels): Levels {
+  const all = levels.slice(0, -1);
+  if (sampler === 'kdpm2') return all.filter((_, i) => i % 2 === 0);
+  return sampler === 'plms' ? all.filter((_, i) => i !== 1) : all;
 }
 
 /**

@@ -2,16 +2,18 @@ import { at } from '../../base/arrays.js';
 import { wrongValue } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
 import type { Program } from '../../program/program.js';
+import type { GivenLevel } from '../../schedule/noise-level.js';
 import { requireSchedule, type NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { SchedulerClassName } from '../../schedule/scheduler-classes.js';
 import { clip, prediction } from '../common-options.js';
 import { integerOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
+import { ratioOfTime, skippedSteps, type Beginning } from '../part-of-run.js';
 import { defineSampler, noBound, type Sampler } from '../sampler.js';
 import { lcmLevels, translateDdim, translateDdpm, translateLcm, translatePndm, translateUnClip } from './discrete.js';
 import { SchedulerFields } from './fields.js';
 import { translateEdmEuler, translateEdmMultistep, translateVe } from './noise-only.js';
-import { laterLevels, skippedSteps } from './later-levels.js';
+import { laterLevels, levelsOfSteps } from './later-levels.js';
 import type { LaterRun, SchedulerRun, Translate } from './run.js';
 import {
   translateEuler,
@@ -102,6 +104,13 @@ function seenTimes(
   return [...times];
 }
 
+/** Ratios sigma / alpha of the levels that steps begin at. */
+function ratiosOf(schedule: NoiseSchedule, sampler: string, levels: readonly GivenLevel[]): number[] {
+  return levelsOfSteps(sampler, levels).map(({ alpha, sigma, time }) =>
+    time === undefined ? sigma / alpha : ratioOfTime(schedule, time),
+  );
+}
+
 /**
  * Makes the last steps of a scheduler's run, and the amplitudes of picture and noise in the states that they begin with. LCM
  * takes all its steps, over a share of its times.
@@ -112,14 +121,16 @@ function seenTimes(
 export function laterSchedulerRun(
   schedule: NoiseSchedule,
   { steps, ...own }: SamplerOptions & { steps: number },
-  strength: number,
+  beginning: Beginning,
 ): LaterRun {
   const { sampler, options, fields } = translated(schedule, steps);
-  const isLcm = fields.className === 'LCMScheduler';
-  const skipped = isLcm ? 0 : skippedSteps(steps, strength);
-  const levels = isLcm
-    ? lcmLevels(fields, steps, strength)
-    : laterLevels(fields, sampler.facts.name, options.levels, skipped);
+  const { name } = sampler.facts;
+  const isShareOfTimes = fields.className === 'LCMScheduler' && 'strength' in beginning;
+  const ratios = (): number[] => ratiosOf(schedule, name, options.levels);
+  const skipped = isShareOfTimes ? 0 : skippedSteps(steps, beginning, ratios);
+  const levels = isShareOfTimes
+    ? lcmLevels(fields, steps, beginning.strength)
+    : laterLevels(fields, name, options.levels, skipped);
   const disableCorrector = options.disableCorrector?.map((step) => step - skipped).filter((step) => step >= 0);
   const program = sampler(schedule, { ...options, levels, ...(disableCorrector && { disableCorrector }), ...own });
   if (program.kind === 'host') throw fields.config.unsupported('_class_name', 'a class of fixed steps');

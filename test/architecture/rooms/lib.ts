@@ -135,6 +135,7 @@ export const libRooms: readonly Room[] = [
       'lib/files',
       'lib/images',
       'lib/network',
+      'lib/program',
       'lib/schedule',
       'lib/variance',
       'lib/engine',
@@ -145,7 +146,7 @@ export const libRooms: readonly Room[] = [
       'lib/run',
       'lib/text',
     ],
-    lines: 3980,
+    lines: 4200,
   },
   {
     path: 'lib/text-to-image.ts',
@@ -157,7 +158,6 @@ export const libRooms: readonly Room[] = [
       'lib/schedule',
       'lib/variance',
       'lib/engine',
-      'lib/samplers',
       'lib/run',
       'lib/latents',
       'lib/text',
@@ -246,7 +246,7 @@ export const libRooms: readonly Room[] = [
       'lib/text',
       'lib/training',
     ],
-    lines: 6350,
+    lines: 6480,
   },
   {
     path: 'lib/index.ts',

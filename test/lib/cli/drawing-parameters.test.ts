@@ -26,6 +26,12 @@ describe('parameters', () => {
       'a red fox\nNegative prompt: blurry, text\nSteps: 20, Sampler: ddim, CFG scale: 7.5, Seed: 42, Size: 768x512, ' +
         'Model: stable-diffusion-v1-5, Clip skip: 2, Batch size: 4, Batch pos: 2, Tile: 64, Version: dpm-native',
     );
+    const refined = { prompt: 'x', steps: 1, guidance: 4, guidanceRescale: 0.7, strength: 0.5, refinerStart: 0.8 };
+    const loras = [{ name: 'ink', scale: 0.5 }];
+    expect(formatParameters(refined, 'sdxl', { refiner: 'refiner, new', loras })).toBe(
+      'x\nSteps: 1, CFG scale: 4, CFG rescale: 0.7, Denoising strength: 0.5, Model: sdxl, Refiner: "refiner, new", ' +
+        'Refiner switch at: 0.8, Loras: "ink:0.5", Version: dpm-native',
+    );
     expect(formatParameters({ prompt: 'x', steps: 1 }, 'a: "b", c')).toBe(
       'x\nSteps: 1, Model: "a: \\"b\\", c", Version: dpm-native',
     );
@@ -54,6 +60,9 @@ describe('parameters', () => {
         seed: fc.bigInt(0n, 2n ** 64n - 1n),
         skippedLayers: fc.integer({ min: 1, max: 9 }),
         tile: fc.integer({ min: 1, max: 4096 }),
+        guidanceRescale: fc.double({ min: 0.1, max: 1, noNaN: true }),
+        strength: fc.double({ min: 0.1, max: 1, noNaN: true }),
+        refinerStart: fc.double({ min: 0.1, max: 1, noNaN: true }),
         count: fc.integer({ min: 2, max: 65_536 }),
       },
       { requiredKeys: [] },

@@ -1,9 +1,9 @@
 // dpm generate: images of a text by a pipeline's folder.
 import { readdirSync, readFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 
 import { helpOf, type OptionFact } from '../../../lib/base/option-facts.js';
 import { parseParameters } from '../../../lib/cli/drawing-parameters.js';
@@ -66,6 +66,7 @@ describe('dpm generate', () => {
       steps: [['--steps', '2'], { steps: 2 }],
       sampler: [['--sampler', 'euler'], { sampler: 'euler' }],
       guidance: [['--guidance', '2'], { guidance: 2 }],
+      'guidance-rescale': [['--guidance-rescale', '0.7'], { guidanceRescale: 0.7 }],
       size: [['--size', '16x32'], { height: 16, width: 32 }],
       seed: [['--seed', '18446744073709551615'], { seed: 2n ** 64n - 1n }],
       'clip-skip': [['--clip-skip', '1'], { skippedLayers: 1 }],
@@ -76,8 +77,9 @@ describe('dpm generate', () => {
       mask: [['--image', begun, '--mask', marked], { image: picture, mask }],
     };
     const offered = [...new Set(Object.values(flags).flatMap(([, options]) => Object.keys(options)))];
-    const others = ['prompt', 'gamma', 'first', 'sizes', 'init', 'noise', 'output', 'onPreview', 'previewEvery'];
-    const known = [...offered, ...others, 'signal', 'onProgress'].sort();
+    const others = ['prompt', 'gamma', 'first', 'sizes', 'negativeSizes', 'init', 'noise', 'output', 'onPreview'];
+    const parts = ['denoisingStart', 'denoisingEnd'];
+    const known = [...offered, ...others, ...parts, 'previewEvery', 'signal', 'onProgress'].sort();
     expect(known).toEqual(Object.keys(generateOptionFacts).sort());
     const plain = { prompt: 'ship '.repeat(100), steps: 3, height: 24, width: 16 };
     const out = join(folder, 'flags.safetensors');
@@ -112,6 +114,7 @@ describe('dpm generate', () => {
       steps: generateOptionFacts.steps,
       sampler: generateOptionFacts.sampler,
       guidance: generateOptionFacts.guidance,
+      'guidance-rescale': generateOptionFacts.guidanceRescale,
       seed: generateOptionFacts.seed,
       strength: generateOptionFacts.strength,
       'clip-skip': generateOptionFacts.skippedLayers,
@@ -144,7 +147,7 @@ describe('dpm generate', () => {
     const standards = Object.entries<OptionFact>(flags).flatMap(([flag, { standard }]) =>
       standard === undefined || standard === false || flag === 'strength' ? [] : [`--${flag}`, String(standard)],
     );
-    expect(standards.length).toBe(2 * 6);
+    expect(standards.length).toBe(2 * 7);
     expect((await drawn('standards.png', ...standards)).equals(await drawn('plain.png'))).toBe(true);
   });
 
@@ -264,6 +267,64 @@ describe('dpm generate --lora', () => {
   ])('refuses %s', async (lora, message) => {
     const { code, stderr } = await dpm('generate', model, 'a cat', '--out', out, ...small, '--lora', lora);
     expect(code).toBeGreaterThan(0);
+    expect(stderr).toContain(message);
+  });
+});
+
+describe('dpm generate --refiner', () => {
+  const [base, refiner] = [join(latentFixtures, 'sdxl'), join(folder, 'refiner')];
+  const out = join(folder, 'refined.png');
+  const own = ['--device', 'cpu', '--steps', '5', '--size', '24x16', '--scale', '1', '--count', '2'];
+  beforeAll(async () => {
+    await cp(join(latentFixtures, 'sdxl-refiner'), refiner, { recursive: true });
+    const parts = ['text_encoder_2', 'tokenizer_2', 'vae'];
+    await Promise.all(parts.map((part) => cp(join(base, part), join(refiner, part), { recursive: true })));
+  });
+  const drawn = async (...args: string[]): Promise<Uint8Array> => {
+    const { code, stderr } = await dpm('generate', base, ...args, '--refiner', refiner);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    return (await ImageBatch.load(out)).toUint8();
+  };
+
+  it('lets it go on where the base has left off, tells so, and does so again', async () => {
+    const picture = await drawn('a cat', '--out', out, ...own, '--refiner-start', '0.6');
+    await using first = await TextToImage.load(base, { device: 'cpu' });
+    await using second = await TextToImage.load(refiner, { device: 'cpu' });
+    const call = { prompt: 'a cat', steps: 5, height: 24, width: 16, count: 2 };
+    const { latents } = await first.generate({ ...call, denoisingEnd: 0.6, output: 'latents' });
+    const { images } = await second.generate({ ...call, image: latents, denoisingStart: 0.6 });
+    const whole = join(folder, 'whole.png');
+    await images!.save(whole, { scale: 1 });
+    expect(picture).toEqual((await ImageBatch.load(whole)).toUint8());
+    expect(await readPngText(out, 'parameters')).toContain('Refiner: refiner, Refiner switch at: 0.6, Batch size: 2');
+    const bytes = readFileSync(out);
+    const again = await dpm('generate', base, '--from', out, '--out', out, '--device', 'cpu', '--scale', '1');
+    expect(again).toMatchObject({ code: 2 });
+    expect(again.stderr).toContain('finished by a refiner: --refiner MODEL');
+    await drawn('--from', out, '--out', out, '--device', 'cpu', '--scale', '1');
+    expect(readFileSync(out)).toEqual(bytes);
+    const standard = await drawn('a cat', '--out', out, ...own);
+    expect(standard).not.toEqual(picture);
+    expect(await drawn('a cat', '--out', out, ...own, '--refiner-start', '0.8')).toEqual(standard);
+    expect(await readPngText(out, 'parameters')).toContain('Refiner switch at: 0.8');
+  });
+
+  it('goes on from a picture, too', async () => {
+    const begun = join(folder, 'to-refine.png');
+    await new ImageBatch(new Uint8Array(3 * 16 * 24).fill(90), [1, 3, 16, 24]).save(begun, { scale: 1 });
+    const given = ['a cat', '--out', out, '--scale', '1', '--steps', '5', '--image', begun, '--strength'];
+    const weak = await drawn(...given, '0.8');
+    expect((await ImageBatch.load(out)).shape).toEqual([1, 3, 16, 24]);
+    expect(await drawn(...given, '1')).not.toEqual(weak);
+  });
+
+  it.each([
+    [['--refiner-start', '0.5'], '--refiner-start is for --refiner MODEL'],
+    [['--refiner', 'nowhere'], 'nowhere'],
+    [['--refiner', 'nowhere', '--refiner-start', '0'], '--refiner-start is 0'],
+  ])('refuses %j', async (args, message) => {
+    const { code, stderr } = await dpm('generate', base, 'a cat', '--out', out, ...own, ...args);
+    expect(code).not.toBe(0);
     expect(stderr).toContain(message);
   });
 });

@@ -14,7 +14,15 @@ import { checkedLoras, loraDefaults, loraOptionFacts } from '../../../lib/latent
 import { checkOptions, type OptionKinds } from '../../../lib/base/option-kinds.js';
 import { pipelinePresets } from '../../../lib/checkpoint/pipelines/single-file/presets.js';
 
-const pipeline = { guidance: 7.5, steps: 50, side: 32, factor: 2, latentChannels: 4, imageChannels: 3 };
+const pipeline = {
+  seesScore: false,
+  guidance: 7.5,
+  steps: 50,
+  side: 32,
+  factor: 2,
+  latentChannels: 4,
+  imageChannels: 3,
+};
 
 it('a call has the defaults that the facts tell', () => {
   const { longPrompts: long, first, previewEvery, strength, ...standards } = generateDefaults;
@@ -26,6 +34,7 @@ it('a call has the defaults that the facts tell', () => {
     sampler: 'scheduler',
     seed: 0,
     skippedLayers: 0,
+    guidanceRescale: 0,
     batch: 4,
     output: 'images',
   });

@@ -64,6 +64,22 @@ describe('a single file', () => {
     expect(expected.evidence).toContain('model_index.json');
   });
 
+  it('of the refiner has the second encoder alone, and sees scores', async () => {
+    const refiner = await changed(place('sdxl-single/model.safetensors'), (tensors) => {
+      for (const [name, tensor] of [...tensors]) {
+        if (!name.startsWith('conditioner.')) continue;
+        tensors.delete(name);
+        if (name.includes('.1.model.')) tensors.set(name.replace('.1.model.', '.0.model.'), tensor);
+      }
+    });
+    const [unet, vae] = [place('sdxl-refiner/unet'), place('sdxl/vae')];
+    const parts = { textEncoder: place('sdxl/text_encoder_2'), tokenizer: place('sdxl/tokenizer_2'), vae };
+    const schedule = place('sdxl-refiner/scheduler');
+    const own = await drawn(refiner, { unet, ...parts, schedule });
+    expect(own.evidence).toContain('sdxl-refiner (');
+    expect(own.latents).toEqual((await drawn(place('sdxl-refiner'), parts)).latents);
+  });
+
   it("draws the same by the original's configuration, which says how many heads there are", async () => {
     const parts = { textEncoder: join(sd1, 'text_encoder'), tokenizer: join(sd1, 'tokenizer') };
     const expected = await drawn(sd1);
@@ -273,7 +289,7 @@ describe('a file', () => {
     expect(error.message).toContain(path);
   });
 
-  it('of other channels, of no model and of the refiner is refused', async () => {
+  it('of other channels and of no model is refused', async () => {
     const convolution = 'model.diffusion_model.input_blocks.0.0.weight';
     const edited = await changed(single, (tensors) => tensors.set(convolution, zeros(32, 8, 3, 3)));
     expect(await refused(edited)).toMatchObject({
@@ -284,17 +300,6 @@ describe('a file', () => {
     expect(await refused(none)).toMatchObject({
       code: 'ERR_DPM_UNSUPPORTED',
       message: expect.stringContaining(convolution) as string,
-    });
-    const refiner = await changed(place('sdxl-single/model.safetensors'), (tensors) => {
-      for (const [name, tensor] of [...tensors]) {
-        if (!name.startsWith('conditioner.')) continue;
-        tensors.delete(name);
-        if (name.includes('.1.model.')) tensors.set(name.replace('.1.model.', '.0.model.'), tensor);
-      }
-    });
-    expect(await refused(refiner, {})).toMatchObject({
-      code: 'ERR_DPM_UNSUPPORTED',
-      message: expect.stringContaining('refiner') as string,
     });
   });
 

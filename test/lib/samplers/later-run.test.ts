@@ -53,7 +53,7 @@ describe('the last steps of a file of', () => {
     ['DEISMultistepScheduler', {}, 6],
   ])('%s %j', (className, fields, evaluations) => {
     const schedule = fileOf(className, fields);
-    const { program, start } = laterRun(schedule, 'scheduler', { steps: 10, clip: 'none' }, 0.6);
+    const { program, start } = laterRun(schedule, 'scheduler', { steps: 10, clip: 'none' }, { strength: 0.6 });
     expect(program.records.filter(({ evaluate }) => evaluate).length).toBe(evaluations);
     const whole = samplers.scheduler(schedule, { steps: 10, clip: 'none' }) as StepProgram;
     expect(program.records[0]!.time).not.toBe(whole.records[0]!.time);
@@ -65,19 +65,19 @@ describe('the last steps of a file of', () => {
   it('PNDM end at the times of the whole run', () => {
     const schedule = fileOf('PNDMScheduler', { ...toData, skip_prk_steps: true });
     const times = (strength: number): number[] =>
-      laterRun(schedule, 'scheduler', { steps: 5 }, strength).program.records.map(({ time }) => time);
+      laterRun(schedule, 'scheduler', { steps: 5 }, { strength }).program.records.map(({ time }) => time);
     expect(times(1)).toEqual([800, 600, 600, 400, 200, 0]);
     expect(times(0.6)).toEqual([400, 200, 200, 0]);
     expect(times(0.2)).toEqual([0]);
     const whole = fileOf('PNDMScheduler');
-    expect(() => laterRun(whole, 'scheduler', { steps: 5 }, 0.6)).toThrow('skip_prk_steps');
-    expect(laterRun(whole, 'scheduler', { steps: 5 }, 1).program.records.length).toBeGreaterThan(5);
+    expect(() => laterRun(whole, 'scheduler', { steps: 5 }, { strength: 0.6 })).toThrow('skip_prk_steps');
+    expect(laterRun(whole, 'scheduler', { steps: 5 }, { strength: 1 }).program.records.length).toBeGreaterThan(5);
   });
 
   it('LCM are all its steps, over a share of its times', () => {
     const schedule = fileOf('LCMScheduler');
     const times = (steps: number, strength: number): number[] =>
-      laterRun(schedule, 'scheduler', { steps }, strength).program.records.map(({ time }) => time);
+      laterRun(schedule, 'scheduler', { steps }, { strength }).program.records.map(({ time }) => time);
     expect(times(4, 1)).toEqual([999, 759, 499, 259]);
     // Of the 25 last of 50, 20 apart: the list that diffusers' LCMScheduler.set_timesteps(4, strength=0.5) makes.
     expect(times(4, 0.5)).toEqual([499, 379, 259, 139]);
@@ -87,8 +87,12 @@ describe('the last steps of a file of', () => {
 
   it('UniPC leave out the correctors of the whole run', () => {
     const program = (disabled: number[], strength: number) =>
-      laterRun(fileOf('UniPCMultistepScheduler', { disable_corrector: disabled }), 'scheduler', { steps: 10 }, strength)
-        .program;
+      laterRun(
+        fileOf('UniPCMultistepScheduler', { disable_corrector: disabled }),
+        'scheduler',
+        { steps: 10 },
+        { strength },
+      ).program;
     expect(program([6], 0.6)).not.toEqual(program([], 0.6));
     expect(program([1], 0.6)).toEqual(program([], 0.6));
   });
@@ -108,7 +112,7 @@ describe('the last steps of the sampler', () => {
 
   // Without its noise the stochastic solver of the noise prediction goes elsewhere, and lcm does not solve at all.
   it.each(fixed.filter((name) => !['plms', 'pndm', 'lcm', 'dpm-solver-2m-sde'].includes(name)))('%s', (name) => {
-    const { program, start } = laterRun(linear, name, optionsOf(name), 0.6);
+    const { program, start } = laterRun(linear, name, optionsOf(name), { strength: 0.6 });
     const whole = samplers[name](linear, optionsOf(name)) as StepProgram;
     const times = ({ records }: StepProgram): number[] =>
       records.filter(({ evaluate }) => evaluate).map(({ time }) => time);
@@ -118,7 +122,7 @@ describe('the last steps of the sampler', () => {
   });
 
   it('are all of them for strength 1, and begin at the first level', () => {
-    const { program, start } = laterRun(linear, 'dpm-solver++-2m', optionsOf('dpm-solver++-2m'), 1);
+    const { program, start } = laterRun(linear, 'dpm-solver++-2m', optionsOf('dpm-solver++-2m'), { strength: 1 });
     expect(program).toEqual(samplers['dpm-solver++-2m'](linear, { steps: 10, clip: 'none' }));
     expect(start).toEqual(amplitudesOfNetworkTime(linear, program.records[0]!.time));
   });
@@ -128,6 +132,6 @@ describe('the last steps of the sampler', () => {
     ['plms', 'its times are those of a whole run'],
     ['pndm', 'its times are those of a whole run'],
   ])('%s cannot be left alone', (name, message) => {
-    expect(() => laterRun(linear, name, optionsOf(name), 0.6)).toThrow(message);
+    expect(() => laterRun(linear, name, optionsOf(name), { strength: 0.6 })).toThrow(message);
   });
 });

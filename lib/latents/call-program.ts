@@ -1,0 +1,55 @@
+import { samplerByName } from '../samplers/index.js';
+import { laterRun } from '../samplers/later-run.js';
+import { earlierSteps, ratioAfter } from '../samplers/part-of-run.js';
+import { withTables } from '../samplers/tables.js';
+import { DpmError } from '../base/errors.js';
+import type { Program } from '../program/program.js';
+import type { Amplitudes } from '../schedule/noise-level.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import type { GammaTable } from '../variance/gamma.js';
+import type { GenerateCall } from './resolve-call.js';
+
+/** Program of a call. */
+export interface BegunProgram {
+  readonly program: Program;
+  /** Amplitudes of pictures and noise in the states that it begins with; null: noise alone. */
+  readonly start: Amplitudes | null;
+}
+
+/** Takes the steps of a program that are before a hand-over. */
+function beforeHandOver(schedule: NoiseSchedule, program: Program, share: number): Program {
+  if (program.kind === 'step') return earlierSteps(schedule, program, ratioAfter(schedule, share));
+  throw new DpmError('ERR_DPM_UNSUPPORTED', 'denoisingEnd is for samplers of fixed steps, this one chooses its own');
+}
+
+/**
+ * Makes the program that a call says: the steps of its sampler, or the part of them that lies behind its picture's level and
+ * before a hand-over.
+ *
+ * @param gamma - Table of the pipeline, where the call has none.
+ * @throws {@link DpmError} The errors of the sampler; `ERR_DPM_ARGUMENT` if no step is left, `ERR_DPM_UNSUPPORTED` for samplers and
+ * schedules that have no such part.
+ */
+export function callProgram(
+  { sampler, steps, gamma: given, picture, denoisingStart, denoisingEnd }: GenerateCall,
+  schedule: NoiseSchedule,
+  gamma: GammaTable | null,
+): BegunProgram {
+  const { facts } = samplerByName(sampler);
+  // Latents have no interval that a prediction could be clipped to, and no grey levels that a noise could be limited by.
+  const own = {
+    steps,
+    clip: 'none',
+    ...('lastNoiseClip' in facts.options && { lastNoiseClip: null }),
+    ...(given !== undefined && { gamma: given }),
+  } as const;
+  const options = { ...withTables(sampler, own, schedule, gamma), steps };
+  const begun = ((): BegunProgram => {
+    if (picture === null) return { program: samplerByName(sampler)(schedule, options), start: null };
+    const { strength } = picture;
+    const beginning = strength === null ? { below: ratioAfter(schedule, denoisingStart ?? 1) } : { strength };
+    return laterRun(schedule, sampler, options, beginning);
+  })();
+  if (denoisingEnd === undefined) return begun;
+  return { ...begun, program: beforeHandOver(schedule, begun.program, denoisingEnd) };
+}
