@@ -3,7 +3,6 @@ import { at } from './base/arrays.js';
 import { wrongValue } from './base/checks.js';
 import { endingAtReturn } from './base/ending-at-return.js';
 import { DpmError } from './base/errors.js';
-import { requireRoom } from './base/memory-budget.js';
 import { checkOptions, type OptionKinds, requireKind } from './base/option-kinds.js';
 import { centredRange } from './base/pixel-range.js';
 import type { Device } from './engine/device.js';
@@ -20,6 +19,14 @@ import {
   type PromptOptions,
 } from './latents/generate-options.js';
 import {
+  invertDefaults,
+  invertedStates,
+  invertKinds,
+  stepsBack,
+  type Inverted,
+  type InvertOptions,
+} from './latents/inversion.js';
+import {
   closePipeline,
   type KeptParts,
   type LoadedPipeline,
@@ -29,12 +36,12 @@ import {
 } from './latents/load-pipeline.js';
 import type { PipelineDefaults } from './latents/pipeline-source.js';
 import { checkedLoras, loraList, type LoraOptions } from './latents/loras.js';
-import { beginWithPicture, requireFittingNetwork, type PictureStart } from './latents/picture-start.js';
+import { beginWithPicture, meansOfPicture, requireFittingNetwork, type PictureStart } from './latents/picture-start.js';
 import { resolveCall, type GenerateCall } from './latents/resolve-call.js';
 import { previewOptions, PreviewQueue } from './latents/preview-queue.js';
 import { promptedHead } from './latents/prompted-head.js';
 import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';
-import { mostRows, promptedSamples } from './latents/prompted-samples.js';
+import { promptedSamples, requireRoomForSamples } from './latents/prompted-samples.js';
 import type { EncodedPrompt } from './latents/prompts.js';
 import type { PromptedNetworks, SwappedNetworks } from './latents/swapped-networks.js';
 import type { Program } from './program/program.js';
@@ -215,15 +222,44 @@ export class TextToImage {
     return this.#draw(this.#call('run', options, true, promptKinds), { program, start: null });
   }
 
+  /**
+   * Finds the noise that pictures are drawn from: the steps of a run without noise, taken back (DDIM inversion). Drawn from it
+   * with another prompt, a picture keeps much of what it was.
+   *
+   * @throws {@link DpmError} as {@link TextToImage.generate}, and `ERR_DPM_UNSUPPORTED` for a sampler that cannot be taken back.
+   *
+   * @example
+   * ```ts
+   * const { noise } = await pipeline.invert({ image, prompt: 'a photo of a cat', steps: 50 });
+   * const edited = await pipeline.generate({ prompt: 'a photo of a dog', init: noise, sampler: 'ddim', steps: 50 });
+   * ```
+   */
+  async invert(options: InvertOptions): Promise<Inverted> {
+    checkOptions('invert', options, invertKinds);
+    const { sampler = invertDefaults.sampler, guidance = invertDefaults.guidance, iterations, ...rest } = options;
+    if (rest.image === undefined) throw wrongValue('image', rest.image, 'the pictures to bring back to noise');
+    const call = this.#call('invert', { ...rest, sampler, guidance, strength: 1 }, true);
+    const { program } = callProgram({ ...call, picture: null }, this.schedule, this.gamma);
+    const steps = stepsBack(program, sampler);
+    return this.#networks.using(async (networks) => {
+      const { samples, truncated } = await this.#samples(networks, call);
+      await requireRoomForSamples(networks.unet, samples, call);
+      const latents = await meansOfPicture(this.vae, call);
+      const evaluate = promptedEvaluate(networks.unet, { ...call, samples });
+      const states = await invertedStates(evaluate, steps, latents, call, iterations ?? invertDefaults.iterations);
+      return { noise: states.map((value) => value / program.initialScale), truncated };
+    });
+  }
+
   async #predicting<T>(
     prompt: readonly string[],
     sides: Pick<PromptOptions, 'height' | 'width' | 'signal'>,
     work: (evaluate: PromptedEvaluate) => Promise<T>,
   ): Promise<T> {
     const call = this.#call('predicting', { prompt, guidance: 1, ...sides }, false);
-    return this.#networks.using(async ({ unet, encoders }) => {
-      const { samples } = await promptedSamples({ encoders, unet, zerosForNone: this.#folder.zerosForNone }, call);
-      return work(promptedEvaluate(unet, { ...call, samples }));
+    return this.#networks.using(async (networks) => {
+      const { samples } = await this.#samples(networks, call);
+      return work(promptedEvaluate(networks.unet, { ...call, samples }));
     });
   }
 
@@ -326,26 +362,21 @@ export class TextToImage {
     return begun;
   }
 
-  /** Encodes the texts of a call, and makes the network and the options of its program's run. */
-  async #begin({ unet, encoders }: PromptedNetworks, call: GenerateCall, { program, start }: BegunProgram) {
-    const { height, width, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
-    const { samples, truncated } = await promptedSamples(
-      { encoders, unet, zerosForNone: this.#folder.zerosForNone },
-      call,
-    );
-    const rows = mostRows(samples, batch);
-    const tokens = samples.reduce((most, { positive }) => Math.max(most, positive.context.tokens), 0);
+  /** Encodes the texts of a call. */
+  async #samples({ unet, encoders }: PromptedNetworks, call: GenerateCall) {
+    const encoded = await promptedSamples({ encoders, unet, zerosForNone: this.#folder.zerosForNone }, call);
     if (this.#keep !== 'all') await Promise.all([encoders.release(), unet.releasePrompts()]);
+    return encoded;
+  }
+
+  /** Encodes the texts of a call, and makes the network and the options of its program's run. */
+  async #begin(networks: PromptedNetworks, call: GenerateCall, { program, start }: BegunProgram) {
+    const { unet } = networks;
+    const { height, width, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
+    const { samples, truncated } = await this.#samples(networks, call);
     const begun = await this.#beginning(call, { program, start });
     const head = promptedHead(unet, this.schedule, program.head);
-    const bytes = await unet.bytesFor({
-      height,
-      width,
-      tokens,
-      batch: rows,
-      ...(head !== null && { head: head.name }),
-    });
-    requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');
+    await requireRoomForSamples(unet, samples, call, head?.name);
     throwIfAborted(signal);
     const network = promptedNetwork(unet, { ...call, samples, beside: begun.beside }, head);
     const previews = new PreviewQueue();

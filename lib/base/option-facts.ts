@@ -23,6 +23,11 @@ export function kindsOf<T extends object>(facts: OptionFacts<T>): OptionKinds<T>
   return Object.fromEntries(entries) as OptionKinds<T>;
 }
 
+/** Takes the facts of some options. */
+export function factsOf<F extends object, Name extends keyof F>(facts: F, names: readonly Name[]): Pick<F, Name> {
+  return Object.fromEntries(names.map((name) => [name, facts[name]])) as Pick<F, Name>;
+}
+
 type Standards<F> = {
   readonly [Name in keyof F as F[Name] extends { readonly standard: unknown } ? Name : never]: F[Name] extends {
     readonly standard: infer S;

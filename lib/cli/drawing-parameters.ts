@@ -25,6 +25,8 @@ export interface DrawingParameters {
   readonly seed?: bigint | undefined;
   /** Share of the steps that a picture goes through; absent: it was drawn of noise alone. */
   readonly strength?: number | undefined;
+  /** What a picture shows that was brought back to its noise; absent: none was. */
+  readonly sourcePrompt?: string | undefined;
   /** Share of the times before a refiner; absent: there was none. */
   readonly refinerStart?: number | undefined;
   readonly height?: number | undefined;
@@ -74,6 +76,7 @@ export function formatParameters(
     guidanceRescale = generateDefaults.guidanceRescale,
     seed,
     strength,
+    sourcePrompt,
     refinerStart,
     height,
     width,
@@ -91,6 +94,7 @@ export function formatParameters(
     ['Seed', seed],
     ['Size', width === undefined || height === undefined ? undefined : `${width}x${height}`],
     ['Denoising strength', strength],
+    ['Source prompt', sourcePrompt === undefined ? undefined : JSON.stringify(sourcePrompt)],
     ['Model', quoted(model)],
     ['Refiner', refiner === undefined ? undefined : quoted(refiner)],
     ['Refiner switch at', refinerStart],
@@ -143,6 +147,19 @@ class Fields {
     const value = this.#values.get(name);
     if (value !== undefined && !kind.holds(value)) throw this.#wrong(name, value, kind);
     return value;
+  }
+
+  /** A text in quotation marks, as JSON. */
+  quoted(name: string): string | undefined {
+    const text = this.#values.get(name);
+    if (text === undefined) return undefined;
+    try {
+      const value: unknown = JSON.parse(text);
+      if (typeof value === 'string') return value;
+    } catch {
+      // Told below.
+    }
+    throw this.#wrong(name, text, { expected: 'a text in quotation marks' });
   }
 
   number(name: string, kind: Kind): number | undefined {
@@ -198,6 +215,7 @@ const known = [
   'CFG rescale',
   'Seed',
   'Denoising strength',
+  'Source prompt',
   'Refiner switch at',
   'Size',
   'Clip skip',
@@ -218,6 +236,7 @@ const fieldsOfOptions: Readonly<Record<string, string>> = {
   'refiner-start': 'Refiner switch at',
   seed: 'Seed',
   strength: 'Denoising strength',
+  'source-prompt': 'Source prompt',
   size: 'Size',
   'clip-skip': 'Clip skip',
   tile: 'Tile',
@@ -258,6 +277,7 @@ export function parseParameters(
     refinerStart: unless('refiner-start', (field) => fields.number(field, shareAboveZero)),
     seed: unless('seed', (field) => fields.seed(field)),
     strength: unless('strength', (field) => fields.number(field, shareAboveZero)),
+    sourcePrompt: unless('source-prompt', (field) => fields.quoted(field)),
     ...unless('size', (field) => fields.size(field)),
     skippedLayers: clipSkip === undefined ? undefined : clipSkip - 1,
     tile: unless('tile', (field) => fields.number(field, kinds.positiveInteger)),

@@ -25,6 +25,7 @@ import { deviceOptions, deviceSettings } from './model-options.js';
 import { counted, printJson, printLine, printNote, progressBar } from './output.js';
 import { lorasOf, pipelineLoadOptions, pipelineOptions, sizeOf, sizeSpec } from './pipeline-options.js';
 import { drawRefined, refinerOptions, refinerPathOf, refinerStartOf, standardRefinerStart } from './refiner.js';
+import { drawEdited, editedDefaults, sourcePromptOf, sourcePromptSpec } from './edited-picture.js';
 import { askedScale, scaleFor, scaleSpec } from './picture-scale.js';
 import { checkTarget } from './target.js';
 
@@ -41,6 +42,7 @@ function givenParameters(options: OptionValues, prompt: string | undefined): Par
     refinerStart: refinerStartOf(options),
     seed: options.seed('seed'),
     strength: options.number('strength'),
+    sourcePrompt: sourcePromptOf(options),
     skippedLayers: options.integer('clip-skip'),
     tile: options.integer('tile'),
     longPrompts: options.choice('long-prompts', longPrompts),
@@ -71,12 +73,12 @@ async function askedParameters({ positionals: [, prompt], options }: Call): Prom
 /** Reads the picture that the images begin with. */
 async function pictureOf(
   options: OptionValues,
-  { strength, position }: DrawingParameters,
+  { strength, sourcePrompt, position }: DrawingParameters,
 ): Promise<Pick<GenerateOptions, 'image' | 'mask'>> {
   const [path, mask] = [options.string('image'), options.string('mask')];
   if (path === undefined) {
-    const lonely = ['strength', 'mask'].find((name) => options.has(name));
-    if (lonely === undefined && strength === undefined) return {};
+    const lonely = ['strength', 'mask', 'source-prompt'].find((name) => options.has(name));
+    if (lonely === undefined && strength === undefined && sourcePrompt === undefined) return {};
     const what = lonely === undefined ? 'the picture of --from began with another one:' : `--${lonely} is for`;
     throw usageError(`${what} --image FILE, the picture to begin with`);
   }
@@ -90,13 +92,16 @@ async function pictureOf(
 /** Draws the images, or the one of the position: image k is sample k of its seed. */
 async function draw(
   [pipeline, refiner]: readonly [pipeline: TextToImage, refiner: TextToImage | null],
-  { position, refinerStart = standardRefinerStart, ...asked }: DrawingParameters,
+  { position, refinerStart = standardRefinerStart, sourcePrompt, ...asked }: DrawingParameters,
   options: Pick<GenerateOptions, 'image' | 'mask' | 'batch' | 'signal' | 'onProgress'>,
 ): Promise<Generated & { images: ImageBatch }> {
   const one = position === undefined ? {} : { first: position, count: 1 };
   const call = { ...asked, ...options, ...one };
-  const { images, ...drawn } =
-    refiner === null ? await pipeline.generate(call) : await drawRefined([pipeline, refiner], refinerStart, call);
+  const drawing = (): Promise<Generated> => {
+    if (sourcePrompt !== undefined) return drawEdited(pipeline, sourcePrompt, call);
+    return refiner === null ? pipeline.generate(call) : drawRefined([pipeline, refiner], refinerStart, call);
+  };
+  const { images, ...drawn } = await drawing();
   if (images === null) throw new DpmError('ERR_DPM_INTERNAL', 'a pipeline has drawn no images');
   return { ...drawn, images };
 }
@@ -113,8 +118,9 @@ function completed(
   const tile = drawn.tile ?? undefined;
   const { sampler, seed } = generateDefaults;
   const refined = isRefined && { refinerStart: standardRefinerStart };
-  const whole = { sampler, seed: BigInt(seed), ...pipeline.defaults, ...refined, ...asked, height, width, tile };
-  if (picture.image === undefined) return whole;
+  const standards = { sampler, ...editedDefaults(asked), seed: BigInt(seed), ...pipeline.defaults, ...refined };
+  const whole = { ...standards, ...asked, height, width, tile };
+  if (picture.image === undefined || asked.sourcePrompt !== undefined) return whole;
   return { strength: standardStrength(picture.mask), ...whole };
 }
 
@@ -151,6 +157,7 @@ export const generateCommand: Command = {
     'guidance-rescale': specOf(facts.guidanceRescale),
     image: { value: 'FILE', help: 'picture to begin with (.png), or several, one for each image (a folder)' },
     strength: specOf(facts.strength),
+    'source-prompt': sourcePromptSpec,
     mask: {
       value: 'FILE',
       help: 'part of the picture to begin with that is drawn anew, white in a .png, or one for each (a folder)',

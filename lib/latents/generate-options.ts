@@ -249,9 +249,12 @@ export const generateKinds: OptionKinds<GenerateOptions> = kindsOf<GenerateOptio
 export const generateDefaults = standardsOf(generateOptionFacts);
 
 /** Options of {@link TextToImage.run}, whose program says the rest. */
-export type PromptOptions = Omit<GenerateOptions, ProgramOption>;
+export type PromptOptions = Omit<
+  GenerateOptions,
+  'sampler' | 'steps' | 'gamma' | 'image' | 'strength' | 'mask' | 'denoisingStart' | 'denoisingEnd'
+>;
 
-const programOptions = [
+const programOptions: readonly Exclude<keyof GenerateOptions, keyof PromptOptions>[] = [
   'sampler',
   'steps',
   'gamma',
@@ -260,8 +263,7 @@ const programOptions = [
   'mask',
   'denoisingStart',
   'denoisingEnd',
-] as const;
-type ProgramOption = (typeof programOptions)[number];
+];
 
 /** Kind of each option of {@link PromptOptions}. @internal */
 export const promptKinds = Object.fromEntries(

@@ -108,8 +108,12 @@ class Latents {
     return isEncoded ? repeated(values, this.call.count, this.#elements) : this.encoded(values, LATENT_DRAW);
   }
 
-  /** Encodes pictures [1 or N, C, H, W], and draws latents of every sample around the means of the encoder. */
-  async encoded(images: Float32Array, draw: number): Promise<Float32Array> {
+  /**
+   * Encodes pictures [1 or N, C, H, W], and draws latents of every sample around the means of the encoder.
+   *
+   * @param draw - Draw of the samples' streams; null: the means themselves.
+   */
+  async encoded(images: Float32Array, draw: number | null): Promise<Float32Array> {
     const { vae } = this;
     const elements = this.#elements;
     const { height, width, count, tile, signal } = this.call;
@@ -117,10 +121,18 @@ class Latents {
     const parts = tile ?? (await vae.tileFor(sides)) ?? undefined;
     const moments = await vae.encode(images, { ...sides, tile: parts, signal });
     const mean = repeated(moments.mean, count, elements);
-    if (moments.logVariance === null) return vae.toDiffusion(mean);
+    if (moments.logVariance === null || draw === null) return vae.toDiffusion(mean);
     const [logVariance, noise] = [repeated(moments.logVariance, count, elements), await this.noise(draw)];
     return vae.toDiffusion(mean.map((value, i) => value + Math.exp(at(logVariance, i) / 2) * at(noise, i)));
   }
+}
+
+/** Encodes the pictures of a call for every sample, each as the mean of its latents. */
+export async function meansOfPicture(vae: Autoencoder, call: GenerateCall): Promise<Float32Array> {
+  const { picture } = call;
+  if (picture === null) throw new DpmError('ERR_DPM_INTERNAL', 'a call has no picture');
+  const made = new Latents(vae, call);
+  return picture.isEncoded ? made.ofPicture(picture) : made.encoded(picture.values, null);
 }
 
 /** Makes a mask of latents, [count, h, w], from one of pixels: the first pixel of each counts, as in diffusers. */

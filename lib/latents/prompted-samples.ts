@@ -1,5 +1,7 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
+import { requireRoom } from '../base/memory-budget.js';
+import type { HeadName } from '../checkpoint/heads.js';
 import type { ConditionalUNet } from './conditional-unet.js';
 import type { GenerateCall } from './resolve-call.js';
 import type { PromptedSample, SeenPrompt } from './prompted-network.js';
@@ -146,11 +148,28 @@ export async function promptedSamples(
 }
 
 /** Counts the states of the largest batch: two for each sample that is guided. */
-export function mostRows(samples: readonly PromptedSample[], batch: number): number {
+function mostRows(samples: readonly PromptedSample[], batch: number): number {
   let [most, rows] = [0, 0];
   for (const [sample, { negative }] of samples.entries()) {
     rows = (sample % batch === 0 ? 0 : rows) + (negative === null ? 1 : 2);
     most = Math.max(most, rows);
   }
   return most;
+}
+
+/**
+ * Requires that the evaluations of a call fit into the memory that there is.
+ *
+ * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` with the figure.
+ */
+export async function requireRoomForSamples(
+  unet: ConditionalUNet,
+  samples: readonly PromptedSample[],
+  { height, width, batch }: Pick<GenerateCall, 'height' | 'width' | 'batch'>,
+  head?: HeadName,
+): Promise<void> {
+  const rows = mostRows(samples, batch);
+  const tokens = samples.reduce((most, { positive }) => Math.max(most, positive.context.tokens), 0);
+  const bytes = await unet.bytesFor({ height, width, tokens, batch: rows, head });
+  requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');
 }

@@ -30,6 +30,9 @@ export function pipelineCalls(pipeline: dpm.TextToImage, place: string): PublicC
       [{ path: `${place}/lora/kohya.safetensors`, scale: 0.5, allowPartial: true }],
     ]),
     of('TextToImage.generate', (options: never) => pipeline.generate(options), [run]),
+    of('TextToImage.invert', (options: never) => pipeline.invert(options), [
+      { prompt: 'a', image: new Float32Array(16), steps: 1, height: 8, width: 8, iterations: 1, guidance: 2 },
+    ]),
     of('TextToImage.run', (program: never, options: never) => pipeline.run(program, options), [
       dpm.samplers.ddim(pipeline.schedule, { steps: 1, clip: 'none' }),
       { prompt: 'a', height: 8, width: 8, output: 'latents' },

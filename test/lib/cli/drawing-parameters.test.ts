@@ -63,6 +63,7 @@ describe('parameters', () => {
         guidanceRescale: fc.double({ min: 0.1, max: 1, noNaN: true }),
         strength: fc.double({ min: 0.1, max: 1, noNaN: true }),
         refinerStart: fc.double({ min: 0.1, max: 1, noNaN: true }),
+        sourcePrompt: text,
         count: fc.integer({ min: 2, max: 65_536 }),
       },
       { requiredKeys: [] },
