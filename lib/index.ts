@@ -88,6 +88,7 @@ export {
   type TextEncoderSize,
 } from './latents/text-encoder.js';
 export { TextToImage, type Generated, type GeneratedImage } from './text-to-image.js';
+export type { EmbeddingOptions } from './latents/added-tokens.js';
 export type { Inverted, InvertOptions } from './latents/inversion.js';
 export type { GenerateOptions, LongPrompts, PromptOptions } from './latents/generate-options.js';
 export type { LatentNetwork } from './latents/latent-network.js';

@@ -86,6 +86,11 @@ export async function findWeights(folder: string, ...stems: readonly [string, ..
 
 const pytorchExtensions = ['.pth', '.pt', '.bin', '.ckpt', '.pkl'];
 
+/** Tells whether a file is one of PyTorch, by its name. */
+export function isPytorchPath(path: string): boolean {
+  return pytorchExtensions.includes(extname(path));
+}
+
 /**
  * Opens the weights of a safetensors file, of a PyTorch file, or of the shards that an index lists.
  *
@@ -93,6 +98,6 @@ const pytorchExtensions = ['.pth', '.pt', '.bin', '.ckpt', '.pkl'];
  */
 export async function openWeights(path: string): Promise<FoundWeights> {
   if (path.endsWith('.index.json')) return { checkpoint: await openSharded(path), place: '' };
-  if (pytorchExtensions.includes(extname(path))) return openPytorchWeights(path);
+  if (isPytorchPath(path)) return openPytorchWeights(path);
   return { checkpoint: await openSingleFile(path), place: '' };
 }

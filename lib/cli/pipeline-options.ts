@@ -6,6 +6,7 @@ import {
   pipelinePredictions,
   type TextToImageLoadOptions,
 } from '../latents/load-pipeline.js';
+import type { EmbeddingOptions } from '../latents/added-tokens.js';
 import { loraDefaults } from '../latents/loras.js';
 import { specOf, type Call, type OptionSpec, type OptionSpecs } from './command.js';
 import { usageError } from './usage-error.js';
@@ -22,7 +23,16 @@ export const pipelineOptions: OptionSpecs = {
     ...specOf(facts.loras, `${facts.loras.help}; factor ${loraDefaults.scale} if none is given`),
     isRepeated: true,
   },
+  embedding: { ...specOf(facts.embeddings), isRepeated: true },
 };
+
+/** Reads `--embedding`: paths, each with a token before its first equals sign if there is one. */
+function embeddingsOf(options: OptionValues): EmbeddingOptions[] | undefined {
+  return options.strings('embedding')?.map((text) => {
+    const [, token, path] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+    return path === undefined ? { path: text } : { path, token };
+  });
+}
 
 /** Option of the sides of images, `height` and `width` of the library; `of` says whose they are. */
 export function sizeSpec(of = ''): OptionSpec {
@@ -72,6 +82,7 @@ export function pipelineLoadOptions(options: OptionValues): TextToImageLoadOptio
     unet: options.string('unet'),
     vae: options.string('vae'),
     loras: lorasOf(options),
+    embeddings: embeddingsOf(options),
     keep: options.choice('keep', keptParts),
   };
 }

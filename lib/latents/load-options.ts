@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../base/abort.js';
 import { kindsOf, type OptionFacts } from '../base/option-facts.js';
-import { checkOptions, either, instanceOf, kinds, type OptionKinds } from '../base/option-kinds.js';
+import { checkOptions, either, instanceOf, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
 import { modelPath } from '../checkpoint/model-path.js';
 import { pipelinePresets } from '../checkpoint/pipelines/single-file/presets.js';
@@ -46,6 +46,26 @@ export const latentFileFacts = {
 
 /** @internal */
 export const latentFileKinds: OptionKinds<LatentFileOptions> = kindsOf<LatentFileOptions>(latentFileFacts);
+
+/**
+ * Checks the entries of a list of files with their options, and copies them: files are read later, when the caller may have
+ * changed them.
+ *
+ * @param name - Name of the list, for messages.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the entry and its wrong option.
+ */
+export function checkedFiles<T extends { path: string }>(
+  name: string,
+  entries: readonly T[],
+  kindsOfEntries: OptionKinds<T>,
+): T[] {
+  return entries.map((entry, i) => {
+    const copy = { ...entry };
+    requireKind(`${name}[${i}].path`, copy.path, kinds.string);
+    checkOptions(`${name}[${i}]`, copy, kindsOfEntries);
+    return copy;
+  });
+}
 
 /**
  * Reads a network's folder or file and opens its device.

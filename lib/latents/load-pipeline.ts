@@ -13,6 +13,13 @@ import { readObject, requireSchedulerFile } from '../checkpoint/read-model.js';
 import { normals, sampleStreams } from '../engine/normals.js';
 import { NoiseSchedule, scheduleKind } from '../schedule/noise-schedule.js';
 import type { GammaTable } from '../variance/gamma.js';
+import {
+  checkedEmbeddings,
+  embeddingList,
+  embeddingOptionFacts,
+  withEmbeddings,
+  type EmbeddingOptions,
+} from './added-tokens.js';
 import { Autoencoder } from './autoencoder.js';
 import { ConditionalUNet } from './conditional-unet.js';
 import { decidePrediction } from './decide-prediction.js';
@@ -49,6 +56,8 @@ export interface TextToImageLoadOptions extends LatentFileOptions {
   unet?: string | undefined;
   /** Files of low-rank additions (LoRA) to the U-Net and the text encoders, which are summed. Default none. */
   loras?: readonly LoraOptions[] | undefined;
+  /** Files of embeddings of new tokens (textual inversion), which prompts may then have. Default none. */
+  embeddings?: readonly EmbeddingOptions[] | undefined;
   /** Autoencoder in place of the pipeline's, as {@link Autoencoder.load} takes it. */
   vae?: string | undefined;
   /** Folder of the text encoder in place of the pipeline's, or one for each. */
@@ -98,6 +107,12 @@ export const pipelineOptionFacts = {
     help: 'low-rank additions (LoRA) to the U-Net and the text encoders, which are summed',
     otherwise: 'none',
     value: `${loraOptionFacts.path.value}[:${loraOptionFacts.scale.value}]`,
+  },
+  embeddings: {
+    kind: embeddingList,
+    help: 'embeddings of new tokens (textual inversion), which prompts may then have',
+    otherwise: 'none',
+    value: `[${embeddingOptionFacts.token.value}=]${embeddingOptionFacts.path.value}`,
   },
   vae: {
     kind: kinds.string,
@@ -189,17 +204,18 @@ async function givenSchedule(
  */
 export async function loadPipeline(path: string | URL, options: TextToImageLoadOptions): Promise<LoadedPipeline> {
   const { signal, schedule: asked, prediction, config, ema, unet, vae, textEncoder, tokenizer, ...rest } = options;
-  const { preview: small, keep = standardKeep, loras = [], ...device } = rest;
+  const { preview: small, keep = standardKeep, loras = [], embeddings = [], ...device } = rest;
   throwIfAborted(signal);
   // Lists are read later, when the caller may have changed them.
   const copied = { textEncoder: [textEncoder ?? []].flat(), tokenizer: [tokenizer ?? []].flat() };
   const added = checkedLoras(loras);
+  const tokens = checkedEmbeddings(embeddings);
   const source = await readPipelineSource(path, { config, ema, unet, vae, ...copied });
   const schedule = await givenSchedule(source, { schedule: asked, prediction });
   const gamma = await source.gamma();
   const networks = { unet: await source.unet(), vae: await source.autoencoder() };
   const read = small === undefined ? null : await readAutoencoderAt(await modelPath(small));
-  const texts = await PromptEncoders.read(source.encoders, signal);
+  const texts = await withEmbeddings(await PromptEncoders.read(source.encoders, signal), tokens);
   const base = { unet: networks.unet, encoders: texts.map((text) => text.read) };
   const withAdditions = await promptedWithLoras(base, added);
   throwIfAborted(signal);

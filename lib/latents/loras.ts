@@ -1,6 +1,6 @@
 import { at } from '../base/arrays.js';
 import { kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
-import { arrayOf, checkOptions, kinds, objectOf, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import { arrayOf, kinds, objectOf, type OptionKinds } from '../base/option-kinds.js';
 import type { ReadConditional } from '../checkpoint/pipelines/conditional.js';
 import {
   isOfTextEncoder,
@@ -10,6 +10,7 @@ import {
 } from '../checkpoint/pipelines/lora/layer-names.js';
 import { withLoras, type GivenLora, type LoraTarget } from '../checkpoint/pipelines/lora/with-loras.js';
 import type { ReadTextEncoder } from '../checkpoint/pipelines/text-encoder.js';
+import { checkedFiles } from './load-options.js';
 
 /** A file of low-rank additions to the weights of networks (LoRA). */
 export interface LoraOptions {
@@ -42,12 +43,9 @@ export const loraList = arrayOf('an array of { path, scale }', objectOf('{ path,
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the entry and its wrong option.
  */
 export function checkedLoras(loras: readonly LoraOptions[]): GivenLora[] {
-  return loras.map((lora, i) => {
-    const copy = { ...lora };
-    requireKind(`loras[${i}].path`, copy.path, kinds.string);
-    checkOptions(`loras[${i}]`, copy, loraKinds);
-    const { scale = loraDefaults.scale, allowPartial = loraDefaults.allowPartial } = copy;
-    return { path: copy.path, scale, allowPartial };
+  return checkedFiles('loras', loras, loraKinds).map((lora) => {
+    const { path, scale = loraDefaults.scale, allowPartial = loraDefaults.allowPartial } = lora;
+    return { path, scale, allowPartial };
   });
 }
 

@@ -55,6 +55,7 @@ export class ClipTextEncoder extends LatentNetwork {
   readonly layers: number;
   readonly #read: ReadTextEncoder;
   readonly #table: Table;
+  readonly #added: Float32Array;
 
   private constructor(opened: OpenedDevice, read: ReadTextEncoder) {
     const { description, checkpoint } = read;
@@ -72,7 +73,8 @@ export class ClipTextEncoder extends LatentNetwork {
     this.tokens = description.tokens;
     this.width = description.width;
     this.pooledWidth = description.projection ?? description.width;
-    this.vocabulary = description.vocabulary;
+    this.#added = read.added ?? new Float32Array();
+    this.vocabulary = description.vocabulary + this.#added.length / description.width;
     this.layers = description.layers;
   }
 
@@ -112,7 +114,7 @@ export class ClipTextEncoder extends LatentNetwork {
     const given = this.#checkedIds(ids);
     const batch = given.length / this.tokens;
     return this.networks.using(this.#sizeFor(options), async (network) => {
-      const embeddings = transposed(await this.#table.rows(given), batch, this.tokens);
+      const embeddings = transposed(await this.#rows(given), batch, this.tokens);
       const states = new Float32Array(batch * this.tokens * this.width);
       const projected = new Float32Array(batch * this.tokens * this.pooledWidth);
       await network.forward(batch, embeddings, states, { head: projected });
@@ -151,14 +153,29 @@ export class ClipTextEncoder extends LatentNetwork {
     return ids.slice();
   }
 
+  /** Gives the embeddings of tokens, [ids, width]: those of the table, and those that were added behind it. */
+  async #rows(ids: Int32Array): Promise<Float32Array> {
+    const { width } = this;
+    const { vocabulary } = this.#read.description;
+    const rows = await this.#table.rows(ids.map((id) => (id < vocabulary ? id : 0)));
+    for (const [i, id] of ids.entries()) {
+      if (id < vocabulary) continue;
+      const from = (id - vocabulary) * width;
+      rows.set(this.#added.subarray(from, from + width), i * width);
+    }
+    return rows;
+  }
+
   /** Picks each text's state at its end. */
   #pooled(projected: Float32Array, ids: Int32Array): Float32Array {
     const { tokens, pooledWidth } = this;
-    const { endToken } = this.#read;
+    const { endToken, description } = this.#read;
+    // Tokens that were added have ids behind that of the end.
+    const known = (id: number): number => (id < description.vocabulary ? id : -1);
     const pooled = new Float32Array((ids.length / tokens) * pooledWidth);
     for (let n = 0; n < ids.length / tokens; ++n) {
       const text = ids.subarray(n * tokens, (n + 1) * tokens);
-      const end = text.indexOf(endToken ?? text.reduce((most, id) => Math.max(most, id), 0));
+      const end = text.indexOf(endToken ?? text.reduce((most, id) => Math.max(most, known(id)), 0));
       // A text without an end is pooled at its first token, as by the library.
       const at = n * pooledWidth * tokens + Math.max(0, end);
       for (let c = 0; c < pooledWidth; ++c) pooled[n * pooledWidth + c] = projected[at + c * tokens] ?? 0;

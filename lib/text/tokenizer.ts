@@ -2,6 +2,7 @@ import { join } from 'node:path';
 
 import { Tokenizer } from '@huggingface/tokenizers';
 
+import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { kinds, requireKind } from '../base/option-kinds.js';
 import { ConfigReader, isJsonObject } from '../files/config-reader.js';
@@ -24,6 +25,15 @@ export interface TokenizedText {
    * room in one.
    */
   readonly chunks: readonly Int32Array[];
+}
+
+/** A token beside those of the vocabulary, for as many embeddings. */
+export interface AddedToken {
+  /** What stands for it in texts, whatever its case. */
+  readonly token: string;
+  /** Its first id, which `count` - 1 more follow. */
+  readonly first: number;
+  readonly count: number;
 }
 
 /** Most characters of a text: a thousand times what an encoder reads at once. */
@@ -131,6 +141,19 @@ function wordsOf(pieces: readonly string[]): number[] {
   return length > 0 ? [...lengths, length] : lengths;
 }
 
+/** Pattern of added tokens, the longest first: one that ends in a letter or digit is a whole word there. */
+function patternOf(tokens: readonly AddedToken[]): RegExp {
+  const whole = tokens
+    .map(({ token }) => token)
+    .sort((a, b) => b.length - a.length)
+    .map((token) => {
+      const escaped = token.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+      const [before, behind] = [/^[\p{L}\p{N}]/u.test(token), /[\p{L}\p{N}]$/u.test(token)];
+      return `${before ? '(?<![\\p{L}\\p{N}])' : ''}${escaped}${behind ? '(?![\\p{L}\\p{N}])' : ''}`;
+    });
+  return new RegExp(`(${whole.join('|')})`, 'u');
+}
+
 /** What is used of the library's class, whose own declarations name files in a way that TypeScript does not find here. */
 interface BytePairs {
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[]; tokens: string[] };
@@ -147,9 +170,21 @@ export class ClipTokenizer {
   readonly length: number;
   /** Number of tokens that it knows. */
   readonly vocabulary: number;
+  readonly #made: readonly [vocabulary: Vocabulary, settings: Settings, source: string];
+  readonly #added: ReadonlyMap<string, AddedToken>;
+  readonly #pattern: RegExp | null;
 
-  private constructor(vocabulary: Vocabulary, { padding, length }: Settings, source: string) {
+  private constructor(
+    vocabulary: Vocabulary,
+    settings: Settings,
+    source: string,
+    added: ReadonlyMap<string, AddedToken> = new Map(),
+  ) {
     const { ids } = vocabulary;
+    const { padding, length } = settings;
+    this.#made = [vocabulary, settings, source];
+    this.#added = added;
+    this.#pattern = added.size === 0 ? null : patternOf([...added.values()]);
     const idOf = (token: string): number => {
       const id = ids.get(token);
       if (id === undefined) throw new DpmError('ERR_DPM_CONFIG', `${source} has no token '${token.slice(0, 80)}'`);
@@ -157,7 +192,7 @@ export class ClipTokenizer {
     };
     [this.#start, this.#end, this.#padding] = [idOf(START), idOf(END), idOf(padding)];
     this.length = length;
-    this.vocabulary = ids.size;
+    this.vocabulary = ids.size + [...added.values()].reduce((sum, { count }) => sum + count, 0);
     this.#tokenizer = new BytePairTokenizer(tokenizerJson(vocabulary, [...new Set([START, END, padding])]), {});
   }
 
@@ -191,6 +226,28 @@ export class ClipTokenizer {
     return new ClipTokenizer(vocabulary, { ...clipSettings, length }, 'the vocabulary');
   }
 
+  /**
+   * Makes this tokenizer with more tokens.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a token with spaces, or one that the vocabulary's own are marked by.
+   * @internal
+   */
+  with(tokens: readonly AddedToken[]): ClipTokenizer {
+    const { ids } = this.#made[0];
+    const added = new Map(this.#added);
+    for (const { token: given, ...numbers } of tokens) {
+      const token = lowerCase(given);
+      if (!/^\S{1,200}$/u.test(token) || problemOfText(token) !== null) {
+        throw wrongValue('the token', given, 'a text of at most 200 characters without spaces');
+      }
+      if (token.startsWith('<|') && ids.has(token)) {
+        throw wrongValue('the token', given, 'none that begins or ends a text');
+      }
+      added.set(token, { token, ...numbers });
+    }
+    return new ClipTokenizer(...this.#made, added);
+  }
+
   /** Makes CLIP's own tokenizer, whose vocabulary this package brings. */
   static async clip(): Promise<ClipTokenizer> {
     return new ClipTokenizer(await clipVocabulary(), clipSettings, 'CLIP');
@@ -205,7 +262,7 @@ export class ClipTokenizer {
     requireKind('the text', text, kinds.string);
     const problem = problemOfText(text);
     if (problem !== null) throw new DpmError('ERR_DPM_ARGUMENT', `the text ${problem}`);
-    const { ids, tokens } = this.#tokenizer.encode(lowerCase(text), { add_special_tokens: false });
+    const { ids, tokens } = this.#encode(lowerCase(text));
     const room = this.length - 2;
     return {
       ids,
@@ -214,6 +271,18 @@ export class ClipTokenizer {
       truncated: ids.length > room,
       chunks: this.#chunks(ids, wordsOf(tokens)),
     };
+  }
+
+  #encode(text: string): { ids: number[]; tokens: string[] } {
+    if (this.#pattern === null) return this.#tokenizer.encode(text, { add_special_tokens: false });
+    const parts = text.split(this.#pattern).map((part) => {
+      const added = this.#added.get(part);
+      if (added === undefined) return this.#tokenizer.encode(part, { add_special_tokens: false });
+      const { token, first, count } = added;
+      const ids = Array.from({ length: count }, (_, i) => first + i);
+      return { ids, tokens: ids.map((_, i) => (i === count - 1 ? `${token}${WORD_END}` : token)) };
+    });
+    return { ids: parts.flatMap(({ ids }) => ids), tokens: parts.flatMap(({ tokens }) => tokens) };
   }
 
   #chunk(ids: readonly number[]): Int32Array {

@@ -52,3 +52,8 @@ export async function writeFileTensors(
 export function zeros(...shape: number[]): FileTensor {
   return { dtype: 'F16', shape, bytes: new Uint8Array(2 * shape.reduce((product, size) => product * size, 1)) };
 }
+
+/** A tensor of float32 numbers. */
+export function floatTensor(values: Float32Array, shape: readonly number[]): FileTensor {
+  return { dtype: 'F32', shape, bytes: new Uint8Array(values.slice().buffer) };
+}

@@ -14,6 +14,8 @@ import { LARGEST_EPSILON } from './fields.js';
 export interface ReadTextEncoder extends TextEncoderConfig {
   readonly description: TextEncoderDescription;
   readonly checkpoint: Checkpoint;
+  /** Embeddings of tokens behind those of the table, [count, width]; absent: there are none. */
+  readonly added?: Float32Array;
 }
 
 /** Name of the table [vocabulary, width] of the tokens' embeddings. */

@@ -15,6 +15,7 @@ import { generateOptionFacts } from '../../../lib/latents/generate-options.js';
 import { pipelineOptionFacts } from '../../../lib/latents/load-pipeline.js';
 import { loraOptionFacts } from '../../../lib/latents/loras.js';
 import { dpm } from '../../support/dpm.js';
+import { floatTensor, writeFileTensors } from '../../support/file-tensors.js';
 import { latentFixtures } from '../../support/latent-goldens.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import { tensorReader } from '../../support/tensors.js';
@@ -374,6 +375,23 @@ describe('dpm generate --refiner', () => {
     expect(code).not.toBe(0);
     expect(stderr).toContain(message);
   });
+});
+
+it('dpm generate --embedding adds tokens, by the name of the file or by another', async () => {
+  const out = join(folder, 'token.safetensors');
+  const values = Float32Array.from({ length: 32 }, (_, i) => Math.sin(i));
+  const path = await writeFileTensors(
+    join(folder, 'sofa.safetensors'),
+    new Map([['<sofa>', floatTensor(values, [32])]]),
+  );
+  const draw = async (prompt: string, ...args: string[]): Promise<Float32Array> => {
+    const { code, stderr } = await dpm('generate', model, prompt, '--out', out, ...small, ...args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    return tensorReader(out)('images');
+  };
+  const own = await draw('a <sofa>', '--embedding', path);
+  expect(await draw('a thing', '--embedding', `thing=${path}`)).toEqual(own);
+  expect(await draw('a <sofa>')).not.toEqual(own);
 });
 
 describe('dpm generate --from', () => {
