@@ -3,7 +3,7 @@ import { DpmError } from '../base/errors.js';
 import { kindsOf, type OptionFacts } from '../base/option-facts.js';
 import { arrayOf, kinds, objectOf, type OptionKinds } from '../base/option-kinds.js';
 import { readTokenFile, tablesOfEncoders } from '../checkpoint/pipelines/token-embeddings.js';
-import type { AddedToken } from '../text/tokenizer.js';
+import { withTokens, type AddedToken } from '../text/tokenizer.js';
 import { checkedFiles } from './load-options.js';
 import type { ReadEncoder } from './prompts.js';
 
@@ -68,7 +68,7 @@ export async function withEmbeddings(
     }
   }
   return encoders.map(({ tokenizer, read }, i) => ({
-    tokenizer: tokenizer.with(at(tokens, i)),
+    tokenizer: withTokens(tokenizer, at(tokens, i)),
     read: { ...read, added: Float32Array.from(at(rows, i).flatMap((each) => Array.from(each))) },
   }));
 }

@@ -160,8 +160,20 @@ interface BytePairs {
 }
 const BytePairTokenizer = Tokenizer as unknown as new (json: object, config: object) => BytePairs;
 
+/**
+ * Makes a tokenizer with more tokens.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a token with spaces, or one that begins or ends texts.
+ * @internal
+ */
+export let withTokens: (tokenizer: ClipTokenizer, tokens: readonly AddedToken[]) => ClipTokenizer;
+
 /** Tokenizer of CLIP's text encoders (Radford et al. 2021): byte pairs of lower-case words. */
 export class ClipTokenizer {
+  static {
+    withTokens = (tokenizer, tokens) => tokenizer.#with(tokens);
+  }
+
   readonly #tokenizer: BytePairs;
   readonly #start: number;
   readonly #end: number;
@@ -226,13 +238,7 @@ export class ClipTokenizer {
     return new ClipTokenizer(vocabulary, { ...clipSettings, length }, 'the vocabulary');
   }
 
-  /**
-   * Makes this tokenizer with more tokens.
-   *
-   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a token with spaces, or one that the vocabulary's own are marked by.
-   * @internal
-   */
-  with(tokens: readonly AddedToken[]): ClipTokenizer {
+  #with(tokens: readonly AddedToken[]): ClipTokenizer {
     const { ids } = this.#made[0];
     const added = new Map(this.#added);
     for (const { token: given, ...numbers } of tokens) {
