@@ -245,8 +245,10 @@ export class TextToImage {
       const { samples, truncated } = await this.#samples(networks, call);
       await requireRoomForSamples(networks.unet, samples, call);
       const latents = await meansOfPicture(this.vae, call);
+      if (this.#keep !== 'all') await this.vae.release();
       const evaluate = promptedEvaluate(networks.unet, { ...call, samples });
       const states = await invertedStates(evaluate, steps, latents, call, iterations ?? invertDefaults.iterations);
+      if (this.#keep === 'none') await networks.unet.release();
       return { noise: states.map((value) => value / program.initialScale), truncated };
     });
   }

@@ -39,3 +39,14 @@ export function listNames(names: readonly string[], limit = 8): string {
   const shown = names.slice(0, limit).join(', ');
   return names.length > limit ? `${shown} and ${names.length - limit} more` : shown;
 }
+
+/** Puts numbers one behind the other. */
+export function joined<T extends Float32Array | Uint8Array>(make: new (length: number) => T, parts: readonly T[]): T {
+  const all = new make(parts.reduce((sum, part) => sum + part.length, 0));
+  let end = 0;
+  for (const part of parts) {
+    all.set(part, end);
+    end += part.length;
+  }
+  return all;
+}

@@ -24,6 +24,23 @@ export function sourcePromptOf(options: OptionValues): string | undefined {
   return text;
 }
 
+/**
+ * Leaves out of the parameters of a picture how it began, where the command line says that it is to begin in another way.
+ *
+ * @throws {@link UsageError} for a refiner behind a picture's own noise.
+ */
+export function withoutReplacedBeginning(
+  { strength, refinerStart, sourcePrompt, ...rest }: DrawingParameters,
+  options: OptionValues,
+): DrawingParameters {
+  if (options.has('source-prompt')) return rest;
+  if (options.has('strength') || options.has('mask')) return { ...rest, strength, refinerStart };
+  if (sourcePrompt !== undefined && options.has('refiner')) {
+    throw usageError('the picture of --from was drawn from the noise of a picture: leave --refiner out');
+  }
+  return { ...rest, strength, refinerStart, sourcePrompt };
+}
+
 /** Brings pictures back to their noise, and draws images from it. */
 export async function drawEdited(
   pipeline: TextToImage,

@@ -13,7 +13,7 @@ import {
   longPrompts,
   type GenerateOptions,
 } from '../latents/generate-options.js';
-import { pipelineOptionFacts } from '../latents/load-pipeline.js';
+import { keptParts, pipelineOptionFacts, type TextToImageLoadOptions } from '../latents/load-pipeline.js';
 import { standardStrength } from '../latents/resolve-call.js';
 import { TextToImage, type Generated } from '../text-to-image.js';
 import { specOf, type Call, type Command } from './command.js';
@@ -25,7 +25,13 @@ import { deviceOptions, deviceSettings } from './model-options.js';
 import { counted, printJson, printLine, printNote, progressBar } from './output.js';
 import { lorasOf, pipelineLoadOptions, pipelineOptions, sizeOf, sizeSpec } from './pipeline-options.js';
 import { drawRefined, refinerOptions, refinerPathOf, refinerStartOf, standardRefinerStart } from './refiner.js';
-import { drawEdited, editedDefaults, sourcePromptOf, sourcePromptSpec } from './edited-picture.js';
+import {
+  drawEdited,
+  editedDefaults,
+  withoutReplacedBeginning,
+  sourcePromptOf,
+  sourcePromptSpec,
+} from './edited-picture.js';
 import { askedScale, scaleFor, scaleSpec } from './picture-scale.js';
 import { checkTarget } from './target.js';
 
@@ -65,7 +71,7 @@ async function parametersOf(path: string, options: OptionValues): Promise<Drawin
 async function askedParameters({ positionals: [, prompt], options }: Call): Promise<DrawingParameters> {
   const from = options.string('from');
   const given = givenParameters(options, prompt);
-  if (from !== undefined) return { ...(await parametersOf(from, options)), ...given };
+  if (from !== undefined) return { ...withoutReplacedBeginning(await parametersOf(from, options), options), ...given };
   if (prompt === undefined) throw usageError('dpm generate takes MODEL PROMPT, or MODEL and --from');
   return { ...given, prompt };
 }
@@ -93,13 +99,18 @@ async function pictureOf(
 async function draw(
   [pipeline, refiner]: readonly [pipeline: TextToImage, refiner: TextToImage | null],
   { position, refinerStart = standardRefinerStart, sourcePrompt, ...asked }: DrawingParameters,
-  options: Pick<GenerateOptions, 'image' | 'mask' | 'batch' | 'signal' | 'onProgress'>,
+  {
+    keep,
+    ...options
+  }: Pick<GenerateOptions, 'image' | 'mask' | 'batch' | 'signal' | 'onProgress'> & Pick<TextToImageLoadOptions, 'keep'>,
 ): Promise<Generated & { images: ImageBatch }> {
   const one = position === undefined ? {} : { first: position, count: 1 };
   const call = { ...asked, ...options, ...one };
   const drawing = (): Promise<Generated> => {
     if (sourcePrompt !== undefined) return drawEdited(pipeline, sourcePrompt, call);
-    return refiner === null ? pipeline.generate(call) : drawRefined([pipeline, refiner], refinerStart, call);
+    return refiner === null
+      ? pipeline.generate(call)
+      : drawRefined([pipeline, refiner], { start: refinerStart, keep }, call);
   };
   const { images, ...drawn } = await drawing();
   if (images === null) throw new DpmError('ERR_DPM_INTERNAL', 'a pipeline has drawn no images');
@@ -183,14 +194,16 @@ export const generateCommand: Command = {
     const asked = await askedParameters(call);
     const begun = await pictureOf(options, asked);
     const refinerPath = refinerPathOf(options, asked);
+    const keep = options.choice('keep', keptParts);
     await using pipeline = await TextToImage.load(model, { ...pipelineLoadOptions(options), signal });
     await using refiner =
-      refinerPath === null ? null : await TextToImage.load(refinerPath, { ...deviceSettings(options), signal });
+      refinerPath === null ? null : await TextToImage.load(refinerPath, { ...deviceSettings(options), keep, signal });
     const progress = progressBar('steps', json);
     const started = performance.now();
     const batch = options.integer('batch');
     const drawn = await draw([pipeline, refiner], asked, {
       ...begun,
+      keep,
       batch,
       signal,
       onProgress: progress.update,

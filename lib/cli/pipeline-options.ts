@@ -29,7 +29,7 @@ export const pipelineOptions: OptionSpecs = {
 /** Reads `--embedding`: paths, each with a token before its first equals sign if there is one. */
 function embeddingsOf(options: OptionValues): EmbeddingOptions[] | undefined {
   return options.strings('embedding')?.map((text) => {
-    const [, token, path] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+    const [, token, path] = /^([^=/\\]+)=(.+)$/s.exec(text) ?? [];
     return path === undefined ? { path: text } : { path, token };
   });
 }

@@ -1,6 +1,7 @@
 // The refiner of dpm generate: a second pipeline that takes the last steps (SDXL).
 import { shareAboveZero } from '../base/option-kinds.js';
 import type { GenerateOptions } from '../latents/generate-options.js';
+import type { KeptParts } from '../latents/load-pipeline.js';
 import { sidesOf } from '../latents/resolve-call.js';
 import type { TextToImage, Generated } from '../text-to-image.js';
 import type { OptionSpecs } from './command.js';
@@ -43,7 +44,7 @@ export function refinerPathOf(options: OptionValues, { refinerStart }: DrawingPa
 /** Lets a base draw down to the level of a share of the times, and a refiner go on from there with as many steps in all. */
 export async function drawRefined(
   [base, refiner]: readonly [base: TextToImage, refiner: TextToImage],
-  start: number,
+  { start, keep }: { start: number; keep: KeptParts | undefined },
   { image, strength, mask, ...rest }: GenerateOptions,
 ): Promise<Generated> {
   const { factor } = base.vae;
@@ -56,6 +57,7 @@ export async function drawRefined(
   };
   const begun = { image, strength, mask, denoisingEnd: start, output: 'latents' } as const;
   const { latents, truncated } = await base.generate({ ...call, ...begun });
+  if (keep === 'none') await base.unet.release();
   const drawn = await refiner.generate({ ...call, image: latents, denoisingStart: start });
   return { ...drawn, truncated: drawn.truncated.map((isCut, i) => isCut || truncated[i] === true) };
 }

@@ -1,9 +1,9 @@
-import { at } from '../base/arrays.js';
+import { at, joined } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { kindsOf, type OptionFacts } from '../base/option-facts.js';
 import { arrayOf, kinds, objectOf, type OptionKinds } from '../base/option-kinds.js';
 import { readTokenFile, tablesOfEncoders } from '../checkpoint/pipelines/token-embeddings.js';
-import { withTokens, type AddedToken } from '../text/tokenizer.js';
+import { lowerCase, problemOfToken, withTokens, type AddedToken } from '../text/tokenizer.js';
 import { checkedFiles } from './load-options.js';
 import type { ReadEncoder } from './prompts.js';
 
@@ -39,36 +39,43 @@ export function checkedEmbeddings(embeddings: readonly EmbeddingOptions[]): Embe
 /**
  * Adds tokens with their embeddings to text encoders.
  *
- * @throws {@link DpmError} naming the file and its wrong table, or a token that is none or is added twice.
+ * @throws {@link DpmError} naming the file: the errors of {@link readTokenFile}; `ERR_DPM_TENSOR_SHAPE` for vectors that fit no
+ * encoder, `ERR_DPM_NOT_FINITE`, `ERR_DPM_ARGUMENT` for a token that is none or is added twice.
  */
 export async function withEmbeddings(
   encoders: readonly ReadEncoder[],
   embeddings: readonly EmbeddingOptions[],
 ): Promise<readonly ReadEncoder[]> {
   if (embeddings.length === 0) return encoders;
+  const widths = encoders.map(({ read }) => read.description.width);
   const tokens = encoders.map((): AddedToken[] => []);
   const rows = encoders.map((): Float32Array[] => []);
   const known = new Map<string, string>();
+  let vectorsBefore = 0;
   for (const { path, token: given } of embeddings) {
     const file = await readTokenFile(path);
     const token = given ?? file.token;
-    const other = known.get(token.toLowerCase());
+    const problem = problemOfToken(token);
+    if (problem !== null)
+      throw new DpmError('ERR_DPM_ARGUMENT', `${path}: its token '${token.slice(0, 80)}' ${problem}`);
+    const other = known.get(lowerCase(token));
     if (other !== undefined) {
       throw new DpmError(
         'ERR_DPM_ARGUMENT',
         `${path} and ${other} both are embeddings of '${token}': give one a token`,
       );
     }
-    known.set(token.toLowerCase(), path);
-    const widths = encoders.map(({ read }) => read.description.width);
-    for (const [i, { vectors, values }] of tablesOfEncoders(file, widths).entries()) {
-      const before = at(rows, i).reduce((sum, each) => sum + each.length, 0) / at(widths, i);
-      at(tokens, i).push({ token, first: at(encoders, i).read.description.vocabulary + before, count: vectors });
-      at(rows, i).push(values);
+    known.set(lowerCase(token), path);
+    const tables = tablesOfEncoders(file, widths);
+    for (const [i, { vectors, read }] of tables.entries()) {
+      const first = at(encoders, i).read.description.vocabulary + vectorsBefore;
+      at(tokens, i).push({ token, first, count: vectors });
+      at(rows, i).push(await read());
     }
+    vectorsBefore += at(tables, 0).vectors;
   }
   return encoders.map(({ tokenizer, read }, i) => ({
     tokenizer: withTokens(tokenizer, at(tokens, i)),
-    read: { ...read, added: Float32Array.from(at(rows, i).flatMap((each) => Array.from(each))) },
+    read: { ...read, added: joined(Float32Array, at(rows, i)) },
   }));
 }

@@ -67,12 +67,13 @@ export interface GenerateOptions {
   mask?: GivenImages | undefined;
   /**
    * Share of the noise schedule's times that another pipeline has gone through, whose `latents` are `image`: the steps of the
-   * rest are taken, without more noise. It is the `denoisingEnd` of that pipeline, which gives its latents to a refiner.
+   * rest are taken, above 0 to 1, without more noise at first. It is the `denoisingEnd` of that pipeline, which has to have the
+   * same schedule, sampler and steps, as the latents are those of a level. Noise of steps is of another seed than before.
    */
   denoisingStart?: number | undefined;
   /**
    * Share of the noise schedule's times whose steps are taken: the latents then have the noise of the next step's level.
-   * Default: all.
+   * Above 0 to 1, for a sampler of one evaluation a step. Default: all.
    */
   denoisingEnd?: number | undefined;
   /** Height of the images in pixels. Default: that of `image`, else of the network. */
@@ -225,7 +226,11 @@ export const generateOptionFacts = {
     help: 'what a network with pooled states sees: height, width, top, left, height, width, or an aesthetic score',
     otherwise: 'those of the images',
   },
-  negativeSizes: { kind: kinds.numbers, help: 'the same beside the negative prompt', otherwise: 'sizes' },
+  negativeSizes: {
+    kind: kinds.numbers,
+    help: 'the same beside the negative prompt',
+    otherwise: 'sizes, with a score of 2.5',
+  },
   init: { kind: kinds.floats, help: 'unit noise that the run begins with, [N,C,h,w]', otherwise: 'that of the seed' },
   noise: { kind: noise.kind, help: 'the noise of the steps', otherwise: 'that of the seed' },
   batch: { kind: kinds.positiveInteger, help: 'most images evaluated at once', standard: 4, value: 'N' },

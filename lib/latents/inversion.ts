@@ -34,7 +34,7 @@ export interface InvertOptions
     Required<Pick<GenerateOptions, 'image'>> {
   /**
    * Sampler of the run, which has to be one without noise, past predictions or several evaluations a step: `ddim`,
-   * `probability-flow`, or `scheduler` for a file of these. Default `ddim`.
+   * `probability-flow`, `dpm-solver-1`, `euler`, or `scheduler` for a file of these. Default `ddim`.
    */
   sampler?: GenerateOptions['sampler'];
   /** Weight of the prompt against the negative one. Default 1: the prompt alone, as large weights lead back elsewhere. */
@@ -108,11 +108,12 @@ async function takeBack(
   evaluate: PromptedEvaluate,
   { time, inputScale, state, out }: AffineStep,
   after: Float32Array,
-  { labels, iterations }: { labels: readonly number[]; iterations: number },
+  { labels, iterations, signal }: { labels: readonly number[]; iterations: number; signal: AbortSignal | undefined },
 ): Promise<Float32Array> {
   const times = new Float32Array(labels.length).fill(time);
   let before = after;
   for (let iteration = 0; iteration < iterations; ++iteration) {
+    throwIfAborted(signal);
     const predicted = await evaluate(
       before.map((value) => value * inputScale),
       times,
@@ -134,18 +135,17 @@ export async function invertedStates(
   evaluate: PromptedEvaluate,
   steps: readonly AffineStep[],
   latents: Float32Array,
-  { count: images, batch: most, signal: stop, onProgress: tell }: GenerateCall,
+  { count, batch, signal, onProgress }: GenerateCall,
   iterations: number,
 ): Promise<Float32Array> {
-  const elements = latents.length / images;
+  const elements = latents.length / count;
   const all = new Float32Array(latents.length);
-  for (let first = 0; first < images; first += most) {
-    const labels = Array.from({ length: Math.min(most, images - first) }, (_, i) => first + i);
+  for (let first = 0; first < count; first += batch) {
+    const labels = Array.from({ length: Math.min(batch, count - first) }, (_, i) => first + i);
     let states: Float32Array = latents.slice(first * elements, (first + labels.length) * elements);
     for (const [done, step] of steps.entries()) {
-      throwIfAborted(stop);
-      states = await takeBack(evaluate, step, states, { labels, iterations });
-      tell?.(first * steps.length + (done + 1) * labels.length, images * steps.length);
+      states = await takeBack(evaluate, step, states, { labels, iterations, signal });
+      onProgress?.(first * steps.length + (done + 1) * labels.length, count * steps.length);
     }
     all.set(states, first * elements);
   }

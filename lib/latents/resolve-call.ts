@@ -109,7 +109,7 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
     steps: options.steps ?? pipeline.steps,
     sampler: options.sampler ?? generateDefaults.sampler,
     gamma: options.gamma,
-    ...seedsOf(seed, count),
+    ...seedsOf(seed, count, options.denoisingStart),
     first: options.first,
     skippedLayers: options.skippedLayers ?? generateDefaults.skippedLayers,
     init: init?.slice(),
@@ -181,7 +181,13 @@ function sizesOf(
  * strength without pictures, or with latents that have noise already, or values that are not finite.
  */
 function pictureOf(
-  { image, strength, mask, denoisingStart }: Pick<GenerateOptions, 'image' | 'strength' | 'mask' | 'denoisingStart'>,
+  {
+    image,
+    strength,
+    mask,
+    init,
+    denoisingStart,
+  }: Pick<GenerateOptions, 'image' | 'strength' | 'mask' | 'init' | 'denoisingStart'>,
   {
     height,
     width,
@@ -198,10 +204,10 @@ function pictureOf(
   }
   const isEncoded = !(image instanceof ImageBatch);
   const isUnfinished = denoisingStart !== undefined;
-  if (isUnfinished && (!isEncoded || strength !== undefined || mask !== undefined)) {
+  if (isUnfinished && (!isEncoded || [strength, mask, init].some((each) => each !== undefined))) {
     throw new DpmError(
       'ERR_DPM_ARGUMENT',
-      'denoisingStart goes on from the latents of another run: give these as image, no pictures, and neither strength nor mask',
+      'denoisingStart goes on from the latents of another run: give these as image, no pictures, and neither strength, mask nor init',
     );
   }
   const sampleShape = isEncoded
@@ -252,8 +258,20 @@ function weightsOf(guidance: number | ArrayLike<number>, count: number): number[
   return weights;
 }
 
-function seedsOf(seed: number | bigint | readonly (number | bigint)[], count: number) {
-  if (typeof seed !== 'object') return { seed, seeds: undefined };
-  if (seed.length === count) return { seed: 0, seeds: [...seed] };
+/** An odd number far from 0, so that seeds which follow each other stay different (Knuth's golden ratio). */
+const SEED_STEP = 0x9e3779b97f4a7c15n;
+
+function behindHandOver(seed: number | bigint, share: number): bigint {
+  return BigInt.asUintN(64, BigInt(seed) + BigInt(Math.round(share * 2 ** 32)) * SEED_STEP);
+}
+
+/**
+ * Copies the seeds. Behind a hand-over steps are counted from 0 again: by another seed, that of the share, their noise is none
+ * that the run before has drawn.
+ */
+function seedsOf(seed: number | bigint | readonly (number | bigint)[], count: number, share: number | undefined) {
+  const own = (given: number | bigint): number | bigint => (share === undefined ? given : behindHandOver(given, share));
+  if (typeof seed !== 'object') return { seed: own(seed), seeds: undefined };
+  if (seed.length === count) return { seed: 0, seeds: seed.map(own) };
   throw new DpmError('ERR_DPM_ARGUMENT', `seed has ${seed.length} seeds for ${count} images`);
 }

@@ -1,4 +1,4 @@
-import { at } from '../base/arrays.js';
+import { at, joined } from '../base/arrays.js';
 import { seedWords } from '../base/random.js';
 import type { NativeRunRequest } from '../engine/binding.js';
 import { packRecords, RECORD_BYTES } from '../program/pack.js';
@@ -16,16 +16,6 @@ export interface StepRunOptions extends RunInputs {
   onProgress?: ((done: number, total: number) => void) | undefined;
   previewEvery?: number;
   onPreview?: NativeRunRequest['onPreview'];
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let position = 0;
-  for (const part of parts) {
-    whole.set(part, position);
-    position += part.length;
-  }
-  return whole;
 }
 
 function noisyRecords(program: StepProgram): number {
@@ -76,7 +66,7 @@ export function nativeRequest(
     return [first, program.records.length, program.history];
   });
   return {
-    records: concatenate(packed),
+    records: joined(Uint8Array, packed),
     programs: Uint32Array.from(table),
     initialScale: Float32Array.from(distinct, (program) => program.initialScale),
     sampleProgram: sampleProgram(programs, indexOf, count),

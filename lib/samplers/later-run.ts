@@ -6,7 +6,7 @@ import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { samplerByName, type SamplerName } from './index.js';
 import type { SamplerOptions } from './options.js';
-import { ratioOfTime, skippedSteps, type Beginning } from './part-of-run.js';
+import { ratioOfTime, requireOneEvaluation, skippedSteps, type Beginning } from './part-of-run.js';
 import type { LaterRun } from './scheduler/run.js';
 import { laterSchedulerRun } from './scheduler/scheduler.js';
 
@@ -42,6 +42,7 @@ export function laterRun(
   const make = samplerByName(sampler);
   const whole = make(schedule, options);
   if (whole.kind === 'host') throw refused(sampler, 'it chooses its steps while it runs');
+  if ('below' in beginning) requireOneEvaluation(whole);
   const evaluations = whole.records.filter(({ evaluate }) => evaluate);
   const ratios = (): number[] => evaluations.map((each) => ratioOfTime(schedule, each.time));
   const skipped = skippedSteps(steps, beginning, ratios);

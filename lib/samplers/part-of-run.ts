@@ -12,6 +12,12 @@ export type Beginning =
   /** Ratio sigma / alpha which all levels of the steps lie below. */
   | { readonly below: number };
 
+/** Rounds halves to the even neighbour, as Python does. */
+function roundedToEven(value: number): number {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
+}
+
 /**
  * Finds the ratio sigma / alpha where a share of a schedule's N times is done, which diffusers rounds to a whole time: the levels
  * before it are not below it.
@@ -23,7 +29,7 @@ export function ratioAfter(schedule: NoiseSchedule, share: number): number {
   if (!schedule.discrete) {
     throw new DpmError('ERR_DPM_UNSUPPORTED', `a share of schedule ${schedule.name} needs a table of its times`);
   }
-  const left = Math.round(schedule.steps - share * schedule.steps);
+  const left = roundedToEven(schedule.steps - share * schedule.steps);
   if (left >= schedule.steps) throw wrongValue('the share', share, `at least one of ${schedule.steps} times`);
   return Math.sqrt(schedule.betaBar(left + 1) / schedule.alphaBar(left + 1));
 }
@@ -54,6 +60,19 @@ export function skippedSteps(steps: number, beginning: Beginning, ratios: () => 
 }
 
 /**
+ * Requires that every record is a step from one state of the run to the next.
+ *
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for a sampler with several evaluations a step, or one whose states run ahead.
+ */
+export function requireOneEvaluation({ records }: StepProgram): void {
+  if (records.every(({ evaluate, read, x, y }) => evaluate && read === 'x' && x !== null && y === null)) return;
+  throw new DpmError(
+    'ERR_DPM_UNSUPPORTED',
+    'a run is handed over between steps of one evaluation, each of which ends at a state: take another sampler',
+  );
+}
+
+/**
  * Leaves out the steps whose levels lie below a ratio sigma / alpha: the run then ends at the level of the first of them, with
  * its noise.
  *
@@ -62,15 +81,7 @@ export function skippedSteps(steps: number, beginning: Beginning, ratios: () => 
  */
 export function earlierSteps(schedule: NoiseSchedule, program: StepProgram, least: number): StepProgram {
   const { records } = program;
-  const isOfOneEvaluation = records.every(
-    ({ evaluate, read, x, y }) => evaluate && read === 'x' && x !== null && y === null,
-  );
-  if (!isOfOneEvaluation) {
-    throw new DpmError(
-      'ERR_DPM_UNSUPPORTED',
-      'a run is handed over between steps of one evaluation: take another sampler',
-    );
-  }
+  requireOneEvaluation(program);
   const end = records.findIndex(({ time }) => ratioOfTime(schedule, time) < least);
   if (end < 0) return program;
   if (end > 0) return { ...program, records: records.slice(0, end) };

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 
 import { Tokenizer } from '@huggingface/tokenizers';
 
-import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { kinds, requireKind } from '../base/option-kinds.js';
 import { ConfigReader, isJsonObject } from '../files/config-reader.js';
@@ -123,8 +122,15 @@ export function problemOfText(text: string): string | null {
   return /\p{Surrogate}/u.test(text) ? 'holds half of a surrogate pair, which is no character' : null;
 }
 
-/** Lower case code point by code point: that of a whole text changes a sigma at the end of a word. */
-function lowerCase(text: string): string {
+/** Tells why a text is no token that can be added; null: it is one. @internal */
+export function problemOfToken(token: string): string | null {
+  if (!/^\S{1,200}$/u.test(token)) return 'has to have 1 to 200 characters and no spaces';
+  if (/^<\|(start|end)oftext\|>$/i.test(token)) return 'begins or ends a text';
+  return problemOfText(token);
+}
+
+/** Lower case code point by code point: that of a whole text changes a sigma at the end of a word. @internal */
+export function lowerCase(text: string): string {
   return Array.from(text.normalize('NFC'), (character) => character.toLowerCase()).join('');
 }
 
@@ -160,12 +166,7 @@ interface BytePairs {
 }
 const BytePairTokenizer = Tokenizer as unknown as new (json: object, config: object) => BytePairs;
 
-/**
- * Makes a tokenizer with more tokens.
- *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a token with spaces, or one that begins or ends texts.
- * @internal
- */
+/** Makes a tokenizer with more tokens, of which none has a problem. @internal */
 export let withTokens: (tokenizer: ClipTokenizer, tokens: readonly AddedToken[]) => ClipTokenizer;
 
 /** Tokenizer of CLIP's text encoders (Radford et al. 2021): byte pairs of lower-case words. */
@@ -239,16 +240,9 @@ export class ClipTokenizer {
   }
 
   #with(tokens: readonly AddedToken[]): ClipTokenizer {
-    const { ids } = this.#made[0];
     const added = new Map(this.#added);
     for (const { token: given, ...numbers } of tokens) {
       const token = lowerCase(given);
-      if (!/^\S{1,200}$/u.test(token) || problemOfText(token) !== null) {
-        throw wrongValue('the token', given, 'a text of at most 200 characters without spaces');
-      }
-      if (token.startsWith('<|') && ids.has(token)) {
-        throw wrongValue('the token', given, 'none that begins or ends a text');
-      }
       added.set(token, { token, ...numbers });
     }
     return new ClipTokenizer(...this.#made, added);

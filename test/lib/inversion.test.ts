@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { ImageBatch, samplers, TextToImage, type InvertOptions } from '../../lib/index.js';
+import { ImageBatch, NoiseSchedule, samplers, TextToImage, type InvertOptions } from '../../lib/index.js';
 import { invertDefaults } from '../../lib/latents/inversion.js';
 import { difference, latentFixtures } from '../support/latent-goldens.js';
 
@@ -37,6 +37,18 @@ describe('a picture of the bundled model', () => {
       expect(errors[3]).toBeLessThan(0.005);
     },
   );
+
+  it("comes back by a file's Euler, whose states and inputs are scaled, too", async () => {
+    const file = { beta_schedule: 'scaled_linear', beta_end: 0.012, prediction_type: 'v_prediction' };
+    const schedule = NoiseSchedule.fromSchedulerConfig({ _class_name: 'EulerDiscreteScheduler', ...file });
+    await using euler = await TextToImage.load('emoji', { device: 'cpu', schedule });
+    const run = { prompt, steps: 20, sampler: 'scheduler', guidance: 1 } as const;
+    expect(samplers.scheduler(schedule, { steps: 20 }).initialScale).not.toBe(1);
+    const { noise } = await euler.invert({ ...run, image: latents, iterations: 12 });
+    const back = await euler.generate({ ...run, init: noise, output: 'latents' });
+    const error = rootMeanSquare(back.latents.map((value, i) => value - latents[i]!));
+    expect(error / rootMeanSquare(latents)).toBeLessThan(0.02);
+  });
 
   it('keeps what the other prompt does not say', async () => {
     const steps = 20;
@@ -138,10 +150,14 @@ describe('inversion', () => {
       ++evaluated;
       stop.abort();
     };
-    await expect(noiseOf({ steps: 9, signal: stop.signal, onProgress })).rejects.toMatchObject({
+    const aborted = noiseOf({ steps: 9, signal: stop.signal, onProgress });
+    await expect(aborted).rejects.toMatchObject({
       code: 'ERR_DPM_ABORTED',
     });
     expect(evaluated).toBe(1);
+    // Within a step, too: its iterations would take minutes.
+    const soon = noiseOf({ steps: 1, iterations: 1_000_000, signal: AbortSignal.timeout(50) });
+    await expect(soon).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
   });
 
   it('reads its picture at the call', async () => {

@@ -111,6 +111,31 @@ describe('latents that are handed over', () => {
     expect(expected.latents!.length).toBe(begun.init.length);
   });
 
+  it('get noise that the run before has not had', async () => {
+    const { begun, first } = await handOver(name);
+    await using pipeline = await first();
+    const own = { ...begun, sampler: 'ddpm', seed: 5 } as const;
+    const { latents: image } = await pipeline.generate({ ...own, denoisingEnd: 0.5 });
+    const rest = { ...own, ...sides, image, denoisingStart: 0.5, denoisingEnd: undefined, init: undefined };
+    const half = await pipeline.generate(rest);
+    expect((await pipeline.generate(rest)).latents).toEqual(half.latents);
+    expect((await pipeline.generate({ ...rest, seed: 6 })).latents).not.toEqual(half.latents);
+  });
+
+  it('are yielded by streams, too', async () => {
+    const { begun, rest, first, second } = await handOver(name);
+    await using pipeline = await first();
+    const { latents: image } = await pipeline.generate(begun);
+    const streamed: Float32Array[] = [];
+    for await (const { latents } of pipeline.stream(begun)) streamed.push(latents);
+    expect(streamed.flatMap((each) => [...each])).toEqual([...image]);
+    await using refiner = await second();
+    const whole = await refiner.generate({ ...rest, image, output: 'latents' });
+    const ends: Float32Array[] = [];
+    for await (const { latents } of refiner.stream({ ...rest, image, output: 'latents' })) ends.push(latents);
+    expect(ends.flatMap((each) => [...each])).toEqual([...whole.latents]);
+  });
+
   it('are of one image for all, or one each, and of steps on both sides of the cut', async () => {
     const { begun, rest, first, second } = await handOver(name);
     await using pipeline = await first();
@@ -142,8 +167,16 @@ describe('latents that are handed over', () => {
 
   it.each<[Partial<GenerateOptions>, string]>([
     [{ denoisingStart: 0.7 }, 'denoisingStart is for image, which is missing'],
-    [{ denoisingStart: 0.7, strength: 0.5, image: new Float32Array(384) }, 'neither strength nor mask'],
-    [{ denoisingStart: 0.7, mask: new Float32Array(384), image: new Float32Array(384) }, 'neither strength nor mask'],
+    [{ denoisingStart: 0.7, strength: 0.5, image: new Float32Array(384) }, 'neither strength, mask nor init'],
+    [
+      { denoisingStart: 0.7, mask: new Float32Array(384), image: new Float32Array(384) },
+      'neither strength, mask nor init',
+    ],
+    [
+      { denoisingStart: 0.7, init: new Float32Array(384), image: new Float32Array(384) },
+      'neither strength, mask nor init',
+    ],
+    [{ denoisingStart: 0.7, sampler: 'kdpm2', image: new Float32Array(384) }, 'between steps of one evaluation'],
     [{ denoisingStart: 1, image: new Float32Array(384) }, 'none of the 10 steps is left behind the hand-over'],
     [{ denoisingEnd: 0.01 }, 'none of the 10 steps is left before the hand-over'],
     [{ denoisingEnd: 0.0001 }, 'at least one of 1000 times'],

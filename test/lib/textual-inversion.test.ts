@@ -36,11 +36,12 @@ async function written(name: string, tables: Record<string, { rows: Float32Array
   return writeFileTensors(join(folder, name), new Map(tensors));
 }
 
-/** Writes a pickle of webui: its table is a parameter under `*`. */
+/** Writes a pickle: of webui, whose table is a parameter under `*`, or of diffusers, a tensor under its token. */
 async function pickled(
   name: string,
   { rows, vectors }: { rows: Float32Array; vectors: number },
   token: string,
+  isOfWebui = true,
 ): Promise<string> {
   const width = rows.length / vectors;
   const tensor = pickle.tensor(
@@ -61,7 +62,8 @@ async function pickled(
     [pickle.text('step'), pickle.integer(499)],
   ];
   const path = join(folder, name);
-  const whole = pickle.whole(pickle.dictionary(...entries));
+  const plain = pickle.dictionary(pickle.text(token), tensor, pickle.text('name'), pickle.text('other'));
+  const whole = pickle.whole(isOfWebui ? pickle.dictionary(...entries) : plain);
   await writeFile(path, archive(checkpointEntries(whole, { 0: floats(...rows) })));
   return path;
 }
@@ -83,6 +85,7 @@ describe('a token', () => {
     ["of diffusers' file", '<my-sofa>', async () => ({ path: await written('a.safetensors', { '<my-sofa>': own }) })],
     ["of webui's file", 'mysofa', async () => ({ path: await written('mysofa.safetensors', { emb_params: own }) })],
     ["of webui's pickle", 'SofaByName', async () => ({ path: await pickled('b.pt', own, 'SofaByName') })],
+    ["of diffusers' pickle", '<bin>', async () => ({ path: await pickled('learned_embeds.bin', own, '<bin>', false) })],
     ['that is given', 'so-fa', async () => ({ path: await written('c.safetensors', { other: own }), token: 'so-fa' })],
   ])('%s is its embeddings', async (_, token, file) => {
     await using pipeline = await load([await file()]);
@@ -155,6 +158,7 @@ describe('a token', () => {
     entry.path = 'nowhere';
     await using pipeline = await loading;
     expect(pipeline.tokenize('<g>').ids).toContain(814);
+    expect(pipeline.tokenize('caf\u00e9').ids.every((id) => id < 814)).toBe(true);
   });
 });
 
@@ -185,7 +189,7 @@ describe('a file is refused', () => {
     [
       'for a token with spaces',
       async () => [{ path: await written('s.safetensors', { a: own }), token: 'a b' }],
-      'without spaces',
+      'and no spaces',
     ],
     [
       'for the end',

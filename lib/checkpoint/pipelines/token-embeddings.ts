@@ -24,14 +24,14 @@ export interface TokenFile {
 export interface EmbeddingTable {
   readonly vectors: number;
   readonly width: number;
-  /** [vectors, width]. */
-  readonly values: Float32Array;
+  /** Reads them, [vectors, width]. */
+  readonly read: () => Promise<Float32Array>;
 }
 
 /** Names of tables that say nothing of the token: those of webui's files, and of SDXL's two encoders. */
 const namesOfTables = ['emb_params', 'clip_l', 'clip_g'];
 
-async function readTable(checkpoint: Checkpoint, name: string): Promise<EmbeddingTable> {
+function tableOf(checkpoint: Checkpoint, name: string): EmbeddingTable {
   const { files, tensors } = checkpoint;
   const entry = tensors.get(name);
   const shape = entry?.shape ?? [];
@@ -49,10 +49,19 @@ async function readTable(checkpoint: Checkpoint, name: string): Promise<Embeddin
     );
   }
   const table = openTable({ files, tensors: new Map([[name, { ...entry, shape: [vectors, width] }]]) }, name);
-  const values = await table.rows(Int32Array.from({ length: vectors }, (_, row) => row));
-  const wrong = values.findIndex((value) => !Number.isFinite(value));
-  if (wrong < 0) return { vectors, width, values };
-  throw new DpmError('ERR_DPM_NOT_FINITE', `${at(files, 0)}: '${name}' is ${at(values, wrong)} at element ${wrong}`);
+  return {
+    vectors,
+    width,
+    read: async () => {
+      const values = await table.rows(Int32Array.from({ length: vectors }, (_, row) => row));
+      const wrong = values.findIndex((value) => !Number.isFinite(value));
+      if (wrong < 0) return values;
+      throw new DpmError(
+        'ERR_DPM_NOT_FINITE',
+        `${at(files, 0)}: '${name}' is ${at(values, wrong)} at element ${wrong}`,
+      );
+    },
+  };
 }
 
 /** Opens the tables of a file, and the name that it says. */
@@ -75,7 +84,8 @@ async function openTables(path: string): Promise<{ checkpoint: Checkpoint; name:
  * Reads a file of textual inversion: `{ TOKEN: table }` as diffusers saves it, webui's (`emb_params`, `string_to_param`), or the
  * tables `clip_l` and `clip_g` of SDXL's encoders; safetensors, or a pickle of PyTorch.
  *
- * @throws {@link DpmError} naming the file and the table.
+ * @throws {@link DpmError} naming the file and the table: `ERR_DPM_FILE`, `ERR_DPM_TENSOR_UNUSED` for one of several tokens or
+ * none, `ERR_DPM_TENSOR_SHAPE` for a table that is no list of 1 to 75 vectors.
  */
 export async function readTokenFile(path: string): Promise<TokenFile> {
   const { checkpoint, name } = await openTables(path);
@@ -88,7 +98,7 @@ export async function readTokenFile(path: string): Promise<TokenFile> {
     );
   }
   const tables = new Map<string, EmbeddingTable>();
-  for (const each of names) tables.set(each, await readTable(checkpoint, each));
+  for (const each of names) tables.set(each, tableOf(checkpoint, each));
   return { path, token: name ?? own[0] ?? basename(path, extname(path)), tables };
 }
 

@@ -305,6 +305,18 @@ describe('dpm generate --source-prompt', () => {
     expect(readFileSync(again)).not.toEqual(readFileSync(out));
   });
 
+  it('gives way to another beginning of a picture that is drawn again, and takes its place', async () => {
+    await draw('a dog', '--source-prompt', 'a cat', '--steps', '4', '--out', out);
+    await draw('--from', out, '--strength', '0.5', '--out', again);
+    const text = (await readPngText(again, 'parameters')) ?? '';
+    expect(text).toContain('Denoising strength: 0.5');
+    expect(text).not.toContain('Source prompt');
+    await draw('--from', again, '--source-prompt', 'a cat', '--out', again);
+    expect(readFileSync(again)).toEqual(readFileSync(out));
+    const refined = ['generate', model, '--from', out, '--image', begun, '--refiner', model, '--out', again];
+    expect((await dpm(...refined)).stderr).toContain('the picture of --from was drawn from the noise of a picture');
+  });
+
   it.each([
     [['--strength', '0.5', '--image', begun], 'leave --strength out'],
     [['--mask', begun, '--image', begun], 'leave --mask out'],
@@ -355,6 +367,7 @@ describe('dpm generate --refiner', () => {
     expect(standard).not.toEqual(picture);
     expect(await drawn('a cat', '--out', out, ...own, '--refiner-start', '0.8')).toEqual(standard);
     expect(await readPngText(out, 'parameters')).toContain('Refiner switch at: 0.8');
+    expect(await drawn('a cat', '--out', out, ...own, '--keep', 'none')).toEqual(standard);
   });
 
   it('goes on from a picture, too', async () => {

@@ -6,6 +6,7 @@ import {
   generateDefaults,
   generateKinds,
   generateOptionFacts,
+  type GenerateOptions,
   longPrompts,
 } from '../../../lib/latents/generate-options.js';
 import { resolveCall } from '../../../lib/latents/resolve-call.js';
@@ -50,6 +51,17 @@ it('a call has the defaults that the facts tell', () => {
   expect(resolveCall({ prompt: 'a cat', image }, pipeline, false).picture).toMatchObject({ strength, mask: null });
   expect(resolveCall({ prompt: ['a cat', 'a dog'] }, pipeline, false).count).toBe(2);
   expect(generateOptionFacts.count.otherwise).toBe('one for each prompt');
+});
+
+it('seeds are others behind a hand-over, by its share, and stay those of their images', () => {
+  const image = new Float32Array(pipeline.latentChannels * (pipeline.side / pipeline.factor) ** 2);
+  const resolved = (seed: GenerateOptions['seed'], denoisingStart?: number) =>
+    resolveCall({ prompt: 'a cat', count: 2, image, seed, denoisingStart }, pipeline, false);
+  expect(resolved(5).seed).toBe(5);
+  const all = [5, 6].flatMap((seed) => [0.5, 0.75].map((share) => resolved(seed, share).seed));
+  expect(new Set([5n, 6n, ...all]).size).toBe(6);
+  for (const seed of all) expect(BigInt.asUintN(64, seed as bigint)).toBe(seed);
+  expect(resolved([5, 2n ** 64n - 1n], 0.5).seeds).toEqual([resolved(5, 0.5).seed, resolved(2n ** 64n - 1n, 0.5).seed]);
 });
 
 it('files of additions have the defaults that the facts tell', () => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { StepProgram } from '../../../lib/program/program.js';
 import { samplerNames, samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import { laterRun } from '../../../lib/samplers/later-run.js';
+import { ratioAfter } from '../../../lib/samplers/part-of-run.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { amplitudesOfNetworkTime } from '../../../lib/schedule/network-level.js';
 import type { Amplitudes } from '../../../lib/schedule/noise-level.js';
@@ -95,6 +96,42 @@ describe('the last steps of a file of', () => {
       ).program;
     expect(program([6], 0.6)).not.toEqual(program([], 0.6));
     expect(program([1], 0.6)).toEqual(program([], 0.6));
+  });
+});
+
+describe('the steps behind a hand-over of a file of', () => {
+  // Of ten steps at a half of 1,000 times: those of levels below that of time 500, midpoints not counted.
+  it.each<[string, Record<string, unknown>, number]>([
+    ['DDIMScheduler', { ...toData, clip_sample: false }, 5],
+    ['EulerDiscreteScheduler', {}, 5],
+    ['KDPM2DiscreteScheduler', {}, 9],
+    ['HeunDiscreteScheduler', {}, 9],
+    ['PNDMScheduler', { ...toData, skip_prk_steps: true }, 6],
+    ['LCMScheduler', {}, 5],
+  ])('%s %j', (className, fields, evaluations) => {
+    const schedule = fileOf(className, fields);
+    const below = ratioAfter(schedule, 0.5);
+    const { program } = laterRun(schedule, 'scheduler', { steps: 10, clip: 'none' }, { below });
+    const times = program.records.filter(({ evaluate }) => evaluate).map(({ time }) => time);
+    expect(times.length).toBe(evaluations);
+    expect(Math.max(...times)).toBeLessThan(500);
+    const whole = samplers.scheduler(schedule, { steps: 10, clip: 'none' }) as StepProgram;
+    // The first one is a step of the whole run, and the one before it is not below.
+    const steps = [...new Set(whole.records.filter(({ evaluate }) => evaluate).map(({ time }) => time))];
+    const at = steps.indexOf(times[0]!);
+    expect(at).toBeGreaterThan(0);
+    const before = className === 'KDPM2DiscreteScheduler' ? at - 2 : at - 1;
+    expect(steps[before]).toBeGreaterThanOrEqual(500);
+  });
+
+  it('a table of times, whose halves are rounded as in Python', () => {
+    const ratio = (time: number): number => Math.sqrt(linear.betaBar(time + 1) / linear.alphaBar(time + 1));
+    expect(ratioAfter(linear, 0.7)).toBe(ratio(300));
+    expect(ratioAfter(linear, 0.7995)).toBe(ratio(200));
+    expect(ratioAfter(linear, 0.7985)).toBe(ratio(202));
+    expect(ratioAfter(linear, 1)).toBe(ratio(0));
+    expect(() => ratioAfter(linear, 0.0001)).toThrow('at least one of 1000 times');
+    expect(() => ratioAfter(NoiseSchedule.vp(), 0.5)).toThrow(/needs a table of its times/);
   });
 });
 
