@@ -1,7 +1,7 @@
 // Pictures back to their noise: DDIM's steps taken back, on the bundled model of words and on a tiny one.
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { ImageBatch, NoiseSchedule, samplers, TextToImage, type InvertOptions } from '../../lib/index.js';
 import { invertDefaults } from '../../lib/latents/inversion.js';
@@ -138,6 +138,55 @@ describe('inversion', () => {
       true,
       false,
     ]);
+  });
+
+  it('encodes in tiles, reads long prompts whole, and shows the network other sizes, where it is told to', async () => {
+    const image = new ImageBatch(
+      Float32Array.from({ length: 3 * 32 * 32 }, (_, i) => Math.sin(i / 7)),
+      [1, 3, 32, 32],
+    );
+    const whole = { image, count: 1, height: 32, width: 32 };
+    expect(await noiseOf({ ...whole, tile: 4 })).not.toEqual(await noiseOf(whole));
+    const long = { prompt: 'ship '.repeat(100) };
+    expect(await noiseOf({ ...long, longPrompts: 'chunks' })).not.toEqual(await noiseOf(long));
+    await using pooled = await TextToImage.load(join(latentFixtures, 'sdxl'), { device: 'cpu' });
+    const guided = {
+      prompt: 'a cat',
+      steps: 2,
+      height: 16,
+      width: 16,
+      guidance: 3,
+      image: new Float32Array(256).fill(0.5),
+    };
+    const seen = await Promise.all(
+      [{}, { sizes: [8, 8, 0, 0, 16, 16] }, { negativeSizes: [8, 8, 0, 0, 16, 16] }].map(async (sizes) =>
+        (await pooled.invert({ ...guided, ...sizes })).noise.join(),
+      ),
+    );
+    expect(new Set(seen).size).toBe(3);
+  });
+
+  it('is refused where its evaluations do not fit into the memory there is', async () => {
+    process.env.DPM_MEMORY = '0.0001';
+    const refused = noiseOf().finally(() => {
+      delete process.env.DPM_MEMORY;
+    });
+    await expect(refused).rejects.toMatchObject({
+      code: 'ERR_DPM_OUT_OF_MEMORY',
+      message: expect.stringContaining('the weights of the U-Net') as string,
+    });
+  });
+
+  it.each([
+    ['all', 0, 0],
+    ['unet', 1, 0],
+    ['none', 1, 1],
+  ] as const)('with keep %s frees what is not kept', async (keep, decoder, unet) => {
+    await using own = await TextToImage.load(join(latentFixtures, 'sd1'), { device: 'cpu', keep });
+    const freed = [vi.spyOn(own.vae, 'release'), vi.spyOn(own.unet, 'release')];
+    const image = new ImageBatch(new Float32Array(3 * 256), [1, 3, 16, 16]);
+    await own.invert({ prompt: 'a cat', image, steps: 1 });
+    expect(freed.map(({ mock }) => mock.calls.length)).toEqual([decoder, unet]);
   });
 
   it('tells how far it is, and ends when it is aborted', async () => {
