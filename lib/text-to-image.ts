@@ -39,6 +39,7 @@ import { checkedLoras, loraList, type LoraOptions } from './latents/loras.js';
 import { beginWithPicture, meansOfPicture, requireFittingNetwork, type PictureStart } from './latents/picture-start.js';
 import { resolveCall, type GenerateCall } from './latents/resolve-call.js';
 import { previewOptions, PreviewQueue } from './latents/preview-queue.js';
+import { withGuides } from './latents/guided-predictions.js';
 import { promptedHead } from './latents/prompted-head.js';
 import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';
 import { promptedSamples, requireRoomForSamples } from './latents/prompted-samples.js';
@@ -380,7 +381,9 @@ export class TextToImage {
     const head = promptedHead(unet, this.schedule, program.head);
     await requireRoomForSamples(unet, samples, call, head?.name);
     throwIfAborted(signal);
-    const network = promptedNetwork(unet, { ...call, samples, beside: begun.beside }, head);
+    const network = promptedNetwork(unet, { ...call, samples, beside: begun.beside }, head, (evaluate) =>
+      withGuides(evaluate, call.guides, { schedule: this.schedule, program, signal }),
+    );
     const previews = new PreviewQueue();
     const model: RunModel = {
       sampleShape: [this.vae.latentChannels, height, width],

@@ -14,6 +14,7 @@ import {
   withSchema,
 } from '../base/option-kinds.js';
 import { givenImages, type GivenImages } from '../images/given-images.js';
+import type { Guide } from '../guidance/guide.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import type { NoiseOption } from '../run/noise-source.js';
 import { runOptionFacts, type PreviewPlace } from '../run/options.js';
@@ -53,6 +54,11 @@ export interface GenerateOptions {
    * what large weights and networks that see noise alone overexpose (Lin et al. 2024, equation 16). Default 0.
    */
   guidanceRescale?: number | undefined;
+  /**
+   * Gradients of ln p at the states, which are added to the score: those of {@link Classifier.guide} for a classifier of noisy
+   * latents, or a function's own, as minus the gradient of an energy. One evaluation a step asks each once.
+   */
+  guides?: readonly Guide[] | undefined;
   /**
    * Pictures that the images begin with, one for all or one each, in place of noise alone (image to image): a batch of pictures, or
    * latents as the diffusion knows them, [1 or N, C, h, w]. The last `floor(steps strength)` steps are then taken, as in diffusers.
@@ -132,7 +138,7 @@ export const texts: Kind = {
     typeof value === 'string' || (isList(value) && value.length > 0 && value.every((each) => typeof each === 'string')),
 };
 
-const { first, noise, previewEvery, signal } = runOptionFacts;
+const { first, guides, noise, previewEvery, signal } = runOptionFacts;
 const ofClass = 'that of its generation_config.json, else of its class';
 const ofNetwork = 'that of the network';
 
@@ -175,6 +181,11 @@ export const generateOptionFacts = {
     help: "share of the guided prediction whose deviation is made that of the prompt's alone, against overexposure",
     standard: 0,
     value: 'PHI',
+  },
+  guides: {
+    kind: guides.kind,
+    help: 'gradients of ln p at the states, which are added to the score',
+    otherwise: 'none',
   },
   image: {
     kind: givenImages,

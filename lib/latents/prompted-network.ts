@@ -188,14 +188,19 @@ export function promptedEvaluate(
   };
 }
 
-/** Makes the U-Net with the prompts of a call a network for runs, whose label k is sample k of the call. */
+/**
+ * Makes the U-Net with the prompts of a call a network for runs, whose label k is sample k of the call.
+ *
+ * @param guiding - Changes the predictions.
+ */
 export function promptedNetwork(
   unet: ConditionalUNet,
   call: PromptedCall,
-  head: PromptedHead | null = null,
+  head: PromptedHead | null,
+  guiding: (evaluate: PromptedEvaluate) => PromptedEvaluate,
 ): ScriptNetwork {
   const elements = unet.outChannels * call.height * call.width;
-  const evaluate = promptedEvaluate(unet, call, head);
+  const evaluate = guiding(promptedEvaluate(unet, call, head));
   const shape = { elements, classes: call.samples.length, head: head !== null };
   return new ScriptNetwork(unet.device, shape, (x, times, labels) => evaluate(x, times, labels ?? []));
 }

@@ -4,6 +4,7 @@ import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { centredRange, unitRange } from '../base/pixel-range.js';
+import type { Guide } from '../guidance/guide.js';
 import { valuesOf, type GivenImages } from '../images/given-images.js';
 import { ImageBatch } from '../images/image-batch.js';
 import { requireFinite } from '../run/finite.js';
@@ -56,6 +57,7 @@ export interface GenerateCall extends Pick<
   readonly sizes: readonly number[];
   readonly negativeSizes: readonly number[];
   readonly guidanceRescale: number;
+  readonly guides: readonly Guide[];
   readonly steps: number;
   readonly sampler: SamplerName;
   readonly gamma: GammaTable | ArrayLike<number> | undefined;
@@ -104,6 +106,7 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
     ...latents,
     ...sizesOf(options, { height, width, seesScore: pipeline.seesScore }),
     guidanceRescale: options.guidanceRescale ?? generateDefaults.guidanceRescale,
+    guides: [...(options.guides ?? [])],
     denoisingStart: options.denoisingStart,
     denoisingEnd: options.denoisingEnd,
     steps: options.steps ?? pipeline.steps,

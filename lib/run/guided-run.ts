@@ -65,8 +65,12 @@ class FunctionsOfRun {
   }
 }
 
-/** Checks the result of a JavaScript function, which can be of any type. */
-function requireStates(name: string, found: unknown, elements: number): asserts found is Float32Array {
+/**
+ * Checks the result of a JavaScript function, which can be of any type.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if it is anything but as many finite numbers.
+ */
+export function requireStates(name: string, found: unknown, elements: number): asserts found is Float32Array {
   // Arrays of another realm are allowed, too.
   if (!isFloat32Array(found) || found.length !== elements) {
     const what = isFloat32Array(found) ? `${found.length} elements` : shownValue(found);
