@@ -1,5 +1,6 @@
 import type { Program } from './program.js';
 import type { StepRecord } from './record.js';
+import { isStepByItself } from './steps.js';
 
 /** A step that can be taken back: state' = `state` x + `out` f(`inputScale` x, `time`) for the network f. */
 export interface AffineStep {
@@ -10,10 +11,8 @@ export interface AffineStep {
 }
 
 function affineStep(record: StepRecord): AffineStep | null {
-  const { evaluate, read, time, inputScale, prediction, clip, store, x, variance, y } = record;
-  if (!evaluate || read !== 'x' || x === null || y !== null || x.y !== 0) return null;
-  if (clip.kind !== 'none' || variance.kind !== 'none') return null;
-  if (x.history.some((weight, slot) => weight !== 0 && slot !== store.slot)) return null;
+  if (!isStepByItself(record) || record.clip.kind !== 'none' || record.variance.kind !== 'none') return null;
+  const { time, inputScale, prediction, store, x } = record;
   const stored = x.history[store.slot] ?? 0;
   const state = x.x + stored * (store.input + store.data * prediction.input);
   const out = x.out + stored * store.data * prediction.output;

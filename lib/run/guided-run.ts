@@ -9,7 +9,7 @@ import { Network } from '../engine/network.js';
 import { guidedProgram, guideForms } from '../guidance/guided-program.js';
 import type { StepProgram } from '../program/program.js';
 import { requireFinite } from './finite.js';
-import { nativeSourcesOf, type ConstraintPlace } from '../guidance/guide.js';
+import { nativeSourcesOf, type ConstraintPlace, type Guide } from '../guidance/guide.js';
 import { askingBatch, ownBatchSize, runInOwnBatch, type Answer } from './own-batch.js';
 import type { ResolvedRun, RunNetwork } from './resolve.js';
 import { ScriptNetwork } from './script-network.js';
@@ -37,14 +37,7 @@ class FunctionsOfRun {
 
   async #gradient(x: Float32Array, times: Float32Array, first: number): Promise<Float32Array> {
     const { guides = [] } = this.run.options;
-    const sum = new Float32Array(x.length);
-    for (const [index, guide] of guides.entries()) {
-      const found = await this.#ask(() => guide(x.slice(), times.slice(), first));
-      requireStates(`guide ${index}`, found, sum.length);
-      for (let i = 0; i < sum.length; ++i) sum[i] = at(sum, i) + at(found, i);
-    }
-    requireFinite('the sum of all guides', sum);
-    return sum;
+    return sumOfGuides(guides, [x, times, first], (ask) => this.#ask(ask));
   }
 
   /** Applies the caller's constraint to the states. */
@@ -66,11 +59,29 @@ class FunctionsOfRun {
 }
 
 /**
- * Checks the result of a JavaScript function, which can be of any type.
+ * Adds up the gradients of guides at states, of which each gets copies.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if it is anything but as many finite numbers.
+ * @param ask - Waits for a caller's function, whose answer can be of any type and may never come.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if a guide returns anything but as many finite numbers, or if their sum is not
+ * finite.
  */
-export function requireStates(name: string, found: unknown, elements: number): asserts found is Float32Array {
+export async function sumOfGuides(
+  guides: readonly Guide[],
+  [x, times, first]: Parameters<Guide>,
+  ask: (asked: () => unknown) => Promise<unknown>,
+): Promise<Float32Array> {
+  const sum = new Float32Array(x.length);
+  for (const [index, guide] of guides.entries()) {
+    const found = await ask(() => guide(x.slice(), times.slice(), first));
+    requireStates(`guide ${index}`, found, sum.length);
+    for (let i = 0; i < sum.length; ++i) sum[i] = at(sum, i) + at(found, i);
+  }
+  requireFinite('the sum of all guides', sum);
+  return sum;
+}
+
+/** Checks the result of a JavaScript function, which can be of any type. */
+function requireStates(name: string, found: unknown, elements: number): asserts found is Float32Array {
   // Arrays of another realm are allowed, too.
   if (!isFloat32Array(found) || found.length !== elements) {
     const what = isFloat32Array(found) ? `${found.length} elements` : shownValue(found);

@@ -1,7 +1,7 @@
 // Runs that begin with a noised picture, at the level of a later step (Meng et al. 2022, SDEdit).
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import type { StepRecord } from '../program/record.js';
+import { isStepByItself } from '../program/steps.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { samplerByName, type SamplerName } from './index.js';
@@ -9,12 +9,6 @@ import type { SamplerOptions } from './options.js';
 import { ratioOfTime, requireOneEvaluation, skippedSteps, type Beginning } from './part-of-run.js';
 import type { LaterRun } from './scheduler/run.js';
 import { laterSchedulerRun } from './scheduler/scheduler.js';
-
-/** Tells whether a record needs nothing of those before it but the state. */
-function isStepByItself({ evaluate, read, store, x, y }: StepRecord): boolean {
-  if (!evaluate || read !== 'x' || x === null || y !== null || x.y !== 0) return false;
-  return x.history.every((weight, slot) => weight === 0 || slot === store.slot);
-}
 
 /** Samplers that remember past predictions and have times of their own, not any between two. */
 const ownTimes: readonly SamplerName[] = ['plms', 'pndm'];
@@ -48,7 +42,7 @@ export function laterRun(
   const skipped = skippedSteps(steps, beginning, ratios);
   const { time } = at(evaluations, Math.min(skipped, evaluations.length - 1));
   const start = amplitudesOfNetworkTime(schedule, time);
-  if (skipped === 0 || whole.records.every(isStepByItself)) {
+  if (skipped === 0 || whole.records.every((record) => isStepByItself(record))) {
     return { program: { ...whole, records: whole.records.slice(skipped) }, start };
   }
   if (ownTimes.includes(sampler))

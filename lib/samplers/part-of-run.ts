@@ -2,6 +2,7 @@
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import type { StepProgram } from '../program/program.js';
+import { isWholeStep } from '../program/steps.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 
@@ -65,7 +66,7 @@ export function skippedSteps(steps: number, beginning: Beginning, ratios: () => 
  * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for a sampler with several evaluations a step, or one whose states run ahead.
  */
 export function requireOneEvaluation({ records }: StepProgram): void {
-  if (records.every(({ evaluate, read, x, y }) => evaluate && read === 'x' && x !== null && y === null)) return;
+  if (records.every((record) => isWholeStep(record))) return;
   throw new DpmError(
     'ERR_DPM_UNSUPPORTED',
     'a run is handed over between steps of one evaluation, each of which ends at a state: take another sampler',
