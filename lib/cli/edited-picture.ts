@@ -1,12 +1,11 @@
 // Pictures that dpm generate draws again by another prompt: brought back to their noise by what they show (DDIM inversion).
-import { at } from '../base/arrays.js';
 import type { GenerateOptions } from '../latents/generate-options.js';
 import { invertDefaults } from '../latents/inversion.js';
-import { sidesOf } from '../latents/resolve-call.js';
 import type { Generated, TextToImage } from '../text-to-image.js';
 import type { OptionSpec } from './command.js';
 import type { DrawingParameters } from './drawing-parameters.js';
 import type { OptionValues } from './option-values.js';
+import { sidesIn, withTruncated } from './two-runs.js';
 import { usageError } from './usage-error.js';
 
 export const sourcePromptSpec: OptionSpec = {
@@ -48,17 +47,12 @@ export async function drawEdited(
   { image, sampler = invertDefaults.sampler, ...rest }: GenerateOptions,
 ): Promise<Generated> {
   if (image === undefined) throw usageError('--source-prompt is for --image FILE, the picture to begin with');
-  const { factor } = pipeline.vae;
-  const call = {
-    ...rest,
-    ...sidesOf({ image, ...rest }, { side: pipeline.unet.sampleSize * factor, factor }),
-    sampler,
-  };
+  const call = { ...rest, ...sidesIn(pipeline, { image, ...rest }), sampler };
   const { height, width, count, steps, skippedLayers, batch, tile, signal, longPrompts } = call;
   const own = { height, width, count, steps, skippedLayers, batch, tile, signal, longPrompts, sampler };
   const { noise, truncated } = await pipeline.invert({ ...own, prompt: sourcePrompt, image });
   const drawn = await pipeline.generate({ ...call, init: noise });
-  return { ...drawn, truncated: drawn.truncated.map((isCut, i) => isCut || at(truncated, i)) };
+  return withTruncated(drawn, truncated);
 }
 
 /** Parameters that such a picture is drawn with where nothing is said. */

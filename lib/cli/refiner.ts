@@ -2,11 +2,11 @@
 import { shareAboveZero } from '../base/option-kinds.js';
 import type { GenerateOptions } from '../latents/generate-options.js';
 import type { KeptParts } from '../latents/load-pipeline.js';
-import { sidesOf } from '../latents/resolve-call.js';
 import type { TextToImage, Generated } from '../text-to-image.js';
 import type { OptionSpecs } from './command.js';
 import type { DrawingParameters } from './drawing-parameters.js';
 import type { OptionValues } from './option-values.js';
+import { sidesIn, withTruncated } from './two-runs.js';
 import { usageError } from './usage-error.js';
 
 /** Share of the times before the refiner where nothing is said, as in the examples of diffusers. */
@@ -47,11 +47,9 @@ export async function drawRefined(
   { start, keep }: { start: number; keep: KeptParts | undefined },
   { image, strength, mask, ...rest }: GenerateOptions,
 ): Promise<Generated> {
-  const { factor } = base.vae;
-  const sides = sidesOf({ image, ...rest }, { side: base.unet.sampleSize * factor, factor });
   const call = {
     ...rest,
-    ...sides,
+    ...sidesIn(base, { image, ...rest }),
     steps: rest.steps ?? base.defaults.steps,
     guidance: rest.guidance ?? base.defaults.guidance,
   };
@@ -59,5 +57,5 @@ export async function drawRefined(
   const { latents, truncated } = await base.generate({ ...call, ...begun });
   if (keep === 'none') await base.unet.release();
   const drawn = await refiner.generate({ ...call, image: latents, denoisingStart: start });
-  return { ...drawn, truncated: drawn.truncated.map((isCut, i) => isCut || truncated[i] === true) };
+  return withTruncated(drawn, truncated);
 }

@@ -56,7 +56,7 @@ export interface GenerateOptions {
   guidanceRescale?: number | undefined;
   /**
    * Gradients of ln p at the states, which are added to the score: those of {@link Classifier.guide} for a classifier of noisy
-   * latents, or a function's own, as minus the gradient of an energy. One evaluation a step asks each once.
+   * latents, or a function's own, as minus the gradient of an energy. Each is asked once an evaluation.
    */
   guides?: readonly Guide[] | undefined;
   /**
@@ -270,18 +270,18 @@ export type PromptOptions = Omit<
   'sampler' | 'steps' | 'gamma' | 'image' | 'strength' | 'mask' | 'denoisingStart' | 'denoisingEnd'
 >;
 
-const programOptions: readonly Exclude<keyof GenerateOptions, keyof PromptOptions>[] = [
-  'sampler',
-  'steps',
-  'gamma',
-  'image',
-  'strength',
-  'mask',
-  'denoisingStart',
-  'denoisingEnd',
-];
+const programOptions: Readonly<Record<Exclude<keyof GenerateOptions, keyof PromptOptions>, true>> = {
+  sampler: true,
+  steps: true,
+  gamma: true,
+  image: true,
+  strength: true,
+  mask: true,
+  denoisingStart: true,
+  denoisingEnd: true,
+};
 
 /** Kind of each option of {@link PromptOptions}. @internal */
 export const promptKinds = Object.fromEntries(
-  Object.entries(generateKinds).filter(([name]) => !programOptions.some((each) => each === name)),
+  Object.entries(generateKinds).filter(([name]) => !Object.hasOwn(programOptions, name)),
 ) as unknown as OptionKinds<GenerateOptions>;

@@ -1,10 +1,10 @@
-import { at } from '../base/arrays.js';
 import { untilAborted } from '../base/abort.js';
+import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import type { Guide } from '../guidance/guide.js';
 import type { Program } from '../program/program.js';
 import { requireFinite } from '../run/finite.js';
-import { requireStates } from '../run/guided-run.js';
+import { sumOfGuides } from '../run/guided-run.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { guidedOutputShift } from '../schedule/prediction.js';
 import type { PromptedEvaluate } from './prompted-network.js';
@@ -51,23 +51,17 @@ export function withGuides(
       'guides do not go with samplers that scale the states that a network sees',
     );
   }
+  const ask = (asked: () => unknown): Promise<unknown> => untilAborted(signal, () => Promise.resolve(asked()));
   return async (x, times, labels) => {
     const predicted = await evaluate(x, times, labels);
     const elements = x.length / times.length;
     for (const { firstRow, rows, firstSample } of neighboursOf(Array.from(labels))) {
       const part = (values: Float32Array, size: number): Float32Array =>
         values.subarray(firstRow * size, (firstRow + rows) * size);
-      const out = part(predicted.out, elements);
-      const own = part(times, 1);
-      for (const [index, guide] of guides.entries()) {
-        const asked = (): unknown => guide(part(x, elements).slice(), own.slice(), firstSample);
-        const gradient: unknown = await untilAborted(signal, () => Promise.resolve(asked()));
-        requireStates(`guide ${index}`, gradient, out.length);
-        for (const [row, time] of own.entries()) {
-          const shift = guidedOutputShift(schedule, time, steps.prediction);
-          for (let i = row * elements; i < (row + 1) * elements; ++i) out[i] = at(out, i) + shift * at(gradient, i);
-        }
-      }
+      const [out, own] = [part(predicted.out, elements), part(times, 1)];
+      const gradient = await sumOfGuides(guides, [part(x, elements), own, firstSample], ask);
+      const shifts = own.map((time) => guidedOutputShift(schedule, time, steps.prediction));
+      for (const [i, value] of gradient.entries()) out[i] = at(out, i) + at(shifts, Math.floor(i / elements)) * value;
     }
     requireFinite('the predictions with all guides', predicted.out);
     return predicted;

@@ -166,6 +166,35 @@ interface BytePairs {
 }
 const BytePairTokenizer = Tokenizer as unknown as new (json: object, config: object) => BytePairs;
 
+/** What tokenizers of one vocabulary have in common. */
+interface Parts {
+  readonly pairs: BytePairs;
+  /** Ids of the tokens that begin, end and fill up an evaluation's ids. */
+  readonly start: number;
+  readonly end: number;
+  readonly padding: number;
+  readonly length: number;
+  /** Number of tokens. */
+  readonly vocabulary: number;
+}
+
+function partsOf(vocabulary: Vocabulary, { padding, length }: Settings, source: string): Parts {
+  const { ids } = vocabulary;
+  const idOf = (token: string): number => {
+    const id = ids.get(token);
+    if (id === undefined) throw new DpmError('ERR_DPM_CONFIG', `${source} has no token '${token.slice(0, 80)}'`);
+    return id;
+  };
+  return {
+    start: idOf(START),
+    end: idOf(END),
+    padding: idOf(padding),
+    length,
+    vocabulary: ids.size,
+    pairs: new BytePairTokenizer(tokenizerJson(vocabulary, [...new Set([START, END, padding])]), {}),
+  };
+}
+
 /** Makes a tokenizer with more tokens, of which none has a problem. @internal */
 export let withTokens: (tokenizer: ClipTokenizer, tokens: readonly AddedToken[]) => ClipTokenizer;
 
@@ -175,38 +204,20 @@ export class ClipTokenizer {
     withTokens = (tokenizer, tokens) => tokenizer.#with(tokens);
   }
 
-  readonly #tokenizer: BytePairs;
-  readonly #start: number;
-  readonly #end: number;
-  readonly #padding: number;
+  readonly #parts: Parts;
+  readonly #added: ReadonlyMap<string, AddedToken>;
+  readonly #pattern: RegExp | null;
   /** Number of ids of one evaluation of the text encoder, those of start and end included. */
   readonly length: number;
   /** Number of tokens that it knows. */
   readonly vocabulary: number;
-  readonly #made: readonly [vocabulary: Vocabulary, settings: Settings, source: string];
-  readonly #added: ReadonlyMap<string, AddedToken>;
-  readonly #pattern: RegExp | null;
 
-  private constructor(
-    vocabulary: Vocabulary,
-    settings: Settings,
-    source: string,
-    added: ReadonlyMap<string, AddedToken> = new Map(),
-  ) {
-    const { ids } = vocabulary;
-    const { padding, length } = settings;
-    this.#made = [vocabulary, settings, source];
+  private constructor(parts: Parts, added: ReadonlyMap<string, AddedToken> = new Map()) {
+    this.#parts = parts;
     this.#added = added;
     this.#pattern = added.size === 0 ? null : patternOf([...added.values()]);
-    const idOf = (token: string): number => {
-      const id = ids.get(token);
-      if (id === undefined) throw new DpmError('ERR_DPM_CONFIG', `${source} has no token '${token.slice(0, 80)}'`);
-      return id;
-    };
-    [this.#start, this.#end, this.#padding] = [idOf(START), idOf(END), idOf(padding)];
-    this.length = length;
-    this.vocabulary = ids.size + [...added.values()].reduce((sum, { count }) => sum + count, 0);
-    this.#tokenizer = new BytePairTokenizer(tokenizerJson(vocabulary, [...new Set([START, END, padding])]), {});
+    this.length = parts.length;
+    this.vocabulary = parts.vocabulary + [...added.values()].reduce((sum, { count }) => sum + count, 0);
   }
 
   /**
@@ -216,7 +227,7 @@ export class ClipTokenizer {
    */
   static async load(path: string | URL): Promise<ClipTokenizer> {
     const folder = pathOf('the tokenizer', path);
-    return new ClipTokenizer(await readVocabulary(folder), await readSettings(folder), folder);
+    return new ClipTokenizer(partsOf(await readVocabulary(folder), await readSettings(folder), folder));
   }
 
   /**
@@ -226,7 +237,7 @@ export class ClipTokenizer {
    * @internal
    */
   static async padded(padding: string): Promise<ClipTokenizer> {
-    return new ClipTokenizer(await clipVocabulary(), { ...clipSettings, padding }, 'CLIP');
+    return new ClipTokenizer(partsOf(await clipVocabulary(), { ...clipSettings, padding }, 'CLIP'));
   }
 
   /**
@@ -236,21 +247,20 @@ export class ClipTokenizer {
    * @internal
    */
   static of(vocabulary: Vocabulary, length = clipSettings.length): ClipTokenizer {
-    return new ClipTokenizer(vocabulary, { ...clipSettings, length }, 'the vocabulary');
+    return new ClipTokenizer(partsOf(vocabulary, { ...clipSettings, length }, 'the vocabulary'));
   }
 
   #with(tokens: readonly AddedToken[]): ClipTokenizer {
-    const added = new Map(this.#added);
-    for (const { token: given, ...numbers } of tokens) {
-      const token = lowerCase(given);
-      added.set(token, { token, ...numbers });
-    }
-    return new ClipTokenizer(...this.#made, added);
+    const added = tokens.map((each) => ({ ...each, token: lowerCase(each.token) }));
+    return new ClipTokenizer(
+      this.#parts,
+      new Map([...this.#added, ...added.map((each) => [each.token, each] as const)]),
+    );
   }
 
   /** Makes CLIP's own tokenizer, whose vocabulary this package brings. */
   static async clip(): Promise<ClipTokenizer> {
-    return new ClipTokenizer(await clipVocabulary(), clipSettings, 'CLIP');
+    return new ClipTokenizer(partsOf(await clipVocabulary(), clipSettings, 'CLIP'));
   }
 
   /**
@@ -274,10 +284,10 @@ export class ClipTokenizer {
   }
 
   #encode(text: string): { ids: number[]; tokens: string[] } {
-    if (this.#pattern === null) return this.#tokenizer.encode(text, { add_special_tokens: false });
-    const parts = text.split(this.#pattern).map((part) => {
+    const { pairs } = this.#parts;
+    const parts = (this.#pattern === null ? [text] : text.split(this.#pattern)).map((part) => {
       const added = this.#added.get(part);
-      if (added === undefined) return this.#tokenizer.encode(part, { add_special_tokens: false });
+      if (added === undefined) return pairs.encode(part, { add_special_tokens: false });
       const { token, first, count } = added;
       const ids = Array.from({ length: count }, (_, i) => first + i);
       return { ids, tokens: ids.map((_, i) => (i === count - 1 ? `${token}${WORD_END}` : token)) };
@@ -286,8 +296,9 @@ export class ClipTokenizer {
   }
 
   #chunk(ids: readonly number[]): Int32Array {
-    const chunk = new Int32Array(this.length).fill(this.#padding);
-    chunk.set([this.#start, ...ids, this.#end]);
+    const { start, end, padding } = this.#parts;
+    const chunk = new Int32Array(this.length).fill(padding);
+    chunk.set([start, ...ids, end]);
     return chunk;
   }
 

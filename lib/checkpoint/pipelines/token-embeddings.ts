@@ -4,7 +4,7 @@ import { basename, extname } from 'node:path';
 import { at, listNames } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import type { Checkpoint } from '../checkpoint.js';
-import { pytorchCheckpoint, PytorchTensor, readPytorchFile, tensorsOf } from '../pytorch/index.js';
+import { pytorchCheckpoint, readPytorchFile, tensorsOf } from '../pytorch/index.js';
 import { openTable } from '../table-rows.js';
 import { isPytorchPath, openSingleFile } from '../weight-files.js';
 
@@ -73,11 +73,7 @@ async function openTables(path: string): Promise<{ checkpoint: Checkpoint; name:
   const isNested = root.get('string_to_param') instanceof Map;
   const { tensors } = tensorsOf(file, isNested ? ['string_to_param'] : []);
   const name: unknown = root.get('name');
-  const tables = [...tensors].filter(([, tensor]) => tensor instanceof PytorchTensor);
-  return {
-    checkpoint: pytorchCheckpoint(file, new Map(tables)),
-    name: typeof name === 'string' && isNested ? name : null,
-  };
+  return { checkpoint: pytorchCheckpoint(file, tensors), name: typeof name === 'string' && isNested ? name : null };
 }
 
 /**
@@ -97,8 +93,7 @@ export async function readTokenFile(path: string): Promise<TokenFile> {
       `${path} has to hold the embeddings of one token, it has: ${listNames(names)}`,
     );
   }
-  const tables = new Map<string, EmbeddingTable>();
-  for (const each of names) tables.set(each, tableOf(checkpoint, each));
+  const tables = new Map(names.map((each) => [each, tableOf(checkpoint, each)]));
   return { path, token: name ?? own[0] ?? basename(path, extname(path)), tables };
 }
 
