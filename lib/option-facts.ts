@@ -6,7 +6,9 @@ import { flowLikelihoodOptionFacts } from './estimation/flow/flow-likelihood.js'
 import { likelihoodOptionFacts } from './estimation/likelihood/estimate.js';
 import { classifierGuideFacts } from './guidance/classifier.js';
 import { pictureOptionFacts } from './images/picture-options.js';
+import { embeddingOptionFacts } from './latents/added-tokens.js';
 import { generateOptionFacts } from './latents/generate-options.js';
+import { invertOptionFacts } from './latents/inversion.js';
 import { pipelineOptionFacts } from './latents/load-pipeline.js';
 import { loraOptionFacts } from './latents/loras.js';
 import { runOptionFacts } from './run/options.js';
@@ -34,7 +36,9 @@ export const optionFacts = {
   translation: described(translateOptionFacts),
   pipeline: described(pipelineOptionFacts),
   lora: described(loraOptionFacts),
+  embedding: described(embeddingOptionFacts),
   generation: described(generateOptionFacts),
+  inversion: described(invertOptionFacts),
   training: described(trainingOptionFacts),
   openImages: described(openImagesOptionFacts),
   dataEstimate: described(dataEstimateOptionFacts),

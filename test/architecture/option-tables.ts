@@ -148,6 +148,11 @@ export function optionTables(): DocumentTable[] {
     },
     {
       file: 'docs/text-to-image.md',
+      mark: '<!-- options of invert -->',
+      rows: optionRows(optionFacts.inversion),
+    },
+    {
+      file: 'docs/text-to-image.md',
       mark: '<!-- options of a pipeline -->',
       rows: optionRows(withoutDevice(optionFacts.pipeline)),
     },

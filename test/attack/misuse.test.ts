@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import * as dpm from '../../lib/index.js';
+import { floatTensor, writeFileTensors } from '../support/file-tensors.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 import { tinyAutoencoder, tinyPipeline, tinyRun, writeTinyImages } from '../support/training-data.js';
 import { answerOf, misuses, withOptionNames, type PublicCall } from './attack.js';
@@ -127,8 +128,10 @@ describe('hostile values', { timeout: 600_000 }, () => {
   it('of pipelines', async () => {
     const place = packagePath('test/fixtures/latent/sd1');
     await using pipeline = await dpm.TextToImage.load(place, { device });
+    const vector = new Map([['<thing>', floatTensor(new Float32Array(32), [32])]]);
+    const embedding = await writeFileTensors(join(folder, 'embedding.safetensors'), vector);
     const share = process.env.DPM_ATTACK === 'all' ? 1 : 9;
-    const { tried, problems } = await problemsOf(pipelineCalls(pipeline, place), share);
+    const { tried, problems } = await problemsOf(pipelineCalls(pipeline, place, embedding), share);
     expect(tried).toBeGreaterThan(1000 / share);
     expect(problems).toEqual([]);
   });

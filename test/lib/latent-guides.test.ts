@@ -3,11 +3,39 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { TextToImage, type GenerateOptions, type Guide } from '../../lib/index.js';
+import { samplers, TextToImage, type GenerateOptions, type Guide, type StepProgram } from '../../lib/index.js';
+import { withGuides } from '../../lib/latents/guided-predictions.js';
+import type { PromptedEvaluate } from '../../lib/latents/prompted-network.js';
+import { guidedOutputShift } from '../../lib/schedule/prediction.js';
 import { difference, latentFixtures } from '../support/latent-goldens.js';
+import { linear } from '../support/sampled.js';
 
 const own = { prompt: 'a cat', height: 16, width: 16, output: 'latents', sampler: 'ddim', count: 3, batch: 2 } as const;
 const pulling = (x: Float32Array): Float32Array => x.map((value) => 2 - value);
+
+describe('guides', () => {
+  const evaluate: PromptedEvaluate = (x) => Promise.resolve({ out: new Float32Array(x.length) });
+  const guided = (program: StepProgram) =>
+    withGuides(evaluate, [(x) => new Float32Array(x.length).fill(1)], { schedule: linear, program, signal: undefined });
+  const own = samplers.ddim(linear, { steps: 2, clip: 'none' });
+
+  it('refuse programs that scale the states', () => {
+    const [first, ...rest] = own.records;
+    const scaled = { ...own, records: [{ ...first!, inputScale: 0.5 }, ...rest] };
+    expect(() => guided(scaled)).toThrow('guides do not go with samplers that scale the states');
+    expect(withGuides(evaluate, [], { schedule: linear, program: scaled, signal: undefined })).toBe(evaluate);
+  });
+
+  it("move the output that the program's prediction means, at each row's time", async () => {
+    const states = new Float32Array(4);
+    const times = Float32Array.of(999, 9);
+    for (const prediction of [undefined, 'v', 'x0']) {
+      const { out } = await guided({ ...own, prediction })(states, times, [4, 2]);
+      const shifts = [...times].map((time) => Math.fround(guidedOutputShift(linear, time, prediction)));
+      expect([...out]).toEqual(shifts.flatMap((shift) => [shift, shift]));
+    }
+  });
+});
 
 describe.each(['sd1', 'sd2'])('the guides of %s', (model) => {
   let pipeline: TextToImage;

@@ -3,7 +3,7 @@ import * as dpm from '../../../lib/index.js';
 import type { PublicCall } from '../attack.js';
 import { of } from './of.js';
 
-export function pipelineCalls(pipeline: dpm.TextToImage, place: string): PublicCall[] {
+export function pipelineCalls(pipeline: dpm.TextToImage, place: string, embedding: string): PublicCall[] {
   const run = { prompt: 'a', steps: 1, height: 8, width: 8, output: 'latents' };
   return [
     of('TextToImage.load', async (path: never, options: never) => (await dpm.TextToImage.load(path, options)).close(), [
@@ -14,6 +14,7 @@ export function pipelineCalls(pipeline: dpm.TextToImage, place: string): PublicC
         prediction: 'epsilon',
         unet: `${place}/unet`,
         loras: [{ path: `${place}/lora/kohya.safetensors`, scale: 0.5, allowPartial: false }],
+        embeddings: [{ path: embedding, token: '<thing>' }],
         vae: `${place}/vae`,
         textEncoder: `${place}/text_encoder`,
         tokenizer: [`${place}/tokenizer`],

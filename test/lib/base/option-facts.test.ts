@@ -29,7 +29,9 @@ import { recomputeFact } from '../../../lib/engine/evaluation.js';
 import { classifierGuideFacts } from '../../../lib/guidance/classifier.js';
 import { optionFacts } from '../../../lib/option-facts.js';
 import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
+import { embeddingOptionFacts } from '../../../lib/latents/added-tokens.js';
 import { generateOptionFacts } from '../../../lib/latents/generate-options.js';
+import { invertOptionFacts } from '../../../lib/latents/inversion.js';
 import { pipelineOptionFacts } from '../../../lib/latents/load-pipeline.js';
 import { loraOptionFacts } from '../../../lib/latents/loras.js';
 import { openImagesOptionFacts } from '../../../lib/training/data/options.js';
@@ -54,6 +56,8 @@ const tables = {
   picture: { facts: pictureOptionFacts, files: ['images/picture-options'] },
   pipeline: { facts: pipelineOptionFacts, files: ['latents/load-pipeline', 'latents/load-options', 'engine/device'] },
   lora: { facts: loraOptionFacts, files: ['latents/loras'] },
+  embedding: { facts: embeddingOptionFacts, files: ['latents/added-tokens'] },
+  inversion: { facts: invertOptionFacts, files: ['latents/inversion', 'latents/generate-options'] },
   generation: { facts: generateOptionFacts, files: ['latents/generate-options'] },
   training: { facts: trainingOptionFacts, files: ['training/options', 'training/rates'] },
   openImages: { facts: openImagesOptionFacts, files: ['training/data/options'] },

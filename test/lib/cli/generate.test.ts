@@ -1,9 +1,9 @@
 // dpm generate: images of a text by a pipeline's folder.
 import { readdirSync, readFileSync } from 'node:fs';
-import { cp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { helpOf, type OptionFact } from '../../../lib/base/option-facts.js';
 import { parseParameters } from '../../../lib/cli/drawing-parameters.js';
@@ -268,124 +268,6 @@ describe('dpm generate --lora', () => {
   ])('refuses %s', async (lora, message) => {
     const { code, stderr } = await dpm('generate', model, 'a cat', '--out', out, ...small, '--lora', lora);
     expect(code).toBeGreaterThan(0);
-    expect(stderr).toContain(message);
-  });
-});
-
-describe('dpm generate --source-prompt', () => {
-  const begun = join(folder, 'source.png');
-  const out = join(folder, 'edited.png');
-  const again = join(folder, 'edited-again.png');
-  const draw = async (...args: string[]): Promise<void> => {
-    const { code, stderr } = await dpm('generate', model, '--device', 'cpu', '--image', begun, '--scale', '1', ...args);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  };
-  beforeAll(async () => {
-    const pixels = Uint8Array.from({ length: 3 * 24 * 16 }, (_, i) => (7 * i) % 256);
-    await new ImageBatch(pixels, [1, 3, 24, 16]).save(begun, { scale: 1 });
-  });
-
-  it('draws a picture again from its own noise, and so once more', async () => {
-    await draw('a dog', '--source-prompt', 'a "cat",\nsitting', '--steps', '3', '--guidance', '3', '--out', out);
-    await using pipeline = await TextToImage.load(model, { device: 'cpu' });
-    const own = { height: 24, width: 16, steps: 3 };
-    const image = await ImageBatch.load(begun);
-    const { noise } = await pipeline.invert({ ...own, image, prompt: 'a "cat",\nsitting' });
-    const call = { ...own, prompt: 'a dog', init: noise, guidance: 3, sampler: 'ddim' } as const;
-    const { images } = await pipeline.generate(call);
-    expect((await ImageBatch.load(out)).toUint8()).toEqual(images!.toUint8());
-    const text = await readPngText(out, 'parameters');
-    expect(text).toContain(
-      'Sampler: ddim, CFG scale: 3, Seed: 0, Size: 16x24, Source prompt: "a \\"cat\\",\\nsitting"',
-    );
-    expect(text).not.toContain('strength');
-    await draw('--from', out, '--out', again);
-    expect(readFileSync(again)).toEqual(readFileSync(out));
-    await draw('--from', out, '--out', again, '--source-prompt', 'a horse', '--sampler', 'probability-flow');
-    expect(readFileSync(again)).not.toEqual(readFileSync(out));
-  });
-
-  it('gives way to another beginning of a picture that is drawn again, and takes its place', async () => {
-    await draw('a dog', '--source-prompt', 'a cat', '--steps', '4', '--out', out);
-    await draw('--from', out, '--strength', '0.5', '--out', again);
-    const text = (await readPngText(again, 'parameters')) ?? '';
-    expect(text).toContain('Denoising strength: 0.5');
-    expect(text).not.toContain('Source prompt');
-    await draw('--from', again, '--source-prompt', 'a cat', '--out', again);
-    expect(readFileSync(again)).toEqual(readFileSync(out));
-    const refined = ['generate', model, '--from', out, '--image', begun, '--refiner', model, '--out', again];
-    expect((await dpm(...refined)).stderr).toContain('the picture of --from was drawn from the noise of a picture');
-  });
-
-  it.each([
-    [['--strength', '0.5', '--image', begun], 'leave --strength out'],
-    [['--mask', begun, '--image', begun], 'leave --mask out'],
-    [['--refiner', model, '--image', begun], 'leave --refiner out'],
-    [[], '--source-prompt is for --image FILE'],
-    [['--image', begun, '--sampler', 'ddpm'], 'sampler ddpm cannot be taken back'],
-  ])('refuses %j', async (args, message) => {
-    const given = ['a dog', '--source-prompt', 'a cat', '--out', out, '--device', 'cpu', ...args];
-    const { code, stderr } = await dpm('generate', model, ...given);
-    expect(code).not.toBe(0);
-    expect(stderr).toContain(message);
-  });
-});
-
-describe('dpm generate --refiner', () => {
-  const [base, refiner] = [join(latentFixtures, 'sdxl'), join(folder, 'refiner')];
-  const out = join(folder, 'refined.png');
-  const own = ['--device', 'cpu', '--steps', '5', '--size', '24x16', '--scale', '1', '--count', '2'];
-  beforeAll(async () => {
-    await cp(join(latentFixtures, 'sdxl-refiner'), refiner, { recursive: true });
-    const parts = ['text_encoder_2', 'tokenizer_2', 'vae'];
-    await Promise.all(parts.map((part) => cp(join(base, part), join(refiner, part), { recursive: true })));
-  });
-  const drawn = async (...args: string[]): Promise<Uint8Array> => {
-    const { code, stderr } = await dpm('generate', base, ...args, '--refiner', refiner);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    return (await ImageBatch.load(out)).toUint8();
-  };
-
-  it('lets it go on where the base has left off, tells so, and does so again', async () => {
-    const picture = await drawn('a cat', '--out', out, ...own, '--refiner-start', '0.6');
-    await using first = await TextToImage.load(base, { device: 'cpu' });
-    await using second = await TextToImage.load(refiner, { device: 'cpu' });
-    const call = { prompt: 'a cat', steps: 5, height: 24, width: 16, count: 2 };
-    const { latents } = await first.generate({ ...call, denoisingEnd: 0.6, output: 'latents' });
-    const { images } = await second.generate({ ...call, image: latents, denoisingStart: 0.6 });
-    const whole = join(folder, 'whole.png');
-    await images!.save(whole, { scale: 1 });
-    expect(picture).toEqual((await ImageBatch.load(whole)).toUint8());
-    expect(await readPngText(out, 'parameters')).toContain('Refiner: refiner, Refiner switch at: 0.6, Batch size: 2');
-    const bytes = readFileSync(out);
-    const again = await dpm('generate', base, '--from', out, '--out', out, '--device', 'cpu', '--scale', '1');
-    expect(again).toMatchObject({ code: 2 });
-    expect(again.stderr).toContain('finished by a refiner: --refiner MODEL');
-    await drawn('--from', out, '--out', out, '--device', 'cpu', '--scale', '1');
-    expect(readFileSync(out)).toEqual(bytes);
-    const standard = await drawn('a cat', '--out', out, ...own);
-    expect(standard).not.toEqual(picture);
-    expect(await drawn('a cat', '--out', out, ...own, '--refiner-start', '0.8')).toEqual(standard);
-    expect(await readPngText(out, 'parameters')).toContain('Refiner switch at: 0.8');
-    expect(await drawn('a cat', '--out', out, ...own, '--keep', 'none')).toEqual(standard);
-  });
-
-  it('goes on from a picture, too', async () => {
-    const begun = join(folder, 'to-refine.png');
-    await new ImageBatch(new Uint8Array(3 * 16 * 24).fill(90), [1, 3, 16, 24]).save(begun, { scale: 1 });
-    const given = ['a cat', '--out', out, '--scale', '1', '--steps', '5', '--image', begun, '--strength'];
-    const weak = await drawn(...given, '0.8');
-    expect((await ImageBatch.load(out)).shape).toEqual([1, 3, 16, 24]);
-    expect(await drawn(...given, '1')).not.toEqual(weak);
-  });
-
-  it.each([
-    [['--refiner-start', '0.5'], '--refiner-start is for --refiner MODEL'],
-    [['--refiner', 'nowhere'], 'nowhere'],
-    [['--refiner', 'nowhere', '--refiner-start', '0'], '--refiner-start is 0'],
-  ])('refuses %j', async (args, message) => {
-    const { code, stderr } = await dpm('generate', base, 'a cat', '--out', out, ...own, ...args);
-    expect(code).not.toBe(0);
     expect(stderr).toContain(message);
   });
 });

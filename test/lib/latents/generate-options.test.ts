@@ -9,6 +9,7 @@ import {
   type GenerateOptions,
   longPrompts,
 } from '../../../lib/latents/generate-options.js';
+import { invertKinds, invertOptionFacts } from '../../../lib/latents/inversion.js';
 import { resolveCall } from '../../../lib/latents/resolve-call.js';
 import { pipelineOptionFacts, pipelineLoadKinds } from '../../../lib/latents/load-pipeline.js';
 import { checkedLoras, loraDefaults, loraOptionFacts } from '../../../lib/latents/loras.js';
@@ -74,6 +75,7 @@ it('files of additions have the defaults that the facts tell', () => {
 
 it.each<[string, Readonly<Record<string, OptionFact>>, OptionKinds<object>]>([
   ['generation', generateOptionFacts, generateKinds],
+  ['inversion', invertOptionFacts, invertKinds],
   ['pipeline', pipelineOptionFacts, pipelineLoadKinds],
 ])('options of %s are checked by their facts', (_, facts, table) => {
   for (const [name, { kind }] of Object.entries(facts)) {
