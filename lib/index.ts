@@ -74,13 +74,10 @@ export {
   type EncodedImages,
 } from './latents/autoencoder.js';
 export { DiffusionPrior, type PriorForwardOptions } from './latents/prior.js';
-export {
-  ConditionalUNet,
-  type ConditionalForwardOptions,
-  type ConditionalSize,
-  type ConditionalUNetLoadOptions,
-} from './latents/conditional-unet.js';
+export { ConditionalUNet, type ConditionalUNetLoadOptions } from './latents/conditional-unet.js';
+export type { ConditionalForwardOptions, ConditionalSize, ControlUse } from './latents/conditional-options.js';
 export { PreparedContext } from './latents/prepared-context.js';
+export { PreparedControl } from './latents/prepared-control.js';
 export {
   ClipTextEncoder,
   type EncodedText,

@@ -1,33 +1,39 @@
+import { at } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { requireRoom } from '../base/memory-budget.js';
-import {
-  checkOptions,
-  either,
-  instanceOf,
-  integerBetween,
-  kinds,
-  numberOrNumbers,
-  oneOf,
-  type OptionKinds,
-  requireKind,
-} from '../base/option-kinds.js';
+import { arrayOf, checkOptions, integerBetween, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import type { OpenedDevice } from '../checkpoint/load-network.js';
-import { headNames, type HeadName, type HeadsConfig } from '../checkpoint/heads.js';
+import type { HeadName, HeadsConfig } from '../checkpoint/heads.js';
 import type { ReadConditional } from '../checkpoint/pipelines/conditional.js';
+import { withControls } from '../checkpoint/pipelines/control.js';
 import { isOfHead } from '../checkpoint/trainable-head.js';
 import { readConditionalAt } from '../checkpoint/pipelines/single-file/unet-file.js';
 import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from '../engine/inputs.js';
 import { conditionalGraph, contextChannels, promptGraph } from '../network/conditional.js';
+import { controlPrefix, hintFactor, hintGraph, isOfControl } from '../network/control.js';
 import { countElements } from '../network/cost.js';
 import type { HeadDescription } from '../network/description.js';
 import type { Graph } from '../network/graph.js';
+import { checkedControls, checkedIndices, requireVectors, scalesOf, statesWithPictures } from './conditional-inputs.js';
+import {
+  forwardKinds,
+  sizeKinds,
+  tokenCounts,
+  type ConditionalForwardOptions,
+  type ConditionalSize,
+} from './conditional-options.js';
 import { guidanceFeatures, numberFeatures } from './features.js';
 import { LatentNetwork } from './latent-network.js';
 import { latentFileKinds, type LatentFileOptions, readAndOpen } from './load-options.js';
 import { checkedLoras, loraList, unetWithLoras, type LoraOptions } from './loras.js';
 import { PreparedContext } from './prepared-context.js';
+import { PreparedControl } from './prepared-control.js';
+import type { NetworkSize } from './sized-networks.js';
 import { transposed } from './tokens.js';
+
+/** Kind of lists of folders of ControlNets. @internal */
+export const controlNetList = arrayOf('an array of paths', kinds.string);
 
 /** Options of {@link ConditionalUNet.load}. */
 export interface ConditionalUNetLoadOptions extends LatentFileOptions {
@@ -35,97 +41,51 @@ export interface ConditionalUNetLoadOptions extends LatentFileOptions {
   ema?: boolean | undefined;
   /** Files of low-rank additions (LoRA), which are summed; what they have for text encoders is left out. Default none. */
   loras?: readonly LoraOptions[] | undefined;
+  /** Folders of ControlNets in diffusers' layout. Default none. */
+  controlNets?: readonly string[] | undefined;
 }
 
-const loadKinds: OptionKinds<ConditionalUNetLoadOptions> = { ...latentFileKinds, ema: kinds.boolean, loras: loraList };
-
-/** Options of {@link ConditionalUNet.forward}. */
-export interface ConditionalForwardOptions {
-  /** Height of the states. */
-  height: number;
-  /** Width of the states. */
-  width: number;
-  /**
-   * States of the texts' tokens, [contexts, tokens, context width], or what {@link ConditionalUNet.prepare} has made of them.
-   */
-  context: Float32Array | PreparedContext;
-  /**
-   * Number of each sample's context among those of `context`, from 0 on, where samples share them. Default: sample n has
-   * context n, and there are N.
-   */
-  contextIndices?: ArrayLike<number> | undefined;
-  /** Pooled states of the text, [N, width], for a network that sees them (SDXL). */
-  pooled?: Float32Array | undefined;
-  /** Numbers beside the pooled states, [N, count], such as sizes: (height, width, top, left, height, width). */
-  sizes?: ArrayLike<number> | undefined;
-  /** Vectors of the classes, [N, length], for a network that projects them. */
-  classVectors?: Float32Array | undefined;
-  /** Class labels, one per sample, for a network with classes. */
-  classLabels?: ArrayLike<number> | undefined;
-  /** Guidance weight that the network sees (LCM), one for all samples or one each. */
-  guidance?: number | ArrayLike<number> | undefined;
-  /** Features of the guidance weight, [N, features], in place of `guidance`. */
-  guidanceFeatures?: Float32Array | undefined;
-}
-
-const forwardKinds: OptionKinds<ConditionalForwardOptions> = {
-  height: kinds.positiveInteger,
-  width: kinds.positiveInteger,
-  context: either(kinds.floats, instanceOf('a PreparedContext', PreparedContext)),
-  contextIndices: kinds.numbers,
-  pooled: kinds.floats,
-  sizes: kinds.numbers,
-  classVectors: kinds.floats,
-  classLabels: kinds.numbers,
-  guidance: numberOrNumbers,
-  guidanceFeatures: kinds.floats,
+const loadKinds: OptionKinds<ConditionalUNetLoadOptions> = {
+  ...latentFileKinds,
+  ema: kinds.boolean,
+  loras: loraList,
+  controlNets: controlNetList,
 };
 
-/** Size of evaluations, for {@link ConditionalUNet.bytesFor}. */
-export interface ConditionalSize {
-  /** Height of the states. */
-  height: number;
-  /** Width of the states. */
-  width: number;
-  /** Number of the text's tokens. Default 77. */
-  tokens?: number | undefined;
-  /** Number of states at once, two for each guided sample. Default 1. */
-  batch?: number | undefined;
-  /** Number of contexts that these share. Default: each has its own. */
-  contexts?: number | undefined;
-  /** Variance head that is evaluated, too. Default: none. */
-  head?: HeadName | undefined;
+/** What is evaluated of a U-Net, which names the network that does so. */
+interface EvaluatedPart {
+  readonly tokens: number;
+  readonly head: HeadName | null;
+  readonly controlScales: readonly number[];
 }
 
-const tokenCounts = integerBetween(1, 2 ** 20);
-const contextIndex = integerBetween(0, 2 ** 20);
+const HINT = 'hint/';
 
-const sizeKinds: OptionKinds<ConditionalSize> = {
-  height: kinds.positiveInteger,
-  width: kinds.positiveInteger,
-  tokens: tokenCounts,
-  batch: kinds.positiveInteger,
-  contexts: kinds.positiveInteger,
-  head: oneOf(headNames),
-};
+/** Names a part by what it evaluates: ControlNets behind the last one that is evaluated make no difference. */
+function partOf({ tokens, head, controlScales }: EvaluatedPart): string {
+  const count = controlScales.findLastIndex((scale) => scale !== 0) + 1;
+  return JSON.stringify({ tokens, head, controlScales: controlScales.slice(0, count) });
+}
 
-/** Names the network for texts of a number of tokens, with a second output or without. */
-const partOf = (tokens: number, head: HeadName | null): string => (head === null ? `${tokens}` : `${tokens}/${head}`);
-
-/** Makes the graph of what {@link partOf} has named. */
-function graphOf(
+/** Makes the network of a part: of the prompt, of pictures that control, or of the states, which says what it evaluates. */
+function networkOf(
   { description, heads }: ReadConditional,
-  part: string,
-  sides: { height: number; width: number },
-): Graph {
-  const [tokens, name] = part.split('/');
+  { part, height, width }: NetworkSize,
+): { graph: Graph; classes?: number } {
+  if (part === 'prompt') return { graph: promptGraph(description, height) };
+  if (part.startsWith(HINT)) {
+    const index = Number(part.slice(HINT.length));
+    return { graph: hintGraph(at(description.controls ?? [], index), `${controlPrefix(index)}.`, { height, width }) };
+  }
+  const { tokens, head: name, controlScales } = JSON.parse(part) as EvaluatedPart;
   const all = new Map<string, HeadDescription>(heads?.heads);
-  const head = name === undefined ? null : all.get(name);
+  const head = name === null ? null : all.get(name);
   if (head === undefined) {
     const known = [...all.keys()].join(', ') || 'none';
     throw new DpmError('ERR_DPM_ARGUMENT', `the U-Net has no variance head '${name}'; it has: ${known}`);
   }
-  return conditionalGraph(description, { ...sides, tokens: Number(tokens) }, head);
+  const graph = conditionalGraph(description, { height, width, tokens }, { head, controlScales });
+  return { graph, classes: description.classes };
 }
 
 const LARGEST_SIDE = 4096;
@@ -170,8 +130,10 @@ export class ConditionalUNet extends LatentNetwork {
   readonly heads: readonly HeadName[];
   /** What `npr` heads expect the squared error of. @internal */
   readonly headPrediction: HeadsConfig['prediction'];
+  /** Number of its ControlNets. */
+  readonly controlNets: number;
   readonly #read: ReadConditional;
-  /** Number of weights, without those of heads. */
+  /** Number of weights, without those of heads and ControlNets. */
   readonly parameters: number;
   readonly #contextChannels: number;
 
@@ -181,10 +143,7 @@ export class ConditionalUNet extends LatentNetwork {
       what: named.what,
       opened,
       checkpoint,
-      network: ({ part, height, width }) =>
-        part === 'prompt'
-          ? { graph: promptGraph(description, height) }
-          : { graph: graphOf(read, part, { height, width }), classes: description.classes },
+      network: (size) => networkOf(read, size),
     });
     this.#read = read;
     this.inChannels = description.inChannels;
@@ -195,8 +154,9 @@ export class ConditionalUNet extends LatentNetwork {
     this.seesGuidance = description.guidanceFeatures !== null;
     this.heads = [...(read.heads?.heads.keys() ?? [])];
     this.headPrediction = read.heads?.prediction ?? 'epsilon';
+    this.controlNets = description.controls?.length ?? 0;
     this.#contextChannels = contextChannels(description);
-    const own = [...checkpoint.tensors].filter(([name]) => !isOfHead(name));
+    const own = [...checkpoint.tensors].filter(([name]) => !isOfHead(name) && !isOfControl(name));
     this.parameters = countElements(own.map(([, { shape }]) => shape));
   }
 
@@ -209,10 +169,11 @@ export class ConditionalUNet extends LatentNetwork {
    */
   static async load(path: string | URL, options: ConditionalUNetLoadOptions = {}): Promise<ConditionalUNet> {
     checkOptions(named.who, options, loadKinds);
-    const { config, ema, loras = [], ...others } = options;
+    const { config, ema, loras = [], controlNets = [], ...others } = options;
     const added = checkedLoras(loras);
+    const folders = [...controlNets];
     const { opened, read } = await readAndOpen(named, path, others, async (found) =>
-      unetWithLoras(await readConditionalAt(found, { config, ema }), added),
+      unetWithLoras(await withControls(await readConditionalAt(found, { config, ema }), folders), added),
     );
     return new ConditionalUNet(opened, read);
   }
@@ -244,6 +205,48 @@ export class ConditionalUNet extends LatentNetwork {
       const data = new Float32Array(count * this.#contextChannels * tokens);
       await network.forward(count, maps, data);
       return new PreparedContext(this, count, tokens, data);
+    });
+  }
+
+  /**
+   * Computes what a ControlNet sees of pictures once, for any number of evaluations.
+   *
+   * @param index - Number of the ControlNet.
+   * @param pictures - Pictures [count, channels, height, width] with values in [0, 1].
+   * @param size - Sides of the pictures in pixels, multiples of the ControlNet's factor.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there is no such ControlNet or for sides that no states have,
+   * `ERR_DPM_TENSOR_SHAPE` if they are no whole pictures.
+   *
+   * @example
+   * ```ts
+   * const picture = await unet.prepareControl(0, edges, { height: 512, width: 512 });
+   * const out = await unet.forward(latents, 981, { height: 64, width: 64, context, controls: [{ picture, scale: 0.8 }] });
+   * ```
+   */
+  async prepareControl(
+    index: number,
+    pictures: Float32Array,
+    size: { height: number; width: number },
+  ): Promise<PreparedControl> {
+    requireKind('index', index, integerBetween(0, Math.max(0, this.controlNets - 1)));
+    const control = this.#read.description.controls?.[index];
+    if (control === undefined) throw new DpmError('ERR_DPM_ARGUMENT', 'the network was loaded without ControlNets');
+    requireKind('pictures', pictures, kinds.floats);
+    checkOptions('prepareControl', size, { height: kinds.positiveInteger, width: kinds.positiveInteger });
+    const { height, width } = size;
+    const { hint, encoder } = control;
+    const factor = hintFactor(hint);
+    const states = { height: height / factor, width: width / factor };
+    for (const [name, side] of Object.entries(states)) {
+      if (!Number.isInteger(side)) throw wrongValue(name, side * factor, `a multiple of ${factor}`);
+    }
+    requireSides(states.height, states.width);
+    const count = checkedBatch(pictures.length, hint.channels * height * width);
+    const given = hint.order === 'rgb' ? pictures.slice() : withReversedChannels(pictures, count, hint.channels);
+    return this.networks.using({ part: `${HINT}${index}`, height, width }, async (network) => {
+      const data = new Float32Array(count * at(encoder.levels, 0).channels * states.height * states.width);
+      await network.forward(count, given, data);
+      return new PreparedControl(this, { index, count, ...states }, data);
     });
   }
 
@@ -286,18 +289,23 @@ export class ConditionalUNet extends LatentNetwork {
       labels: checkedLabels(classes, options.classLabels, batch),
       given: { added: this.#added(options, batch), guidance: this.#guidance(options, batch) },
     };
-    const states = x.slice();
-    const groups = options.contextIndices === undefined ? undefined : checkedIndices(options.contextIndices, batch);
+    const controls = checkedControls(options.controls ?? [], { network: this, height, width });
+    const indices = (name: 'contextIndices' | 'controlIndices'): Uint32Array | undefined => {
+      const given = options[name];
+      return given === undefined ? undefined : checkedIndices(name, given, batch);
+    };
+    const states = statesWithPictures(x, batch, controls, indices('controlIndices'));
+    const groups = indices('contextIndices');
     const count = groups === undefined ? batch : groups.reduce((most, index) => Math.max(most, index + 1), 0);
     const prepared = context instanceof PreparedContext ? context : await this.prepare(context, count);
     const isEnough = groups === undefined ? prepared.count === count : prepared.count >= count;
     if (prepared.network !== this || !isEnough) {
       throw new DpmError('ERR_DPM_ARGUMENT', `the context is not one that this network made for ${count} samples`);
     }
-    const part = partOf(prepared.tokens, headName);
+    const part = partOf({ tokens: prepared.tokens, head: headName, controlScales: scalesOf(controls) });
     return this.networks.using({ part, height, width }, async (network) => {
       const out = new Float32Array(batch * this.outChannels * height * width);
-      const head = headName === null ? null : new Float32Array(states.length);
+      const head = headName === null ? null : new Float32Array(x.length);
       const given = { ...tensors.given, ...(this.#contextChannels > 0 && { context: prepared.data, groups }) };
       await network.forward(batch, states, out, { ...tensors, given, ...(head !== null && { head }) });
       return { out, head };
@@ -312,10 +320,10 @@ export class ConditionalUNet extends LatentNetwork {
    */
   async bytesFor(options: ConditionalSize): Promise<number> {
     checkOptions('bytesFor', options, sizeKinds);
-    const { height, width, tokens = 77, batch = 1, contexts, head = null } = options;
+    const { height, width, tokens = 77, batch = 1, contexts, head = null, controlScales = [] } = options;
     requireSides(height, width);
     requireRoom('the weights of the U-Net', this.parameters * LEAST_WEIGHT_BYTES, 'take a network of fewer');
-    const part = partOf(tokens, head);
+    const part = partOf({ tokens, head, controlScales: [...controlScales] });
     const { weights, maps } = await this.networks.bytesFor({ part, height, width }, batch, contexts);
     return weights + maps;
   }
@@ -333,9 +341,10 @@ export class ConditionalUNet extends LatentNetwork {
     return weights + maps;
   }
 
-  /** Frees the weights that contexts are prepared with, unless they are used now. */
+  /** Frees the weights that contexts and pictures that control are prepared with, unless they are used now. */
   async releasePrompts(): Promise<void> {
-    await this.networks.release('prompt');
+    const hints = Array.from({ length: this.controlNets }, (_, index) => `${HINT}${index}`);
+    await Promise.all(['prompt', ...hints].map((part) => this.networks.release(part)));
   }
 
   #batchOf(x: Float32Array, height: number, width: number): number {
@@ -395,21 +404,12 @@ function requireSides(height: number, width: number): void {
   throw new DpmError('ERR_DPM_ARGUMENT', `height and width are at most ${LARGEST_SIDE}, not ${height} and ${width}`);
 }
 
-/** Copies the numbers of the samples' contexts. */
-function checkedIndices(given: ArrayLike<number>, batch: number): Uint32Array {
-  const indices: readonly unknown[] = Array.from(given);
-  if (indices.length !== batch) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `contextIndices has ${indices.length} numbers for ${batch} samples`);
-  }
-  const wrong = indices.findIndex((index) => !contextIndex.holds(index));
-  if (wrong >= 0) throw wrongValue(`contextIndices[${wrong}]`, indices[wrong], contextIndex.expected);
-  return Uint32Array.from(given);
-}
-
-function requireVectors(what: string, given: Float32Array | undefined, batch: number, length: number): Float32Array {
-  if (given?.length === batch * length) return given.slice();
-  throw new DpmError(
-    'ERR_DPM_TENSOR_SHAPE',
-    `${what} has ${given?.length ?? 0} elements, ${batch} samples have ${batch} x ${length}`,
-  );
+/** Copies pictures [count, channels, H, W] with their channels in the other order. */
+function withReversedChannels(pictures: Float32Array, count: number, channels: number): Float32Array {
+  const pixels = pictures.length / count / channels;
+  return pictures.map((_, i) => {
+    const [map, pixel] = [Math.floor(i / pixels), i % pixels];
+    const channel = map % channels;
+    return at(pictures, (map - channel + (channels - 1 - channel)) * pixels + pixel);
+  });
 }

@@ -21,16 +21,20 @@ export class GraphBuilder {
   readonly #nodes: GraphNode[] = [];
   readonly #constants: GraphConstant[] = [];
   readonly #constantOf = new Map<string, number>();
+  readonly #inputOf = new Map<string, number>();
 
   /**
-   * Adds an input of the network.
+   * Adds an input of the network; the same name again is the same input.
    *
    * @param varies - `group` where rows can share it.
-   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if it is empty or too large to count.
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` if it is empty or too large to count, or of other extents than before.
    */
   input(binding: string, extents: Extents, varies?: GraphValue['varies']): number {
+    const known = this.#inputOf.get(binding);
+    if (known !== undefined) return this.#sameInput(known, binding, extents);
     requireExtents(`input '${binding}'`, extents);
     this.#values.push({ ...extents, binding, varies });
+    this.#inputOf.set(binding, this.#values.length - 1);
     return this.#values.length - 1;
   }
 
@@ -77,6 +81,15 @@ export class GraphBuilder {
 
   build(): Graph {
     return { values: this.#values, nodes: this.#nodes, constants: this.#constants };
+  }
+
+  #sameInput(index: number, binding: string, { channels, height, width }: Extents): number {
+    const known = this.value(index);
+    if (known.channels === channels && known.height === height && known.width === width) return index;
+    throw new DpmError(
+      'ERR_DPM_TENSOR_SHAPE',
+      `input '${binding}' is ${known.channels} x ${known.height} x ${known.width} and ${channels} x ${height} x ${width}`,
+    );
   }
 
   #addConstant(constant: GraphConstant): number {

@@ -2,7 +2,7 @@ import { at } from '../../base/arrays.js';
 import { isList } from '../../base/option-kinds.js';
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import { LARGEST_EPSILON, requireFields, requireSilu } from './fields.js';
-import type { ConditionalDescription, ConditionalLevel } from '../../network/conditional.js';
+import type { ConditionalDescription, ConditionalLevel } from '../../network/conditional-description.js';
 
 /** What a configuration says about a conditional U-Net. */
 export interface ConditionalConfig {

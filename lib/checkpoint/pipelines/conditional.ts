@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 
-import { conditionalGraph, promptGraph, type ConditionalDescription } from '../../network/conditional.js';
+import { conditionalGraph, promptGraph } from '../../network/conditional.js';
+import type { ConditionalDescription } from '../../network/conditional-description.js';
 import { requiredTensors } from '../../network/cost.js';
 import { isThere } from '../../files/files.js';
 import type { HeadDescription } from '../../network/description.js';
@@ -31,7 +32,7 @@ export interface ReadConditional extends ConditionalConfig {
 /** Builds the graph of a conditional U-Net for the smallest maps that it takes, for the shapes of its weights. */
 function smallestGraph(description: ConditionalDescription, head: HeadDescription | null = null): Graph {
   const side = 2 ** description.levels.length;
-  return conditionalGraph(description, { height: side, width: side, tokens: 1 }, head);
+  return conditionalGraph(description, { height: side, width: side, tokens: 1 }, { head });
 }
 
 /** Lists the weights of both graphs, whose shapes are the same for any size. */

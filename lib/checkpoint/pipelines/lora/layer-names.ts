@@ -1,4 +1,5 @@
-import type { ConditionalDescription } from '../../../network/conditional.js';
+import type { ConditionalDescription } from '../../../network/conditional-description.js';
+import { isOfControl } from '../../../network/control.js';
 import type { Checkpoint } from '../../checkpoint.js';
 import { isOfHead } from '../../trainable-head.js';
 import { originalUNetName } from '../single-file/unet-names.js';
@@ -10,9 +11,9 @@ export type LayerNames = ReadonlyMap<string, string>;
 /** Tables of embeddings, which are no layers. */
 const tables = [tokenTable, 'embeddings.position_embedding.weight'];
 
-/** Lists the layers of a network whose weights are matrices or kernels, without `.weight`; no variance heads. */
+/** Lists the layers of a network whose weights are matrices or kernels, without `.weight`; no variance heads, no ControlNets. */
 function layersOf({ tensors }: Checkpoint): string[] {
-  const isLayer = (name: string): boolean => !tables.includes(name) && !isOfHead(name);
+  const isLayer = (name: string): boolean => !tables.includes(name) && !isOfHead(name) && !isOfControl(name);
   return [...tensors].flatMap(([name, { shape }]) =>
     name.endsWith('.weight') && (shape.length === 2 || shape.length === 4) && isLayer(name)
       ? [name.slice(0, -'.weight'.length)]

@@ -1,5 +1,5 @@
 import { at } from '../../../base/arrays.js';
-import type { ConditionalDescription, ConditionalLevel } from '../../../network/conditional.js';
+import type { ConditionalDescription, ConditionalLevel } from '../../../network/conditional-description.js';
 
 /** Modules outside of the levels, by diffusers' names and by the original's. */
 const modules: ReadonlyMap<string, string> = new Map([
