@@ -74,7 +74,8 @@ export {
   type EncodedImages,
 } from './latents/autoencoder.js';
 export { DiffusionPrior, type PriorForwardOptions } from './latents/prior.js';
-export { ConditionalUNet, type ConditionalUNetLoadOptions } from './latents/conditional-unet.js';
+export { ConditionalUNet, type ConditionalUNetLoadOptions, type ControlFacts } from './latents/conditional-unet.js';
+export type { ControlOptions } from './latents/control-options.js';
 export type { ConditionalForwardOptions, ConditionalSize, ControlUse } from './latents/conditional-options.js';
 export { PreparedContext } from './latents/prepared-context.js';
 export { PreparedControl } from './latents/prepared-control.js';

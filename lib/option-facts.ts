@@ -7,6 +7,7 @@ import { likelihoodOptionFacts } from './estimation/likelihood/estimate.js';
 import { classifierGuideFacts } from './guidance/classifier.js';
 import { pictureOptionFacts } from './images/picture-options.js';
 import { embeddingOptionFacts } from './latents/added-tokens.js';
+import { controlOptionFacts } from './latents/control-options.js';
 import { generateOptionFacts } from './latents/generate-options.js';
 import { invertOptionFacts } from './latents/inversion.js';
 import { pipelineOptionFacts } from './latents/load-pipeline.js';
@@ -18,7 +19,7 @@ import { translateOptionFacts } from './translation/options.js';
 
 /**
  * Facts about the options of devices, runs, batchers, requests, pictures, classifiers' guides, translations, pipelines of text
- * to image and what they draw, training and estimates, for programs that offer them in another form: effect, default, and JSON Schema. A bound on the likelihood also takes the
+ * to image, what controls them and what they draw, training and estimates, for programs that offer them in another form: effect, default, and JSON Schema. A bound on the likelihood also takes the
  * options of its sampler, which are facts of {@link samplers}.
  *
  * @example
@@ -37,6 +38,7 @@ export const optionFacts = {
   pipeline: described(pipelineOptionFacts),
   lora: described(loraOptionFacts),
   embedding: described(embeddingOptionFacts),
+  control: described(controlOptionFacts),
   generation: described(generateOptionFacts),
   inversion: described(invertOptionFacts),
   training: described(trainingOptionFacts),

@@ -40,6 +40,7 @@ import { beginWithPicture, meansOfPicture, requireFittingNetwork, type PictureSt
 import { resolveCall, type GenerateCall } from './latents/resolve-call.js';
 import { previewOptions, PreviewQueue } from './latents/preview-queue.js';
 import { withGuides } from './latents/guided-predictions.js';
+import { promptedControls, requireKnownTimes } from './latents/prompted-controls.js';
 import { promptedHead } from './latents/prompted-head.js';
 import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';
 import { promptedSamples, requireRoomForSamples } from './latents/prompted-samples.js';
@@ -220,7 +221,9 @@ export class TextToImage {
   async run(program: Program, options: PromptOptions): Promise<Generated> {
     requireProgram(program);
     promptedHead(this.unet, this.schedule, program.head);
-    return this.#draw(this.#call('run', options, true, promptKinds), { program, start: null });
+    const call = this.#call('run', options, true, promptKinds);
+    requireKnownTimes(call, program);
+    return this.#draw(call, { program, start: null });
   }
 
   /**
@@ -243,11 +246,11 @@ export class TextToImage {
     const { program } = callProgram({ ...call, picture: null }, this.schedule, this.gamma);
     const steps = stepsBack(program, sampler);
     return this.#networks.using(async (networks) => {
-      const { samples, truncated } = await this.#samples(networks, call);
+      const { samples, truncated, controls } = await this.#samples(networks, call, program);
       await requireRoomForSamples(networks.unet, samples, call);
       const latents = await meansOfPicture(this.vae, call);
       if (this.#keep !== 'all') await this.vae.release();
-      const evaluate = promptedEvaluate(networks.unet, { ...call, samples });
+      const evaluate = promptedEvaluate(networks.unet, { ...call, samples, controls });
       const states = await invertedStates(evaluate, steps, latents, call, iterations ?? invertDefaults.iterations);
       if (this.#keep === 'none') await networks.unet.release();
       return { noise: states.map((value) => value / program.initialScale), truncated };
@@ -261,8 +264,8 @@ export class TextToImage {
   ): Promise<T> {
     const call = this.#call('predicting', { prompt, guidance: 1, ...sides }, false);
     return this.#networks.using(async (networks) => {
-      const { samples } = await this.#samples(networks, call);
-      return work(promptedEvaluate(networks.unet, { ...call, samples }));
+      const { samples, controls } = await this.#samples(networks, call, null);
+      return work(promptedEvaluate(networks.unet, { ...call, samples, controls }));
     });
   }
 
@@ -350,7 +353,8 @@ export class TextToImage {
     const { factor, latentChannels, imageChannels } = this.vae;
     const side = this.unet.sampleSize * factor;
     const { guidance, steps, seesScore } = this.#folder;
-    const defaults = { guidance, steps, seesScore, side, factor, latentChannels, imageChannels };
+    const { controlNets } = this.unet;
+    const defaults = { guidance, steps, seesScore, side, factor, latentChannels, imageChannels, controlNets };
     const call = resolveCall(options, defaults, isKept);
     requireFittingNetwork(this.unet, latentChannels, call.picture);
     throwIfAborted(call.signal);
@@ -362,26 +366,28 @@ export class TextToImage {
     const begun = callProgram(call, this.schedule, this.gamma);
     // A head that is not there is told at the call, before texts are encoded.
     promptedHead(this.unet, this.schedule, begun.program.head);
+    requireKnownTimes(call, begun.program);
     return begun;
   }
 
-  /** Encodes the texts of a call. */
-  async #samples({ unet, encoders }: PromptedNetworks, call: GenerateCall) {
+  /** Encodes the texts of a call, and the pictures that control. */
+  async #samples({ unet, encoders }: PromptedNetworks, call: GenerateCall, program: Program | null) {
     const encoded = await promptedSamples({ encoders, unet, zerosForNone: this.#folder.zerosForNone }, call);
+    const controls = program === null ? [] : await promptedControls(unet, call, program);
     if (this.#keep !== 'all') await Promise.all([encoders.release(), unet.releasePrompts()]);
-    return encoded;
+    return { ...encoded, controls };
   }
 
   /** Encodes the texts of a call, and makes the network and the options of its program's run. */
   async #begin(networks: PromptedNetworks, call: GenerateCall, { program, start }: BegunProgram) {
     const { unet } = networks;
     const { height, width, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
-    const { samples, truncated } = await this.#samples(networks, call);
+    const { samples, truncated, controls } = await this.#samples(networks, call, program);
     const begun = await this.#beginning(call, { program, start });
     const head = promptedHead(unet, this.schedule, program.head);
     await requireRoomForSamples(unet, samples, call, head?.name);
     throwIfAborted(signal);
-    const network = promptedNetwork(unet, { ...call, samples, beside: begun.beside }, head, (evaluate) =>
+    const network = promptedNetwork(unet, { ...call, samples, controls, beside: begun.beside }, head, (evaluate) =>
       withGuides(evaluate, call.guides, { schedule: this.schedule, program, signal }),
     );
     const previews = new PreviewQueue();

@@ -62,12 +62,17 @@ function needsLength(prompt: string): boolean {
  * Writes parameters as other programs do: the prompt, the negative prompt, and a line of fields.
  *
  * @param model - Name of the model.
- * @param added - Low-rank additions and the refiner, which are told but not read again: files are found by their paths alone.
+ * @param added - Low-rank additions, ControlNets and the refiner, which are told but not read again: files are found by their paths
+ * alone.
  */
 export function formatParameters(
   { prompt, negativePrompt, ...drawing }: DrawingParameters & Required<Pick<DrawingParameters, 'steps'>>,
   model: string,
-  { loras = [], refiner }: { loras?: NamedLoras | undefined; refiner?: string } = {},
+  {
+    loras = [],
+    refiner,
+    controls,
+  }: { loras?: NamedLoras | undefined; refiner?: string; controls?: string | undefined } = {},
 ): string {
   const {
     steps,
@@ -106,6 +111,7 @@ export function formatParameters(
     ['Long prompts', long === 'truncate' ? undefined : long],
     ['Prompt length', needsLength(prompt) ? prompt.length : undefined],
     ['Loras', loras.length === 0 ? undefined : quoted(loras.map(({ name, scale }) => `${name}:${scale}`).join(', '))],
+    ['ControlNets', controls === undefined ? undefined : quoted(controls)],
     ['Version', 'dpm-native'],
   ];
   const told = fields.flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));
@@ -242,7 +248,11 @@ const fieldsOfOptions: Readonly<Record<string, string>> = {
   tile: 'Tile',
   'long-prompts': 'Long prompts',
   lora: 'Loras',
+  'control-image': 'ControlNets',
 };
+
+/** Options that take files, whose fields say nothing that could be read again. */
+const ofFiles = ['lora', 'control-image'];
 
 /**
  * Reads the parameters that a PNG holds.
@@ -291,6 +301,8 @@ export function parseParameters(
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
   };
   const isKnown = (name: string): boolean =>
-    known.includes(name) || idle.includes(name) || (name === fieldsOfOptions.lora && replaced.has('lora'));
+    known.includes(name) ||
+    idle.includes(name) ||
+    ofFiles.some((option) => name === fieldsOfOptions[option] && replaced.has(option));
   return { parameters, unread: fields.names().filter((name) => !isKnown(name)) };
 }

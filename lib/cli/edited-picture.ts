@@ -48,8 +48,8 @@ export async function drawEdited(
 ): Promise<Generated> {
   if (image === undefined) throw usageError('--source-prompt is for --image FILE, the picture to begin with');
   const call = { ...rest, ...sidesIn(pipeline, { image, ...rest }), sampler };
-  const { height, width, count, steps, skippedLayers, batch, tile, signal, longPrompts } = call;
-  const own = { height, width, count, steps, skippedLayers, batch, tile, signal, longPrompts, sampler };
+  const { height, width, count, steps, controls, skippedLayers, batch, tile, signal, longPrompts } = call;
+  const own = { height, width, count, steps, controls, skippedLayers, batch, tile, signal, longPrompts, sampler };
   const { noise, truncated } = await pipeline.invert({ ...own, prompt: sourcePrompt, image });
   const drawn = await pipeline.generate({ ...call, init: noise });
   return withTruncated(drawn, truncated);

@@ -1,8 +1,7 @@
 import { basename, resolve } from 'node:path';
 
-import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { ImageBatch } from '../images/image-batch.js';
+import type { ImageBatch } from '../images/image-batch.js';
 import type { PictureOptions } from '../images/picture-options.js';
 import { readPngText } from '../images/png-text.js';
 import { imageFileKind, saveFolder } from '../images/save.js';
@@ -21,6 +20,7 @@ import { usageError } from './usage-error.js';
 import { type OptionValues } from './option-values.js';
 import { modelName, outOf, outSpec, writeOut } from './default-target.js';
 import { formatParameters, parametersKeyword, parseParameters, type DrawingParameters } from './drawing-parameters.js';
+import { controlsOf, controlSpecs, namedControls, pictureAt } from './controls.js';
 import { deviceOptions, deviceSettings } from './model-options.js';
 import { counted, printJson, printLine, printNote, progressBar } from './output.js';
 import { lorasOf, pipelineLoadOptions, pipelineOptions, sizeOf, sizeSpec } from './pipeline-options.js';
@@ -88,11 +88,8 @@ async function pictureOf(
     const what = lonely === undefined ? 'the picture of --from began with another one:' : `--${lonely} is for`;
     throw usageError(`${what} --image FILE, the picture to begin with`);
   }
-  const own = async (file: string): Promise<ImageBatch> => {
-    const all = await ImageBatch.load(file);
-    return position === undefined || all.count === 1 ? all : at([...all], position);
-  };
-  return { image: await own(path), ...(mask !== undefined && { mask: await own(mask) }) };
+  const image = await pictureAt(path, position);
+  return { image, ...(mask !== undefined && { mask: await pictureAt(mask, position) }) };
 }
 
 /** Draws the images, or the one of the position: image k is sample k of its seed. */
@@ -102,7 +99,8 @@ async function draw(
   {
     keep,
     ...options
-  }: Pick<GenerateOptions, 'image' | 'mask' | 'batch' | 'signal' | 'onProgress'> & Pick<TextToImageLoadOptions, 'keep'>,
+  }: Pick<GenerateOptions, 'image' | 'mask' | 'controls' | 'batch' | 'signal' | 'onProgress'> &
+    Pick<TextToImageLoadOptions, 'keep'>,
 ): Promise<Generated & { images: ImageBatch }> {
   const one = position === undefined ? {} : { first: position, count: 1 };
   const call = { ...asked, ...options, ...one };
@@ -173,6 +171,7 @@ export const generateCommand: Command = {
       value: 'FILE',
       help: 'part of the picture to begin with that is drawn anew, white in a .png, or one for each (a folder)',
     },
+    ...controlSpecs,
     size: sizeSpec(),
     seed: specOf(facts.seed),
     'clip-skip': specOf(facts.skippedLayers),
@@ -193,9 +192,14 @@ export const generateCommand: Command = {
     askedScale(options, planned);
     const asked = await askedParameters(call);
     const begun = await pictureOf(options, asked);
+    const controls = await controlsOf(options, asked.position);
     const refinerPath = refinerPathOf(options, asked);
     const keep = options.choice('keep', keptParts);
-    await using pipeline = await TextToImage.load(model, { ...pipelineLoadOptions(options), signal });
+    await using pipeline = await TextToImage.load(model, {
+      ...pipelineLoadOptions(options),
+      controlNets: options.strings('controlnet'),
+      signal,
+    });
     await using refiner =
       refinerPath === null ? null : await TextToImage.load(refinerPath, { ...deviceSettings(options), keep, signal });
     const progress = progressBar('steps', json);
@@ -203,6 +207,7 @@ export const generateCommand: Command = {
     const batch = options.integer('batch');
     const drawn = await draw([pipeline, refiner], asked, {
       ...begun,
+      controls,
       keep,
       batch,
       signal,
@@ -217,6 +222,7 @@ export const generateCommand: Command = {
     const parametersAt = (position: number | undefined): string =>
       formatParameters({ ...whole, position: position ?? whole.position }, basename(resolve(model)), {
         loras,
+        controls: namedControls(options, controls),
         ...(refinerPath !== null && { refiner: basename(resolve(refinerPath)) }),
       });
     const texts = options.flag('no-metadata') ? null : parametersAt;

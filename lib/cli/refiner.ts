@@ -45,15 +45,15 @@ export function refinerPathOf(options: OptionValues, { refinerStart }: DrawingPa
 export async function drawRefined(
   [base, refiner]: readonly [base: TextToImage, refiner: TextToImage],
   { start, keep }: { start: number; keep: KeptParts | undefined },
-  { image, strength, mask, ...rest }: GenerateOptions,
+  { image, strength, mask, controls, ...rest }: GenerateOptions,
 ): Promise<Generated> {
   const call = {
     ...rest,
-    ...sidesIn(base, { image, ...rest }),
+    ...sidesIn(base, { image, controls, ...rest }),
     steps: rest.steps ?? base.defaults.steps,
     guidance: rest.guidance ?? base.defaults.guidance,
   };
-  const begun = { image, strength, mask, denoisingEnd: start, output: 'latents' } as const;
+  const begun = { image, strength, mask, controls, denoisingEnd: start, output: 'latents' } as const;
   const { latents, truncated } = await base.generate({ ...call, ...begun });
   if (keep === 'none') await base.unet.release();
   const drawn = await refiner.generate({ ...call, image: latents, denoisingStart: start });

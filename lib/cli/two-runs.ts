@@ -7,7 +7,7 @@ import type { Generated, TextToImage } from '../text-to-image.js';
 /** Gives the sides of a call's images: those that are asked for, of its picture, or of the network. */
 export function sidesIn(
   { vae: { factor }, unet }: TextToImage,
-  call: Pick<GenerateOptions, 'height' | 'width' | 'image'>,
+  call: Pick<GenerateOptions, 'height' | 'width' | 'image' | 'controls'>,
 ): { height: number; width: number } {
   return sidesOf(call, { side: unet.sampleSize * factor, factor });
 }

@@ -101,7 +101,7 @@ export function statesWithPictures(
     all.set(x.subarray(n * own, (n + 1) * own), n * row);
     let end = n * row + own;
     for (const [k, { picture }] of controls.entries()) {
-      const from = indices?.[n] ?? (picture.count === 1 ? 0 : n);
+      const from = picture.count === 1 ? 0 : (indices?.[n] ?? n);
       if (from >= picture.count || (indices === undefined && picture.count !== 1 && picture.count !== batch)) {
         throw new DpmError(
           'ERR_DPM_ARGUMENT',

@@ -43,8 +43,7 @@ export interface ConditionalForwardOptions {
   /** ControlNets that are evaluated, too, each at most once. Default: none. */
   controls?: readonly ControlUse[] | undefined;
   /**
-   * Number of each sample's picture among those of every control, from 0 on. Default: sample n has picture n, and a control of one
-   * picture has it for all.
+   * Number of each sample's picture among those of every control that has several, from 0 on. Default: sample n has picture n.
    */
   controlIndices?: ArrayLike<number> | undefined;
 }

@@ -52,6 +52,14 @@ const loadKinds: OptionKinds<ConditionalUNetLoadOptions> = {
   controlNets: controlNetList,
 };
 
+/** What pictures a ControlNet takes. */
+export interface ControlFacts {
+  /** Number of channels. */
+  readonly channels: number;
+  /** Number of pixels along each side of the states' pixels. */
+  readonly factor: number;
+}
+
 /** What is evaluated of a U-Net, which names the network that does so. */
 interface EvaluatedPart {
   readonly tokens: number;
@@ -130,8 +138,8 @@ export class ConditionalUNet extends LatentNetwork {
   readonly heads: readonly HeadName[];
   /** What `npr` heads expect the squared error of. @internal */
   readonly headPrediction: HeadsConfig['prediction'];
-  /** Number of its ControlNets. */
-  readonly controlNets: number;
+  /** Its ControlNets. */
+  readonly controlNets: readonly ControlFacts[];
   readonly #read: ReadConditional;
   /** Number of weights, without those of heads and ControlNets. */
   readonly parameters: number;
@@ -154,7 +162,9 @@ export class ConditionalUNet extends LatentNetwork {
     this.seesGuidance = description.guidanceFeatures !== null;
     this.heads = [...(read.heads?.heads.keys() ?? [])];
     this.headPrediction = read.heads?.prediction ?? 'epsilon';
-    this.controlNets = description.controls?.length ?? 0;
+    this.controlNets = (description.controls ?? []).map(({ hint }) => {
+      return { channels: hint.channels, factor: hintFactor(hint) };
+    });
     this.#contextChannels = contextChannels(description);
     const own = [...checkpoint.tensors].filter(([name]) => !isOfHead(name) && !isOfControl(name));
     this.parameters = countElements(own.map(([, { shape }]) => shape));
@@ -228,7 +238,7 @@ export class ConditionalUNet extends LatentNetwork {
     pictures: Float32Array,
     size: { height: number; width: number },
   ): Promise<PreparedControl> {
-    requireKind('index', index, integerBetween(0, Math.max(0, this.controlNets - 1)));
+    requireKind('index', index, integerBetween(0, Math.max(0, this.controlNets.length - 1)));
     const control = this.#read.description.controls?.[index];
     if (control === undefined) throw new DpmError('ERR_DPM_ARGUMENT', 'the network was loaded without ControlNets');
     requireKind('pictures', pictures, kinds.floats);
@@ -343,7 +353,7 @@ export class ConditionalUNet extends LatentNetwork {
 
   /** Frees the weights that contexts and pictures that control are prepared with, unless they are used now. */
   async releasePrompts(): Promise<void> {
-    const hints = Array.from({ length: this.controlNets }, (_, index) => `${HINT}${index}`);
+    const hints = this.controlNets.map((_, index) => `${HINT}${index}`);
     await Promise.all(['prompt', ...hints].map((part) => this.networks.release(part)));
   }
 

@@ -18,6 +18,7 @@ import type { Guide } from '../guidance/guide.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import type { NoiseOption } from '../run/noise-source.js';
 import { runOptionFacts, type PreviewPlace } from '../run/options.js';
+import { controlList, type ControlOptions } from './control-options.js';
 import { samplerNames, type SamplerName } from '../samplers/index.js';
 import { tableKind, type GammaTable } from '../variance/gamma.js';
 
@@ -60,6 +61,10 @@ export interface GenerateOptions {
    */
   guides?: readonly Guide[] | undefined;
   /**
+   * What each ControlNet of the pipeline is given, in their order; null: it is left out. Default: all are left out.
+   */
+  controls?: readonly (ControlOptions | null)[] | undefined;
+  /**
    * Pictures that the images begin with, one for all or one each, in place of noise alone (image to image): a batch of pictures, or
    * latents as the diffusion knows them, [1 or N, C, h, w]. The last `floor(steps strength)` steps are then taken, as in diffusers.
    */
@@ -82,9 +87,9 @@ export interface GenerateOptions {
    * Above 0 to 1, for a sampler of one evaluation a step. Default: all.
    */
   denoisingEnd?: number | undefined;
-  /** Height of the images in pixels. Default: that of `image`, else of the network. */
+  /** Height of the images in pixels. Default: that of `image` or of the pictures of `controls`, else of the network. */
   height?: number | undefined;
-  /** Width of the images in pixels. Default: that of `image`, else of the network. */
+  /** Width of the images in pixels. Default: that of `image` or of the pictures of `controls`, else of the network. */
   width?: number | undefined;
   /** Seed of the random streams, of which image k is sample `first` + k; or one each, of which each image is sample `first`. Default 0. */
   seed?: number | bigint | readonly (number | bigint)[] | undefined;
@@ -185,6 +190,11 @@ export const generateOptionFacts = {
   guides: {
     kind: guides.kind,
     help: 'gradients of ln p at the states, which are added to the score',
+    otherwise: 'none',
+  },
+  controls: {
+    kind: controlList,
+    help: 'pictures that control, one entry for each ControlNet of the pipeline, null to leave one out',
     otherwise: 'none',
   },
   image: {

@@ -21,6 +21,7 @@ export interface InvertOptions
       | 'count'
       | 'steps'
       | 'guidanceRescale'
+      | 'controls'
       | 'height'
       | 'width'
       | 'skippedLayers'
@@ -54,6 +55,7 @@ const shared = factsOf(generateOptionFacts, [
   'count',
   'steps',
   'guidanceRescale',
+  'controls',
   'image',
   'height',
   'width',

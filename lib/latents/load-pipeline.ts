@@ -7,6 +7,7 @@ import { arrayOf, either, kinds, oneOf, type OptionKinds } from '../base/option-
 import { INITIAL_RECORD } from '../base/random.js';
 import { openedDevice, type OpenedDevice } from '../checkpoint/load-network.js';
 import { modelPath } from '../checkpoint/model-path.js';
+import { withControls } from '../checkpoint/pipelines/control.js';
 import { readAutoencoderAt } from '../checkpoint/pipelines/single-file/autoencoder-file.js';
 import { pipelinePresets } from '../checkpoint/pipelines/single-file/presets.js';
 import { readObject, requireSchedulerFile } from '../checkpoint/read-model.js';
@@ -21,7 +22,7 @@ import {
   type EmbeddingOptions,
 } from './added-tokens.js';
 import { Autoencoder } from './autoencoder.js';
-import { ConditionalUNet } from './conditional-unet.js';
+import { ConditionalUNet, controlNetList } from './conditional-unet.js';
 import { decidePrediction } from './decide-prediction.js';
 import { requireFittingParts } from './fitting.js';
 import { latentFileFacts, type LatentFileOptions } from './load-options.js';
@@ -56,6 +57,8 @@ export interface TextToImageLoadOptions extends LatentFileOptions {
   unet?: string | undefined;
   /** Files of low-rank additions (LoRA) to the U-Net and the text encoders, which are summed. Default none. */
   loras?: readonly LoraOptions[] | undefined;
+  /** Folders of ControlNets in diffusers' layout, for {@link GenerateOptions.controls}. Default: those of the pipeline's folder. */
+  controlNets?: readonly string[] | undefined;
   /** Files of embeddings of new tokens (textual inversion), which prompts may then have. Default none. */
   embeddings?: readonly EmbeddingOptions[] | undefined;
   /** Autoencoder in place of the pipeline's, as {@link Autoencoder.load} takes it. */
@@ -108,6 +111,12 @@ export const pipelineOptionFacts = {
     otherwise: 'none',
     value: `${loraOptionFacts.path.value}[:${loraOptionFacts.scale.value}]`,
   },
+  controlNets: {
+    kind: controlNetList,
+    help: "folders of ControlNets in diffusers' layout",
+    otherwise: "those of the pipeline's folder",
+    value: 'FOLDER',
+  },
   embeddings: {
     kind: embeddingList,
     help: 'embeddings of new tokens (textual inversion), which prompts may then have',
@@ -154,6 +163,16 @@ export interface LoadedPipeline {
   readonly gamma: GammaTable | null;
   readonly preview: Autoencoder | null;
   readonly keep: KeptParts;
+}
+
+/** Requires that the pictures that control are as large as the images. */
+function requireFittingControls(vae: Autoencoder, { controlNets }: ConditionalUNet): void {
+  const wrong = controlNets.findIndex(({ factor }) => factor !== vae.factor);
+  if (wrong < 0) return;
+  throw new DpmError(
+    'ERR_DPM_CONFIG',
+    `ControlNet ${wrong} takes pictures ${controlNets[wrong]?.factor} times the states' size, the autoencoder ${vae.factor} times`,
+  );
 }
 
 function scheduleBy({ config, source }: SchedulerSource, prediction: string | null): NoiseSchedule {
@@ -204,16 +223,18 @@ async function givenSchedule(
  */
 export async function loadPipeline(path: string | URL, options: TextToImageLoadOptions): Promise<LoadedPipeline> {
   const { signal, schedule: asked, prediction, config, ema, unet, vae, textEncoder, tokenizer, ...rest } = options;
-  const { preview: small, keep = standardKeep, loras = [], embeddings = [], ...device } = rest;
+  const { preview: small, keep = standardKeep, loras = [], embeddings = [], controlNets, ...device } = rest;
   throwIfAborted(signal);
   // Lists are read later, when the caller may have changed them.
   const copied = { textEncoder: [textEncoder ?? []].flat(), tokenizer: [tokenizer ?? []].flat() };
+  const givenControls = controlNets && [...controlNets];
   const added = checkedLoras(loras);
   const tokens = checkedEmbeddings(embeddings);
   const source = await readPipelineSource(path, { config, ema, unet, vae, ...copied });
   const schedule = await givenSchedule(source, { schedule: asked, prediction });
   const gamma = await source.gamma();
-  const networks = { unet: await source.unet(), vae: await source.autoencoder() };
+  const unetWithControls = await withControls(await source.unet(), givenControls ?? source.controlNets);
+  const networks = { unet: unetWithControls, vae: await source.autoencoder() };
   const read = small === undefined ? null : await readAutoencoderAt(await modelPath(small));
   const texts = await withEmbeddings(await PromptEncoders.read(source.encoders, signal), tokens);
   const base = { unet: networks.unet, encoders: texts.map((text) => text.read) };
@@ -231,6 +252,7 @@ export async function loadPipeline(path: string | URL, options: TextToImageLoadO
     });
     const parts = { networks: swapped, vae: Autoencoder.on(shared, networks.vae) };
     requireFittingParts(source.names, { ...parts, ...swapped.current });
+    requireFittingControls(parts.vae, swapped.current.unet);
     const preview = read === null ? null : Autoencoder.on(shared, read);
     if (preview !== null && preview.latentChannels !== parts.vae.latentChannels) {
       throw wrongValue('preview', small, `an autoencoder of ${parts.vae.latentChannels} latent channels`);

@@ -12,9 +12,14 @@ const kindsOfPipelines = {
   StableDiffusionImg2ImgPipeline: { kind: 'sd', guidance: 7.5, steps: 50 },
   StableDiffusionInpaintPipeline: { kind: 'sd', guidance: 7.5, steps: 50 },
   LatentConsistencyModelPipeline: { kind: 'sd', guidance: 8.5, steps: 4 },
+  StableDiffusionControlNetPipeline: { kind: 'sd', guidance: 7.5, steps: 50 },
+  StableDiffusionControlNetImg2ImgPipeline: { kind: 'sd', guidance: 7.5, steps: 50 },
+  StableDiffusionControlNetInpaintPipeline: { kind: 'sd', guidance: 7.5, steps: 50 },
   StableDiffusionXLPipeline: { kind: 'sdxl', guidance: 5, steps: 50 },
   StableDiffusionXLImg2ImgPipeline: { kind: 'sdxl', guidance: 5, steps: 50 },
   StableDiffusionXLInpaintPipeline: { kind: 'sdxl', guidance: 7.5, steps: 50 },
+  StableDiffusionXLControlNetPipeline: { kind: 'sdxl', guidance: 5, steps: 50 },
+  StableDiffusionXLControlNetImg2ImgPipeline: { kind: 'sdxl', guidance: 5, steps: 50 },
 } as const;
 
 /** A folder of a text-to-image pipeline in diffusers' layout. */
@@ -30,6 +35,8 @@ export interface PipelineFolder {
   readonly seesScore: boolean;
   /** Folders of the two encoders and their tokenizers; one where the pipeline has one, as a refiner has the second alone. */
   readonly encoders: readonly { readonly encoder: string; readonly tokenizer: string }[];
+  /** Folders of its ControlNets. */
+  readonly controlNets: readonly string[];
 }
 
 /** Classes of the parts of a pipeline; any scheduler, as a caller may give another schedule. */
@@ -57,6 +64,23 @@ function requirePart(config: ConfigReader, name: string, classes: readonly strin
   const [, itsClass] = config.raw(name) as unknown[];
   if (classes === null || classes.some((each) => each === itsClass)) return;
   throw config.unsupported(name, classes.join(', '));
+}
+
+/** Class of the library that holds several ControlNets, whose folders have numbers but for the first. */
+const severalControls = 'MultiControlNetModel';
+
+/** Lists the folders of a pipeline's ControlNets. */
+async function controlFolders(path: string, config: ConfigReader): Promise<string[]> {
+  if (!hasPart(config, 'controlnet')) return [];
+  requirePart(config, 'controlnet', ['ControlNetModel', severalControls]);
+  const [, itsClass] = config.raw('controlnet') as unknown[];
+  const folders = [join(path, 'controlnet')];
+  if (itsClass !== severalControls) return folders;
+  for (let next = join(path, 'controlnet_1'); await isThere(join(next, 'config.json'));) {
+    folders.push(next);
+    next = join(path, `controlnet_${folders.length}`);
+  }
+  return folders;
 }
 
 /**
@@ -101,5 +125,6 @@ export async function readPipelineFolder(given: string | URL): Promise<PipelineF
       encoder: join(path, `text_encoder${suffix}`),
       tokenizer: join(path, `tokenizer${suffix}`),
     })),
+    controlNets: await controlFolders(path, config),
   };
 }

@@ -61,6 +61,8 @@ export interface PipelineSource {
   readonly names: { readonly unet: string; readonly vae: string };
   readonly encoders: readonly EncoderSource[];
   /** Table of second moments in the folder; null: there is none. */
+  /** Folders of its ControlNets. */
+  readonly controlNets: readonly string[];
   gamma(): Promise<GammaTable | null>;
   scheduler(): Promise<SchedulerSource>;
   unet(): Promise<ReadConditional>;
@@ -87,7 +89,7 @@ async function folderSource(path: string, parts: GivenParts): Promise<PipelineSo
   const ofFile = { config, ema };
   const isFile = unet !== undefined && (await isSingleFile(await modelPath(unet)));
   if (!isFile) requireNoFileOptions(path, ofFile);
-  const { encoders, ...defaults } = await readPipelineFolder(path);
+  const { encoders, controlNets, ...defaults } = await readPipelineFolder(path);
   const folders = perEncoder('textEncoder', parts.textEncoder, encoders.length);
   const tokenizers = perEncoder('tokenizer', parts.tokenizer, encoders.length);
   return {
@@ -103,6 +105,7 @@ async function folderSource(path: string, parts: GivenParts): Promise<PipelineSo
         tokenizer: () => ClipTokenizer.load(tokenizer),
       };
     }),
+    controlNets,
     gamma: () => readGamma(path),
     scheduler: () => schedulerIn(path),
     unet: async () => (unet === undefined ? readConditionalAt(join(path, 'unet')) : readUNet(unet, ofFile)),
@@ -193,6 +196,7 @@ async function fileSource(path: string, parts: GivenParts): Promise<PipelineSour
     isUndecided: prediction === null && folder === null,
     names: { unet: unet ?? path, vae: vae ?? path },
     encoders: fileEncoders(file, parts),
+    controlNets: [],
     gamma: () => Promise.resolve(null),
     scheduler: async () =>
       folder === null ? { config: scheduler, source: `${path}, by its tensors` } : schedulerIn(folder),

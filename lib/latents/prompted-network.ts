@@ -4,6 +4,7 @@ import type { HeadName } from '../checkpoint/heads.js';
 import { ScriptNetwork } from '../run/script-network.js';
 import { predictWithHead, type ConditionalUNet } from './conditional-unet.js';
 import { joinedContexts, type PreparedContext } from './prepared-context.js';
+import type { PromptedControl } from './prompted-controls.js';
 import type { GenerateCall } from './resolve-call.js';
 
 /** A text as the U-Net sees it in every evaluation. */
@@ -29,6 +30,8 @@ export interface PromptedCall extends Pick<
   readonly samples: readonly PromptedSample[];
   /** Maps that the network sees behind the states of each sample, [samples, C, h, w]; absent: none. */
   readonly beside?: Float32Array | undefined;
+  /** Its ControlNets, in their order; absent: none. */
+  readonly controls?: readonly PromptedControl[] | undefined;
 }
 
 /** A variance head that samplers read. */
@@ -73,14 +76,25 @@ class JoinedContexts {
   }
 }
 
-/** Groups evaluations whose prompts have as many tokens: each number is a network of its own. */
-function byTokens(all: readonly Asked[]): Map<number, Asked[]> {
-  const groups = new Map<number, Asked[]>();
+/** Evaluations of one network. */
+interface AskedGroup {
+  readonly asked: Asked[];
+  readonly tokens: number;
+  readonly controls: readonly PromptedControl[];
+}
+
+/** Groups evaluations by what is a network of its own: the number of the prompt's tokens, and which ControlNets are evaluated. */
+function byNetwork(all: readonly Asked[], times: Float32Array, controls: readonly PromptedControl[]): AskedGroup[] {
+  const groups = new Map<string, AskedGroup>();
   for (const asked of all) {
     const { tokens } = asked.seen.context;
-    groups.set(tokens, [...(groups.get(tokens) ?? []), asked]);
+    const active = controls.filter(({ isActive }) => isActive(at(times, asked.row)));
+    const key = [tokens, ...active.map(({ use }) => use.picture.index)].join();
+    const group = groups.get(key) ?? { asked: [], tokens, controls: active };
+    group.asked.push(asked);
+    groups.set(key, group);
   }
-  return groups;
+  return [...groups.values()];
 }
 
 /** Puts the maps of samples behind their states. */
@@ -139,8 +153,11 @@ export function promptedEvaluate(
   const elements = unet.outChannels * height * width;
   const contexts = new Map<number, JoinedContexts>();
 
-  const evaluate = async (x: Float32Array, times: Float32Array, group: readonly Asked[]): Promise<void> => {
-    const { tokens } = at(group, 0).seen.context;
+  const evaluate = async (
+    x: Float32Array,
+    times: Float32Array,
+    { asked: group, tokens, controls }: AskedGroup,
+  ): Promise<void> => {
     const joined = contexts.get(tokens) ?? new JoinedContexts();
     contexts.set(tokens, joined);
     const rows = group.map(({ row }) => row);
@@ -153,6 +170,10 @@ export function promptedEvaluate(
         sizes: group.flatMap(({ sizes }) => sizes),
       }),
       ...(unet.seesGuidance && { guidance: group.map(({ guidance }) => guidance) }),
+      ...(controls.length > 0 && {
+        controls: controls.map(({ use }) => use),
+        controlIndices: group.map(({ sample }) => sample),
+      }),
     };
     const states = withMaps(partsAt(x, rows, elements), call, group);
     const predicted = await predictWithHead(unet, states, partsAt(times, rows, 1), options, head?.name ?? null);
@@ -178,7 +199,7 @@ export function promptedEvaluate(
         : [{ row, sample, seen: negative, sizes: call.negativeSizes, guidance, into: away, head: null }]),
       { row, sample, seen: positive, sizes: call.sizes, guidance, into: out, head: second },
     ]);
-    for (const group of byTokens(asked).values()) await evaluate(x, times, group);
+    for (const group of byNetwork(asked, times, call.controls ?? [])) await evaluate(x, times, group);
     for (const [row, { negative, guidance }] of samples.entries()) {
       if (negative === null) continue;
       const part = (values: Float32Array): Float32Array => values.subarray(row * elements, (row + 1) * elements);

@@ -165,11 +165,12 @@ function mostRows(samples: readonly PromptedSample[], batch: number): number {
 export async function requireRoomForSamples(
   unet: ConditionalUNet,
   samples: readonly PromptedSample[],
-  { height, width, batch }: Pick<GenerateCall, 'height' | 'width' | 'batch'>,
+  { height, width, batch, controls }: Pick<GenerateCall, 'height' | 'width' | 'batch' | 'controls'>,
   head?: HeadName,
 ): Promise<void> {
   const rows = mostRows(samples, batch);
   const tokens = samples.reduce((most, { positive }) => Math.max(most, positive.context.tokens), 0);
-  const bytes = await unet.bytesFor({ height, width, tokens, batch: rows, head });
+  const controlScales = unet.controlNets.map((_, k) => controls.find(({ index }) => index === k)?.scale ?? 0);
+  const bytes = await unet.bytesFor({ height, width, tokens, batch: rows, head, controlScales });
   requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');
 }

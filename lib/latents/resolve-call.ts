@@ -7,13 +7,15 @@ import { centredRange, unitRange } from '../base/pixel-range.js';
 import type { Guide } from '../guidance/guide.js';
 import { valuesOf, type GivenImages } from '../images/given-images.js';
 import { ImageBatch } from '../images/image-batch.js';
-import { requireFinite } from '../run/finite.js';
 import { flattenNoise } from '../run/noise-source.js';
 import { requirePreviews } from '../run/resolve.js';
 import type { SamplerName } from '../samplers/index.js';
 import type { GammaTable } from '../variance/gamma.js';
 import { LARGEST_SIDE } from './autoencoder.js';
+import type { ControlFacts } from './conditional-unet.js';
+import { checkedControlOptions, type GivenControl } from './control-options.js';
 import { generateDefaults, longPrompts, outputs, type GenerateOptions } from './generate-options.js';
+import { oneOrEach } from './one-or-each.js';
 
 /** What a call leaves to its pipeline. @internal */
 export interface CallDefaults {
@@ -27,6 +29,7 @@ export interface CallDefaults {
   readonly imageChannels: number;
   /** True if the U-Net sees an aesthetic score behind the sizes. */
   readonly seesScore: boolean;
+  readonly controlNets: readonly ControlFacts[];
 }
 
 /** Pictures that a call begins with. @internal */
@@ -58,6 +61,8 @@ export interface GenerateCall extends Pick<
   readonly negativeSizes: readonly number[];
   readonly guidanceRescale: number;
   readonly guides: readonly Guide[];
+  /** Those of its ControlNets that are evaluated. */
+  readonly controls: readonly GivenControl[];
   readonly steps: number;
   readonly sampler: SamplerName;
   readonly gamma: GammaTable | ArrayLike<number> | undefined;
@@ -107,6 +112,7 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
     ...sizesOf(options, { height, width, seesScore: pipeline.seesScore }),
     guidanceRescale: options.guidanceRescale ?? generateDefaults.guidanceRescale,
     guides: [...(options.guides ?? [])],
+    controls: checkedControlOptions(options.controls, pipeline.controlNets, { height, width, count }),
     denoisingStart: options.denoisingStart,
     denoisingEnd: options.denoisingEnd,
     steps: options.steps ?? pipeline.steps,
@@ -135,10 +141,11 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
  * @internal
  */
 export function sidesOf(
-  { height, width, image }: Pick<GenerateOptions, 'height' | 'width' | 'image'>,
+  { height, width, image, controls }: Pick<GenerateOptions, 'height' | 'width' | 'image' | 'controls'>,
   { side, factor }: Pick<CallDefaults, 'side' | 'factor'>,
 ): { height: number; width: number } {
-  const [, , ownHeight = side, ownWidth = side] = image instanceof ImageBatch ? image.shape : [];
+  const pictures = [image, ...(controls ?? []).map((control) => control?.image)];
+  const [, , ownHeight = side, ownWidth = side] = pictures.find((each) => each instanceof ImageBatch)?.shape ?? [];
   const sides = { height: height ?? ownHeight, width: width ?? ownWidth };
   for (const [name, value] of Object.entries(sides)) {
     if (value % factor === 0 && value <= LARGEST_SIDE) continue;
@@ -228,20 +235,6 @@ function pictureOf(
 /** Gives the strength where none is given: a mask says by itself what may change. @internal */
 export function standardStrength(mask: GenerateOptions['mask']): number {
   return mask === undefined ? generateDefaults.strength : 1;
-}
-
-/** Checks the number of values that are given once for all images, or once for each. */
-function oneOrEach(
-  name: string,
-  values: Float32Array,
-  { elements, count }: { elements: number; count: number },
-): Float32Array {
-  requireFinite(name, values);
-  if (values.length === elements || values.length === count * elements) return values;
-  throw new DpmError(
-    'ERR_DPM_TENSOR_SHAPE',
-    `${name} has ${values.length} values, it has to have ${elements} for all images or as many for each of ${count}`,
-  );
 }
 
 /** Pixels that are drawn anew: 1 from a half on, as in diffusers. */

@@ -11,6 +11,7 @@ import {
   TextToImage,
   type GenerateOptions,
   type LatentNetworkOptions,
+  type TextToImageLoadOptions,
 } from '../../lib/index.js';
 import { difference, latentFixtures } from './latent-goldens.js';
 import { readTensors } from './tensors.js';
@@ -71,7 +72,7 @@ type Expected = Awaited<ReturnType<typeof readTensors>>;
  */
 export async function expectRun(
   { model, folder, name }: { model: string; folder: string; name: string },
-  given: LatentNetworkOptions,
+  given: TextToImageLoadOptions,
   inputs: (
     pipeline: TextToImage,
     expected: Expected,

@@ -24,6 +24,7 @@ const pipeline = {
   factor: 2,
   latentChannels: 4,
   imageChannels: 3,
+  controlNets: [],
 };
 
 it('a call has the defaults that the facts tell', () => {
