@@ -112,22 +112,25 @@ describe('hostile values', { timeout: 600_000 }, () => {
       vae: place('vae'),
       encoder: place('text_encoder'),
       unet: place('unet'),
+      control: packagePath('test/fixtures/latent/controlnet/controlnet-a'),
       prior: packagePath('test/fixtures/latent/prior/prior'),
       file: packagePath('test/fixtures/latent/sd1-single/model.safetensors'),
       pipeline: place(''),
     };
     await using vae = await dpm.Autoencoder.load(folders.vae, { device });
     await using encoder = await dpm.ClipTextEncoder.load(folders.encoder, { device });
-    await using unet = await dpm.ConditionalUNet.load(folders.unet, { device });
+    await using unet = await dpm.ConditionalUNet.load(folders.unet, { device, controlNets: [folders.control] });
+    const picture = await unet.prepareControl(0, new Float32Array(3 * 8 * 16), { height: 8, width: 16 });
     await using prior = await dpm.DiffusionPrior.load(folders.prior, { device });
-    const { tried, problems } = await problemsOf(latentCalls(vae, encoder, unet, prior, folders));
+    const { tried, problems } = await problemsOf(latentCalls({ vae, encoder, unet, picture, prior }, folders));
     expect(tried).toBeGreaterThan(300);
     expect(problems).toEqual([]);
   });
 
   it('of pipelines', async () => {
     const place = packagePath('test/fixtures/latent/sd1');
-    await using pipeline = await dpm.TextToImage.load(place, { device });
+    const controlNets = [packagePath('test/fixtures/latent/controlnet/controlnet-a')];
+    await using pipeline = await dpm.TextToImage.load(place, { device, controlNets });
     const vector = new Map([['<thing>', floatTensor(new Float32Array(32), [32])]]);
     const embedding = await writeFileTensors(join(folder, 'embedding.safetensors'), vector);
     const share = process.env.DPM_ATTACK === 'all' ? 1 : 9;

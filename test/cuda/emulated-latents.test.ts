@@ -8,8 +8,10 @@ import { gradientGoldens } from '../support/latent-gradients.js';
 import {
   autoencoderGoldens,
   conditionalGoldens,
+  controlGoldens,
   expectAutoencoder,
   expectConditional,
+  expectControlled,
   expectLora,
   expectSharedContexts,
   expectPrior,
@@ -47,6 +49,10 @@ describe.each(types)('on the emulated CUDA device in $dtype', ({ dtype, limit, a
 
   it('a U-Net with low-rank additions has the prediction of the library', async () => {
     await expectLora(loraGoldens[0]!, options, Math.max(limit, 5e-5));
+  });
+
+  it.each(dtype === 'f32' ? controlGoldens : controlGoldens.slice(1))('%s changes a prediction as in the library', async (name) => {
+    await expectControlled(name, options, limit);
   });
 
   it('a diffusion prior has the prediction of the library', async () => {

@@ -11,7 +11,6 @@ import {
   TextToImage,
   type ControlOptions,
   type GenerateOptions,
-  type StepProgram,
   type StepRecord,
 } from '../../lib/index.js';
 import { expectRun } from '../support/golden-runs.js';

@@ -176,6 +176,36 @@ export async function expectSharedContexts(options: LatentNetworkOptions): Promi
   }
 }
 
+/** ControlNets of sd1, whose golden files bear their names. */
+export const controlGoldens = ['controlnet-a', 'controlnet-b'];
+
+/** Reads an evaluation with a ControlNet, states of 8 x 4. */
+export async function controlledCase(name: string): Promise<{
+  x: Float32Array;
+  t: Float32Array;
+  pictures: Float32Array;
+  options: { height: number; width: number; context: Float32Array };
+  tensors: Record<string, Float32Array>;
+}> {
+  const tensors = await readTensors(join(latentFixtures, 'controlnet', `${name}.safetensors`));
+  const { x, t, encoder_hidden_states: context, controlnet_cond: pictures } = tensors;
+  return { x: x!, t: t!, pictures: pictures!, options: { height: 8, width: 4, context: context! }, tensors };
+}
+
+/** Compares predictions with a ControlNet, whole and in part, with those of a golden file, and without it with the U-Net's. */
+export async function expectControlled(name: string, options: LatentNetworkOptions, limit: number): Promise<void> {
+  const { x, t, pictures, options: given, tensors } = await controlledCase(name);
+  const controlNets = [join(latentFixtures, 'controlnet', name)];
+  await using unet = await ConditionalUNet.load(join(latentFixtures, 'sd1/unet'), { ...options, controlNets });
+  const picture = await unet.prepareControl(0, pictures, { height: 32, width: 16 });
+  const predicted = (scale?: number): Promise<Float32Array> =>
+    unet.forward(x, t, { ...given, controls: [{ picture, scale }] });
+  expect(difference(await predicted(), tensors.out!)).toBeLessThan(limit);
+  expect(difference(await predicted(0.6), tensors['out.0.6']!)).toBeLessThan(limit);
+  await using alone = await ConditionalUNet.load(join(latentFixtures, 'sd1/unet'), options);
+  expect(await predicted(0)).toEqual(await alone.forward(x, t, given));
+}
+
 /** Finds a file of low-rank additions. */
 export function loraFile(model: string, name: string): string {
   return join(latentFixtures, model, 'lora', `${name}.safetensors`);

@@ -4,7 +4,8 @@ import type { PublicCall } from '../attack.js';
 import { of } from './of.js';
 
 export function pipelineCalls(pipeline: dpm.TextToImage, place: string, embedding: string): PublicCall[] {
-  const run = { prompt: 'a', steps: 1, height: 8, width: 8, output: 'latents' };
+  const controls = [{ image: new Float32Array(192), scale: 0.5, start: 0, end: 1 }];
+  const run = { prompt: 'a', steps: 1, height: 8, width: 8, output: 'latents', controls };
   return [
     of('TextToImage.load', async (path: never, options: never) => (await dpm.TextToImage.load(path, options)).close(), [
       place,
@@ -14,6 +15,7 @@ export function pipelineCalls(pipeline: dpm.TextToImage, place: string, embeddin
         prediction: 'epsilon',
         unet: `${place}/unet`,
         loras: [{ path: `${place}/lora/kohya.safetensors`, scale: 0.5, allowPartial: false }],
+        controlNets: [`${place}/../controlnet/controlnet-a`],
         embeddings: [{ path: embedding, token: '<thing>' }],
         vae: `${place}/vae`,
         textEncoder: `${place}/text_encoder`,
@@ -32,11 +34,11 @@ export function pipelineCalls(pipeline: dpm.TextToImage, place: string, embeddin
     ]),
     of('TextToImage.generate', (options: never) => pipeline.generate(options), [run]),
     of('TextToImage.invert', (options: never) => pipeline.invert(options), [
-      { prompt: 'a', image: new Float32Array(16), steps: 1, height: 8, width: 8, iterations: 1, guidance: 2 },
+      { prompt: 'a', image: new Float32Array(16), steps: 1, height: 8, width: 8, iterations: 1, guidance: 2, controls },
     ]),
     of('TextToImage.run', (program: never, options: never) => pipeline.run(program, options), [
       dpm.samplers.ddim(pipeline.schedule, { steps: 1, clip: 'none' }),
-      { prompt: 'a', height: 8, width: 8, output: 'latents' },
+      { prompt: 'a', height: 8, width: 8, output: 'latents', controls },
     ]),
     of('estimateLatentGamma', dpm.estimateLatentGamma, [
       pipeline,
@@ -54,11 +56,20 @@ export function pipelineCalls(pipeline: dpm.TextToImage, place: string, embeddin
 }
 
 export function latentCalls(
-  vae: dpm.Autoencoder,
-  encoder: dpm.ClipTextEncoder,
-  unet: dpm.ConditionalUNet,
-  prior: dpm.DiffusionPrior,
-  folders: Readonly<Record<'vae' | 'encoder' | 'unet' | 'prior' | 'file' | 'pipeline', string>>,
+  {
+    vae,
+    encoder,
+    unet,
+    picture,
+    prior,
+  }: {
+    vae: dpm.Autoencoder;
+    encoder: dpm.ClipTextEncoder;
+    unet: dpm.ConditionalUNet;
+    picture: dpm.PreparedControl;
+    prior: dpm.DiffusionPrior;
+  },
+  folders: Readonly<Record<'vae' | 'encoder' | 'unet' | 'control' | 'prior' | 'file' | 'pipeline', string>>,
 ): PublicCall[] {
   const size = { height: 8, width: 4 };
   return [
@@ -103,20 +114,32 @@ export function latentCalls(
     of(
       'ConditionalUNet.load',
       async (path: never, options: never) => (await dpm.ConditionalUNet.load(path, options)).close(),
-      [folders.unet, { device: 'cpu', threads: 1 }],
+      [folders.unet, { device: 'cpu', threads: 1, controlNets: [folders.control] }],
     ),
     of('ConditionalUNet.bytesFor', (size: never) => unet.bytesFor(size), [
-      { height: 2, width: 4, tokens: 2, batch: 1, contexts: 1 },
+      { height: 2, width: 4, tokens: 2, batch: 1, contexts: 1, controlScales: [1] },
     ]),
     of('ConditionalUNet.promptBytesFor', (tokens: never) => unet.promptBytesFor(tokens), [2]),
     of('ConditionalUNet.prepare', (context: never, count: never) => unet.prepare(context, count), [
       new Float32Array(64),
       2,
     ]),
+    of(
+      'ConditionalUNet.prepareControl',
+      (index: never, pictures: never, sides: never) => unet.prepareControl(index, pictures, sides),
+      [0, new Float32Array(96), size],
+    ),
     of('ConditionalUNet.forward', (x: never, t: never, options: never) => unet.forward(x, t, options), [
       new Float32Array(4 * 8),
       1,
-      { height: 2, width: 4, context: new Float32Array(64), contextIndices: [0] },
+      {
+        height: 2,
+        width: 4,
+        context: new Float32Array(64),
+        contextIndices: [0],
+        controls: [{ picture, scale: 1 }],
+        controlIndices: [0],
+      },
     ]),
     of(
       'DiffusionPrior.load',

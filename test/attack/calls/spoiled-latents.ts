@@ -20,7 +20,7 @@ export async function openLatents(device: dpm.Device): Promise<LatentNetworks> {
     encoder: await dpm.ClipTextEncoder.load(at('sd1/text_encoder'), { device }),
     conditional: await dpm.ConditionalUNet.load(at('sdxl/unet'), { device }),
     prior: await dpm.DiffusionPrior.load(at('prior/prior'), { device }),
-    pipeline: await dpm.TextToImage.load(at('sd1'), { device }),
+    pipeline: await dpm.TextToImage.load(at('sd1'), { device, controlNets: [at('controlnet/controlnet-a')] }),
   };
 }
 
@@ -72,6 +72,7 @@ export const latentCases = (networks: () => LatentNetworks): Record<string, Spoi
         negativeSizes: [16, 16, 0, 0, 16, 16],
         guidance: [4, 2],
         seed: [1, 2n],
+        controls: [{ image: normals(2 * 3 * 16 * 16, 3), scale: 0.5 }],
       },
     ],
   ),
@@ -90,6 +91,7 @@ export const latentCases = (networks: () => LatentNetworks): Record<string, Spoi
         negativeSizes: [16, 16, 0, 0, 16, 16],
         guidance: [4, 2],
         batch: 1,
+        controls: [{ image: normals(3 * 16 * 16, 3), scale: 0.5 }],
       },
     ],
   ),
@@ -97,7 +99,15 @@ export const latentCases = (networks: () => LatentNetworks): Record<string, Spoi
     (program, options) => networks().pipeline.run(program, options),
     () => [
       dpm.samplers.ddim(networks().pipeline.schedule, { steps: 2, eta: 1, clip: 'none' }),
-      { prompt: ['a cat'], height: 16, width: 16, init: normals(64), noise: normals(64, 2), output: 'latents' },
+      {
+        prompt: ['a cat'],
+        height: 16,
+        width: 16,
+        init: normals(64),
+        noise: normals(64, 2),
+        output: 'latents',
+        controls: [{ image: normals(3 * 16 * 16, 3), end: 0.5 }],
+      },
     ],
   ),
   estimateLatentGamma: of(
@@ -141,9 +151,13 @@ export const latentCases = (networks: () => LatentNetworks): Record<string, Spoi
       },
     ],
   ),
+  'ConditionalUNet.prepareControl': of(
+    async (index, pictures, size) => (await networks().pipeline.unet.prepareControl(index, pictures, size)).data,
+    () => [0, normals(2 * 3 * 16 * 8), { height: 16, width: 8 }],
+  ),
   'ConditionalUNet.bytesFor': of(
     (size) => networks().pipeline.unet.bytesFor(size),
-    () => [{ height: 4, width: 4, tokens: 77, batch: 2, contexts: 1 }],
+    () => [{ height: 4, width: 4, tokens: 77, batch: 2, contexts: 1, controlScales: [0.5] }],
   ),
   'ConditionalUNet.promptBytesFor': of(
     (tokens) => networks().pipeline.unet.promptBytesFor(tokens),

@@ -30,6 +30,7 @@ import { classifierGuideFacts } from '../../../lib/guidance/classifier.js';
 import { optionFacts } from '../../../lib/option-facts.js';
 import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
 import { embeddingOptionFacts } from '../../../lib/latents/added-tokens.js';
+import { controlOptionFacts } from '../../../lib/latents/control-options.js';
 import { generateOptionFacts } from '../../../lib/latents/generate-options.js';
 import { invertOptionFacts } from '../../../lib/latents/inversion.js';
 import { pipelineOptionFacts } from '../../../lib/latents/load-pipeline.js';
@@ -57,6 +58,7 @@ const tables = {
   pipeline: { facts: pipelineOptionFacts, files: ['latents/load-pipeline', 'latents/load-options', 'engine/device'] },
   lora: { facts: loraOptionFacts, files: ['latents/loras'] },
   embedding: { facts: embeddingOptionFacts, files: ['latents/added-tokens'] },
+  control: { facts: controlOptionFacts, files: ['latents/control-options'] },
   inversion: { facts: invertOptionFacts, files: ['latents/inversion', 'latents/generate-options'] },
   generation: { facts: generateOptionFacts, files: ['latents/generate-options'] },
   training: { facts: trainingOptionFacts, files: ['training/options', 'training/rates'] },

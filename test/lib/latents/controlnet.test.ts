@@ -8,9 +8,16 @@ import { readConditional } from '../../../lib/checkpoint/pipelines/conditional.j
 import { withControls } from '../../../lib/checkpoint/pipelines/control.js';
 import { ConditionalUNet, Device } from '../../../lib/index.js';
 import { conditionalGraph } from '../../../lib/network/conditional.js';
-import { difference, hostDevices, latentFixtures, loraFile } from '../../support/latent-goldens.js';
+import {
+  controlGoldens,
+  controlledCase,
+  difference,
+  expectControlled,
+  hostDevices,
+  latentFixtures,
+  loraFile,
+} from '../../support/latent-goldens.js';
 import { temporaryFolder } from '../../support/temporary.js';
-import { readTensors } from '../../support/tensors.js';
 
 const folder = join(latentFixtures, 'controlnet');
 const place = (name: string): string => join(folder, name);
@@ -18,24 +25,9 @@ const unetPath = join(latentFixtures, 'sd1/unet');
 const size = { height: 8, width: 4 };
 const pixels = { height: 32, width: 16 };
 
-/** Reads an evaluation of the library. */
-async function golden(name: string) {
-  const tensors = await readTensors(join(folder, `${name}.safetensors`));
-  const { x, t, encoder_hidden_states: context, controlnet_cond: pictures } = tensors;
-  return { x: x!, t: t!, pictures: pictures!, options: { ...size, context: context! }, tensors };
-}
-
 describe.each(hostDevices)('a ControlNet on $device', ({ limit, ...options }) => {
-  it.each(['controlnet-a', 'controlnet-b'])('%s changes a prediction as in the library', async (name) => {
-    const { x, t, pictures, options: given, tensors } = await golden(name);
-    await using unet = await ConditionalUNet.load(unetPath, { ...options, controlNets: [place(name)] });
-    const picture = await unet.prepareControl(0, pictures, pixels);
-    const predicted = (scale?: number): Promise<Float32Array> =>
-      unet.forward(x, t, { ...given, controls: [{ picture, scale }] });
-    expect(difference(await predicted(), tensors.out!)).toBeLessThan(limit);
-    expect(difference(await predicted(0.6), tensors['out.0.6']!)).toBeLessThan(limit);
-    await using alone = await ConditionalUNet.load(unetPath, options);
-    expect(await predicted(0)).toEqual(await alone.forward(x, t, given));
+  it.each(controlGoldens)('%s changes a prediction as in the library', async (name) => {
+    await expectControlled(name, options, limit);
   });
 });
 
@@ -48,7 +40,7 @@ describe('ControlNets of a U-Net', () => {
 
   it('see for each sample its own picture, one for all, or the one that is named', async () => {
     await using unet = await load('cpu', 'controlnet-a');
-    const { x, t, pictures, options } = await golden('controlnet-a');
+    const { x, t, pictures, options } = await controlledCase('controlnet-a');
     const both = await unet.prepareControl(0, pictures, pixels);
     expect([both.index, both.count, both.height, both.width]).toEqual([0, 2, 8, 4]);
     const [first, second] = [half(pictures, 0), half(pictures, 1)];
@@ -65,7 +57,7 @@ describe('ControlNets of a U-Net', () => {
 
   it('add up, whatever their order, each with its own factor', async () => {
     await using unet = await load('cpu', 'controlnet-a', 'controlnet-b');
-    const { x, t, pictures, options } = await golden('controlnet-b');
+    const { x, t, pictures, options } = await controlledCase('controlnet-b');
     const [a, b] = [await unet.prepareControl(0, pictures, pixels), await unet.prepareControl(1, pictures, pixels)];
     const predicted = (...controls: { picture: typeof a; scale?: number }[]): Promise<Float32Array> =>
       unet.forward(x, t, { ...options, controls });
@@ -82,7 +74,7 @@ describe('ControlNets of a U-Net', () => {
 
   it('are read at the call', async () => {
     await using unet = await load('cpu', 'controlnet-a');
-    const { x, t, pictures, options, tensors } = await golden('controlnet-a');
+    const { x, t, pictures, options, tensors } = await controlledCase('controlnet-a');
     const given = pictures.slice();
     const preparing = unet.prepareControl(0, given, pixels);
     given.fill(NaN);
@@ -97,7 +89,7 @@ describe('ControlNets of a U-Net', () => {
   });
 
   it('leave U-Net, its weights and what is added to it as they are', async () => {
-    const { x, t, options } = await golden('controlnet-a');
+    const { x, t, options } = await controlledCase('controlnet-a');
     const loras = [{ path: loraFile('sd1', 'kohya') }];
     await using alone = await ConditionalUNet.load(unetPath, { device: 'cpu', loras });
     const controlNets = [place('controlnet-a'), place('controlnet-b')];
@@ -114,7 +106,7 @@ describe('ControlNets of a U-Net', () => {
   it('take memory that is told, and free it', async () => {
     const device = Device.open({ device: 'cpu' });
     const unet = await load(device, 'controlnet-a');
-    const { x, t, pictures, options } = await golden('controlnet-a');
+    const { x, t, pictures, options } = await controlledCase('controlnet-a');
     const asked = { ...size, batch: 2 };
     const plain = await unet.bytesFor(asked);
     expect(await unet.bytesFor({ ...asked, controlScales: [0] })).toBe(plain);
@@ -136,7 +128,7 @@ describe('ControlNets of a U-Net', () => {
     await using unet = await load('reference', 'controlnet-a', 'controlnet-b');
     await using other = await load('reference', 'controlnet-a');
     await using none = await ConditionalUNet.load(unetPath, { device: 'reference' });
-    const { x, t, pictures, options } = await golden('controlnet-a');
+    const { x, t, pictures, options } = await controlledCase('controlnet-a');
     await expect(none.prepareControl(0, pictures, pixels)).rejects.toThrow('loaded without ControlNets');
     await expect(unet.prepareControl(2, pictures, pixels)).rejects.toThrow('index is 2');
     await expect(unet.prepareControl(0, pictures, { height: 30, width: 16 })).rejects.toThrow('height is 30');
