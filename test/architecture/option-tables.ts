@@ -153,6 +153,11 @@ export function optionTables(): DocumentTable[] {
     },
     {
       file: 'docs/text-to-image.md',
+      mark: '<!-- options of a ControlNet -->',
+      rows: optionRows(optionFacts.control),
+    },
+    {
+      file: 'docs/text-to-image.md',
       mark: '<!-- options of a pipeline -->',
       rows: optionRows(withoutDevice(optionFacts.pipeline)),
     },
