@@ -4,8 +4,9 @@ export class PreparedControl {
   readonly index: number;
   /** Number of pictures. */
   readonly count: number;
-  /** Sides of the states that they belong to. */
+  /** Height of the states that they belong to. */
   readonly height: number;
+  /** Width of these states. */
   readonly width: number;
   /** U-Net that made it. @internal */
   readonly network: object;

@@ -177,6 +177,8 @@ export function withTable(text: string, { file, mark, rows }: DocumentTable): st
   const at = lines.indexOf(mark);
   if (at < 0) throw new Error(`${file} has no ${mark}`);
   const first = lines.findIndex((line, index) => index > at && line.startsWith('|'));
+  // The table of another mark would be overwritten.
+  if (first !== at + 2) throw new Error(`${file} has no table below ${mark}`);
   const old = lines.slice(first).findIndex((line) => !line.startsWith('|'));
   lines.splice(first, old, ...rows);
   return lines.join('\n');
