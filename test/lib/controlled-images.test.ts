@@ -13,7 +13,7 @@ import {
   type GenerateOptions,
   type StepRecord,
 } from '../../lib/index.js';
-import { expectRun } from '../support/golden-runs.js';
+import { expectRun, latentsOf } from '../support/golden-runs.js';
 import { difference, latentFixtures } from '../support/latent-goldens.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { readTensors } from '../support/tensors.js';
@@ -22,22 +22,32 @@ const folder = join(latentFixtures, 'controlnet');
 const base = join(latentFixtures, 'sd1');
 const [first, second] = [join(folder, 'controlnet-a'), join(folder, 'controlnet-b')];
 const runs = join(folder, 'golden');
+const sides = { height: 32, width: 16 };
 const copies = temporaryFolder();
 
 interface ControlledRun {
   controlnets: string[];
-  options: { controlnet_conditioning_scale: number | number[] };
+  options: {
+    controlnet_conditioning_scale: number | number[];
+    control_guidance_start?: number[];
+    control_guidance_end?: number[];
+  };
 }
 
 describe.each(['cpu', 'reference'])('ControlNets of a pipeline on %s', (device) => {
-  it.each(['one', 'two'])('draw what the library draws with %s', async (name) => {
+  it.each(['one', 'two', 'shares', 'img2img'])('draw what the library draws with %s', async (name) => {
     const { controlnets, options } = (await readJson(join(runs, `${name}.json`))) as ControlledRun;
+    const { control_guidance_start: starts, control_guidance_end: ends } = options;
     const scales = [options.controlnet_conditioning_scale].flat();
     const given = { device, controlNets: controlnets.map((each) => join(folder, each)) };
-    await expectRun({ model: 'sd1', folder: runs, name }, given, (_, expected) => ({
-      init: expected.latents!,
-      controls: scales.map((scale, k) => ({ image: expected[`control_image.${k}`]!, scale })),
-    }));
+    await expectRun({ model: 'sd1', folder: runs, name }, given, async (pipeline, expected) => {
+      const { latents, start_noise: noise, posterior_noise: posterior, image } = expected;
+      const controls = scales.map((scale, k) => {
+        return { image: expected[`control_image.${k}`]!, scale, start: starts?.[k], end: ends?.[k] };
+      });
+      if (image === undefined) return { init: latents!, controls };
+      return { ...sides, controls, init: noise!, image: await latentsOf(pipeline, image, posterior!, sides) };
+    });
   });
 });
 
@@ -50,7 +60,6 @@ describe('ControlNets of a pipeline', () => {
     guidance: 3,
     output: 'latents',
   } as const;
-  const sides = { height: 32, width: 16 };
   const load = (...controlNets: string[]): Promise<TextToImage> =>
     TextToImage.load(base, { device: 'cpu', controlNets });
   const pictures = async (): Promise<Float32Array> =>

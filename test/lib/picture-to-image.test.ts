@@ -4,21 +4,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { ImageBatch, samplers, TextToImage, type GenerateOptions, type PromptOptions } from '../../lib/index.js';
-import { expectRun, runsIn } from '../support/golden-runs.js';
+import { expectRun, latentsOf, runsIn } from '../support/golden-runs.js';
 import { difference, latentFixtures } from '../support/latent-goldens.js';
 import { initialRecord, normals } from '../support/philox.js';
 
 const folder = join(latentFixtures, 'img2img');
-/** Latents of pictures as the public library draws them from an encoder's moments. */
-async function latentsOf(
-  { vae }: TextToImage,
-  image: Float32Array,
-  noise: Float32Array,
-  sides: { height: number; width: number },
-): Promise<Float32Array> {
-  const { mean, logVariance } = await vae.encode(image, sides);
-  return vae.toDiffusion(mean.map((value, i) => value + Math.exp(logVariance![i]! / 2) * noise[i]!));
-}
 
 describe.each(['cpu', 'reference'])('image to image on %s', (device) => {
   it.each(runsIn(folder))('%s has the images of the library', async (name) => {

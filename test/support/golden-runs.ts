@@ -91,6 +91,17 @@ export async function expectRun(
   expect(difference(drawn.images!.data, expected.images!)).toBeLessThan(limit);
 }
 
+/** Latents of pictures as the public library draws them from an encoder's moments. */
+export async function latentsOf(
+  { vae }: TextToImage,
+  image: Float32Array,
+  noise: Float32Array,
+  sides: { height: number; width: number },
+): Promise<Float32Array> {
+  const { mean, logVariance } = await vae.encode(image, sides);
+  return vae.toDiffusion(mean.map((value, i) => value + Math.exp(logVariance![i]! / 2) * noise[i]!));
+}
+
 /** Draws what the library has drawn from the same noise, and compares latents and images. */
 export async function expectGoldenRun(
   { model, name }: (typeof goldenRuns)[number],

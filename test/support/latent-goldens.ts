@@ -176,10 +176,14 @@ export async function expectSharedContexts(options: LatentNetworkOptions): Promi
   }
 }
 
-/** ControlNets of sd1, whose golden files bear their names. */
-export const controlGoldens = ['controlnet-a', 'controlnet-b'];
+/** ControlNets, whose golden files bear their names, and their U-Nets. */
+export const controlGoldens = [
+  { name: 'controlnet-a', model: 'sd1' },
+  { name: 'controlnet-b', model: 'sd1' },
+  { name: 'sdxl', model: 'sdxl' },
+];
 
-/** Reads an evaluation with a ControlNet, states of 8 x 4. */
+/** Reads an evaluation with a ControlNet of sd1, states of 8 x 4. */
 export async function controlledCase(name: string): Promise<{
   x: Float32Array;
   t: Float32Array;
@@ -193,16 +197,24 @@ export async function controlledCase(name: string): Promise<{
 }
 
 /** Compares predictions with a ControlNet, whole and in part, with those of a golden file, and without it with the U-Net's. */
-export async function expectControlled(name: string, options: LatentNetworkOptions, limit: number): Promise<void> {
-  const { x, t, pictures, options: given, tensors } = await controlledCase(name);
-  const controlNets = [join(latentFixtures, 'controlnet', name)];
-  await using unet = await ConditionalUNet.load(join(latentFixtures, 'sd1/unet'), { ...options, controlNets });
-  const picture = await unet.prepareControl(0, pictures, { height: 32, width: 16 });
+export async function expectControlled(
+  { name, model }: (typeof controlGoldens)[number],
+  options: LatentNetworkOptions,
+  limit: number,
+): Promise<void> {
+  const path = join(latentFixtures, 'controlnet', name);
+  const [place, golden] = [join(latentFixtures, model, 'unet'), await readTensors(`${path}.safetensors`)];
+  const { x, t, options: given } = await conditionalCase(`controlnet/${name}`);
+  const { controlnet_cond: pictures } = golden;
+  await using unet = await ConditionalUNet.load(place, { ...options, controlNets: [path] });
+  const factor = unet.controlNets[0]!.factor;
+  const sides = { height: given.height * factor, width: given.width * factor };
+  const picture = await unet.prepareControl(0, pictures!, sides);
   const predicted = (scale?: number): Promise<Float32Array> =>
     unet.forward(x, t, { ...given, controls: [{ picture, scale }] });
-  expect(difference(await predicted(), tensors.out!)).toBeLessThan(limit);
-  expect(difference(await predicted(0.6), tensors['out.0.6']!)).toBeLessThan(limit);
-  await using alone = await ConditionalUNet.load(join(latentFixtures, 'sd1/unet'), options);
+  expect(difference(await predicted(), golden.out!)).toBeLessThan(limit);
+  expect(difference(await predicted(0.6), golden['out.0.6']!)).toBeLessThan(limit);
+  await using alone = await ConditionalUNet.load(place, options);
   expect(await predicted(0)).toEqual(await alone.forward(x, t, given));
 }
 

@@ -26,8 +26,8 @@ const size = { height: 8, width: 4 };
 const pixels = { height: 32, width: 16 };
 
 describe.each(hostDevices)('a ControlNet on $device', ({ limit, ...options }) => {
-  it.each(controlGoldens)('%s changes a prediction as in the library', async (name) => {
-    await expectControlled(name, options, limit);
+  it.each(controlGoldens)('$name changes a prediction as in the library', async (golden) => {
+    await expectControlled(golden, options, limit);
   });
 });
 
