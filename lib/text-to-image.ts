@@ -176,7 +176,7 @@ export class TextToImage {
   /**
    * Replaces the low-rank additions (LoRA) to the U-Net and the text encoders: those of several files are summed, an empty
    * list takes all away. Calls that are running end with those that they began with. Networks that are changed are loaded
-   * anew when they are next needed, and `unet` is then another one.
+   * anew, with only those of their weights packed that are changed, and `unet` is then another one.
    *
    * @throws {@link DpmError} naming the file and the wrong tensor or option: then nothing has changed. `ERR_DPM_UNSUPPORTED`
    * for other methods (DoRA, LoHa, LoKr), `ERR_DPM_TENSOR_UNUSED` for a file of layers that the networks do not have.

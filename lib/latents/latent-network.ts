@@ -14,6 +14,11 @@ export abstract class LatentNetwork {
     this.networks = new SizedNetworks(model);
   }
 
+  /** Loads what another network of the same graphs has loaded, and shares the weights that are the same. @internal */
+  async loadLike(former: LatentNetwork): Promise<void> {
+    await this.networks.loadLike(former.networks);
+  }
+
   /** Frees the weights that no evaluation uses now; the next one loads them anew. */
   async release(): Promise<void> {
     await this.networks.release();

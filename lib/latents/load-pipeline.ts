@@ -34,7 +34,7 @@ import {
   type SchedulerSource,
 } from './pipeline-source.js';
 import { PromptEncoders } from './prompts.js';
-import { SwappedNetworks, type PromptedNetworks } from './swapped-networks.js';
+import { stampsOf, SwappedNetworks, type PromptedNetworks } from './swapped-networks.js';
 
 /** Parts of a pipeline whose weights stay in memory between calls. */
 export type KeptParts = 'all' | 'unet' | 'none';
@@ -238,12 +238,13 @@ export async function loadPipeline(path: string | URL, options: TextToImageLoadO
   const read = small === undefined ? null : await readAutoencoderAt(await modelPath(small));
   const texts = await withEmbeddings(await PromptEncoders.read(source.encoders, signal), tokens);
   const base = { unet: networks.unet, encoders: texts.map((text) => text.read) };
+  const stamps = await stampsOf(added);
   const withAdditions = await promptedWithLoras(base, added);
   throwIfAborted(signal);
   const opened = openedDevice(device, 'pipeline');
   const shared = { device: opened.device, isOwn: false };
   try {
-    const swapped = new SwappedNetworks(opened.device, base, withAdditions, {
+    const swapped = new SwappedNetworks({ device: opened.device, base, stamps }, withAdditions, {
       unet: ConditionalUNet.on(shared, withAdditions.unet),
       encoders: PromptEncoders.on(opened.device, texts, source.defaults.kind === 'sdxl').replaced(
         withAdditions.encoders,

@@ -25,9 +25,12 @@ export interface NetworkBytes {
 const FLOAT = 4;
 
 interface Entry {
+  readonly size: NetworkSize;
   readonly network: Promise<MapNetwork>;
   users: number;
 }
+
+const keyOf = ({ part, height, width }: NetworkSize): string => `${part} ${height} ${width}`;
 
 /** The model whose parts the networks are. */
 export interface SizedModel {
@@ -65,8 +68,8 @@ export class SizedNetworks {
    */
   async using<T>(size: NetworkSize, work: (network: MapNetwork) => Promise<T>): Promise<T> {
     this.#closing.requireOpen();
-    const key = `${size.part} ${size.height} ${size.width}`;
-    const entry = this.#entries.get(key) ?? { network: this.#loaded(size), users: 0 };
+    const key = keyOf(size);
+    const entry = this.#entries.get(key) ?? { size, network: this.#loaded(size), users: 0 };
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     ++entry.users;
@@ -107,6 +110,23 @@ export class SizedNetworks {
     });
   }
 
+  /**
+   * Loads the networks that another model of the same graphs has, and shares those of its packed weights that are the same.
+   *
+   * @throws The errors of loading.
+   */
+  async loadLike(former: SizedNetworks): Promise<void> {
+    for (const { size } of [...former.#entries.values()]) {
+      await former.using(size, async (lender) => {
+        const network = this.#loaded(size, lender);
+        this.#entries.set(keyOf(size), { size, network, users: 0 });
+        await network;
+      });
+    }
+    // What is shared counts as packed by the one that stays.
+    for (const [part, bytes] of former.#packed) this.#packed.set(part, bytes);
+  }
+
   /** Closes the networks that nobody uses now, or those of one part. */
   release(part?: string): Promise<void> {
     return this.#closeIdle(0, part);
@@ -122,10 +142,10 @@ export class SizedNetworks {
     if (opened.isOwn) await opened.device.close();
   }
 
-  async #loaded(size: NetworkSize): Promise<MapNetwork> {
+  async #loaded(size: NetworkSize, lender?: MapNetwork): Promise<MapNetwork> {
     const [other] = this.#entries.values();
     const { opened, checkpoint, network } = this.#model;
-    const weightsOf = await other?.network.catch(() => undefined);
+    const weightsOf = lender ?? (await other?.network.catch(() => undefined));
     const { graph, classes } = network(size);
     const loaded = await MapNetwork.load(opened.device, nativeGraph(graph, checkpoint), { weightsOf, classes });
     this.#packed.set(size.part, (this.#packed.get(size.part) ?? 0) + loaded.info.weightBytes);

@@ -1,7 +1,11 @@
+import { stat } from 'node:fs/promises';
+
+import { at } from '../base/arrays.js';
 import { Closing } from '../base/closing.js';
 import type { GivenLora } from '../checkpoint/pipelines/lora/with-loras.js';
 import type { Device } from '../engine/device.js';
 import { ConditionalUNet } from './conditional-unet.js';
+import type { LatentNetwork } from './latent-network.js';
 import { promptedWithLoras, type ReadPrompted } from './loras.js';
 import type { PromptEncoders } from './prompts.js';
 
@@ -18,10 +22,19 @@ interface Generation {
   users: number;
 }
 
-const allOf = ({ networks: { unet, encoders } }: Generation): readonly { close(): Promise<void> }[] => [
-  unet,
-  ...encoders.networks,
-];
+const networksOf = ({ unet, encoders }: PromptedNetworks): readonly LatentNetwork[] => [unet, ...encoders.networks];
+
+/** Files of additions, and what tells of each whether it is the one that it was. */
+export type Stamps = ReadonlyMap<string, string>;
+
+/** Looks at files before they are read. One that cannot be looked at is like no other, and told by what reads it. */
+export async function stampsOf(files: readonly Pick<GivenLora, 'path'>[]): Promise<Stamps> {
+  const stamps = files.map(async ({ path }): Promise<[string, string]> => {
+    const found = await stat(path).catch(() => null);
+    return [path, found === null ? '' : `${found.dev} ${found.ino} ${found.size} ${found.mtimeMs}`];
+  });
+  return new Map(await Promise.all(stamps));
+}
 
 /**
  * The networks of a pipeline, which other ones take the place of when its low-rank additions change. Runs end with those
@@ -33,13 +46,23 @@ export class SwappedNetworks {
   readonly #base: ReadPrompted;
   readonly #closing = new Closing('pipeline');
   readonly #generations = new Set<Generation>();
+  /** Files of additions that weights in memory have been read with. */
+  readonly #stamps: Map<string, string>;
   #current: Generation;
   #swapped: Promise<unknown> = Promise.resolve();
 
-  /** @param read - What the networks were made of: the base, with additions if there are any. */
-  constructor(device: Device, base: ReadPrompted, read: ReadPrompted, networks: PromptedNetworks) {
+  /**
+   * @param read - What the networks were made of: the base, with additions if there are any.
+   * @param stamps - Files of these additions.
+   */
+  constructor(
+    { device, base, stamps }: { device: Device; base: ReadPrompted; stamps: Stamps },
+    read: ReadPrompted,
+    networks: PromptedNetworks,
+  ) {
     this.#device = device;
     this.#base = base;
+    this.#stamps = new Map(stamps);
     this.#current = { networks, read, users: 0 };
     this.#generations.add(this.#current);
   }
@@ -84,28 +107,59 @@ export class SwappedNetworks {
   /** Closes all networks once their work is done. */
   async close(): Promise<void> {
     this.#closing.close();
-    await Promise.all([...new Set([...this.#generations].flatMap(allOf))].map((network) => network.close()));
+    await Promise.all(
+      [...new Set([...this.#generations].flatMap(({ networks }) => networksOf(networks)))].map((network) =>
+        network.close(),
+      ),
+    );
   }
 
   async #set(loras: readonly GivenLora[]): Promise<void> {
     this.#closing.requireOpen();
+    const stamps = await stampsOf(loras);
     const read = await promptedWithLoras(this.#base, loras);
     this.#closing.requireOpen();
     const { networks, read: former } = this.#current;
     const device = { device: this.#device, isOwn: false };
     const unet = read.unet === former.unet ? networks.unet : ConditionalUNet.on(device, read.unet);
     const encoders = networks.encoders.replaced(read.encoders, this.#device);
+    if (this.#areSame(stamps)) await this.#loadChanged(networks, { unet, encoders });
     this.#current = { networks: { unet, encoders }, read, users: 0 };
     this.#generations.add(this.#current);
     await this.#closeUnused();
+  }
+
+  /** Tells whether no other file has taken the place of one that weights in memory were read with, and keeps what it sees. */
+  #areSame(stamps: Stamps): boolean {
+    const areSame = [...stamps].every(([path, stamp]) => (this.#stamps.get(path) ?? stamp) === stamp);
+    for (const [path, stamp] of stamps) this.#stamps.set(path, stamp);
+    return areSame;
+  }
+
+  /** Loads the networks that are changed where their former ones are loaded; both share what is the same. */
+  async #loadChanged(former: PromptedNetworks, changed: PromptedNetworks): Promise<void> {
+    const others = networksOf(former);
+    const added = networksOf(changed).flatMap((network, i) => {
+      const other = at(others, i);
+      return network === other ? [] : [{ network, other }];
+    });
+    try {
+      for (const { network, other } of added) await network.loadLike(other);
+      this.#closing.requireOpen();
+    } catch (error) {
+      await Promise.all(added.map(({ network }) => network.close()));
+      throw error;
+    }
   }
 
   /** Closes the networks of former additions that no run has any more. */
   async #closeUnused(): Promise<void> {
     const former = [...this.#generations].filter((each) => each !== this.#current && each.users === 0);
     for (const generation of former) this.#generations.delete(generation);
-    const kept = new Set([...this.#generations].flatMap(allOf));
-    const unused = new Set(former.flatMap(allOf).filter((network) => !kept.has(network)));
+    const kept = new Set([...this.#generations].flatMap(({ networks }) => networksOf(networks)));
+    const unused = new Set(
+      former.flatMap(({ networks }) => networksOf(networks)).filter((network) => !kept.has(network)),
+    );
     await Promise.all([...unused].map((network) => network.close()));
   }
 }

@@ -1,9 +1,10 @@
 // Low-rank additions to pipelines: put on, added to, swapped while images are drawn, and taken off to the bit.
-import { cp } from 'node:fs/promises';
+import { cp, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
+import { MapNetwork } from '../../lib/engine/map-network.js';
 import { readJson } from '../../lib/files/files.js';
 import { ConditionalUNet, Device, TextToImage, type LoraOptions } from '../../lib/index.js';
 import { closePipeline, loadPipeline } from '../../lib/latents/load-pipeline.js';
@@ -95,6 +96,62 @@ describe('the additions of a pipeline', () => {
     await pipeline.setLoras([{ path: copy, scale: 2 }]);
     expect(await draw()).not.toEqual(drawn.a);
     await pipeline.setLoras([]);
+  });
+
+  it('that change pack no weight that stays, unless a file has changed', async () => {
+    const device = Device.open({ device: 'cpu' });
+    const own = await TextToImage.load(model, { device });
+    const packed: number[] = [];
+    const load = MapNetwork.load.bind(MapNetwork);
+    const spied = vi.spyOn(MapNetwork, 'load').mockImplementation(async (...given) => {
+      const network = await load(...given);
+      packed.push(network.info.weightBytes);
+      return network;
+    });
+    const bytes = async (work: () => Promise<unknown>): Promise<number> => {
+      packed.length = 0;
+      await work();
+      return packed.reduce((sum, each) => sum + each, 0);
+    };
+    const size = { height: 4, width: 4, batch: 2, contexts: 2 };
+    const whole = await bytes(() => draw(own));
+    const memory = device.memory().host;
+    const told = await own.unet.bytesFor(size);
+    const copy = join(folder, 'swapped.safetensors');
+    await cp(kohya, copy);
+    const changed = await bytes(() => own.setLoras([{ path: copy, scale: 0.7 }]));
+    expect(changed).toBeGreaterThan(0);
+    expect(changed).toBeLessThan(0.7 * whole);
+    expect(
+      await bytes(async () => {
+        expect(await draw(own)).toEqual(drawn.a);
+      }),
+    ).toBe(0);
+    expect(Math.abs(device.memory().host - memory)).toBeLessThan(0.05 * memory);
+    expect(await own.unet.bytesFor(size)).toBe(told);
+    // Other contents of the same layout in the place of the file: additions of nothing.
+    const tensors = await fileTensors(kohya);
+    const emptied = new Map(
+      [...tensors].map(([name, tensor]) => [
+        name,
+        name.includes('lora_up') ? { ...tensor, bytes: new Uint8Array(tensor.bytes.length) } : tensor,
+      ]),
+    );
+    const same = await writeFileTensors(join(folder, 'same.safetensors'), tensors);
+    await writeFileTensors(copy, emptied);
+    expect((await stat(same)).size).toBe((await stat(copy)).size);
+    await own.setLoras([{ path: copy, scale: 0.7 }]);
+    expect(await draw(own)).toEqual(drawn.base);
+    await writeFileTensors(copy, tensors);
+    await own.setLoras([{ path: copy, scale: 0.7 }]);
+    expect(await draw(own)).toEqual(drawn.a);
+    await writeFileTensors(copy, emptied);
+    await own.setLoras([{ path: copy, scale: 0.7 }]);
+    expect(await draw(own)).toEqual(drawn.base);
+    spied.mockRestore();
+    await own.close();
+    expect(device.memory().host).toBe(0);
+    await device.close();
   });
 
   it('of running calls are those that these began with', async () => {
