@@ -39,11 +39,11 @@ describe('a picture of the bundled model', () => {
   );
 
   it("comes back by a file's Euler, whose states and inputs are scaled, too", async () => {
-    const file = { beta_schedule: 'scaled_linear', beta_end: 0.012, prediction_type: 'v_prediction' };
+    const file = { beta_schedule: 'scaled_linear', beta_end: 0.003, prediction_type: 'v_prediction' };
     const schedule = NoiseSchedule.fromSchedulerConfig({ _class_name: 'EulerDiscreteScheduler', ...file });
     await using euler = await TextToImage.load('emoji', { device: 'cpu', schedule });
     const run = { prompt, steps: 20, sampler: 'scheduler', guidance: 1 } as const;
-    expect(samplers.scheduler(schedule, { steps: 20 }).initialScale).not.toBe(1);
+    expect(samplers.scheduler(schedule, { steps: 20 }).initialScale).toBeLessThan(0.9);
     const { noise } = await euler.invert({ ...run, image: latents, iterations: 12 });
     const back = await euler.generate({ ...run, init: noise, output: 'latents' });
     const error = rootMeanSquare(back.latents.map((value, i) => value - latents[i]!));
