@@ -169,6 +169,19 @@ describe('the additions of a pipeline', () => {
     expect(await draw()).toEqual(drawn.base);
   });
 
+  it.each(['read to its end', 'left'])('leave none of a stream open that is %s', async (how) => {
+    await using own = await TextToImage.load(model, { device: 'cpu' });
+    const { unet } = own;
+    const { hidden } = await own.encodePrompt('a cat');
+    const stream = own.stream({ ...small, count: 2, batch: 1 });
+    await stream.next();
+    await own.setLoras([{ path: unetAlone }]);
+    await unet.prepare(hidden, 1);
+    if (how === 'left') await stream.return();
+    else for await (const _ of stream);
+    expect((await failure(unet.prepare(hidden, 1))).code).toBe('ERR_DPM_CLOSED');
+  });
+
   it('change the networks that they are for alone, and leave none in memory', async () => {
     const device = Device.open({ device: 'cpu' });
     const own = await TextToImage.load(model, { device });
