@@ -107,6 +107,8 @@ describe('a token', () => {
       { path, token: 'sofa' },
       { path, token: 'sofabed' },
       { path, token: '.*' },
+      { path, token: '<s>' },
+      { path, token: '<s>>' },
     ]);
     const added = (text: string): number[] => pipeline.tokenize(text).ids.filter((id) => id >= 814);
     const at = (index: number): number[] =>
@@ -115,6 +117,7 @@ describe('a token', () => {
     expect(added('a sofa')).toEqual(at(0));
     expect(added('sofabed sofa')).toEqual([...at(1), ...at(0)]);
     expect(added('x.*y')).toEqual(at(2));
+    expect(added('<s>>, <s>')).toEqual([...at(4), ...at(3)]);
     expect(added('anything')).toEqual([]);
   });
 
