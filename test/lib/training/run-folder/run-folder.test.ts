@@ -765,6 +765,7 @@ describe('the lock of a folder', () => {
 
   it.each<[string, Record<string, unknown>, RegExp]>([
     ['another machine', { host: 'elsewhere', pid: 1 }, /process 1 on elsewhere trains there; remove the file/],
+    ['another machine, whose processes are not those here', { host: 'elsewhere', pid: 4_000_000 }, /on elsewhere/],
     ['a process of another user', { pid: 1 }, /process 1 trains there/],
     ['nobody', { pid: 0 }, /does not say who trains there; remove it/],
     ['text for a number', { pid: '7' }, /does not say who/],
