@@ -54,6 +54,10 @@ describe('dpm generate --source-prompt', () => {
     expect(text).not.toContain('Source prompt');
     await draw('--from', again, '--source-prompt', 'a cat', '--out', again);
     expect(readFileSync(again)).toEqual(readFileSync(out));
+    const mask = join(folder, 'mask.png');
+    await new ImageBatch(new Uint8Array(24 * 16).fill(255, 200), [1, 1, 24, 16]).save(mask, { scale: 1 });
+    await draw('--from', out, '--mask', mask, '--out', again);
+    expect(await readPngText(again, 'parameters')).not.toContain('Source prompt');
     const refined = ['generate', model, '--from', out, '--image', begun, '--refiner', model, '--out', again];
     expect((await dpm(...refined)).stderr).toContain('the picture of --from was drawn from the noise of a picture');
   });
