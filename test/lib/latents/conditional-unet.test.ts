@@ -65,6 +65,19 @@ describe('a conditional U-Net', () => {
     expect((await two!) - (await one!)).toBe(data.byteLength);
   });
 
+  it('counts the weights for prompts as long as it has them', async () => {
+    await using unet = await ConditionalUNet.load(place('sd1'), { device: 'cpu' });
+    const size = { height: 8, width: 8, tokens: 5 };
+    const counted = async (): Promise<number> => {
+      await unet.prepare(new Float32Array(5 * 32), 1);
+      return unet.bytesFor(size);
+    };
+    const bytes = await counted();
+    await unet.releasePrompts();
+    expect(await unet.bytesFor(size)).toBeLessThan(bytes);
+    expect(await counted()).toBe(bytes);
+  });
+
   it('shares its weights between sizes and lengths of contexts', async () => {
     const device = Device.open({ device: 'cpu' });
     const unet = await ConditionalUNet.load(place('sd1'), { device });
