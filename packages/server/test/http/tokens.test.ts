@@ -125,6 +125,20 @@ describe('a file of tokens', () => {
     await expect(Tokens.open(join(folder, 'none'))).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
   });
 
+  it('is read again where an older one takes its place', async () => {
+    const kept = join(folder, 'kept.yaml');
+    const write = async (name: string, seconds: number): Promise<void> => {
+      await writeFile(kept, entry(name, 'scopes: []'), { mode: 0o600 });
+      await utimes(kept, seconds, seconds);
+    };
+    await write('newer', 2000);
+    const tokens = await Tokens.open(kept);
+    await write('older', 1000);
+    await tokens.refresh();
+    expect(tokens.find('newer-token')).toBeUndefined();
+    expect(tokens.find('older-token')).toMatchObject({ name: 'older' });
+  });
+
   it('takes what is made for it', async () => {
     const { token, entry: line } = newToken('new');
     expect(token).toHaveLength(43);
