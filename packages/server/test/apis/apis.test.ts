@@ -166,6 +166,13 @@ describe('KServe', () => {
     expect(wholly.headers.get('content-type')).toBe('application/octet-stream');
   });
 
+  it('takes a time limit in microseconds', async () => {
+    const spy = vi.spyOn(Batcher.prototype, 'forward');
+    await infer({ inputs: [states, t], parameters: { timeout: 10_000_000 } });
+    expect(spy.mock.lastCall?.[2]).toMatchObject({ deadline: 10_000 });
+    spy.mockRestore();
+  });
+
   it.each<[string, object, RegExp]>([
     ['no time', { inputs: [states, { ...states, name: 'y' }] }, /no input y/],
     ['one time for two', { inputs: [states, { ...t, shape: [1], data: [3] }] }, /input t has to have shape \[2\]/],
