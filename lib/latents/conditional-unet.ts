@@ -254,8 +254,12 @@ export class ConditionalUNet extends LatentNetwork {
     const count = checkedBatch(pictures.length, hint.channels * height * width);
     const given = hint.order === 'rgb' ? pictures.slice() : withReversedChannels(pictures, count, hint.channels);
     return this.networks.using({ part: `${HINT}${index}`, height, width }, async (network) => {
-      const data = new Float32Array(count * at(encoder.levels, 0).channels * states.height * states.width);
-      await network.forward(count, given, data);
+      const [from, to] = [given.length / count, at(encoder.levels, 0).channels * states.height * states.width];
+      const data = new Float32Array(count * to);
+      // One after the other: maps of pictures take far more than those of states.
+      for (let n = 0; n < count; ++n) {
+        await network.forward(1, given.subarray(n * from, (n + 1) * from), data.subarray(n * to, (n + 1) * to));
+      }
       return new PreparedControl(this, { index, count, ...states }, data);
     });
   }
