@@ -76,6 +76,22 @@ TEST_F(EmulatedCuda, KeptMemoryIsGivenBackWhenItIsAskedFor) {
   EXPECT_LT(device->memory().device, again);
 }
 
+TEST_F(EmulatedCuda, KeptMemoryIsCountedAnewAfterItWasGivenBack) {
+  const Repaired repaired;
+  constexpr std::uint64_t kBytes = 1 << 16;
+  const auto device = open_on_card_of(8 * 3 * kBytes);
+  const auto take_two = [&] {
+    const auto first = device->allocate(kBytes);
+    const auto second = device->allocate(kBytes);
+  };
+  take_two();
+  device->trim();
+  take_two();
+  // This allocation frees what is kept beyond the limit.
+  (void)device->allocate(256);
+  EXPECT_EQ(counted(take_two).allocations, 0U);
+}
+
 TEST_F(EmulatedCuda, ADeviceThatKeepsNothingIsTrimmedWithoutHarm) {
   EXPECT_EQ(code_of([] { Device::open("reference", {})->trim(); }), ErrorCode::kOk);
 }
