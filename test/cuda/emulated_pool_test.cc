@@ -26,6 +26,15 @@ TEST_F(EmulatedCuda, ABatchThatDoesNotFitLeavesNoneReserved) {
   EXPECT_EQ(images(*network, uniform_request(1, 1)), expected);
 }
 
+TEST_F(EmulatedCuda, ABatchThatDoesNotFitLeavesTheFormerOneReserved) {
+  const Repaired repaired;
+  const auto network = small_.load("cuda:0");
+  network->reserve(8);
+  EXPECT_EQ(code_of([&] { network->reserve(1 << 24); }), ErrorCode::kOutOfMemory);
+  // Without a reservation nothing is known of rows that pad a batch.
+  EXPECT_EQ(network->padded(5), 6U);
+}
+
 TEST_F(EmulatedCuda, KeptMemoryIsGivenUpBeforeMemoryRunsOut) {
   const Repaired repaired;
   constexpr std::uint64_t kBytes = 1 << 20;
