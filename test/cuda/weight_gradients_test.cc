@@ -185,6 +185,26 @@ TEST_F(CudaDevice, GradientsOfBatchesDoNotAffectOneAnother) {
   }
 }
 
+/// Rows that pad a batch are cleared in a part of a wider map, behind which lies a map that is read afterwards.
+TEST_F(CudaDevice, GradientsOfAPartOfAMapLeaveWhatLiesBehindIt) {
+  RandomValues random(8);
+  GraphMaker maker(random);
+  constexpr int kChannels = 8;
+  const int image = maker.image(kChannels, 6, 6);
+  const int first = maker.enter(image);
+  const int part = maker.affine(image, 0.5F, -0.25F);
+  const int whole = maker.add(DPM_OP_CONCAT, {first, part});
+  // The first branch's map lies behind the whole, and is read again after the second one's gradients.
+  const auto branch = [&](int from) { return maker.silu(maker.convolution(from, kChannels, same_size(3))); };
+  const int branches[] = {branch(part), branch(part), branch(whole)};
+  maker.leave(maker.sum(maker.sum(branches[0], branches[1]), branches[2]));
+  const NetworkOptions options = with_gradients({});
+  Network reference(Device::open("reference", {}), maker.graph(), options);
+  Network own(device_, maker.graph(), options);
+  own.reserve(6);
+  EXPECT_LT(difference_of(gradients_of(own, kRows), gradients_of(reference, kRows)), tolerance_of(DType::kFloat32));
+}
+
 /// A graph with a sum over rows, on the device's own entries.
 class ProfiledSum {
  public:
