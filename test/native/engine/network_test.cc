@@ -82,6 +82,37 @@ TEST(NetworkThatSeesMore, LeavesNoSteppingToItsDeviceAndTakesNothingLess) {
   }
 }
 
+TEST(NetworkWithLabels, HasNoneWhereTheirTensorIsAbsent) {
+  RandomValues random(4);
+  GraphMaker maker(random);
+  const int map = maker.enter(maker.image(2, 3, 1));
+  maker.leave(maker.add(DPM_OP_CHANNEL_ADD, {map, maker.row(maker.label(), 3, 2)}));
+  for (const char* device : {"reference", "cuda:0"}) {
+    Network network(Device::open(device, {1, false}), maker.graph(), {3, false, {}});
+    network.reserve(1);
+    const auto image = network.device().allocate(6 * sizeof(float));
+    image->clear(0, image->bytes());
+    const auto out = network.device().allocate(image->bytes());
+    const auto evaluated = [&](const std::vector<std::int32_t>& labels) {
+      Evaluation evaluation;
+      evaluation.batch = 1;
+      evaluation.image = image->view(6);
+      evaluation.out = out->view(6);
+      const auto given = network.device().allocate(sizeof(std::int32_t));
+      if (!labels.empty()) {
+        given->upload(0, labels.data(), given->bytes());
+        evaluation.labels = given->view(1);
+      }
+      network.evaluate(evaluation, nullptr);
+      std::vector<float> result(6);
+      out->download(0, result.data(), out->bytes());
+      return result;
+    };
+    EXPECT_EQ(evaluated({}), evaluated({-1})) << device;
+    EXPECT_NE(evaluated({}), evaluated({0})) << device;
+  }
+}
+
 /// A sum of an image and a context of 2 x 3 that rows share.
 class SharedContext {
  public:
