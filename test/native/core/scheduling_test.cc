@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "core/thread_pool.h"
 #include "engine/engine.h"
@@ -82,8 +83,10 @@ TEST(Niceness, IsANumberThatTheSystemKnows) {
     EXPECT_EQ(code_of([] { niceness_of_engines(); }), ErrorCode::kArgument) << wrong;
     EXPECT_EQ(code_of([] { Engine("reference", {1, false}); }), ErrorCode::kArgument) << wrong;
   }
-  const ScopedEnvironment nicer("DPM_NICE", "");
-  EXPECT_EQ(niceness_of_engines(), 0);
+  for (const auto& [known, niceness] : {std::pair("", 0), {"0", 0}, {"19", 19}}) {
+    const ScopedEnvironment nicer("DPM_NICE", known);
+    EXPECT_EQ(niceness_of_engines(), niceness) << known;
+  }
 }
 
 }  // namespace
