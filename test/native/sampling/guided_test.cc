@@ -111,6 +111,21 @@ TEST_F(GuidedRuns, AskNobodyWhereNoRecordTakesAGuide) {
   EXPECT_EQ(code(request), ErrorCode::kArgument);
 }
 
+TEST_F(GuidedRuns, HaveTheGradientOfTheLastEvaluationInRecordsThatEvaluateNothing) {
+  const auto with = [&](float before, float factor) {
+    RunRequest request = guided_request(2, 2);
+    for (dpm_record& record : request.records) record.x_guide = 0;
+    request.records[2].x_guide = before;
+    request.records[3].x_guide = factor;
+    EXPECT_FALSE(evaluates(request.records[3]));
+    request.guides = {guide(3, 2)};
+    return images(request);
+  };
+  // So little asks for the gradient and moves nothing.
+  EXPECT_LT(relative_difference(with(0, 0.25F), with(1e-30F, 0.25F)), 1e-6);
+  EXPECT_GT(relative_difference(with(0, 0.25F), with(0, 0)), 1e-3);
+}
+
 TEST_F(GuidedRuns, RefuseGradientsThatAreNotFinite) {
   RunRequest request = guided_request(2, 2);
   request.guides = {guide(1, 2), guide(1, 2)};
