@@ -17,14 +17,15 @@ constexpr int kClasses = 4;
 /// Loads a classifier of images of two channels on a device: a convolution, SiLU, and a mixture of every map. Weights
 /// have deviation `scale`.
 std::shared_ptr<Network> load_guide(const std::shared_ptr<Device>& device, int side = SmallNetwork::kSide,
-                                    Derivative derivative = Derivative::kLabelScore, float scale = 0) {
+                                    Derivative derivative = Derivative::kLabelScore, float scale = 0,
+                                    int classes = kClasses) {
   RandomValues random(11);
   GraphMaker maker(random);
   const graph::Convolution same{.kernel = 3, .pad_before = 1, .pad_after = 1};
-  const int maps = maker.convolution(maker.image(2, side, side), kClasses, same, scale);
+  const int maps = maker.convolution(maker.image(2, side, side), classes, same, scale);
   maker.leave(maker.separable(maker.silu(maker.bias(maps)), 1, 1));
   NetworkOptions options;
-  options.classes = derivative == Derivative::kLabelScore ? kClasses : 0;
+  options.classes = derivative == Derivative::kLabelScore ? classes : 0;
   options.derivative = derivative;
   return std::make_shared<Network>(device, maker.graph(), options);
 }
@@ -124,6 +125,21 @@ TEST_F(GuidedRuns, HaveTheGradientOfTheLastEvaluationInRecordsThatEvaluateNothin
   // So little asks for the gradient and moves nothing.
   EXPECT_LT(relative_difference(with(0, 0.25F), with(1e-30F, 0.25F)), 1e-6);
   EXPECT_GT(relative_difference(with(0, 0.25F), with(0, 0)), 1e-3);
+}
+
+/// On the emulated card, whose memory is guarded.
+TEST(GuidesOnACard, MayHaveOtherNumbersOfClasses) {
+  const auto device = Device::open("cuda:0", {});
+  Network network(device, SmallNetwork().graph(), SmallNetwork::options());
+  const auto few = load_guide(device);
+  const auto many = load_guide(device, SmallNetwork::kSide, Derivative::kLabelScore, 0, 1000);
+  const std::atomic<bool> running{false};
+  const auto images = [&](const std::shared_ptr<Network>& first, const std::shared_ptr<Network>& second) {
+    RunRequest request = guided_request(2, 2);
+    request.guides = {{first, {1, 2}, 2}, {second, {1, 2}, 2}};
+    return run_programs(network, request, running).images.floats;
+  };
+  EXPECT_LT(relative_difference(images(many, few), images(few, many)), 1e-5);
 }
 
 TEST_F(GuidedRuns, RefuseGradientsThatAreNotFinite) {
