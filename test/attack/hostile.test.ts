@@ -181,6 +181,23 @@ describe('a run', () => {
     }));
 });
 
+describe('an evaluation', () => {
+  it('has no label beyond the classes', () =>
+    withNetwork(async (_, engine) => {
+      const network = await engine.loadNetwork(graph, { ...plain, classes: 3 });
+      const forward = (label: number): Promise<void> => {
+        const [x, out] = [new Float32Array(pixels), new Float32Array(pixels)];
+        return network.forward(1, x, Float32Array.of(1), Int32Array.of(label), out, null);
+      };
+      for (const label of [-1, 2]) await expect(forward(label)).resolves.toBeUndefined();
+      expect(codeOf(() => forward(3))).toBe('ERR_DPM_ARGUMENT');
+      const tensor = engine.tensor(pixels);
+      const predict = (label: number): Promise<void> =>
+        network.predict(tensor, Float32Array.of(1), Int32Array.of(label), null, -1, tensor, null);
+      expect(codeOf(() => predict(3))).toBe('ERR_DPM_ARGUMENT');
+    }));
+});
+
 describe('a batch', () => {
   const open = (network: NativeNetwork) =>
     network.batch({
