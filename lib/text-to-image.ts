@@ -223,7 +223,7 @@ export class TextToImage {
     promptedHead(this.unet, this.schedule, program.head);
     const call = this.#call('run', options, true, promptKinds);
     requireKnownTimes(call, program);
-    return this.#draw(call, { program, start: null });
+    return this.#draw(call, { program, start: null, whole: program });
   }
 
   /**
@@ -366,7 +366,7 @@ export class TextToImage {
     const begun = callProgram(call, this.schedule, this.gamma);
     // A head that is not there is told at the call, before texts are encoded.
     promptedHead(this.unet, this.schedule, begun.program.head);
-    requireKnownTimes(call, begun.program);
+    requireKnownTimes(call, begun.whole);
     return begun;
   }
 
@@ -379,10 +379,10 @@ export class TextToImage {
   }
 
   /** Encodes the texts of a call, and makes the network and the options of its program's run. */
-  async #begin(networks: PromptedNetworks, call: GenerateCall, { program, start }: BegunProgram) {
+  async #begin(networks: PromptedNetworks, call: GenerateCall, { program, start, whole }: BegunProgram) {
     const { unet } = networks;
     const { height, width, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
-    const { samples, truncated, controls } = await this.#samples(networks, call, program);
+    const { samples, truncated, controls } = await this.#samples(networks, call, whole);
     const begun = await this.#beginning(call, { program, start });
     const head = promptedHead(unet, this.schedule, program.head);
     await requireRoomForSamples(unet, samples, call, head?.name);
@@ -415,7 +415,10 @@ export class TextToImage {
   }
 
   /** Makes the states that a run begins with, if they are not the noise of its seeds, and what goes along with a picture. */
-  async #beginning(call: GenerateCall, { program, start }: BegunProgram): Promise<Partial<PictureStart>> {
+  async #beginning(
+    call: GenerateCall,
+    { program, start }: Pick<BegunProgram, 'program' | 'start'>,
+  ): Promise<Partial<PictureStart>> {
     const { initialScale } = program;
     if (call.picture === null || start === null) {
       return call.init === undefined ? {} : { init: call.init.map((value) => value * initialScale) };

@@ -28,7 +28,7 @@ export const controlSpecs: OptionSpecs = {
 };
 
 /** Reads the numbers of an option, one for all of `count` ControlNets or one for each. */
-function numbersOf(options: OptionValues, name: keyof typeof facts, count: number): (number | undefined)[] {
+function numbersOf(options: OptionValues, name: 'scale' | 'start' | 'end', count: number): (number | undefined)[] {
   const flag = `control-${name}`;
   const texts = options.strings(flag) ?? [];
   const numbers = texts.map((text) => {
@@ -51,6 +51,10 @@ export async function controlsOf(
     const lonely = Object.keys(controlSpecs).find((name) => options.has(name));
     if (lonely === undefined) return undefined;
     throw usageError(`--${lonely} is for --control-image FILE, the picture that controls`);
+  }
+  const folders = options.strings('controlnet')?.length ?? paths.length;
+  if (folders !== paths.length) {
+    throw usageError(`--control-image is given ${paths.length} times for ${folders} of --controlnet`);
   }
   const [scales, starts, ends] = (['scale', 'start', 'end'] as const).map((name) =>
     numbersOf(options, name, paths.length),

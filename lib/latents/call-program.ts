@@ -14,6 +14,8 @@ export interface BegunProgram {
   readonly program: Program;
   /** Amplitudes of pictures and noise in the states that it begins with; null: noise alone. */
   readonly start: Amplitudes | null;
+  /** The program without a hand-over, by whose evaluations shares of the run are counted, as in diffusers. */
+  readonly whole: Program;
 }
 
 /** Takes the steps of a program that are before a hand-over. */
@@ -44,12 +46,13 @@ export function callProgram(
     ...(given !== undefined && { gamma: given }),
   } as const;
   const options = { ...withTables(sampler, own, schedule, gamma), steps };
-  const begun = ((): BegunProgram => {
+  const begun = ((): Omit<BegunProgram, 'whole'> => {
     if (picture === null) return { program: samplerByName(sampler)(schedule, options), start: null };
     const { strength } = picture;
     const beginning = strength === null ? { below: ratioAfter(schedule, denoisingStart ?? 1) } : { strength };
     return laterRun(schedule, sampler, options, beginning);
   })();
-  if (denoisingEnd === undefined) return begun;
-  return { ...begun, program: beforeHandOver(schedule, begun.program, denoisingEnd) };
+  const whole = begun.program;
+  if (denoisingEnd === undefined) return { ...begun, whole };
+  return { ...begun, whole, program: beforeHandOver(schedule, whole, denoisingEnd) };
 }

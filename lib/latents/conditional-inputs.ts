@@ -2,7 +2,7 @@
 import { at } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { checkOptions, integerBetween } from '../base/option-kinds.js';
+import { checkOptions, integerBetween, requireKind } from '../base/option-kinds.js';
 import { controlUseKinds, type ControlUse } from './conditional-options.js';
 import type { PreparedControl } from './prepared-control.js';
 
@@ -39,36 +39,58 @@ export interface CheckedControl {
   readonly scale: number;
 }
 
+/** What the pictures of ControlNets are for. */
+interface ControlledStates {
+  readonly network: object;
+  readonly height: number;
+  readonly width: number;
+  readonly batch: number;
+  /** Number of each sample's picture; null: its own. */
+  readonly indices: Uint32Array | null;
+}
+
+/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a picture of another network or size, or samples that have none. */
+function requireFittingPicture(
+  name: string,
+  picture: PreparedControl,
+  { network, height, width, batch, indices }: ControlledStates,
+): void {
+  if (picture.network !== network || picture.height !== height || picture.width !== width) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `${name} is not one that this network prepared for states of ${height} x ${width}`,
+    );
+  }
+  if (picture.count === 1) return;
+  if (indices === null && picture.count !== batch) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `${name} has ${picture.count} pictures for ${batch} samples`);
+  }
+  const wrong = indices?.findIndex((index) => index >= picture.count) ?? -1;
+  if (wrong < 0) return;
+  throw wrongValue(`controlIndices[${wrong}]`, indices?.[wrong], `below ${picture.count}, the pictures of ${name}`);
+}
+
 /**
  * Copies the ControlNets of an evaluation that change anything, in their order.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong entry.
  */
-export function checkedControls(
-  controls: readonly ControlUse[],
-  { network, height, width }: { network: object; height: number; width: number },
-): CheckedControl[] {
+export function checkedControls(controls: readonly ControlUse[], states: ControlledStates): CheckedControl[] {
   const all = controls.map((use, k) => {
     const copy = { ...use };
-    checkOptions(`controls[${k}]`, copy, controlUseKinds);
+    const name = `controls[${k}]`;
+    checkOptions(name, copy, controlUseKinds);
     const { picture, scale = 1 } = copy;
-    if ((picture as PreparedControl | undefined) === undefined)
-      throw wrongValue(`controls[${k}].picture`, picture, 'a PreparedControl');
-    if (picture.network !== network || picture.height !== height || picture.width !== width) {
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `controls[${k}].picture is not one that this network prepared for states of ${height} x ${width}`,
-      );
-    }
+    requireKind(`${name}.picture`, picture, controlUseKinds.picture);
+    requireFittingPicture(`${name}.picture`, picture, states);
     return { picture, scale };
   });
-  const twice = all.findIndex(({ picture: { index } }, k) =>
-    all.slice(0, k).some((one) => one.picture.index === index),
-  );
+  const numbers = all.map(({ picture }) => picture.index);
+  const twice = numbers.findIndex((index, k) => numbers.indexOf(index) < k);
   if (twice >= 0) {
     throw new DpmError(
       'ERR_DPM_ARGUMENT',
-      `controls[${twice}] is of ControlNet ${at(all, twice).picture.index}, as another one is`,
+      `controls[${twice}] is of ControlNet ${at(numbers, twice)}, as another one is`,
     );
   }
   return all.filter(({ scale }) => scale !== 0).sort((a, b) => a.picture.index - b.picture.index);
@@ -81,16 +103,12 @@ export function scalesOf(controls: readonly CheckedControl[]): number[] {
   return Array.from(scales, (scale) => scale || 0);
 }
 
-/**
- * Copies states, and puts what ControlNets see of the pictures of each behind it.
- *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for samples that have no picture.
- */
+/** Copies states, and puts what ControlNets see of the pictures of each behind it. */
 export function statesWithPictures(
   x: Float32Array,
   batch: number,
   controls: readonly CheckedControl[],
-  indices: Uint32Array | undefined,
+  indices: Uint32Array | null,
 ): Float32Array {
   if (controls.length === 0) return x.slice();
   const own = x.length / batch;
@@ -102,12 +120,6 @@ export function statesWithPictures(
     let end = n * row + own;
     for (const [k, { picture }] of controls.entries()) {
       const from = picture.count === 1 ? 0 : (indices?.[n] ?? n);
-      if (from >= picture.count || (indices === undefined && picture.count !== 1 && picture.count !== batch)) {
-        throw new DpmError(
-          'ERR_DPM_ARGUMENT',
-          `controls[${k}].picture has ${picture.count} pictures for ${batch} samples`,
-        );
-      }
       const width = at(widths, k);
       all.set(picture.data.subarray(from * width, (from + 1) * width), end);
       end += width;

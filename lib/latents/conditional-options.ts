@@ -3,6 +3,7 @@ import {
   either,
   instanceOf,
   integerBetween,
+  type Kind,
   kinds,
   numberOrNumbers,
   objectOf,
@@ -12,6 +13,13 @@ import {
 import { headNames, type HeadName } from '../checkpoint/heads.js';
 import { PreparedContext } from './prepared-context.js';
 import { PreparedControl } from './prepared-control.js';
+
+/** Kind of factors of maps, which are float32. @internal */
+export const factorKind: Kind = {
+  expected: 'a finite number, as float32 has it',
+  schema: { type: 'number' },
+  holds: (value) => typeof value === 'number' && Number.isFinite(Math.fround(value)),
+};
 
 /** Options of {@link ConditionalUNet.forward}. */
 export interface ConditionalForwardOptions {
@@ -75,7 +83,7 @@ export const forwardKinds: OptionKinds<ConditionalForwardOptions> = {
 /** @internal */
 export const controlUseKinds: OptionKinds<ControlUse> = {
   picture: instanceOf('a PreparedControl', PreparedControl),
-  scale: kinds.finite,
+  scale: factorKind,
 };
 
 /** Size of evaluations, for {@link ConditionalUNet.bytesFor}. */
@@ -107,5 +115,5 @@ export const sizeKinds: OptionKinds<ConditionalSize> = {
   batch: kinds.positiveInteger,
   contexts: kinds.positiveInteger,
   head: oneOf(headNames),
-  controlScales: arrayOf('a list of numbers', kinds.finite),
+  controlScales: arrayOf('a list of numbers', factorKind),
 };

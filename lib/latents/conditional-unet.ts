@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
@@ -51,6 +52,8 @@ const loadKinds: OptionKinds<ConditionalUNetLoadOptions> = {
   loras: loraList,
   controlNets: controlNetList,
 };
+
+const controlSizeKinds = { height: kinds.positiveInteger, width: kinds.positiveInteger, signal: kinds.signal };
 
 /** What pictures a ControlNet takes. */
 export interface ControlFacts {
@@ -223,9 +226,9 @@ export class ConditionalUNet extends LatentNetwork {
    *
    * @param index - Number of the ControlNet.
    * @param pictures - Pictures [count, channels, height, width] with values in [0, 1].
-   * @param size - Sides of the pictures in pixels, multiples of the ControlNet's factor.
+   * @param size - Sides of the pictures in pixels, multiples of the ControlNet's factor; `signal` aborts before the next picture.
    * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there is no such ControlNet or for sides that no states have,
-   * `ERR_DPM_TENSOR_SHAPE` if they are no whole pictures.
+   * `ERR_DPM_TENSOR_SHAPE` if they are no whole pictures, `ERR_DPM_OUT_OF_MEMORY`, `ERR_DPM_ABORTED`.
    *
    * @example
    * ```ts
@@ -236,14 +239,14 @@ export class ConditionalUNet extends LatentNetwork {
   async prepareControl(
     index: number,
     pictures: Float32Array,
-    size: { height: number; width: number },
+    size: { height: number; width: number; signal?: AbortSignal | undefined },
   ): Promise<PreparedControl> {
     requireKind('index', index, integerBetween(0, Math.max(0, this.controlNets.length - 1)));
     const control = this.#read.description.controls?.[index];
     if (control === undefined) throw new DpmError('ERR_DPM_ARGUMENT', 'the network was loaded without ControlNets');
     requireKind('pictures', pictures, kinds.floats);
-    checkOptions('prepareControl', size, { height: kinds.positiveInteger, width: kinds.positiveInteger });
-    const { height, width } = size;
+    checkOptions('prepareControl', size, controlSizeKinds);
+    const { height, width, signal } = size;
     const { hint, encoder } = control;
     const factor = hintFactor(hint);
     const states = { height: height / factor, width: width / factor };
@@ -253,11 +256,16 @@ export class ConditionalUNet extends LatentNetwork {
     requireSides(states.height, states.width);
     const count = checkedBatch(pictures.length, hint.channels * height * width);
     const given = hint.order === 'rgb' ? pictures.slice() : withReversedChannels(pictures, count, hint.channels);
-    return this.networks.using({ part: `${HINT}${index}`, height, width }, async (network) => {
-      const [from, to] = [given.length / count, at(encoder.levels, 0).channels * states.height * states.width];
+    const part = { part: `${HINT}${index}`, height, width };
+    const [from, to] = [given.length / count, at(encoder.levels, 0).channels * states.height * states.width];
+    const { maps } = await this.networks.bytesFor(part, 1);
+    const bytes = maps + count * to * Float32Array.BYTES_PER_ELEMENT;
+    requireRoom(`${count} pictures of ${height} x ${width} that control`, bytes, 'take smaller ones, or fewer at once');
+    return this.networks.using(part, async (network) => {
       const data = new Float32Array(count * to);
       // One after the other: maps of pictures take far more than those of states.
       for (let n = 0; n < count; ++n) {
+        throwIfAborted(signal);
         await network.forward(1, given.subarray(n * from, (n + 1) * from), data.subarray(n * to, (n + 1) * to));
       }
       return new PreparedControl(this, { index, count, ...states }, data);
@@ -303,13 +311,11 @@ export class ConditionalUNet extends LatentNetwork {
       labels: checkedLabels(classes, options.classLabels, batch),
       given: { added: this.#added(options, batch), guidance: this.#guidance(options, batch) },
     };
-    const controls = checkedControls(options.controls ?? [], { network: this, height, width });
-    const indices = (name: 'contextIndices' | 'controlIndices'): Uint32Array | undefined => {
-      const given = options[name];
-      return given === undefined ? undefined : checkedIndices(name, given, batch);
-    };
-    const states = statesWithPictures(x, batch, controls, indices('controlIndices'));
-    const groups = indices('contextIndices');
+    const { contextIndices, controlIndices } = options;
+    const indices = controlIndices === undefined ? null : checkedIndices('controlIndices', controlIndices, batch);
+    const controls = checkedControls(options.controls ?? [], { network: this, height, width, batch, indices });
+    const states = statesWithPictures(x, batch, controls, indices);
+    const groups = contextIndices === undefined ? undefined : checkedIndices('contextIndices', contextIndices, batch);
     const count = groups === undefined ? batch : groups.reduce((most, index) => Math.max(most, index + 1), 0);
     const prepared = context instanceof PreparedContext ? context : await this.prepare(context, count);
     const isEnough = groups === undefined ? prepared.count === count : prepared.count >= count;
@@ -336,6 +342,13 @@ export class ConditionalUNet extends LatentNetwork {
     checkOptions('bytesFor', options, sizeKinds);
     const { height, width, tokens = 77, batch = 1, contexts, head = null, controlScales = [] } = options;
     requireSides(height, width);
+    if (controlScales.length > this.controlNets.length) {
+      const own = this.controlNets.length;
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `controlScales has ${controlScales.length} factors for ${own} ControlNets`,
+      );
+    }
     requireRoom('the weights of the U-Net', this.parameters * LEAST_WEIGHT_BYTES, 'take a network of fewer');
     const part = partOf({ tokens, head, controlScales: [...controlScales] });
     const { weights, maps } = await this.networks.bytesFor({ part, height, width }, batch, contexts);

@@ -7,6 +7,7 @@ import { arrayOf, checkOptions, either, kinds, objectOf, probability, type Optio
 import { unitRange } from '../base/pixel-range.js';
 import { givenImages, valuesOf, type GivenImages } from '../images/given-images.js';
 import { ImageBatch } from '../images/image-batch.js';
+import { factorKind } from './conditional-options.js';
 import type { ControlFacts } from './conditional-unet.js';
 import { oneOrEach } from './one-or-each.js';
 
@@ -21,7 +22,7 @@ export interface ControlOptions {
   scale?: number | undefined;
   /** Share of the evaluations before which it is not evaluated, from 0 to 1, as in diffusers. Default 0. */
   start?: number | undefined;
-  /** Share of the evaluations behind which it is not evaluated, above `start`, to 1. Default 1. */
+  /** Share of the evaluations after which it is not evaluated, above `start`, to 1. Default 1. */
   end?: number | undefined;
 }
 
@@ -32,7 +33,7 @@ export const controlOptionFacts = {
     help: "pictures that control, of the images' size, one for all images or one each",
     value: 'FILE',
   },
-  scale: { kind: kinds.finite, help: 'factor of what the ControlNet adds', standard: 1, value: 'SCALE' },
+  scale: { kind: factorKind, help: 'factor of what the ControlNet adds', standard: 1, value: 'SCALE' },
   start: {
     kind: probability,
     help: 'share of the evaluations before which it is not evaluated',
@@ -41,7 +42,7 @@ export const controlOptionFacts = {
   },
   end: {
     kind: probability,
-    help: 'share of the evaluations behind which it is not evaluated',
+    help: 'share of the evaluations after which it is not evaluated',
     standard: 1,
     value: 'S',
   },

@@ -29,7 +29,7 @@ export interface PipelineMemory {
 }
 
 /**
- * Computes what a call with the pipeline's own guidance takes in memory, one part after the other: nothing is evaluated, and
+ * Computes what a call with the pipeline's own guidance and all its ControlNets takes in memory, one part after the other: nothing is evaluated, and
  * no part is in memory beside another. The device's own working memory of evaluations is not in it.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming a side that the autoencoder cannot have; `ERR_DPM_OUT_OF_MEMORY` where
@@ -56,7 +56,9 @@ export async function pipelineMemory(
   const states = count * rows;
   const sides = { height: down, width: right };
   // All images have one prompt, and one negative prompt where they are guided.
-  const network = await unet.bytesFor({ ...sides, tokens: encoders.tokens, batch: states, contexts: rows });
+  const controlScales = unet.controlNets.map(() => 1);
+  const size = { ...sides, tokens: encoders.tokens, batch: states, contexts: rows, controlScales };
+  const network = await unet.bytesFor(size);
   await unet.release();
   const peak = {
     all: texts + network + decoder,

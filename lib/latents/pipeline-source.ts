@@ -60,9 +60,9 @@ export interface PipelineSource {
   /** Configurations or files, for messages. */
   readonly names: { readonly unet: string; readonly vae: string };
   readonly encoders: readonly EncoderSource[];
-  /** Table of second moments in the folder; null: there is none. */
   /** Folders of its ControlNets. */
   readonly controlNets: readonly string[];
+  /** Table of second moments in the folder; null: there is none. */
   gamma(): Promise<GammaTable | null>;
   scheduler(): Promise<SchedulerSource>;
   unet(): Promise<ReadConditional>;

@@ -8,13 +8,13 @@ import type { GenerateCall } from './resolve-call.js';
 /** A ControlNet of a run. */
 export interface PromptedControl {
   readonly use: { readonly picture: PreparedControl; readonly scale: number };
-  /** Tells whether it is evaluated at a network time. */
-  readonly isActive: (time: number) => boolean;
+  /** Tells for each evaluation at a network time, in their order, whether it is one of them; null: it always is. */
+  readonly active: ReadonlyMap<number, readonly boolean[]> | null;
 }
 
-/** Finds the times of a program's evaluations at which a ControlNet is one, as diffusers counts them. */
-function activeAt({ start, end }: GivenControl, program: Program): PromptedControl['isActive'] {
-  if (start === controlDefaults.start && end === controlDefaults.end) return () => true;
+/** Finds the evaluations of a program at which a ControlNet is evaluated, too, as diffusers counts them. */
+function activeIn({ start, end }: GivenControl, program: Program): PromptedControl['active'] {
+  if (start === controlDefaults.start && end === controlDefaults.end) return null;
   if (program.kind !== 'step') {
     throw new DpmError(
       'ERR_DPM_UNSUPPORTED',
@@ -22,12 +22,36 @@ function activeAt({ start, end }: GivenControl, program: Program): PromptedContr
     );
   }
   const evaluations = program.records.filter(({ evaluate }) => evaluate);
-  const times = evaluations.flatMap(({ time }, i) => {
+  const active = new Map<number, boolean[]>();
+  for (const [i, { time }] of evaluations.entries()) {
     const isWithin = i / evaluations.length >= start && (i + 1) / evaluations.length <= end;
-    return isWithin ? [Math.fround(time)] : [];
-  });
-  const active = new Set(times);
-  return (time) => active.has(Math.fround(time));
+    const key = Math.fround(time);
+    active.set(key, [...(active.get(key) ?? []), isWithin]);
+  }
+  return active;
+}
+
+/** Counts how often samples have been evaluated at a time, which some samplers do more than once. */
+export class ControlCounter {
+  readonly #controls: readonly PromptedControl[];
+  readonly #counts = new Map<string, number>();
+
+  constructor(controls: readonly PromptedControl[]) {
+    this.#controls = controls;
+  }
+
+  /** Lists the ControlNets of the next evaluation of a sample at a time. */
+  next(sample: number, time: number): readonly PromptedControl[] {
+    const times = this.#controls.map(({ active }) => active?.get(time) ?? []);
+    const repeats = times.reduce((most, { length }) => Math.max(most, length), 0);
+    // A step that is taken back is evaluated at a time that is one of the program once.
+    if (repeats < 2) return this.#controls.filter((_, k) => times[k]?.[0] ?? true);
+    const key = `${sample} ${time}`;
+    const count = this.#counts.get(key) ?? 0;
+    if (count + 1 === repeats) this.#counts.delete(key);
+    else this.#counts.set(key, count + 1);
+    return this.#controls.filter((_, k) => times[k]?.[count] ?? true);
+  }
 }
 
 /**
@@ -36,21 +60,22 @@ function activeAt({ start, end }: GivenControl, program: Program): PromptedContr
  * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` where a sampler chooses its own.
  */
 export function requireKnownTimes({ controls }: Pick<GenerateCall, 'controls'>, program: Program): void {
-  for (const control of controls) activeAt(control, program);
+  for (const control of controls) activeIn(control, program);
 }
 
 /** Computes what the ControlNets of a call see of their pictures, once for the whole run. */
 export async function promptedControls(
   unet: ConditionalUNet,
-  { controls, height, width }: Pick<GenerateCall, 'controls' | 'height' | 'width'>,
+  { controls, height, width, signal }: Pick<GenerateCall, 'controls' | 'height' | 'width' | 'signal'>,
   program: Program,
 ): Promise<PromptedControl[]> {
   const prepared: PromptedControl[] = [];
   for (const control of controls) {
     const { index, pictures, scale } = control;
     const factor = unet.controlNets[index]?.factor ?? 1;
-    const picture = await unet.prepareControl(index, pictures, { height: height * factor, width: width * factor });
-    prepared.push({ use: { picture, scale }, isActive: activeAt(control, program) });
+    const size = { height: height * factor, width: width * factor, signal };
+    const picture = await unet.prepareControl(index, pictures, size);
+    prepared.push({ use: { picture, scale }, active: activeIn(control, program) });
   }
   return prepared;
 }

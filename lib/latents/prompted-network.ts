@@ -4,7 +4,7 @@ import type { HeadName } from '../checkpoint/heads.js';
 import { ScriptNetwork } from '../run/script-network.js';
 import { predictWithHead, type ConditionalUNet } from './conditional-unet.js';
 import { joinedContexts, type PreparedContext } from './prepared-context.js';
-import type { PromptedControl } from './prompted-controls.js';
+import { ControlCounter, type PromptedControl } from './prompted-controls.js';
 import type { GenerateCall } from './resolve-call.js';
 
 /** A text as the U-Net sees it in every evaluation. */
@@ -84,11 +84,11 @@ interface AskedGroup {
 }
 
 /** Groups evaluations by what is a network of its own: the number of the prompt's tokens, and which ControlNets are evaluated. */
-function byNetwork(all: readonly Asked[], times: Float32Array, controls: readonly PromptedControl[]): AskedGroup[] {
+function byNetwork(all: readonly Asked[], controlsOf: readonly (readonly PromptedControl[])[]): AskedGroup[] {
   const groups = new Map<string, AskedGroup>();
   for (const asked of all) {
     const { tokens } = asked.seen.context;
-    const active = controls.filter(({ isActive }) => isActive(at(times, asked.row)));
+    const active = at(controlsOf, asked.row);
     const key = [tokens, ...active.map(({ use }) => use.picture.index)].join();
     const group = groups.get(key) ?? { asked: [], tokens, controls: active };
     group.asked.push(asked);
@@ -152,6 +152,7 @@ export function promptedEvaluate(
   const { height, width } = call;
   const elements = unet.outChannels * height * width;
   const contexts = new Map<number, JoinedContexts>();
+  const counter = new ControlCounter(call.controls ?? []);
 
   const evaluate = async (
     x: Float32Array,
@@ -199,7 +200,8 @@ export function promptedEvaluate(
         : [{ row, sample, seen: negative, sizes: call.negativeSizes, guidance, into: away, head: null }]),
       { row, sample, seen: positive, sizes: call.sizes, guidance, into: out, head: second },
     ]);
-    for (const group of byNetwork(asked, times, call.controls ?? [])) await evaluate(x, times, group);
+    const controls = samples.map(({ label }, row) => counter.next(label, at(times, row)));
+    for (const group of byNetwork(asked, controls)) await evaluate(x, times, group);
     for (const [row, { negative, guidance }] of samples.entries()) {
       if (negative === null) continue;
       const part = (values: Float32Array): Float32Array => values.subarray(row * elements, (row + 1) * elements);

@@ -116,10 +116,11 @@ export class SizedNetworks {
    * @throws The errors of loading.
    */
   async loadLike(former: SizedNetworks): Promise<void> {
-    for (const { size } of [...former.#entries.values()]) {
+    for (const [key, { size }] of [...former.#entries]) {
+      if (!former.#entries.has(key)) continue;
       await former.using(size, async (lender) => {
         const network = this.#loaded(size, lender);
-        this.#entries.set(keyOf(size), { size, network, users: 0 });
+        this.#entries.set(key, { size, network, users: 0 });
         await network;
       });
     }

@@ -35,7 +35,7 @@ interface ControlledRun {
 }
 
 describe.each(['cpu', 'reference'])('ControlNets of a pipeline on %s', (device) => {
-  it.each(['one', 'two', 'shares', 'img2img'])('draw what the library draws with %s', async (name) => {
+  it.each(['one', 'two', 'shares', 'shares-pndm', 'img2img'])('draw what the library draws with %s', async (name) => {
     const { controlnets, options } = (await readJson(join(runs, `${name}.json`))) as ControlledRun;
     const { control_guidance_start: starts, control_guidance_end: ends } = options;
     const scales = [options.controlnet_conditioning_scale].flat();
@@ -112,6 +112,13 @@ describe('ControlNets of a pipeline', () => {
     for (const start of [0.26, 0.5]) expect(difference(await part({ start }), late)).toBeLessThan(1e-5);
     expect(difference(await part({ start: 0.51 }), late)).toBeGreaterThan(1e-3);
     expect(difference(await part({ end: 0.75 }), early)).toBeGreaterThan(1e-3);
+    // Shares are those of the whole run, also where another pipeline goes on.
+    const begin = async (end?: number): Promise<Float32Array> => {
+      const cut = { ...begun, denoisingEnd: 0.5, controls: [{ image, end }] };
+      return (await pipeline.generate(cut)).latents;
+    };
+    expect(await begin(0.5)).toEqual(await begin());
+    expect(await begin(0.25)).not.toEqual(await begin());
     const program = samplers.ddim(pipeline.schedule, { steps: 4, clip: 'none' });
     const { prompt, seed, guidance, output } = call;
     const given = { ...sides, prompt, seed, guidance, output, controls: [{ image, end: 0.5 }] };
@@ -216,6 +223,7 @@ describe('ControlNets of a pipeline', () => {
       (image: Float32Array) => [{ image, start: 0.5, end: 0.5 }],
     ],
     ['start is -0.1', (image: Float32Array) => [{ image, start: -0.1 }]],
+    ['scale is 1e+300', (image: Float32Array) => [{ image, scale: 1e300 }]],
     ['scale is NaN', (image: Float32Array) => [{ image, scale: NaN }]],
     ["controls[0] has no option 'strength'", (image: Float32Array) => [{ image, strength: 1 }]],
     ['controls[0].image has', (image: Float32Array) => [{ image: image.subarray(3) }]],

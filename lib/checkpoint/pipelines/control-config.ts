@@ -10,6 +10,18 @@ const ownFields = [
   'global_pool_conditions',
 ];
 
+/** Fields of a U-Net that a ControlNet does not have. */
+const foreignFields = [
+  'up_block_types',
+  'out_channels',
+  'center_input_sample',
+  'conv_in_kernel',
+  'conv_out_kernel',
+  'time_cond_proj_dim',
+  'time_embedding_dim',
+  'reverse_transformer_layers_per_block',
+];
+
 /** Most widths of the embedding of a picture, each but the first of which halves its sides. */
 const MOST_WIDTHS = 8;
 
@@ -28,7 +40,8 @@ function mirrored(blocks: unknown): unknown {
 export function parseControlConfig(raw: Readonly<Record<string, unknown>>, source: string): ControlDescription {
   const config = new ConfigReader(raw, source);
   config.choice('_class_name', 'ControlNetModel', ['ControlNetModel']);
-  if (config.has('up_block_types')) throw config.unsupported('up_block_types', 'none, as ControlNets have no way up');
+  const foreign = foreignFields.find((name) => (config.raw(name) ?? null) !== null);
+  if (foreign !== undefined) throw config.unsupported(foreign, 'none, as ControlNets have no such field');
   if (config.boolean('global_pool_conditions', false)) throw config.unsupported('global_pool_conditions', 'false');
   const widths = config.integers('conditioning_embedding_out_channels', [16, 32, 96, 256], widthRange);
   if (widths.length < 1 || widths.length > MOST_WIDTHS) {

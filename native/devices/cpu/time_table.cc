@@ -9,6 +9,8 @@ namespace dpm::cpu {
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{32} << 20;
+/// What a sample without a label has where labels are given.
+constexpr std::int32_t kNoLabel = -1;
 
 }  // namespace
 
@@ -25,7 +27,7 @@ TimeTable::TimeTable(Device& device, const dpm_graph& graph, const std::vector<V
 std::uint64_t TimeTable::key_of(const RunContext& context, int sample) const {
   const auto* times = static_cast<const float*>(context.bound(time_));
   const auto* labels = static_cast<const std::int32_t*>(context.bound(label_));
-  const std::uint64_t label = labels == nullptr ? 0 : static_cast<std::uint32_t>(labels[sample]);
+  const std::uint64_t label = static_cast<std::uint32_t>(labels == nullptr ? kNoLabel : labels[sample]);
   return label << 32 | (times == nullptr ? 0 : std::bit_cast<std::uint32_t>(times[sample]));
 }
 

@@ -107,6 +107,7 @@ describe('dpm generate --controlnet', () => {
 
   it.each([
     [['--controlnet', first], '--controlnet is for --control-image FILE'],
+    [['--controlnet', first, '--controlnet', second, '--control-image', 'x.png'], '1 times for 2 of --controlnet'],
     [['--control-scale', '1'], '--control-scale is for --control-image FILE'],
     [
       ['--control-image', 'x.png', '--control-scale', 'much'],

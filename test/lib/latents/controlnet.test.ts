@@ -2,7 +2,7 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { readConditional } from '../../../lib/checkpoint/pipelines/conditional.js';
 import { withControls } from '../../../lib/checkpoint/pipelines/control.js';
@@ -111,6 +111,7 @@ describe('ControlNets of a U-Net', () => {
     const plain = await unet.bytesFor(asked);
     expect(await unet.bytesFor({ ...asked, controlScales: [0] })).toBe(plain);
     expect(await unet.bytesFor({ ...asked, controlScales: [1] })).toBeGreaterThan(1.2 * plain);
+    await expect(unet.bytesFor({ ...asked, controlScales: [0, 1] })).rejects.toThrow('2 factors for 1 ControlNets');
     await unet.release();
     expect(device.memory().host).toBe(0);
     const picture = await unet.prepareControl(0, pictures, pixels);
@@ -118,6 +119,15 @@ describe('ControlNets of a U-Net', () => {
     expect(prepared).toBeGreaterThan(0);
     await unet.releasePrompts();
     expect(device.memory().host).toBe(0);
+    const controller = new AbortController();
+    const stopped = unet.prepareControl(0, pictures, { ...pixels, signal: controller.signal });
+    controller.abort();
+    await expect(stopped).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+    vi.stubEnv('DPM_MEMORY', '0.001');
+    await expect(unet.prepareControl(0, new Float32Array(3 * 512 * 512), { height: 512, width: 512 })).rejects.toThrow(
+      '1 pictures of 512 x 512 that control',
+    );
+    vi.unstubAllEnvs();
     await unet.forward(x, t, { ...options, controls: [{ picture }] });
     await unet.close();
     expect(device.memory().host).toBe(0);
@@ -137,6 +147,7 @@ describe('ControlNets of a U-Net', () => {
     const picture = await unet.prepareControl(0, pictures, pixels);
     const theirs = await other.prepareControl(0, pictures, pixels);
     const tall = await unet.prepareControl(0, pictures, { height: 16, width: 32 });
+    const second = await unet.prepareControl(1, pictures, pixels);
     const three = await unet.prepareControl(0, new Float32Array((3 * pictures.length) / 2), pixels);
     const refused: [object, string][] = [
       [
@@ -146,7 +157,8 @@ describe('ControlNets of a U-Net', () => {
       [{ controls: [{ picture }, { picture: tall }] }, 'controls[1].picture is not one'],
       [{ controls: [{ picture }, { picture, scale: 2 }] }, 'controls[1] is of ControlNet 0, as another one is'],
       [{ controls: [{ picture: three }] }, 'controls[0].picture has 3 pictures for 2 samples'],
-      [{ controls: [{ picture }], controlIndices: [0, 2] }, 'controls[0].picture has 2 pictures for 2 samples'],
+      [{ controls: [{ picture }], controlIndices: [0, 2] }, 'controlIndices[1] is 2, it has to be below 2'],
+      [{ controls: [{ picture: second }, { picture: three }] }, 'controls[1].picture has 3 pictures for 2 samples'],
       [{ controls: [{ picture }], controlIndices: [0] }, 'controlIndices has 1 numbers for 2 samples'],
       [{ controls: [{ picture }], controlIndices: [0, 0.5] }, 'controlIndices[1] is 0.5'],
       [{ controls: [{ picture, scale: Infinity }] }, 'scale is Infinity'],
@@ -175,6 +187,8 @@ describe('the folder of a ControlNet', () => {
     [{ _class_name: 'UNet2DConditionModel' }, '_class_name'],
     [{ global_pool_conditions: true }, 'global_pool_conditions'],
     [{ up_block_types: ['UpBlock2D', 'UpBlock2D'] }, 'up_block_types'],
+    [{ center_input_sample: true }, 'center_input_sample'],
+    [{ time_cond_proj_dim: 256 }, 'time_cond_proj_dim'],
     [{ down_block_types: ['DownBlock2D', 7] }, 'down_block_types'],
     [{ controlnet_conditioning_channel_order: 'gbr' }, 'controlnet_conditioning_channel_order'],
     [{ conditioning_embedding_out_channels: [] }, 'conditioning_embedding_out_channels'],

@@ -87,7 +87,7 @@ TEST(NetworkWithLabels, HasNoneWhereTheirTensorIsAbsent) {
   GraphMaker maker(random);
   const int map = maker.enter(maker.image(2, 3, 1));
   maker.leave(maker.add(DPM_OP_CHANNEL_ADD, {map, maker.row(maker.label(), 3, 2)}));
-  for (const char* device : {"reference", "cuda:0"}) {
+  for (const char* device : {"reference", "cpu", "cuda:0"}) {
     Network network(Device::open(device, {1, false}), maker.graph(), {3, false, {}});
     network.reserve(1);
     const auto image = network.device().allocate(6 * sizeof(float));
