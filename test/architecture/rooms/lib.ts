@@ -146,7 +146,7 @@ export const libRooms: readonly Room[] = [
       'lib/run',
       'lib/text',
     ],
-    lines: 5250,
+    lines: 5350,
   },
   {
     path: 'lib/text-to-image.ts',
