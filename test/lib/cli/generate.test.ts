@@ -79,7 +79,7 @@ describe('dpm generate', () => {
     };
     const offered = [...new Set(Object.values(flags).flatMap(([, options]) => Object.keys(options)))];
     const others = ['prompt', 'gamma', 'first', 'sizes', 'negativeSizes', 'init', 'noise', 'output', 'onPreview'];
-    const parts = ['denoisingStart', 'denoisingEnd', 'guides'];
+    const parts = ['denoisingStart', 'denoisingEnd', 'guides', 'controls'];
     const known = [...offered, ...others, ...parts, 'previewEvery', 'signal', 'onProgress'].sort();
     expect(known).toEqual(Object.keys(generateOptionFacts).sort());
     const plain = { prompt: 'ship '.repeat(100), steps: 3, height: 24, width: 16 };
