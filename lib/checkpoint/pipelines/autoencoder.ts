@@ -2,12 +2,10 @@ import { join } from 'node:path';
 
 import { requiredTensors } from '../../network/cost.js';
 import { autoencoderGraph, latentFactor, type AutoencoderDescription } from '../../network/autoencoder.js';
-import { renameTensors, type Checkpoint } from '../checkpoint.js';
-import { canonicalDiffusersName } from '../diffusers.js';
+import type { Checkpoint } from '../checkpoint.js';
 import { readObject } from '../read-model.js';
-import { findWeights, openWeights } from '../weight-files.js';
-import { compareWeights, requireMatchingWeights } from '../weight-report.js';
 import { parseAutoencoderConfig, type AutoencoderConfig } from './autoencoder-config.js';
+import { folderWeights } from './folder-weights.js';
 
 /** An autoencoder's configuration, and its weights by the names of its graphs' constants. */
 export interface ReadAutoencoder extends AutoencoderConfig {
@@ -29,8 +27,5 @@ export function autoencoderWeights(description: AutoencoderDescription): Map<str
 export async function readAutoencoder(folder: string): Promise<ReadAutoencoder> {
   const path = join(folder, 'config.json');
   const config = parseAutoencoderConfig(await readObject(path), path);
-  const { checkpoint } = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
-  const named = renameTensors(checkpoint, canonicalDiffusersName);
-  requireMatchingWeights(compareWeights(autoencoderWeights(config.description), named), named);
-  return { ...config, checkpoint: named };
+  return { ...config, checkpoint: await folderWeights(folder, autoencoderWeights(config.description)) };
 }

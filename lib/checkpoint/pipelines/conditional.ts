@@ -2,18 +2,19 @@ import { join } from 'node:path';
 
 import { conditionalGraph, promptGraph } from '../../network/conditional.js';
 import type { ConditionalDescription } from '../../network/conditional-description.js';
+import { isOfControl } from '../../network/control.js';
 import { requiredTensors } from '../../network/cost.js';
 import { isThere } from '../../files/files.js';
 import type { HeadDescription } from '../../network/description.js';
 import type { Graph } from '../../network/graph.js';
-import { mergeCheckpoints, renameTensors, type Checkpoint } from '../checkpoint.js';
-import { canonicalDiffusersName } from '../diffusers.js';
+import { mergeCheckpoints, type Checkpoint } from '../checkpoint.js';
 import { headOf, headPrefix, readHeadsConfig, type HeadName, type HeadPlace, type HeadsConfig } from '../heads.js';
 import { readObject } from '../read-model.js';
 import { isOfHead } from '../trainable-head.js';
-import { findWeights, openSingleFile, openWeights } from '../weight-files.js';
+import { openSingleFile } from '../weight-files.js';
 import { compareWeights, requireMatchingWeights } from '../weight-report.js';
 import { parseConditionalConfig, type ConditionalConfig } from './conditional-config.js';
+import { folderWeights } from './folder-weights.js';
 
 /** Variance heads of a conditional U-Net, which lie in `heads/` of its folder. */
 export interface ConditionalHeads {
@@ -39,6 +40,11 @@ function smallestGraph(description: ConditionalDescription, head: HeadDescriptio
 export function conditionalWeights(description: ConditionalDescription): Map<string, number[]> {
   const graphs = [smallestGraph(description), promptGraph(description, 1)];
   return new Map(graphs.flatMap((graph) => [...requiredTensors(graph)]));
+}
+
+/** Tells whether a weight of a read U-Net is its own, and none of its heads or ControlNets. */
+export function isOfUNet(name: string): boolean {
+  return !isOfHead(name) && !isOfControl(name);
 }
 
 /** Gives what heads of a conditional U-Net have to fit. */
@@ -73,10 +79,7 @@ async function withHeads(folder: string, read: ReadConditional): Promise<ReadCon
 export async function readConditional(folder: string): Promise<ReadConditional> {
   const path = join(folder, 'config.json');
   const config = parseConditionalConfig(await readObject(path), path);
-  const { checkpoint } = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
-  const named = renameTensors(checkpoint, canonicalDiffusersName);
-  requireMatchingWeights(compareWeights(conditionalWeights(config.description), named), named);
-  const read = { ...config, checkpoint: named };
+  const read = { ...config, checkpoint: await folderWeights(folder, conditionalWeights(config.description)) };
   const heads = join(folder, 'heads');
   return (await isThere(join(heads, 'config.json'))) ? withHeads(heads, read) : read;
 }

@@ -3,14 +3,12 @@ import { join } from 'node:path';
 import { DpmError } from '../../base/errors.js';
 import type { ConditionalDescription, ControlDescription } from '../../network/conditional-description.js';
 import { controlPrefix, controlWeights } from '../../network/control.js';
-import { mergeCheckpoints, renameTensors, type Checkpoint } from '../checkpoint.js';
-import { canonicalDiffusersName } from '../diffusers.js';
+import { mergeCheckpoints, type Checkpoint } from '../checkpoint.js';
 import { modelPath } from '../model-path.js';
 import { readObject } from '../read-model.js';
-import { findWeights, openWeights } from '../weight-files.js';
-import { compareWeights, requireMatchingWeights } from '../weight-report.js';
 import type { ReadConditional } from './conditional.js';
 import { parseControlConfig } from './control-config.js';
+import { folderWeights } from './folder-weights.js';
 
 /** A ControlNet's configuration, and its weights by their names in diffusers. */
 interface ReadControl {
@@ -23,10 +21,7 @@ interface ReadControl {
 async function readControl(folder: string): Promise<ReadControl> {
   const source = join(folder, 'config.json');
   const description = parseControlConfig(await readObject(source), source);
-  const { checkpoint } = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
-  const named = renameTensors(checkpoint, canonicalDiffusersName);
-  requireMatchingWeights(compareWeights(controlWeights(description), named), named);
-  return { description, source, checkpoint: named };
+  return { description, source, checkpoint: await folderWeights(folder, controlWeights(description)) };
 }
 
 /** Numbers of a network that have to be a ControlNet's, too, by the fields that say them. */

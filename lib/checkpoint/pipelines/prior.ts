@@ -3,13 +3,11 @@ import { join } from 'node:path';
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import { requiredTensors } from '../../network/cost.js';
 import { priorGraph, tokensBehindText, type PriorDescription } from '../../network/prior.js';
-import { renameTensors, type Checkpoint, type CheckpointEntry } from '../checkpoint.js';
-import { canonicalDiffusersName } from '../diffusers.js';
+import type { Checkpoint, CheckpointEntry } from '../checkpoint.js';
 import { readObject } from '../read-model.js';
 import { openTable } from '../table-rows.js';
-import { findWeights, openWeights } from '../weight-files.js';
-import { compareWeights, requireMatchingWeights } from '../weight-report.js';
 import { requireFields } from './fields.js';
+import { folderWeights } from './folder-weights.js';
 
 /** A diffusion prior's configuration, and its weights by the names of its graph's constants. */
 export interface ReadPrior {
@@ -103,8 +101,6 @@ function withTables(checkpoint: Checkpoint): Checkpoint {
 export async function readPrior(folder: string): Promise<ReadPrior> {
   const path = join(folder, 'config.json');
   const description = parsePriorConfig(await readObject(path), path);
-  const { checkpoint } = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
-  const named = renameTensors(checkpoint, canonicalDiffusersName);
   const { embedding, tokens, width } = description;
   // The tables are compared as they are in the file.
   const required = requiredTensors(priorGraph(description))
@@ -112,7 +108,7 @@ export async function readPrior(folder: string): Promise<ReadPrior> {
     .set(positions, [1, tokens + tokensBehindText, width])
     .set(mean, [1, embedding])
     .set(deviation, [1, embedding]);
-  requireMatchingWeights(compareWeights(required, named), named);
+  const named = await folderWeights(folder, required);
   const only = async (name: string): Promise<Float32Array> => openTable(named, name).rows(Int32Array.of(0));
   return {
     description,

@@ -1,7 +1,6 @@
 import type { ConditionalDescription } from '../../../network/conditional-description.js';
-import { isOfControl } from '../../../network/control.js';
 import type { Checkpoint } from '../../checkpoint.js';
-import { isOfHead } from '../../trainable-head.js';
+import { isOfUNet } from '../conditional.js';
 import { originalUNetName } from '../single-file/unet-names.js';
 import { tokenTable } from '../text-encoder.js';
 
@@ -13,7 +12,7 @@ const tables = [tokenTable, 'embeddings.position_embedding.weight'];
 
 /** Lists the layers of a network whose weights are matrices or kernels, without `.weight`; no variance heads, no ControlNets. */
 function layersOf({ tensors }: Checkpoint): string[] {
-  const isLayer = (name: string): boolean => !tables.includes(name) && !isOfHead(name) && !isOfControl(name);
+  const isLayer = (name: string): boolean => !tables.includes(name) && isOfUNet(name);
   return [...tensors].flatMap(([name, { shape }]) =>
     name.endsWith('.weight') && (shape.length === 2 || shape.length === 4) && isLayer(name)
       ? [name.slice(0, -'.weight'.length)]
