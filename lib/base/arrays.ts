@@ -34,6 +34,20 @@ export function partsAt(values: Float32Array, parts: readonly number[], elements
   return result;
 }
 
+/** Puts the rows of arrays of as many rows side by side: row 0 of each, then row 1 of each. */
+export function sideBySide(rows: number, arrays: readonly Float32Array[]): Float32Array {
+  const result = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
+  let end = 0;
+  for (let row = 0; row < rows; ++row) {
+    for (const array of arrays) {
+      const part = array.subarray((row * array.length) / rows, ((row + 1) * array.length) / rows);
+      result.set(part, end);
+      end += part.length;
+    }
+  }
+  return result;
+}
+
 /** Joins at most `limit` names by commas, then tells how many more there are. */
 export function listNames(names: readonly string[], limit = 8): string {
   const shown = names.slice(0, limit).join(', ');

@@ -164,6 +164,12 @@ export const kinds = {
     schema: { type: 'number' },
     holds: (value) => typeof value === 'number' && !Number.isNaN(value),
   },
+  /** Numbers that are used as float32. */
+  float32: {
+    expected: 'a finite number, as float32 has it',
+    schema: { type: 'number' },
+    holds: (value) => typeof value === 'number' && Number.isFinite(Math.fround(value)),
+  },
   finite: { expected: 'a finite number', schema: { type: 'number' }, holds: (value) => Number.isFinite(value) },
   positive: {
     expected: 'a positive number',

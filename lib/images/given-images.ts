@@ -36,6 +36,19 @@ export function valuesOf(
   return images.data.map((value) => black + scale * (value - from));
 }
 
+/** Gives a batch of grey levels the channels that are expected, each the same; leaves other images as they are. */
+export function withGreyRepeated(images: GivenImages, channels: number): GivenImages {
+  if (!(images instanceof ImageBatch)) return images;
+  const [count, own, height, width] = images.shape;
+  if (own !== 1 || channels === 1) return images;
+  const pixels = height * width;
+  const data = Float32Array.from({ length: count * channels * pixels }, (_, i) => {
+    const [picture, pixel] = [Math.floor(i / (channels * pixels)), i % pixels];
+    return images.data[picture * pixels + pixel] ?? NaN;
+  });
+  return new ImageBatch(data, [count, channels, height, width], images.range);
+}
+
 /** Makes a batch of images like another one's. @throws {@link DpmError} The errors of {@link valuesOf}. */
 export function batchLike(name: string, images: GivenImages, { shape, range }: ImageBatch): ImageBatch {
   requireKind(name, images, givenImages);

@@ -3,7 +3,6 @@ import {
   either,
   instanceOf,
   integerBetween,
-  type Kind,
   kinds,
   numberOrNumbers,
   objectOf,
@@ -13,13 +12,6 @@ import {
 import { headNames, type HeadName } from '../checkpoint/heads.js';
 import { PreparedContext } from './prepared-context.js';
 import { PreparedControl } from './prepared-control.js';
-
-/** Kind of factors of maps, which are float32. @internal */
-export const factorKind: Kind = {
-  expected: 'a finite number, as float32 has it',
-  schema: { type: 'number' },
-  holds: (value) => typeof value === 'number' && Number.isFinite(Math.fround(value)),
-};
 
 /** Options of {@link ConditionalUNet.forward}. */
 export interface ConditionalForwardOptions {
@@ -83,7 +75,7 @@ export const forwardKinds: OptionKinds<ConditionalForwardOptions> = {
 /** @internal */
 export const controlUseKinds: OptionKinds<ControlUse> = {
   picture: instanceOf('a PreparedControl', PreparedControl),
-  scale: factorKind,
+  scale: kinds.float32,
 };
 
 /** Size of evaluations, for {@link ConditionalUNet.bytesFor}. */
@@ -115,5 +107,5 @@ export const sizeKinds: OptionKinds<ConditionalSize> = {
   batch: kinds.positiveInteger,
   contexts: kinds.positiveInteger,
   head: oneOf(headNames),
-  controlScales: arrayOf('a list of numbers', factorKind),
+  controlScales: arrayOf('a list of numbers', kinds.float32),
 };

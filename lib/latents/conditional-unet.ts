@@ -6,17 +6,22 @@ import { requireRoom } from '../base/memory-budget.js';
 import { arrayOf, checkOptions, integerBetween, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import type { OpenedDevice } from '../checkpoint/load-network.js';
 import type { HeadName, HeadsConfig } from '../checkpoint/heads.js';
-import type { ReadConditional } from '../checkpoint/pipelines/conditional.js';
+import { isOfUNet, type ReadConditional } from '../checkpoint/pipelines/conditional.js';
 import { withControls } from '../checkpoint/pipelines/control.js';
-import { isOfHead } from '../checkpoint/trainable-head.js';
 import { readConditionalAt } from '../checkpoint/pipelines/single-file/unet-file.js';
 import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from '../engine/inputs.js';
-import { conditionalGraph, contextChannels, promptGraph } from '../network/conditional.js';
-import { controlPrefix, hintFactor, hintGraph, isOfControl } from '../network/control.js';
+import { contextChannels } from '../network/conditional.js';
+import { hintFactor } from '../network/control.js';
 import { countElements } from '../network/cost.js';
-import type { HeadDescription } from '../network/description.js';
-import type { Graph } from '../network/graph.js';
-import { checkedControls, checkedIndices, requireVectors, scalesOf, statesWithPictures } from './conditional-inputs.js';
+import {
+  addedVectors,
+  checkedControls,
+  checkedIndices,
+  guidanceVectors,
+  scalesOf,
+  statesWithPictures,
+  withReversedChannels,
+} from './conditional-inputs.js';
 import {
   forwardKinds,
   sizeKinds,
@@ -24,13 +29,12 @@ import {
   type ConditionalForwardOptions,
   type ConditionalSize,
 } from './conditional-options.js';
-import { guidanceFeatures, numberFeatures } from './features.js';
+import { hintPart, networkOf, partOf, PROMPT } from './conditional-parts.js';
 import { LatentNetwork } from './latent-network.js';
 import { latentFileKinds, type LatentFileOptions, readAndOpen } from './load-options.js';
 import { checkedLoras, loraList, unetWithLoras, type LoraOptions } from './loras.js';
 import { PreparedContext } from './prepared-context.js';
 import { PreparedControl } from './prepared-control.js';
-import type { NetworkSize } from './sized-networks.js';
 import { transposed } from './tokens.js';
 
 /** Kind of lists of folders of ControlNets. @internal */
@@ -61,42 +65,6 @@ export interface ControlFacts {
   readonly channels: number;
   /** Number of pixels along each side of the states' pixels. */
   readonly factor: number;
-}
-
-/** What is evaluated of a U-Net, which names the network that does so. */
-interface EvaluatedPart {
-  readonly tokens: number;
-  readonly head: HeadName | null;
-  readonly controlScales: readonly number[];
-}
-
-const HINT = 'hint/';
-
-/** Names a part by what it evaluates: ControlNets behind the last one that is evaluated make no difference. */
-function partOf({ tokens, head, controlScales }: EvaluatedPart): string {
-  const count = controlScales.findLastIndex((scale) => scale !== 0) + 1;
-  return JSON.stringify({ tokens, head, controlScales: controlScales.slice(0, count) });
-}
-
-/** Makes the network of a part: of the prompt, of pictures that control, or of the states, which says what it evaluates. */
-function networkOf(
-  { description, heads }: ReadConditional,
-  { part, height, width }: NetworkSize,
-): { graph: Graph; classes?: number } {
-  if (part === 'prompt') return { graph: promptGraph(description, height) };
-  if (part.startsWith(HINT)) {
-    const index = Number(part.slice(HINT.length));
-    return { graph: hintGraph(at(description.controls ?? [], index), `${controlPrefix(index)}.`, { height, width }) };
-  }
-  const { tokens, head: name, controlScales } = JSON.parse(part) as EvaluatedPart;
-  const all = new Map<string, HeadDescription>(heads?.heads);
-  const head = name === null ? null : all.get(name);
-  if (head === undefined) {
-    const known = [...all.keys()].join(', ') || 'none';
-    throw new DpmError('ERR_DPM_ARGUMENT', `the U-Net has no variance head '${name}'; it has: ${known}`);
-  }
-  const graph = conditionalGraph(description, { height, width, tokens }, { head, controlScales });
-  return { graph, classes: description.classes };
 }
 
 const LARGEST_SIDE = 4096;
@@ -169,7 +137,7 @@ export class ConditionalUNet extends LatentNetwork {
       return { channels: hint.channels, factor: hintFactor(hint) };
     });
     this.#contextChannels = contextChannels(description);
-    const own = [...checkpoint.tensors].filter(([name]) => !isOfHead(name) && !isOfControl(name));
+    const own = [...checkpoint.tensors].filter(([name]) => isOfUNet(name));
     this.parameters = countElements(own.map(([, { shape }]) => shape));
   }
 
@@ -214,7 +182,7 @@ export class ConditionalUNet extends LatentNetwork {
       );
     }
     const maps = transposed(context, count, tokens);
-    return this.networks.using({ part: 'prompt', height: tokens, width: 1 }, async (network) => {
+    return this.networks.using({ part: PROMPT, height: tokens, width: 1 }, async (network) => {
       const data = new Float32Array(count * this.#contextChannels * tokens);
       await network.forward(count, maps, data);
       return new PreparedContext(this, count, tokens, data);
@@ -256,7 +224,7 @@ export class ConditionalUNet extends LatentNetwork {
     requireSides(states.height, states.width);
     const count = checkedBatch(pictures.length, hint.channels * height * width);
     const given = hint.order === 'rgb' ? pictures.slice() : withReversedChannels(pictures, count, hint.channels);
-    const part = { part: `${HINT}${index}`, height, width };
+    const part = { part: hintPart(index), height, width };
     const [from, to] = [given.length / count, at(encoder.levels, 0).channels * states.height * states.width];
     const { maps } = await this.networks.bytesFor(part, 1);
     const bytes = maps + count * to * Float32Array.BYTES_PER_ELEMENT;
@@ -309,7 +277,7 @@ export class ConditionalUNet extends LatentNetwork {
     const tensors = {
       times: checkedTimes(t, batch),
       labels: checkedLabels(classes, options.classLabels, batch),
-      given: { added: this.#added(options, batch), guidance: this.#guidance(options, batch) },
+      given: { added: addedVectors(this.#read, options, batch), guidance: guidanceVectors(this.#read, options, batch) },
     };
     const { contextIndices, controlIndices } = options;
     const indices = controlIndices === undefined ? null : checkedIndices('controlIndices', controlIndices, batch);
@@ -364,79 +332,23 @@ export class ConditionalUNet extends LatentNetwork {
    */
   async promptBytesFor(tokens: number): Promise<number> {
     requireKind('tokens', tokens, tokenCounts);
-    const { weights, maps } = await this.networks.bytesFor({ part: 'prompt', height: tokens, width: 1 }, 1);
+    const { weights, maps } = await this.networks.bytesFor({ part: PROMPT, height: tokens, width: 1 }, 1);
     return weights + maps;
   }
 
   /** Frees the weights that contexts and pictures that control are prepared with, unless they are used now. */
   async releasePrompts(): Promise<void> {
-    const hints = this.controlNets.map((_, index) => `${HINT}${index}`);
-    await Promise.all(['prompt', ...hints].map((part) => this.networks.release(part)));
+    const hints = this.controlNets.map((_, index) => hintPart(index));
+    await Promise.all([PROMPT, ...hints].map((part) => this.networks.release(part)));
   }
 
   #batchOf(x: Float32Array, height: number, width: number): number {
     requireSides(height, width);
     return checkedBatch(x.length, this.inChannels * height * width);
   }
-
-  /** Makes the vectors that are embedded beside the time. */
-  #added({ pooled, sizes, classVectors }: ConditionalForwardOptions, batch: number): Float32Array | undefined {
-    const { description, textTime } = this.#read;
-    const { added, time } = description;
-    const seesText = textTime !== null;
-    if (!seesText && (pooled !== undefined || sizes !== undefined)) {
-      throw new DpmError('ERR_DPM_ARGUMENT', 'the network sees no pooled states: leave pooled and sizes out');
-    }
-    const seesClass = added !== null && !seesText;
-    if (!seesClass && classVectors !== undefined) {
-      throw new DpmError('ERR_DPM_ARGUMENT', 'the network sees no vectors of classes: leave classVectors out');
-    }
-    if (added === null) return undefined;
-    if (!seesText) return requireVectors('classVectors', classVectors, batch, added.length);
-    const style = { length: textTime.features, shift: time.shift, order: time.order };
-    const numbers = (sizes?.length ?? 0) / batch;
-    const width = added.length - numbers * textTime.features;
-    if (sizes === undefined || !Number.isInteger(numbers) || width < 1) {
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `sizes has ${sizes?.length ?? 0} numbers for ${batch} samples, which do not fit the network`,
-      );
-    }
-    const states = requireVectors('pooled', pooled, batch, width);
-    const features = Array.from(sizes, (size) => numberFeatures(size, style));
-    const vectors = Array.from({ length: batch }, (_, n) => [
-      ...states.subarray(n * width, (n + 1) * width),
-      ...features.slice(n * numbers, (n + 1) * numbers).flat(),
-    ]);
-    return Float32Array.from(vectors.flat());
-  }
-
-  #guidance({ guidance, guidanceFeatures: given }: ConditionalForwardOptions, batch: number): Float32Array | undefined {
-    const length = this.#read.description.guidanceFeatures;
-    if (length === null) {
-      if (guidance === undefined && given === undefined) return undefined;
-      throw new DpmError('ERR_DPM_ARGUMENT', 'the network sees no weight of guidance: leave guidance out');
-    }
-    if (given !== undefined) return requireVectors('guidanceFeatures', given, batch, length);
-    const weights = typeof guidance === 'number' ? new Array<number>(batch).fill(guidance) : Array.from(guidance ?? []);
-    if (weights.length !== batch) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `guidance has ${weights.length} weights for ${batch} samples`);
-    }
-    return Float32Array.from(weights.flatMap((weight) => guidanceFeatures(weight, length)));
-  }
 }
 
 function requireSides(height: number, width: number): void {
   if (height <= LARGEST_SIDE && width <= LARGEST_SIDE) return;
   throw new DpmError('ERR_DPM_ARGUMENT', `height and width are at most ${LARGEST_SIDE}, not ${height} and ${width}`);
-}
-
-/** Copies pictures [count, channels, H, W] with their channels in the other order. */
-function withReversedChannels(pictures: Float32Array, count: number, channels: number): Float32Array {
-  const pixels = pictures.length / count / channels;
-  return pictures.map((_, i) => {
-    const [map, pixel] = [Math.floor(i / pixels), i % pixels];
-    const channel = map % channels;
-    return at(pictures, (map - channel + (channels - 1 - channel)) * pixels + pixel);
-  });
 }

@@ -5,9 +5,7 @@ import { DpmError } from '../base/errors.js';
 import { kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
 import { arrayOf, checkOptions, either, kinds, objectOf, probability, type OptionKinds } from '../base/option-kinds.js';
 import { unitRange } from '../base/pixel-range.js';
-import { givenImages, valuesOf, type GivenImages } from '../images/given-images.js';
-import { ImageBatch } from '../images/image-batch.js';
-import { factorKind } from './conditional-options.js';
+import { givenImages, valuesOf, withGreyRepeated, type GivenImages } from '../images/given-images.js';
 import type { ControlFacts } from './conditional-unet.js';
 import { oneOrEach } from './one-or-each.js';
 
@@ -33,7 +31,7 @@ export const controlOptionFacts = {
     help: "pictures that control, of the images' size, one for all images or one each",
     value: 'FILE',
   },
-  scale: { kind: factorKind, help: 'factor of what the ControlNet adds', standard: 1, value: 'SCALE' },
+  scale: { kind: kinds.float32, help: 'factor of what the ControlNet adds', standard: 1, value: 'SCALE' },
   start: {
     kind: probability,
     help: 'share of the evaluations before which it is not evaluated',
@@ -70,19 +68,6 @@ export interface GivenControl {
   readonly end: number;
 }
 
-/** Gives pictures of grey levels the channels that are expected, each the same. */
-function withChannels(images: GivenImages, channels: number): GivenImages {
-  if (!(images instanceof ImageBatch)) return images;
-  const [count, own, height, width] = images.shape;
-  if (own !== 1 || channels === 1) return images;
-  const pixels = height * width;
-  const data = Float32Array.from({ length: count * channels * pixels }, (_, i) => {
-    const [picture, pixel] = [Math.floor(i / (channels * pixels)), i % pixels];
-    return images.data[picture * pixels + pixel] ?? NaN;
-  });
-  return new ImageBatch(data, [count, channels, height, width], images.range);
-}
-
 /**
  * Copies what a call gives to ControlNets, without those that it leaves out.
  *
@@ -112,7 +97,7 @@ export function checkedControlOptions(
     const { image, scale = controlDefaults.scale, start = controlDefaults.start, end = controlDefaults.end } = copy;
     if (end <= start) throw wrongValue(`${name}.end`, end, `above start, ${start}`);
     const sampleShape = [channels, height, width];
-    const values = valuesOf(`the pictures of ${name}`, withChannels(image, channels), {
+    const values = valuesOf(`the pictures of ${name}`, withGreyRepeated(image, channels), {
       sampleShape,
       range: unitRange,
     });

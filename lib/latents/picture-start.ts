@@ -1,5 +1,5 @@
 // What a call that begins with a picture begins with: its latents with the noise of a later level, and what a mask keeps of it.
-import { at } from '../base/arrays.js';
+import { at, sideBySide } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { INITIAL_RECORD } from '../base/random.js';
 import { normals, sampleStreams } from '../engine/normals.js';
@@ -145,18 +145,6 @@ function maskOfLatents(mask: Float32Array, { count, height, width }: GenerateCal
   });
 }
 
-/** Lists the mask and the latents of what is kept, sample by sample. */
-function besideStates(mask: Float32Array, kept: Float32Array, count: number): Float32Array {
-  const [places, elements] = [mask.length / count, kept.length / count];
-  const all = new Float32Array(count * (places + elements));
-  for (let sample = 0; sample < count; ++sample) {
-    const to = sample * (places + elements);
-    all.set(mask.subarray(sample * places, (sample + 1) * places), to);
-    all.set(kept.subarray(sample * elements, (sample + 1) * elements), to + places);
-  }
-  return all;
-}
-
 /** Leaves out of pictures, of which there is one for all masks or one each, what is drawn anew. */
 function keptPixels(images: Float32Array, mask: Float32Array, pixels: number, channels: number): Float32Array {
   const elements = channels * pixels;
@@ -192,7 +180,7 @@ export async function beginWithPicture(
     const init = alone ?? (await withNoise());
     const pixels = call.height * call.width * vae.factor ** 2;
     const kept = await made.encoded(keptPixels(values, mask, pixels, vae.imageChannels), KEPT_DRAW);
-    return { init, beside: besideStates(masked, kept, call.count) };
+    return { init, beside: sideBySide(call.count, [masked, kept]) };
   }
   const latents = await made.ofPicture(picture);
   const init = alone ?? noised(latents, noise, start);

@@ -1,3 +1,4 @@
+import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import type { Program } from '../program/program.js';
 import { controlDefaults, type GivenControl } from './control-options.js';
@@ -43,14 +44,16 @@ export class ControlCounter {
   /** Lists the ControlNets of the next evaluation of a sample at a time. */
   next(sample: number, time: number): readonly PromptedControl[] {
     const times = this.#controls.map(({ active }) => active?.get(time) ?? []);
-    const repeats = times.reduce((most, { length }) => Math.max(most, length), 0);
-    // A step that is taken back is evaluated at a time that is one of the program once.
-    if (repeats < 2) return this.#controls.filter((_, k) => times[k]?.[0] ?? true);
-    const key = `${sample} ${time}`;
-    const count = this.#counts.get(key) ?? 0;
-    if (count + 1 === repeats) this.#counts.delete(key);
-    else this.#counts.set(key, count + 1);
+    const count = this.#counted(`${sample} ${time}`, Math.max(1, ...times.map(({ length }) => length)));
     return this.#controls.filter((_, k) => times[k]?.[count] ?? true);
+  }
+
+  /** Counts from 0; begins anew after so many, as a step that is taken back is evaluated at its time again and again. */
+  #counted(key: string, repeats: number): number {
+    const count = this.#counts.get(key) ?? 0;
+    if (count + 1 < repeats) this.#counts.set(key, count + 1);
+    else this.#counts.delete(key);
+    return count;
   }
 }
 
@@ -72,7 +75,7 @@ export async function promptedControls(
   const prepared: PromptedControl[] = [];
   for (const control of controls) {
     const { index, pictures, scale } = control;
-    const factor = unet.controlNets[index]?.factor ?? 1;
+    const { factor } = at(unet.controlNets, index);
     const size = { height: height * factor, width: width * factor, signal };
     const picture = await unet.prepareControl(index, pictures, size);
     prepared.push({ use: { picture, scale }, active: activeIn(control, program) });

@@ -1,4 +1,4 @@
-import { at, partsAt } from '../base/arrays.js';
+import { at, partsAt, sideBySide } from '../base/arrays.js';
 import { guidanceFactors } from '../guidance/classifier-free.js';
 import type { HeadName } from '../checkpoint/heads.js';
 import { ScriptNetwork } from '../run/script-network.js';
@@ -100,13 +100,8 @@ function byNetwork(all: readonly Asked[], controlsOf: readonly (readonly Prompte
 /** Puts the maps of samples behind their states. */
 function withMaps(states: Float32Array, { beside, samples }: PromptedCall, group: readonly Asked[]): Float32Array {
   if (beside === undefined) return states;
-  const [own, maps] = [states.length / group.length, beside.length / samples.length];
-  const all = new Float32Array(group.length * (own + maps));
-  for (const [i, { sample }] of group.entries()) {
-    all.set(states.subarray(i * own, (i + 1) * own), i * (own + maps));
-    all.set(beside.subarray(sample * maps, (sample + 1) * maps), i * (own + maps) + own);
-  }
-  return all;
+  const rows = group.map(({ sample }) => sample);
+  return sideBySide(group.length, [states, partsAt(beside, rows, beside.length / samples.length)]);
 }
 
 function standardDeviation(values: Float32Array): number {

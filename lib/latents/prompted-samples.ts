@@ -2,6 +2,7 @@ import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { requireRoom } from '../base/memory-budget.js';
 import type { HeadName } from '../checkpoint/heads.js';
+import { scalesOf } from './conditional-inputs.js';
 import type { ConditionalUNet } from './conditional-unet.js';
 import type { GenerateCall } from './resolve-call.js';
 import type { PromptedSample, SeenPrompt } from './prompted-network.js';
@@ -170,7 +171,6 @@ export async function requireRoomForSamples(
 ): Promise<void> {
   const rows = mostRows(samples, batch);
   const tokens = samples.reduce((most, { positive }) => Math.max(most, positive.context.tokens), 0);
-  const controlScales = unet.controlNets.map((_, k) => controls.find(({ index }) => index === k)?.scale ?? 0);
-  const bytes = await unet.bytesFor({ height, width, tokens, batch: rows, head, controlScales });
+  const bytes = await unet.bytesFor({ height, width, tokens, batch: rows, head, controlScales: scalesOf(controls) });
   requireRoom(`the U-Net for ${rows} states of ${height} x ${width}`, bytes, 'take smaller images, or fewer at once');
 }

@@ -29,6 +29,7 @@ export interface CallDefaults {
   readonly imageChannels: number;
   /** True if the U-Net sees an aesthetic score behind the sizes. */
   readonly seesScore: boolean;
+  /** ControlNets of the pipeline, in their order. */
   readonly controlNets: readonly ControlFacts[];
 }
 

@@ -31,7 +31,7 @@ export type Stamps = ReadonlyMap<string, string>;
 export async function stampsOf(files: readonly Pick<GivenLora, 'path'>[]): Promise<Stamps> {
   const stamps = files.map(async ({ path }): Promise<[string, string]> => {
     const found = await stat(path).catch(() => null);
-    return [path, found === null ? '' : `${found.dev} ${found.ino} ${found.size} ${found.mtimeMs}`];
+    return [path, found === null ? '' : `${found.dev} ${found.ino} ${found.mtimeMs}`];
   });
   return new Map(await Promise.all(stamps));
 }
