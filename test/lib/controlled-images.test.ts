@@ -13,6 +13,7 @@ import {
   type GenerateOptions,
   type StepRecord,
 } from '../../lib/index.js';
+import { promptedEvaluate } from '../../lib/latents/prompted-network.js';
 import { expectRun, latentsOf } from '../support/golden-runs.js';
 import { difference, latentFixtures } from '../support/latent-goldens.js';
 import { temporaryFolder } from '../support/temporary.js';
@@ -123,6 +124,32 @@ describe('ControlNets of a pipeline', () => {
     const { prompt, seed, guidance, output } = call;
     const given = { ...sides, prompt, seed, guidance, output, controls: [{ image, end: 0.5 }] };
     expect((await pipeline.run(program, given)).latents).toEqual(await part({ end: 0.5 }));
+  });
+
+  it('are evaluated for each row by its own time', async () => {
+    await using pipeline = await load(first);
+    const { unet } = pipeline;
+    const image = (await pictures()).subarray(0, 3 * 32 * 16);
+    const picture = await unet.prepareControl(0, image, sides);
+    const context = await unet.prepare((await pipeline.encodePrompt('a cat')).hidden, 1);
+    const sample = { positive: { context, pooled: null }, negative: null, guidance: 1 };
+    const active = new Map([
+      [900, [true]],
+      [100, [false]],
+    ]);
+    const evaluate = promptedEvaluate(unet, {
+      ...{ height: 8, width: 4, sizes: [], negativeSizes: [], guidanceRescale: 0 },
+      samples: [sample, sample],
+      controls: [{ use: { picture, scale: 1 }, active }],
+    });
+    const x = Float32Array.from({ length: 2 * 4 * 8 * 4 }, (_, i) => Math.sin(i));
+    const { out } = await evaluate(x, Float32Array.of(900, 100), [0, 1]);
+    const own = { height: 8, width: 4, context };
+    const alone = await Promise.all([
+      unet.forward(x.subarray(0, x.length / 2), 900, { ...own, controls: [{ picture }] }),
+      unet.forward(x.subarray(x.length / 2), 100, own),
+    ]);
+    expect(out).toEqual(Float32Array.from(alone.flatMap((each) => [...each])));
   });
 
   it('take grey levels as colours, and their sides as those of the images', async () => {

@@ -1,5 +1,5 @@
 // Low-rank additions to pipelines: put on, added to, swapped while images are drawn, and taken off to the bit.
-import { cp, stat } from 'node:fs/promises';
+import { cp, rename, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -148,6 +148,15 @@ describe('the additions of a pipeline', () => {
     await writeFileTensors(copy, emptied);
     await own.setLoras([{ path: copy, scale: 0.7 }]);
     expect(await draw(own)).toEqual(drawn.base);
+    // A file that takes the place of another one of the same time is another one, too.
+    const { atime, mtime } = await stat(copy);
+    const beside = await writeFileTensors(join(folder, 'beside.safetensors'), tensors);
+    // Dates of JavaScript have no nanoseconds.
+    for (const path of [copy, beside]) await utimes(path, atime, mtime);
+    await own.setLoras([{ path: copy, scale: 0.7 }]);
+    await rename(beside, copy);
+    await own.setLoras([{ path: copy, scale: 0.7 }]);
+    expect(await draw(own)).toEqual(drawn.a);
     spied.mockRestore();
     await own.close();
     expect(device.memory().host).toBe(0);

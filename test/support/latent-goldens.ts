@@ -183,17 +183,10 @@ export const controlGoldens = [
   { name: 'sdxl', model: 'sdxl' },
 ];
 
-/** Reads an evaluation with a ControlNet of sd1, states of 8 x 4. */
-export async function controlledCase(name: string): Promise<{
-  x: Float32Array;
-  t: Float32Array;
-  pictures: Float32Array;
-  options: { height: number; width: number; context: Float32Array };
-  tensors: Record<string, Float32Array>;
-}> {
-  const tensors = await readTensors(join(latentFixtures, 'controlnet', `${name}.safetensors`));
-  const { x, t, encoder_hidden_states: context, controlnet_cond: pictures } = tensors;
-  return { x: x!, t: t!, pictures: pictures!, options: { height: 8, width: 4, context: context! }, tensors };
+/** Reads an evaluation with a ControlNet, and the pictures that it sees. */
+export async function controlledCase(name: string): Promise<ConditionalCase & { pictures: Float32Array }> {
+  const pictures = await tensorReader(join(latentFixtures, `controlnet/${name}.safetensors`))('controlnet_cond');
+  return { ...(await conditionalCase(`controlnet/${name}`)), pictures };
 }
 
 /** Compares predictions with a ControlNet, whole and in part, with those of a golden file, and without it with the U-Net's. */
@@ -203,17 +196,16 @@ export async function expectControlled(
   limit: number,
 ): Promise<void> {
   const path = join(latentFixtures, 'controlnet', name);
-  const [place, golden] = [join(latentFixtures, model, 'unet'), await readTensors(`${path}.safetensors`)];
-  const { x, t, options: given } = await conditionalCase(`controlnet/${name}`);
-  const { controlnet_cond: pictures } = golden;
+  const place = join(latentFixtures, model, 'unet');
+  const { x, t, options: given, pictures, out } = await controlledCase(name);
   await using unet = await ConditionalUNet.load(place, { ...options, controlNets: [path] });
   const factor = unet.controlNets[0]!.factor;
   const sides = { height: given.height * factor, width: given.width * factor };
-  const picture = await unet.prepareControl(0, pictures!, sides);
+  const picture = await unet.prepareControl(0, pictures, sides);
   const predicted = (scale?: number): Promise<Float32Array> =>
     unet.forward(x, t, { ...given, controls: [{ picture, scale }] });
-  expect(difference(await predicted(), golden.out!)).toBeLessThan(limit);
-  expect(difference(await predicted(0.6), golden['out.0.6']!)).toBeLessThan(limit);
+  expect(difference(await predicted(), out)).toBeLessThan(limit);
+  expect(difference(await predicted(0.6), await tensorReader(`${path}.safetensors`)('out.0.6'))).toBeLessThan(limit);
   await using alone = await ConditionalUNet.load(place, options);
   expect(await predicted(0)).toEqual(await alone.forward(x, t, given));
 }

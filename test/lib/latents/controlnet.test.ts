@@ -74,7 +74,7 @@ describe('ControlNets of a U-Net', () => {
 
   it('are read at the call', async () => {
     await using unet = await load('cpu', 'controlnet-a');
-    const { x, t, pictures, options, tensors } = await controlledCase('controlnet-a');
+    const { x, t, pictures, options, out } = await controlledCase('controlnet-a');
     const given = pictures.slice();
     const preparing = unet.prepareControl(0, given, pixels);
     given.fill(NaN);
@@ -85,7 +85,7 @@ describe('ControlNets of a U-Net', () => {
     controls[0]!.scale = 5;
     numbers.fill(0);
     states.fill(NaN);
-    expect(difference(await predicting, tensors.out!)).toBeLessThan(5e-5);
+    expect(difference(await predicting, out)).toBeLessThan(5e-5);
   });
 
   it('leave U-Net, its weights and what is added to it as they are', async () => {
