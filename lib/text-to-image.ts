@@ -43,7 +43,7 @@ import { withGuides } from './latents/guided-predictions.js';
 import { promptedControls, requireKnownTimes } from './latents/prompted-controls.js';
 import { promptedHead } from './latents/prompted-head.js';
 import { promptedEvaluate, promptedNetwork, type PromptedEvaluate } from './latents/prompted-network.js';
-import { promptedSamples, requireRoomForSamples } from './latents/prompted-samples.js';
+import { promptedSamples, requireRoomForSamples, withMaps } from './latents/prompted-samples.js';
 import type { EncodedPrompt } from './latents/prompts.js';
 import type { PromptedNetworks, SwappedNetworks } from './latents/swapped-networks.js';
 import type { Program } from './program/program.js';
@@ -250,7 +250,7 @@ export class TextToImage {
       await requireRoomForSamples(networks.unet, samples, call);
       const latents = await meansOfPicture(this.vae, call);
       if (this.#keep !== 'all') await this.vae.release();
-      const evaluate = promptedEvaluate(networks.unet, { ...call, samples, controls });
+      const evaluate = promptedEvaluate(networks.unet, { ...call, sampleOf: (label) => samples[label], controls });
       const states = await invertedStates(evaluate, steps, latents, call, iterations ?? invertDefaults.iterations);
       if (this.#keep === 'none') await networks.unet.release();
       return { noise: states.map((value) => value / program.initialScale), truncated };
@@ -265,7 +265,7 @@ export class TextToImage {
     const call = this.#call('predicting', { prompt, guidance: 1, ...sides }, false);
     return this.#networks.using(async (networks) => {
       const { samples, controls } = await this.#samples(networks, call, null);
-      return work(promptedEvaluate(networks.unet, { ...call, samples, controls }));
+      return work(promptedEvaluate(networks.unet, { ...call, sampleOf: (label) => samples[label], controls }));
     });
   }
 
@@ -387,8 +387,12 @@ export class TextToImage {
     const head = promptedHead(unet, this.schedule, program.head);
     await requireRoomForSamples(unet, samples, call, head?.name);
     throwIfAborted(signal);
-    const network = promptedNetwork(unet, { ...call, samples, controls, beside: begun.beside }, head, (evaluate) =>
-      withGuides(evaluate, call.guides, { schedule: this.schedule, program, signal }),
+    const prompted = withMaps(samples, begun.beside);
+    const network = promptedNetwork(
+      unet,
+      { height, width, sampleOf: (label) => prompted[label], controls },
+      { classes: count, head },
+      (evaluate) => withGuides(evaluate, call.guides, { schedule: this.schedule, program, signal }),
     );
     const previews = new PreviewQueue();
     const model: RunModel = {

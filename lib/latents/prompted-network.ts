@@ -1,4 +1,4 @@
-import { at, partsAt, sideBySide } from '../base/arrays.js';
+import { at, joined, partsAt, sideBySide } from '../base/arrays.js';
 import { guidanceFactors } from '../guidance/classifier-free.js';
 import type { HeadName } from '../checkpoint/heads.js';
 import { ScriptNetwork } from '../run/script-network.js';
@@ -13,24 +13,22 @@ export interface SeenPrompt {
   readonly pooled: Float32Array | null;
 }
 
-/** What guides a sample. */
-export interface PromptedSample {
+/** What guides a sample, and what the network sees beside its states. */
+export interface PromptedSample extends Pick<GenerateCall, 'sizes' | 'negativeSizes' | 'guidanceRescale'> {
   readonly positive: SeenPrompt;
   /** What guidance leads away from; null: the sample is evaluated with its prompt alone. */
   readonly negative: SeenPrompt | null;
   /** Weight of the positive prompt, which networks of one evaluation may see. */
   readonly guidance: number;
+  /** Maps that the network sees behind the states, [C, h, w]; absent: none. */
+  readonly beside?: Float32Array | undefined;
 }
 
-/** Samples of a call, and what all of them have in common. */
-export interface PromptedCall extends Pick<
-  GenerateCall,
-  'height' | 'width' | 'sizes' | 'negativeSizes' | 'guidanceRescale'
-> {
-  readonly samples: readonly PromptedSample[];
-  /** Maps that the network sees behind the states of each sample, [samples, C, h, w]; absent: none. */
-  readonly beside?: Float32Array | undefined;
-  /** Its ControlNets, in their order; absent: none. */
+/** Samples of one size, by their labels. */
+export interface PromptedBatch extends Pick<GenerateCall, 'height' | 'width'> {
+  /** Gives the sample of a label; undefined: it is gone, and what is predicted for it goes nowhere. */
+  readonly sampleOf: (label: number) => PromptedSample | undefined;
+  /** ControlNets, in their order, whose pictures are those of the labels; absent: none. */
   readonly controls?: readonly PromptedControl[] | undefined;
 }
 
@@ -42,13 +40,10 @@ export interface PromptedHead {
 }
 
 /** An evaluation of a row of the batch, and where its result goes. */
-interface Asked {
+interface Asked extends Pick<PromptedSample, 'sizes' | 'guidance' | 'beside'> {
   readonly row: number;
-  /** Number of the sample in its call. */
-  readonly sample: number;
+  readonly label: number;
   readonly seen: SeenPrompt;
-  readonly sizes: readonly number[];
-  readonly guidance: number;
   readonly into: Float32Array;
   /** Where the second output goes; null: it is not evaluated, or not needed. */
   readonly head: Float32Array | null;
@@ -98,10 +93,9 @@ function byNetwork(all: readonly Asked[], controlsOf: readonly (readonly Prompte
 }
 
 /** Puts the maps of samples behind their states. */
-function withMaps(states: Float32Array, { beside, samples }: PromptedCall, group: readonly Asked[]): Float32Array {
-  if (beside === undefined) return states;
-  const rows = group.map(({ sample }) => sample);
-  return sideBySide(group.length, [states, partsAt(beside, rows, beside.length / samples.length)]);
+function besideStates(states: Float32Array, group: readonly Asked[]): Float32Array {
+  const maps = group.flatMap(({ beside }) => beside ?? []);
+  return maps.length === 0 ? states : sideBySide(group.length, [states, joined(Float32Array, maps)]);
 }
 
 function standardDeviation(values: Float32Array): number {
@@ -126,7 +120,7 @@ function mix(out: Float32Array, away: Float32Array, { weight, rescale }: Record<
 }
 
 /**
- * Predicts from states [rows, C, h, w] at one time each, for the samples of a call that labels name; and expects the squared
+ * Predicts from states [rows, C, h, w] at one time each, for the samples that labels name; and expects the squared
  * error of the noise where there is a head.
  */
 export type PromptedEvaluate = (
@@ -136,31 +130,30 @@ export type PromptedEvaluate = (
 ) => Promise<{ out: Float32Array; head?: Float32Array }>;
 
 /**
- * Makes the U-Net with the prompts of a call a function of states. A sample with a negative prompt takes two evaluations, in
+ * Makes the U-Net with the prompts of samples a function of states. A sample with a negative prompt takes two evaluations, in
  * one batch with those of others. Its second output is that of its prompt, as with guidance no mean is that of a posterior.
  */
 export function promptedEvaluate(
   unet: ConditionalUNet,
-  call: PromptedCall,
+  { height, width, sampleOf, controls: all = [] }: PromptedBatch,
   head: PromptedHead | null = null,
 ): PromptedEvaluate {
-  const { height, width } = call;
   const elements = unet.outChannels * height * width;
   const contexts = new Map<number, JoinedContexts>();
-  const counter = new ControlCounter(call.controls ?? []);
+  const counter = new ControlCounter(all);
 
   const evaluate = async (
     x: Float32Array,
     times: Float32Array,
     { asked: group, tokens, controls }: AskedGroup,
   ): Promise<void> => {
-    const joined = contexts.get(tokens) ?? new JoinedContexts();
-    contexts.set(tokens, joined);
+    const known = contexts.get(tokens) ?? new JoinedContexts();
+    contexts.set(tokens, known);
     const rows = group.map(({ row }) => row);
     const options = {
       height,
       width,
-      ...joined.of(group.map(({ seen }) => seen)),
+      ...known.of(group.map(({ seen }) => seen)),
       ...(unet.seesPooled && {
         pooled: Float32Array.from(group.flatMap(({ seen }) => Array.from(seen.pooled ?? []))),
         sizes: group.flatMap(({ sizes }) => sizes),
@@ -168,10 +161,10 @@ export function promptedEvaluate(
       ...(unet.seesGuidance && { guidance: group.map(({ guidance }) => guidance) }),
       ...(controls.length > 0 && {
         controls: controls.map(({ use }) => use),
-        controlIndices: group.map(({ sample }) => sample),
+        controlIndices: group.map(({ label }) => label),
       }),
     };
-    const states = withMaps(partsAt(x, rows, elements), call, group);
+    const states = besideStates(partsAt(x, rows, elements), group);
     const predicted = await predictWithHead(unet, states, partsAt(times, rows, 1), options, head?.name ?? null);
     for (const [i, { row, into, head: second }] of group.entries()) {
       const part = (values: Float32Array): Float32Array => values.subarray(i * elements, (i + 1) * elements);
@@ -186,39 +179,43 @@ export function promptedEvaluate(
   };
 
   return async (x, times, labels) => {
-    const samples = Array.from(labels, (label) => ({ label, ...at(call.samples, label) }));
+    const samples = Array.from(labels, (label, row) => ({ label, row, sample: sampleOf(label) })).flatMap((each) =>
+      each.sample === undefined ? [] : [{ ...each.sample, ...each }],
+    );
     const [out, away] = [new Float32Array(x.length), new Float32Array(x.length)];
     const second = head === null ? null : new Float32Array(x.length);
-    const asked = samples.flatMap(({ label: sample, positive, negative, guidance }, row): Asked[] => [
+    const asked = samples.flatMap(({ positive, negative, negativeSizes, ...each }): Asked[] => [
       ...(negative === null
         ? []
-        : [{ row, sample, seen: negative, sizes: call.negativeSizes, guidance, into: away, head: null }]),
-      { row, sample, seen: positive, sizes: call.sizes, guidance, into: out, head: second },
+        : [{ ...each, seen: negative, sizes: negativeSizes, into: away, head: null }]),
+      { ...each, seen: positive, into: out, head: second },
     ]);
-    const controls = samples.map(({ label }, row) => counter.next(label, at(times, row)));
+    const controls = Array.from(labels, (label, row) => counter.next(label, at(times, row)));
     for (const group of byNetwork(asked, controls)) await evaluate(x, times, group);
-    for (const [row, { negative, guidance }] of samples.entries()) {
+    for (const { row, negative, guidance, guidanceRescale } of samples) {
       if (negative === null) continue;
       const part = (values: Float32Array): Float32Array => values.subarray(row * elements, (row + 1) * elements);
-      mix(part(out), part(away), { weight: guidance, rescale: call.guidanceRescale });
+      mix(part(out), part(away), { weight: guidance, rescale: guidanceRescale });
     }
     return { out, ...(second !== null && { head: second }) };
   };
 }
 
 /**
- * Makes the U-Net with the prompts of a call a network for runs, whose label k is sample k of the call.
+ * Makes the U-Net with the prompts of samples a network for runs, whose labels are those of the samples.
  *
+ * @param classes - Number of labels that there can be.
  * @param guiding - Changes the predictions.
  */
 export function promptedNetwork(
   unet: ConditionalUNet,
-  call: PromptedCall,
-  head: PromptedHead | null,
-  guiding: (evaluate: PromptedEvaluate) => PromptedEvaluate,
+  batch: PromptedBatch,
+  { classes, head }: { classes: number; head: PromptedHead | null },
+  guiding: (evaluate: PromptedEvaluate) => PromptedEvaluate = (evaluate) => evaluate,
 ): ScriptNetwork {
-  const elements = unet.outChannels * call.height * call.width;
-  const evaluate = guiding(promptedEvaluate(unet, call, head));
-  const shape = { elements, classes: call.samples.length, head: head !== null };
-  return new ScriptNetwork(unet.device, shape, (x, times, labels) => evaluate(x, times, labels ?? []));
+  const elements = unet.outChannels * batch.height * batch.width;
+  const evaluate = guiding(promptedEvaluate(unet, batch, head));
+  return new ScriptNetwork(unet.device, { elements, classes, head: head !== null }, (x, times, labels) =>
+    evaluate(x, times, labels ?? []),
+  );
 }

@@ -1,12 +1,12 @@
-import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { requireRoom } from '../base/memory-budget.js';
 import type { HeadName } from '../checkpoint/heads.js';
 import { scalesOf } from './conditional-inputs.js';
 import type { ConditionalUNet } from './conditional-unet.js';
 import type { GenerateCall } from './resolve-call.js';
-import type { PromptedSample, SeenPrompt } from './prompted-network.js';
-import type { EncodedPrompt, PromptEncoders, PromptText } from './prompts.js';
+import { KnownPrompts } from './known-prompts.js';
+import type { PromptedSample } from './prompted-network.js';
+import type { PromptEncoders, PromptText } from './prompts.js';
 
 /** What texts are encoded with. */
 export interface Prompting {
@@ -21,11 +21,6 @@ interface Wanted {
   readonly positive: PromptText;
   readonly negative: PromptText | 'zeros' | null;
   readonly guidance: number;
-}
-
-interface Encoded {
-  readonly seen: SeenPrompt;
-  readonly truncated: boolean;
 }
 
 /**
@@ -68,48 +63,22 @@ function listWanted(prompting: Prompting, call: GenerateCall, chunkCount: (text:
   return wanted;
 }
 
-const keyOf = ({ text, chunks }: PromptText): string => `${chunks ?? ''} ${text}`;
-
-/** Encodes the distinct texts, and makes what the U-Net sees of them. */
-async function encodedTexts(
-  { encoders, unet }: Prompting,
-  texts: ReadonlyMap<string, PromptText>,
-  { skippedLayers, signal }: GenerateCall,
-): Promise<Map<string, Encoded & { prompt: EncodedPrompt }>> {
-  const encoded = new Map<string, Encoded & { prompt: EncodedPrompt }>();
-  const prompts = await encoders.encode([...texts.values()], skippedLayers);
-  for (const [i, key] of [...texts.keys()].entries()) {
-    throwIfAborted(signal);
-    const prompt = at(prompts, i);
-    const seen = { context: await unet.prepare(prompt.hidden, 1), pooled: prompt.pooled };
-    encoded.set(key, { seen, truncated: prompt.truncated, prompt });
-  }
-  return encoded;
+/** What samples are evaluated with, and which samples' texts were cut. */
+export interface PromptedSamples {
+  readonly samples: PromptedSample[];
+  readonly truncated: boolean[];
 }
 
-/** Makes the zeros that stand for no negative prompt, once for each number of tokens. */
-class Zeros {
-  readonly #zeros = new Map<number, Promise<SeenPrompt>>();
-
-  constructor(private readonly unet: ConditionalUNet) {}
-
-  like({ hidden, pooled }: EncodedPrompt): Promise<SeenPrompt> {
-    const known = this.#zeros.get(hidden.length);
-    if (known !== undefined) return known;
-    const seen = this.unet.prepare(new Float32Array(hidden.length), 1).then((context) => ({
-      context,
-      pooled: pooled && new Float32Array(pooled.length),
-    }));
-    this.#zeros.set(hidden.length, seen);
-    return seen;
-  }
-}
-
-/** Encodes the texts of a call, each distinct one once, and tells which samples' texts were cut. */
+/**
+ * Encodes the texts of a call, each distinct one once.
+ *
+ * @param known - Texts that other calls have seen, and what receives functions that give them back.
+ */
 export async function promptedSamples(
   prompting: Prompting,
   call: GenerateCall,
-): Promise<{ samples: PromptedSample[]; truncated: boolean[] }> {
+  { known = new KnownPrompts(prompting), taken }: { known?: KnownPrompts; taken?: (() => void)[] } = {},
+): Promise<PromptedSamples> {
   const counts = new Map<string, number>();
   const chunkCount = (text: string): number => {
     const count = counts.get(text) ?? prompting.encoders.chunkCount(text);
@@ -118,34 +87,29 @@ export async function promptedSamples(
   };
   const wanted = listWanted(prompting, call, chunkCount);
   const distinct = new Set(wanted);
-  const texts = new Map<string, PromptText>();
-  for (const { positive, negative } of distinct) {
-    texts.set(keyOf(positive), positive);
-    if (negative !== null && negative !== 'zeros') texts.set(keyOf(negative), negative);
-  }
-  const encoded = await encodedTexts(prompting, texts, call);
-  const find = (text: PromptText) => {
-    const found = encoded.get(keyOf(text));
-    return found ?? at<never>([], 0);
-  };
-  const zeros = new Zeros(prompting.unet);
+  const texts = [...distinct].flatMap(({ positive, negative }) =>
+    negative === null || negative === 'zeros' ? [positive] : [positive, negative],
+  );
+  const find = await known.seen(texts, call, taken);
   const made = new Map<Wanted, { sample: PromptedSample; truncated: boolean }>();
+  const { sizes, negativeSizes, guidanceRescale } = call;
   for (const each of distinct) {
     const { positive, negative, guidance } = each;
     const text = find(positive);
     const other = negative === null || negative === 'zeros' ? null : find(negative);
-    const seen = negative === 'zeros' ? await zeros.like(text.prompt) : (other?.seen ?? null);
-    const sample = { positive: text.seen, negative: seen, guidance };
-    made.set(each, { sample, truncated: text.truncated || other?.truncated === true });
+    const away = negative === 'zeros' ? await known.zerosLike(text.prompt) : (other?.seen ?? null);
+    const sample = { positive: text.seen, negative: away, guidance, sizes, negativeSizes, guidanceRescale };
+    made.set(each, { sample, truncated: text.prompt.truncated || other?.prompt.truncated === true });
   }
-  const samples: PromptedSample[] = [];
-  const truncated: boolean[] = [];
-  for (const each of wanted) {
-    const found = made.get(each) ?? at<never>([], 0);
-    samples.push(found.sample);
-    truncated.push(found.truncated);
-  }
-  return { samples, truncated };
+  const all = wanted.map((each) => made.get(each) ?? at<never>([], 0));
+  return { samples: all.map(({ sample }) => sample), truncated: all.map(({ truncated }) => truncated) };
+}
+
+/** Gives each sample its part of maps that the network sees behind the states, if there are any. */
+export function withMaps(samples: readonly PromptedSample[], maps: Float32Array | undefined): readonly PromptedSample[] {
+  if (maps === undefined) return samples;
+  const each = maps.length / samples.length;
+  return samples.map((sample, i) => ({ ...sample, beside: maps.subarray(i * each, (i + 1) * each) }));
 }
 
 /** Counts the states of the largest batch: two for each sample that is guided. */

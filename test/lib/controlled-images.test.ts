@@ -132,14 +132,15 @@ describe('ControlNets of a pipeline', () => {
     const image = (await pictures()).subarray(0, 3 * 32 * 16);
     const picture = await unet.prepareControl(0, image, sides);
     const context = await unet.prepare((await pipeline.encodePrompt('a cat')).hidden, 1);
-    const sample = { positive: { context, pooled: null }, negative: null, guidance: 1 };
+    const sees = { sizes: [], negativeSizes: [], guidanceRescale: 0 };
+    const sample = { positive: { context, pooled: null }, negative: null, guidance: 1, ...sees };
     const active = new Map([
       [900, [true]],
       [100, [false]],
     ]);
     const evaluate = promptedEvaluate(unet, {
-      ...{ height: 8, width: 4, sizes: [], negativeSizes: [], guidanceRescale: 0 },
-      samples: [sample, sample],
+      ...{ height: 8, width: 4 },
+      sampleOf: (label) => [sample, sample][label],
       controls: [{ use: { picture, scale: 1 }, active }],
     });
     const x = Float32Array.from({ length: 2 * 4 * 8 * 4 }, (_, i) => Math.sin(i));
