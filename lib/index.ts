@@ -142,11 +142,11 @@ export { runProgram, type RunProgramOptions } from './run/run-program.js';
 export type { Refusals } from './batch/admission.js';
 export {
   Batcher,
-  type BatcherCapacity,
   type BatcherStats,
   type BatchForwardOptions,
   type SampleTrace,
 } from './batch/batcher.js';
+export type { BatcherCapacity } from './batch/open-batches.js';
 export type { Curve } from './batch/calibrate.js';
 export { connectBatcher, type RemoteBatcher } from './batch/connect.js';
 export { exposeBatcher } from './batch/expose.js';

@@ -14,10 +14,38 @@ export interface ServiceTerms {
 
 /** Resources that a request needs from the batch. */
 export interface Demand {
-  /** Number of evaluations, and of rows per evaluation, for each sample. */
-  readonly samples: readonly { readonly evaluations: number; readonly rows: number }[];
+  /**
+   * Number of evaluations, and of rows per evaluation, for each sample; and milliseconds of the device beside its
+   * evaluations, if it takes any.
+   */
+  readonly samples: readonly { readonly evaluations: number; readonly rows: number; readonly beside?: number }[];
   /** Bytes of `init` and `noise`. */
   readonly bytes: number;
+}
+
+/** Time that the steps of a batch take. */
+export class Pace {
+  /** Number of rows per millisecond of the full batch. */
+  readonly rate: number;
+
+  /** @param rows - Number of rows of a full step. */
+  constructor(
+    readonly curve: Curve,
+    readonly rows: number,
+  ) {
+    this.rate = bestRate(curve.filter((point) => point.rows <= rows));
+  }
+
+  /** Computes the milliseconds of a step, of a full one at most. */
+  stepTime(rows: number): number {
+    return stepTime(this.curve, Math.min(rows, this.rows));
+  }
+
+  /** Computes the work of a sample. */
+  workOf({ evaluations, rows, beside = 0 }: Demand['samples'][number]): SampleWork {
+    const seen = evaluations * rows;
+    return { work: seen / this.rate + beside, run: seen * this.stepTime(this.rows) + beside };
+  }
 }
 
 /** Request that was accepted. */
@@ -39,34 +67,23 @@ export interface Refusals {
 /** Limits of {@link BatcherOptions}, complete. */
 export type Limits = Required<Pick<BatcherOptions, 'maxWait' | 'maxWork' | 'maxWaitingBytes'>>;
 
-/** Accepts requests that the batch can finish in time, and refuses all others at once. */
+/**
+ * Accepts requests that can be finished in time, and refuses all others at once: those of a batch, or of several, each of which has
+ * a pace of its own.
+ */
 export class Admission {
   readonly clock: ServiceClock;
   readonly refused: Refusals = { wait: 0, deadline: 0, bytes: 0 };
   readonly #limits: { readonly [Name in keyof Limits]: number };
   readonly #admitted = new Map<Ticket, Admitted>();
-  readonly #curve: Curve;
-  readonly #rows: number;
-  readonly #rate: number;
   #bytes = 0;
 
-  /** @param rows - Number of rows of a full step. */
   constructor(
     { order, stretch }: { order: ServiceOrder; stretch: number },
     limits: { readonly [Name in keyof Limits]: number },
-    curve: Curve,
-    rows: number,
   ) {
     this.clock = new ServiceClock(order, stretch);
     this.#limits = limits;
-    this.#curve = curve;
-    this.#rows = rows;
-    this.#rate = bestRate(curve.filter((point) => point.rows <= rows));
-  }
-
-  /** Number of rows per millisecond of the full batch. */
-  get rate(): number {
-    return this.#rate;
   }
 
   /** Amount of accepted and unfinished work, in milliseconds of the full batch. */
@@ -112,8 +129,8 @@ export class Admission {
    *
    * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for too much work, `ERR_DPM_OVERLOADED`, `ERR_DPM_DEADLINE`.
    */
-  admit(terms: ServiceTerms, { samples, bytes }: Demand): Admitted {
-    const works = samples.map((sample) => this.#workOf(sample));
+  admit(terms: ServiceTerms, { samples, bytes }: Demand, pace: Pace): Admitted {
+    const works = samples.map((sample) => pace.workOf(sample));
     const total = works.reduce((sum, { work }) => sum + work, 0);
     if (total > this.#limits.maxWork) {
       throw new DpmError(
@@ -122,7 +139,7 @@ export class Admission {
       );
     }
     this.#requireBytes(bytes);
-    this.#requireInTime(terms, samples, total);
+    this.#requireInTime(terms, samples, total, pace);
     const { tenant, weight, priority, deadline } = terms;
     const ticket = this.clock.admit({ tenant, weight, samples: works, deadline });
     const admitted = Object.assign(ticket, { priority, bytes });
@@ -136,11 +153,6 @@ export class Admission {
     if (!this.#admitted.delete(ticket)) return;
     this.#bytes -= ticket.bytes;
     this.clock.finish(ticket);
-  }
-
-  #workOf({ evaluations, rows }: Demand['samples'][number]): SampleWork {
-    const seen = evaluations * rows;
-    return { work: seen / this.#rate, run: seen * stepTime(this.#curve, this.#rows) };
   }
 
   #requireBytes(bytes: number): void {
@@ -157,11 +169,11 @@ export class Admission {
     );
   }
 
-  #requireInTime(terms: ServiceTerms, samples: Demand['samples'], total: number): void {
+  #requireInTime(terms: ServiceTerms, samples: Demand['samples'], total: number, pace: Pace): void {
     const { deadline } = terms;
     if (deadline === undefined) return;
     const wait = this.expectedWait(terms);
-    const own = this.#ownTime(samples, total);
+    const own = this.#ownTime(samples, total, pace);
     if (wait + own <= deadline) return;
     ++this.refused.deadline;
     throw new DpmError(
@@ -172,10 +184,14 @@ export class Admission {
   }
 
   /** Computes the time of the longest sample beside those that run now, or of all samples together. */
-  #ownTime(samples: Demand['samples'], total: number): number {
+  #ownTime(samples: Demand['samples'], total: number, pace: Pace): number {
     const rows = samples.reduce((sum, sample) => sum + sample.rows, this.clock.unfinished.size);
-    const longest = samples.reduce((most, { evaluations }) => Math.max(most, evaluations), 0);
-    return Math.max(total, longest * stepTime(this.#curve, Math.min(rows, this.#rows)));
+    const step = pace.stepTime(rows);
+    const longest = samples.reduce(
+      (most, { evaluations, beside = 0 }) => Math.max(most, evaluations * step + beside),
+      0,
+    );
+    return Math.max(total, longest);
   }
 }
 

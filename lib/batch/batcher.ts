@@ -1,10 +1,9 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 
-import { at } from '../base/arrays.js';
 import { requireObject } from '../base/checks.js';
 import { eitherSignal, untilAborted } from '../base/abort.js';
 import { endingAtReturn } from '../base/ending-at-return.js';
-import { DpmError, nativeWork } from '../base/errors.js';
+import { DpmError } from '../base/errors.js';
 import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import type { BatchCounts } from '../engine/binding.js';
 import { checkedBatch, checkedTimes, networkTimes } from '../engine/inputs.js';
@@ -15,12 +14,10 @@ import type { RunModel } from '../run/resolve.js';
 import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
 import type { SamplerOptions } from '../samplers/options.js';
 import { splitOptions } from '../samplers/split-options.js';
-import { Admission, type Refusals } from './admission.js';
-import { bestRate, chooseRows, measureCurve, measureUpTo, type Curve, type Measure } from './calibrate.js';
+import { Pace, type Admission, type Refusals } from './admission.js';
 import { EventQueue, type BatchEvent } from './events.js';
-import { largestWithin, Batches, withinBudget, type RowSizes } from './batches.js';
+import type { Batches, RowSizes } from './batches.js';
 import {
-  batcherDefaults,
   batcherOptionKinds,
   batchRunKinds,
   type BatcherOptions,
@@ -29,6 +26,7 @@ import {
   type SchedulerBatchRequest,
   serviceDefaults,
 } from './options.js';
+import { admissionBy, besideBy, openBatches, type BatcherCapacity } from './open-batches.js';
 import { ProgramCache } from './program-cache.js';
 import { termsOf, Requests, type Served, type Watcher } from './requests.js';
 
@@ -46,18 +44,6 @@ export interface BatchedModel {
   released(batcher: Batcher): Promise<void> | void;
   /** Runs one evaluation outside of sampling, if the network gives more channels than it takes. */
   forward(x: Float32Array, t: number | ArrayLike<number>, labels: ArrayLike<number> | undefined): Promise<Float32Array>;
-}
-
-/** Capacity of a batch. */
-export interface BatcherCapacity {
-  /** Number of rows of a full step. */
-  readonly rows: number;
-  /** Number of samples that have a state. */
-  readonly slots: number;
-  /** Number of rows per second of full steps. */
-  readonly rowsPerSecond: number;
-  /** Milliseconds of a step by its rows, as measured when the batch was opened. */
-  readonly curve: Curve;
 }
 
 /** Counts of a batch's finished and pending work. */
@@ -94,8 +80,6 @@ const forwardKinds: OptionKinds<BatchForwardOptions> = {
   classLabels: kinds.numbers,
 };
 
-/** Maximum number of rows for `rows: 'auto'`. */
-const MOST_ROWS = 128;
 /** Maximum number of previews per sample of a stream, which keeps all of them for a slow reader. */
 const MOST_PREVIEWS = 20;
 const MOST_PREVIEWED = 4;
@@ -133,47 +117,28 @@ export class Batcher {
   #closing: Promise<void> | null = null;
 
   private constructor(model: BatchedModel, batches: Batches, capacity: BatcherCapacity, options: BatcherOptions) {
-    const { order = batcherDefaults.order, stretch = batcherDefaults.stretch } = options;
-    const { maxWait = batcherDefaults.maxWait, maxWork = batcherDefaults.maxWork } = options;
-    const limits = { maxWait, maxWork, maxWaitingBytes: options.maxWaitingBytes ?? batcherDefaults.maxWaitingBytes };
     this.capacity = capacity;
     this.#model = model;
     this.#batches = batches;
-    this.#admission = new Admission({ order, stretch }, limits, capacity.curve, capacity.rows);
+    this.#admission = admissionBy(options);
     this.#programs = new ProgramCache((sampler, own) => model.compile(sampler, own));
-    this.#requests = new Requests(model.run, batches, this.#admission, this.#programs, {
-      hostPrograms: options.hostPrograms ?? batcherDefaults.hostPrograms,
-      maxWait,
+    this.#requests = new Requests({
+      model: model.run,
+      batches,
+      admission: this.#admission,
+      programs: this.#programs,
+      pace: new Pace(capacity.curve, capacity.rows),
+      beside: besideBy(options, this.#admission),
     });
   }
 
   /** Measures the network and allocates the memory of the batch. @internal */
   static async open(model: BatchedModel, options: BatcherOptions = {}): Promise<Batcher> {
     checkOptions('batcher', options, batcherOptionKinds);
-    const { rows = batcherDefaults.rows, stepTarget = batcherDefaults.stepTarget, memoryBudget = Infinity } = options;
-    const { weight = batcherDefaults.weight, sizes = batcherDefaults.sizes } = options;
     const network = await model.run.network(null);
-    const measure: Measure = async (batch, repeats) =>
-      at(await nativeWork(() => network.native.measure(Uint32Array.of(batch), repeats)), 0);
-    const least = model.isConditional ? 2 : 1;
-    const most = largestWithin(model.sizes, rows === 'auto' ? MOST_ROWS : rows, memoryBudget);
-    const curve =
-      rows === 'auto'
-        ? await measureCurve(measure, { stepTarget, most, least })
-        : await measureUpTo(measure, Math.min(rows, most));
-    const wanted = rows === 'auto' ? chooseRows(curve, stepTarget, least) : rows;
-    const slots = options.slots ?? Math.max(16, 4 * wanted);
-    if (slots < wanted) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `slots is ${slots}, it has to be at least rows, ${wanted}`);
-    }
-    const fitting = withinBudget(model.sizes, { rows: wanted, slots, least: Math.min(least, wanted) }, memoryBudget);
-    // On other devices bits never depend on the batch.
-    const whole = sizes === 'one' && !['cpu', 'reference'].includes(network.device.name);
-    const batches = new Batches({ ...fitting, fit: sizes === 'fit', whole, weight });
-    await batches.of(network);
-    const usable = curve.filter((point) => point.rows <= fitting.rows);
-    const rowsPerSecond = 1000 * bestRate(usable);
-    return new Batcher(model, batches, { ...fitting, rowsPerSecond, curve }, options);
+    const { sizes, isConditional } = model;
+    const { batches, capacity } = await openBatches({ network, sizes, least: isConditional ? 2 : 1 }, options);
+    return new Batcher(model, batches, capacity, options);
   }
 
   /** Number of bytes that it has allocated. */

@@ -56,6 +56,8 @@ function repeatsOf(ms: number): number {
 
 /** Measures sizes whose first times are known again; gives the medians over rounds. */
 async function refined(measure: Measure, first: Curve): Promise<Curve> {
+  // Steps that take this long are known well enough, and more of them would take too long.
+  if (first.some(({ ms }) => ms > ENOUGH_MILLISECONDS)) return first;
   const times = first.map(({ rows, ms }) => ({ rows, all: [ms] }));
   const start = performance.now();
   for (let round = 1; round < ROUNDS && performance.now() - start < ENOUGH_MILLISECONDS; ++round) {

@@ -8,7 +8,7 @@ import { networkTimes } from '../engine/inputs.js';
 import type { RunResult } from '../run/network-run.js';
 import { runOptionKinds } from '../run/options.js';
 import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
-import type { BatcherCapacity, BatchForwardOptions } from './batcher.js';
+import type { BatchForwardOptions } from './batcher.js';
 import type { BatchEvent } from './events.js';
 import {
   portKind,
@@ -19,6 +19,7 @@ import {
   type Question,
   type SentEvent,
 } from './messages.js';
+import type { BatcherCapacity } from './open-batches.js';
 import type { BatchRunOptions, SchedulerBatchRequest } from './options.js';
 
 type Unsent<Q> = Q extends Question ? Omit<Q, 'id'> : never;

@@ -4,7 +4,7 @@ import type { PixelRange } from '../base/pixel-range.js';
 import { ImageBatch } from '../images/image-batch.js';
 import type { ImageShape } from '../images/layout.js';
 import type { RunResult } from '../run/network-run.js';
-import type { BatcherCapacity } from './batcher.js';
+import type { BatcherCapacity } from './open-batches.js';
 import type { BatchEvent } from './events.js';
 
 /** Message from a client of a port. */

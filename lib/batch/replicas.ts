@@ -1,8 +1,9 @@
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { isList, requireKind, type Kind } from '../base/option-kinds.js';
-import type { Batcher, BatcherCapacity, BatcherStats } from './batcher.js';
+import type { Batcher, BatcherStats } from './batcher.js';
 import { bothCounts } from './batches.js';
+import type { BatcherCapacity } from './open-batches.js';
 import type { BatcherOptions } from './options.js';
 
 /** Interface of {@link Batcher} and {@link ReplicatedBatcher}. */

@@ -5,18 +5,23 @@ import { throwIfAborted } from '../base/abort.js';
 import { elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import { isFloat32Array } from '../base/option-kinds.js';
 import type { NativeBatchResult, NativeRunRequest } from '../engine/binding.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import type { Program, StepProgram } from '../program/program.js';
-import { rowsOfWeight } from '../guidance/classifier-free.js';
 import { imagesOf, runOnNetwork, runPrograms, type RunResult } from '../run/network-run.js';
-import { programsAndCount, requireStreams, resolveRun, type ResolvedRun, type RunModel } from '../run/resolve.js';
-import { runDefaults, type RunOptions } from '../run/options.js';
+import {
+  programsAndCount,
+  requireStreams,
+  type ResolvableOptions,
+  resolveRun,
+  type ResolvedRun,
+  type RunModel,
+} from '../run/resolve.js';
 import { thrownBy } from '../run/script-network.js';
-import type { Admission, Admitted, ServiceTerms, Demand } from './admission.js';
+import type { Admission, Admitted, Pace, ServiceTerms } from './admission.js';
 import type { Batches } from './batches.js';
-import { Beside } from './beside.js';
+import type { Beside } from './beside.js';
+import { demandOf, type Preparation } from './demand.js';
 import { Ending } from './ending.js';
 import { serviceDefaults, type BatchRunOptions, type Priority } from './options.js';
 import type { ProgramCache } from './program-cache.js';
@@ -57,10 +62,6 @@ function bound<A extends unknown[]>(call: ((...args: A) => void) | undefined): (
   return call && AsyncResource.bind(call);
 }
 
-function evaluationsOf(program: StepProgram): number {
-  return program.records.reduce((sum, { evaluate }) => sum + (evaluate ? 1 : 0), 0);
-}
-
 /** Maximum number of samples of one request; `model.stream` takes more. */
 const MOST_SAMPLES = 1_000_000;
 
@@ -68,27 +69,6 @@ const MOST_SAMPLES = 1_000_000;
 function requireCount(count: number, options: BatchRunOptions): void {
   if (count > MOST_SAMPLES) throw wrongValue('count', count, `at most ${MOST_SAMPLES} in one request of a batcher`);
   requireStreams(options, count);
-}
-
-/** Computes the bytes that `snapshotEvery` keeps of every sample. */
-function snapshotBytes(programs: readonly StepProgram[], elements: number, options: BatchRunOptions): number {
-  const { snapshotEvery = runDefaults.snapshotEvery, format } = options;
-  if (!(snapshotEvery > 0)) return 0;
-  const longest = programs.reduce((most, { records }) => Math.max(most, records.length), 0);
-  return Math.floor(longest / snapshotEvery) * elements * (format === 'uint8' ? 1 : Float32Array.BYTES_PER_ELEMENT);
-}
-
-/** Computes the resources that the samples need from the batch. */
-function demandOf(programs: readonly StepProgram[], count: number, elements: number, options: BatchRunOptions): Demand {
-  const evaluations = programs.map(evaluationsOf);
-  const { guidance = runDefaults.guidance, init, noise } = options;
-  const samples = Array.from({ length: count }, (_, sample) => {
-    const weight = typeof guidance === 'number' ? guidance : (guidance[sample] ?? 1);
-    return { evaluations: evaluations[programs.length === 1 ? 0 : sample] ?? 0, rows: rowsOfWeight(weight) };
-  });
-  const slices: readonly Float32Array[] = noise === undefined ? [] : isFloat32Array(noise) ? [noise] : noise;
-  const given = slices.reduce((sum, slice) => sum + slice.byteLength, init?.byteLength ?? 0);
-  return { samples, bytes: given + count * snapshotBytes(programs, elements, options) };
 }
 
 /** Lists coefficients per record for a preview of the data prediction; of the state if a record predicts nothing. */
@@ -113,6 +93,14 @@ function requirePreviews(programs: readonly StepProgram[], { previewEvery, mostP
   );
 }
 
+/** A request that has been checked, whose signal ends it for any reason. */
+interface Asked {
+  readonly options: BatchRunOptions & { count: number; signal: AbortSignal };
+  readonly terms: ServiceTerms;
+  readonly watcher: Watcher;
+  readonly preparation: Preparation | null;
+}
+
 /** Does work; errors of the caller's own functions pass unchanged. */
 async function asThrown<T>({ network }: ResolvedRun, work: () => Promise<T>): Promise<T> {
   try {
@@ -122,30 +110,35 @@ async function asThrown<T>({ network }: ResolvedRun, work: () => Promise<T>): Pr
   }
 }
 
+/** What requests are run with. */
+export interface RequestParts {
+  readonly model: RunModel;
+  readonly batches: Batches;
+  readonly admission: Admission;
+  readonly programs: Pick<ProgramCache, 'pack'>;
+  readonly pace: Pace;
+  readonly beside: Beside;
+}
+
 /** Accepts requests and runs them: step programs in the batch, others beside it. */
 export class Requests {
   readonly #model: RunModel;
   readonly #batches: Batches;
   readonly #admission: Admission;
-  readonly #programs: ProgramCache;
+  readonly #programs: RequestParts['programs'];
   readonly #beside: Beside;
+  readonly #pace: Pace;
   readonly #endings = new Set<Ending>();
   readonly #work = new Set<Promise<unknown>>();
   #refusal: string | null = null;
 
-  /** @param hostPrograms - Number of host programs that run at once beside the batch. */
-  constructor(
-    model: RunModel,
-    batches: Batches,
-    admission: Admission,
-    programs: ProgramCache,
-    { hostPrograms, maxWait }: { hostPrograms: number; maxWait: number },
-  ) {
+  constructor({ model, batches, admission, programs, pace, beside }: RequestParts) {
     this.#model = model;
     this.#batches = batches;
     this.#admission = admission;
     this.#programs = programs;
-    this.#beside = new Beside(hostPrograms, maxWait, admission.refused);
+    this.#pace = pace;
+    this.#beside = beside;
   }
 
   /** Number of unfinished requests. */
@@ -162,8 +155,15 @@ export class Requests {
     compile: () => Program | readonly Program[],
     options: BatchRunOptions,
     watcher: Watcher = {},
+    preparation: Preparation | null = null,
   ): Promise<Served> {
-    return this.#counted(() => this.#begin(compile, options, watcher));
+    return this.#counted(async () => {
+      try {
+        return await this.#begin(compile, options, watcher, preparation);
+      } finally {
+        preparation?.release();
+      }
+    });
   }
 
   /** Refuses new requests; `refusal` is the message of their errors. */
@@ -187,6 +187,7 @@ export class Requests {
     compile: () => Program | readonly Program[],
     options: BatchRunOptions,
     watcher: Watcher,
+    preparation: Preparation | null,
   ): Promise<Served> {
     this.#requireOpen(options.signal);
     const terms = termsOf(options);
@@ -201,10 +202,9 @@ export class Requests {
     }
     return this.#until(options, terms, (signal) => {
       const steps = programs.filter((program): program is StepProgram => program.kind === 'step');
-      const run = { ...options, count, signal };
-      return steps.length === programs.length
-        ? this.#inBatch(steps, run, terms, watcher, expectedWait)
-        : this.#besideBatch(programs, run, terms, watcher);
+      const asked = { options: { ...options, count, signal }, terms, watcher, preparation };
+      const isForBatch = steps.length === programs.length && preparation?.isAlone !== true;
+      return isForBatch ? this.#inBatch(steps, asked, expectedWait) : this.#besideBatch(programs, asked);
     });
   }
 
@@ -258,18 +258,14 @@ export class Requests {
     });
   }
 
-  async #inBatch(
-    programs: readonly StepProgram[],
-    options: BatchRunOptions & { count: number },
-    terms: ServiceTerms,
-    watcher: Watcher,
-    expectedWait: number,
-  ): Promise<Served> {
+  async #inBatch(programs: readonly StepProgram[], asked: Asked, expectedWait: number): Promise<Served> {
+    const { options, terms, watcher, preparation } = asked;
     requirePreviews(programs, watcher);
-    const demand = demandOf(programs, options.count, elementCount(this.#model.sampleShape), options);
-    const ticket = this.#admission.admit(terms, demand);
+    const demand = demandOf(programs, options.count, elementCount(this.#model.sampleShape), asked);
+    const ticket = this.#admission.admit(terms, demand, this.#pace);
     try {
-      const run = await resolveRun(this.#model, programs, this.#runOptions(options, ticket, watcher));
+      const begun = await preparation?.begin(options.signal);
+      const run = await resolveRun(this.#model, programs, this.#runOptions({ ...options, ...begun }, ticket, watcher));
       watcher.accepted?.(expectedWait);
       const submit = async (request: NativeRunRequest): Promise<NativeBatchResult> => {
         const batch = await this.#batches.of(run.network);
@@ -287,6 +283,7 @@ export class Requests {
       };
       const runner = { run: submit, pack: (program: StepProgram) => this.#programs.pack(program) };
       const { result, native } = await asThrown(run, () => runPrograms(programs, run, runner));
+      await preparation?.finish(options.signal);
       const evaluations = demand.samples.reduce((sum, sample) => sum + sample.evaluations * sample.rows, 0);
       return { result, evaluations, queued: native.queued, ran: native.ran };
     } finally {
@@ -302,7 +299,11 @@ export class Requests {
   }
 
   /** Makes the options of the run, whose functions also notify the clock and the watcher. */
-  #runOptions(options: BatchRunOptions, ticket: Admitted | null, watcher: Watcher): RunOptions {
+  #runOptions(
+    options: BatchRunOptions & ResolvableOptions,
+    ticket: Admitted | null,
+    watcher: Watcher,
+  ): ResolvableOptions {
     const {
       tenant: _tenant,
       weight: _weight,
@@ -332,12 +333,8 @@ export class Requests {
     };
   }
 
-  async #besideBatch(
-    programs: readonly Program[],
-    options: BatchRunOptions & { signal: AbortSignal },
-    terms: ServiceTerms,
-    watcher: Watcher,
-  ): Promise<Served> {
+  async #besideBatch(programs: readonly Program[], asked: Asked): Promise<Served> {
+    const { options, terms, watcher, preparation } = asked;
     const wait = this.#beside.requireRoom();
     if (watcher.previewEvery !== undefined) {
       throw new DpmError(
@@ -349,11 +346,13 @@ export class Requests {
       throw new DpmError('ERR_DPM_ARGUMENT', "previewOf 'prediction' is for samplers whose steps are known beforehand");
     }
     return this.#beside.counted(async (pass) => {
-      const run = await resolveRun(this.#model, programs, this.#runOptions(options, null, watcher));
+      const begun = await preparation?.begin(options.signal);
+      const run = await resolveRun(this.#model, programs, this.#runOptions({ ...options, ...begun }, null, watcher));
       watcher.accepted?.(wait);
       const { result, queued, ran } = await pass(options.signal, () => asThrown(run, () => runOnNetwork(run)));
       this.#admission.clock.charge(terms.tenant, terms.weight, ran);
       for (const [sample, image] of [...result.images].entries()) watcher.image?.(sample, image);
+      await preparation?.finish(options.signal);
       return { result, evaluations: 0, queued, ran };
     });
   }

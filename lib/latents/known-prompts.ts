@@ -56,7 +56,8 @@ class Kept<T> {
   }
 }
 
-const keyOf = ({ text, chunks }: PromptText, skippedLayers: number): string => `${skippedLayers} ${chunks ?? ''} ${text}`;
+const keyOf = ({ text, chunks }: PromptText, skippedLayers: number): string =>
+  `${skippedLayers} ${chunks ?? ''} ${text}`;
 
 /** Texts that networks have seen, each encoded once for all that use it. */
 export class KnownPrompts {

@@ -185,9 +185,7 @@ export function promptedEvaluate(
     const [out, away] = [new Float32Array(x.length), new Float32Array(x.length)];
     const second = head === null ? null : new Float32Array(x.length);
     const asked = samples.flatMap(({ positive, negative, negativeSizes, ...each }): Asked[] => [
-      ...(negative === null
-        ? []
-        : [{ ...each, seen: negative, sizes: negativeSizes, into: away, head: null }]),
+      ...(negative === null ? [] : [{ ...each, seen: negative, sizes: negativeSizes, into: away, head: null }]),
       { ...each, seen: positive, into: out, head: second },
     ]);
     const controls = Array.from(labels, (label, row) => counter.next(label, at(times, row)));

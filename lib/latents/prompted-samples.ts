@@ -106,7 +106,10 @@ export async function promptedSamples(
 }
 
 /** Gives each sample its part of maps that the network sees behind the states, if there are any. */
-export function withMaps(samples: readonly PromptedSample[], maps: Float32Array | undefined): readonly PromptedSample[] {
+export function withMaps(
+  samples: readonly PromptedSample[],
+  maps: Float32Array | undefined,
+): readonly PromptedSample[] {
   if (maps === undefined) return samples;
   const each = maps.length / samples.length;
   return samples.map((sample, i) => ({ ...sample, beside: maps.subarray(i * each, (i + 1) * each) }));

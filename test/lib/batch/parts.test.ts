@@ -10,13 +10,13 @@ import { linear, stepProgram, stepRecord } from '../../../lib/program/builder.js
 import { packRecords } from '../../../lib/program/pack.js';
 import type { RunNetwork } from '../../../lib/run/resolve.js';
 import type { SamplerName } from '../../../lib/samplers/index.js';
-import { Admission } from '../../../lib/batch/admission.js';
+import { Admission, Pace } from '../../../lib/batch/admission.js';
 import { chooseRows, measureCurve, measureUpTo, stepTime, type Curve } from '../../../lib/batch/calibrate.js';
 import { Ending } from '../../../lib/batch/ending.js';
 import { EventQueue } from '../../../lib/batch/events.js';
 import { batchBytes, Batches, bothCounts } from '../../../lib/batch/batches.js';
 import { ProgramCache } from '../../../lib/batch/program-cache.js';
-import { Requests } from '../../../lib/batch/requests.js';
+import { Requests, type RequestParts } from '../../../lib/batch/requests.js';
 import { Turnstile } from '../../../lib/batch/turnstile.js';
 import { failure } from '../../support/failure.js';
 
@@ -195,6 +195,7 @@ describe('admission', () => {
     { rows: 1, ms: 1 },
     { rows: 4, ms: 2 },
   ];
+  const pace = new Pace(curve, 4);
   const limits = { maxWait: 100, maxWork: 1000, maxWaitingBytes: 1000 };
   const client = { tenant: '', weight: 1, priority: 'normal', deadline: undefined } as const;
   const samples = (count: number, evaluations: number, rows = 1) => ({
@@ -203,11 +204,11 @@ describe('admission', () => {
   });
 
   it('counts the rows of guided samples, and what is done', () => {
-    const admission = new Admission({ order: 'share', stretch: 1 }, limits, curve, 4);
-    expect(admission.rate).toBe(2);
-    const plain = admission.admit(client, samples(2, 10));
+    const admission = new Admission({ order: 'share', stretch: 1 }, limits);
+    expect(pace.rate).toBe(2);
+    const plain = admission.admit(client, samples(2, 10), pace);
     expect(admission.backlog).toBe(10);
-    const guided = admission.admit(client, samples(1, 10, 2));
+    const guided = admission.admit(client, samples(1, 10, 2), pace);
     expect(admission.backlog).toBe(20);
     expect([...guided.keys]).toEqual([10 + 20 * 2]);
     plain.done = 0.5;
@@ -218,38 +219,40 @@ describe('admission', () => {
   });
 
   it('takes the batch into account where it asks for the time of a request', () => {
-    const admission = new Admission({ order: 'share', stretch: 1 }, limits, curve, 4);
+    const admission = new Admission({ order: 'share', stretch: 1 }, limits);
     // Steps alone: ten of one row. Steps beside three others: of four rows.
-    admission.admit({ ...client, deadline: 10 }, samples(1, 10));
-    for (let i = 0; i < 2; ++i) admission.admit({ ...client, tenant: String(i) }, samples(1, 1));
-    expect(() => admission.admit({ ...client, priority: 'high', deadline: 19 }, samples(1, 10))).toThrow(
+    admission.admit({ ...client, deadline: 10 }, samples(1, 10), pace);
+    for (let i = 0; i < 2; ++i) admission.admit({ ...client, tenant: String(i) }, samples(1, 1), pace);
+    expect(() => admission.admit({ ...client, priority: 'high', deadline: 19 }, samples(1, 10), pace)).toThrow(
       /20 ms of its own/,
     );
-    admission.admit({ ...client, priority: 'high', deadline: 20 }, samples(1, 10));
+    admission.admit({ ...client, priority: 'high', deadline: 20 }, samples(1, 10), pace);
     // Many samples take what all of them take together.
-    const many = new Admission({ order: 'share', stretch: 1 }, limits, curve, 4);
-    expect(() => many.admit({ ...client, deadline: 49 }, samples(10, 10))).toThrow(/50 ms of its own/);
+    const many = new Admission({ order: 'share', stretch: 1 }, limits);
+    expect(() => many.admit({ ...client, deadline: 49 }, samples(10, 10), pace)).toThrow(/50 ms of its own/);
   });
 
   it('goes by the rows that a step has', () => {
-    expect(new Admission({ order: 'share', stretch: 1 }, limits, curve, 1).rate).toBe(1);
+    expect(new Pace(curve, 1).rate).toBe(1);
+    expect(new Pace(curve, 1).stepTime(4)).toBe(1);
+    expect(new Pace(curve, 4).stepTime(8)).toBe(2);
   });
 
   it('counts the wait before a request among its time', () => {
-    const admission = new Admission({ order: 'share', stretch: 1 }, limits, curve, 4);
-    admission.admit(client, samples(1, 100));
+    const admission = new Admission({ order: 'share', stretch: 1 }, limits);
+    admission.admit(client, samples(1, 100), pace);
     // One sample whose start is that of others is before them as a whole.
     expect(admission.expectedWait({ tenant: 'other', priority: 'normal' })).toBe(50);
-    expect(() => admission.admit({ ...client, deadline: 60 }, samples(1, 10))).toThrow(
+    expect(() => admission.admit({ ...client, deadline: 60 }, samples(1, 10), pace)).toThrow(
       /expected wait of 50 ms and 14 ms/,
     );
-    admission.admit({ ...client, deadline: 64 }, samples(1, 10));
+    admission.admit({ ...client, deadline: 64 }, samples(1, 10), pace);
   });
 
   it('gives back what a tenant has not used', () => {
-    const admission = new Admission({ order: 'share', stretch: 0 }, limits, curve, 4);
-    const other = admission.admit({ ...client, tenant: 'other' }, samples(1, 10));
-    const cancelled = admission.admit({ ...client, tenant: 'mine' }, samples(1, 100));
+    const admission = new Admission({ order: 'share', stretch: 0 }, limits);
+    const other = admission.admit({ ...client, tenant: 'other' }, samples(1, 10), pace);
+    const cancelled = admission.admit({ ...client, tenant: 'mine' }, samples(1, 100), pace);
     cancelled.done = 0.25;
     admission.finish(cancelled);
     expect(admission.clock.start('mine')).toBe(12.5);
@@ -266,9 +269,7 @@ describe('work other than sampling', () => {
         throw overloaded;
       },
     };
-    const served = { hostPrograms: 1, maxWait: 1 };
-    const [model, batches, programs] = [{}, {}, {}] as never[];
-    const requests = new Requests(model!, batches!, admission as unknown as Admission, programs!, served);
+    const requests = new Requests({ admission } as unknown as RequestParts);
     const work = vi.fn();
     await expect(requests.other({}, work)).rejects.toBe(overloaded);
     expect(work).not.toHaveBeenCalled();

@@ -1,5 +1,5 @@
 // A batch without a network: requests come by a Poisson process, steps take what a curve says, keys and admission are those of the library.
-import { Admission, type Admitted } from '../../../lib/batch/admission.js';
+import { Admission, Pace, type Admitted } from '../../../lib/batch/admission.js';
 import { bestRate, stepTime, type Curve } from '../../../lib/batch/calibrate.js';
 import type { Priority, ServiceOrder } from '../../../lib/batch/options.js';
 
@@ -75,7 +75,8 @@ export function simulate(
 ): Simulation {
   const { rows, order = 'share', stretch = 1, maxWait = Infinity, curve = mnistCurve } = options;
   const limits = { maxWait, maxWork: Infinity, maxWaitingBytes: Infinity };
-  const admission = new Admission({ order, stretch }, limits, curve, rows);
+  const admission = new Admission({ order, stretch }, limits);
+  const pace = new Pace(curve, rows);
   const result: Simulation = { end: 0, rows: 0, refused: 0, steps: 0 };
   const present: Waiting[] = [];
   const before = (a: Waiting, b: Waiting): number =>
@@ -93,7 +94,7 @@ export function simulate(
         ++result.refused;
         continue;
       }
-      const ticket = admission.admit(client, { samples: [{ evaluations: steps, rows: 1 }], bytes: 0 });
+      const ticket = admission.admit(client, { samples: [{ evaluations: steps, rows: 1 }], bytes: 0 }, pace);
       const waiting: Waiting = { request, ticket, key: ticket.keys[0] ?? 0, index: next, left: steps };
       const place = present.findIndex((other) => before(waiting, other) < 0);
       present.splice(place < 0 ? present.length : place, 0, waiting);
