@@ -86,6 +86,8 @@ export {
   type TextEncoderSize,
 } from './latents/text-encoder.js';
 export { TextToImage, type Generated, type GeneratedImage } from './text-to-image.js';
+export { PromptBatcher, type PromptBatcherStats } from './latents/batcher/prompt-batcher.js';
+export type { PromptBatcherOptions, PromptRequest, PromptServiceOptions } from './latents/batcher/options.js';
 export type { EmbeddingOptions } from './latents/added-tokens.js';
 export type { Inverted, InvertOptions } from './latents/inversion.js';
 export type { GenerateOptions, LongPrompts, PromptOptions } from './latents/generate-options.js';
@@ -140,13 +142,9 @@ export { imageFormats, type ImageFormat, type PreviewPlace, type RunOptions } fr
 export type { StreamedImage } from './run/stream.js';
 export { runProgram, type RunProgramOptions } from './run/run-program.js';
 export type { Refusals } from './batch/admission.js';
-export {
-  Batcher,
-  type BatcherStats,
-  type BatchForwardOptions,
-  type SampleTrace,
-} from './batch/batcher.js';
+export { Batcher, type BatcherStats, type BatchForwardOptions } from './batch/batcher.js';
 export type { BatcherCapacity } from './batch/open-batches.js';
+export type { SampleTrace } from './batch/traced.js';
 export type { Curve } from './batch/calibrate.js';
 export { connectBatcher, type RemoteBatcher } from './batch/connect.js';
 export { exposeBatcher } from './batch/expose.js';

@@ -3,21 +3,19 @@ import { at } from './base/arrays.js';
 import { wrongValue } from './base/checks.js';
 import { endingAtReturn } from './base/ending-at-return.js';
 import { DpmError } from './base/errors.js';
-import { checkOptions, type OptionKinds, requireKind } from './base/option-kinds.js';
-import { centredRange } from './base/pixel-range.js';
-import type { Device } from './engine/device.js';
+import { checkOptions, kinds, type OptionKinds, requireKind } from './base/option-kinds.js';
+import { centredRange, type PixelRange } from './base/pixel-range.js';
+import { digestOfModel } from './checkpoint/digest.js';
+import type { Device, MemoryUse } from './engine/device.js';
+
 import { ImageBatch } from './images/image-batch.js';
-import type { ImageShape } from './images/layout.js';
 import type { Autoencoder } from './latents/autoencoder.js';
+import type { PromptBatcherOptions } from './latents/batcher/options.js';
+import { PromptBatcher } from './latents/batcher/prompt-batcher.js';
 import { callProgram, type BegunProgram } from './latents/call-program.js';
 import type { ConditionalUNet } from './latents/conditional-unet.js';
-import {
-  generateKinds,
-  promptKinds,
-  texts,
-  type GenerateOptions,
-  type PromptOptions,
-} from './latents/generate-options.js';
+import { promptKinds, type GenerateOptions, type PromptOptions } from './latents/generate-options.js';
+import type { Generated, GeneratedImage } from './latents/generated.js';
 import {
   invertDefaults,
   invertedStates,
@@ -36,8 +34,17 @@ import {
 } from './latents/load-pipeline.js';
 import type { PipelineDefaults } from './latents/pipeline-source.js';
 import { checkedLoras, loraList, type LoraOptions } from './latents/loras.js';
-import { beginWithPicture, meansOfPicture, requireFittingNetwork, type PictureStart } from './latents/picture-start.js';
-import { resolveCall, type GenerateCall } from './latents/resolve-call.js';
+import { meansOfPicture } from './latents/picture-start.js';
+import {
+  beginningOf,
+  completeCall,
+  decodeLatents,
+  previewDecoder,
+  programOfCall,
+  shapeOfImages,
+  type CallParts,
+} from './latents/pipeline-call.js';
+import type { GenerateCall } from './latents/resolve-call.js';
 import { previewOptions, PreviewQueue } from './latents/preview-queue.js';
 import { withGuides } from './latents/guided-predictions.js';
 import { promptedControls, requireKnownTimes } from './latents/prompted-controls.js';
@@ -51,33 +58,17 @@ import { runOnNetwork } from './run/network-run.js';
 import { requireProgram } from './run/require-program.js';
 import { resolveRun, type ResolvableOptions, type RunModel } from './run/resolve.js';
 import { streamOnNetwork } from './run/stream.js';
+import type { SamplerName } from './samplers/index.js';
+import type { SamplerOptions } from './samplers/options.js';
+import { splitOptions } from './samplers/split-options.js';
 import type { NoiseSchedule } from './schedule/noise-schedule.js';
 import type { TokenizedText } from './text/tokenizer.js';
 import type { GammaTable } from './variance/gamma.js';
 
-/** Images of texts. */
-export interface Generated {
-  /** Images [N, C, H, W] with values in about [-1, 1]; null for `output: 'latents'`. */
-  readonly images: ImageBatch | null;
-  /** Latents as the diffusion knows them, [N, C, h, w]. */
-  readonly latents: Float32Array;
-  /** True for each image of whose prompt, or negative prompt, tokens were left out. */
-  readonly truncated: readonly boolean[];
-  /** Side of the decoder's tiles in latents; null: the images were decoded as a whole, or not at all. */
-  readonly tile: number | null;
-}
+/** Options of a program that are those of a call, too. */
+const programKinds = { steps: kinds.positiveInteger, gamma: kinds.any };
 
-/** One image of {@link TextToImage.stream}. */
-export interface GeneratedImage {
-  /** Index of the image in its call. */
-  readonly sample: number;
-  /** The image, [1, C, H, W]; null for `output: 'latents'`. */
-  readonly image: ImageBatch | null;
-  /** Latents as the diffusion knows them, [1, C, h, w]. */
-  readonly latents: Float32Array;
-  /** True if tokens of its prompt, or negative prompt, were left out. */
-  readonly truncated: boolean;
-}
+export type { Generated, GeneratedImage } from './latents/generated.js';
 
 /**
  * Calls `work` with the U-Net of a pipeline as a function of states that texts guide with weight 1, which the labels of rows
@@ -108,16 +99,21 @@ export class TextToImage {
   readonly gamma: GammaTable | null;
   /** What the pipeline was recognised by and, of a single file, what it predicts, and what told. */
   readonly evidence: string;
+  readonly #path: string;
   readonly #folder: PipelineDefaults;
   readonly #networks: SwappedNetworks;
   readonly #preview: Autoencoder | null;
   readonly #keep: KeptParts;
   readonly #ownsDevice: boolean;
+  readonly #batchers = new Set<PromptBatcher>();
+  #isClosed = false;
+  #digest: Promise<string> | undefined;
 
   private constructor(parts: LoadedPipeline) {
-    const { opened, defaults, evidence, networks, vae, schedule, gamma, preview, keep } = parts;
+    const { path, opened, defaults, evidence, networks, vae, schedule, gamma, preview, keep } = parts;
     this.device = opened.device;
     this.#ownsDevice = opened.isOwn;
+    this.#path = path;
     this.#folder = defaults;
     this.evidence = evidence;
     this.vae = vae;
@@ -150,6 +146,18 @@ export class TextToImage {
   /** U-Net of the latents, with the additions of now. One that {@link TextToImage.setLoras} has replaced is closed. */
   get unet(): ConditionalUNet {
     return this.#networks.current.unet;
+  }
+
+  /** Shape [C, H, W] of an image where a call says nothing. */
+  get sampleShape(): readonly [channels: number, height: number, width: number] {
+    const { factor, imageChannels } = this.vae;
+    const side = this.unet.sampleSize * factor;
+    return [imageChannels, side, side];
+  }
+
+  /** Values of black and white in images, about. */
+  get range(): PixelRange {
+    return centredRange;
   }
 
   /** Number of steps and guidance where a call says nothing. */
@@ -272,9 +280,9 @@ export class TextToImage {
   async #draw(call: GenerateCall, begun: BegunProgram): Promise<Generated> {
     const { latents, truncated } = await this.#networks.using((networks) => this.#latents(networks, call, begun));
     if (call.output === 'latents') return { images: null, latents, truncated, tile: null };
-    const { data, tile } = await this.#decode(latents, call);
+    const { data, tile } = await decodeLatents(this.vae, latents, call);
     if (this.#keep !== 'all') await this.vae.release();
-    return { images: new ImageBatch(data, this.#shapeOf(call, call.count)), latents, truncated, tile };
+    return { images: new ImageBatch(data, shapeOfImages(this.vae, call, call.count)), latents, truncated, tile };
   }
 
   /**
@@ -299,8 +307,70 @@ export class TextToImage {
     });
   }
 
-  /** Waits for running work and releases everything. Can be called again. */
+  /**
+   * Opens a batch that requests join and leave at every evaluation, whatever their prompts, steps and samplers are: for servers,
+   * whose requests come at any time. While it is open all weights stay in memory.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_OUT_OF_MEMORY` if it needs more than
+   * `memoryBudget` or the memory there is.
+   *
+   * @example
+   * ```ts
+   * await using batcher = await pipeline.batcher({ maxWait: 60_000 });
+   * const { images } = await batcher.generate({ prompt: 'a red fox', steps: 20, seed: 1 });
+   * ```
+   */
+  async batcher(options: PromptBatcherOptions = {}): Promise<PromptBatcher> {
+    const batcher = await PromptBatcher.open(
+      {
+        name: this.#path,
+        networks: this.#networks,
+        parts: () => this.#callParts,
+        released: (closed) => {
+          this.#batchers.delete(closed);
+        },
+      },
+      options,
+    );
+    this.#batchers.add(batcher);
+    if (!this.#isClosed) return batcher;
+    // The pipeline was closed while the batcher was opened.
+    await batcher.close();
+    throw new DpmError('ERR_DPM_CLOSED', 'the pipeline is closed');
+  }
+
+  /**
+   * Compiles the program that {@link TextToImage.generate} or a batcher runs, to know its cost and check its options beforehand.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the wrong option, `ERR_DPM_UNSUPPORTED` if the pipeline lacks a needed part.
+   */
+  program(options: { sampler?: SamplerName } & SamplerOptions = {}): Program {
+    const { sampler, own, run } = splitOptions<Pick<GenerateOptions, 'steps' | 'gamma'>>(options, programKinds);
+    return this.#program({ ...this.#call('program', { prompt: '', sampler, ...run }, false), own }).program;
+  }
+
+  /**
+   * Computes the SHA-256 of the pipeline's configurations and weights as hexadecimal digits, from the names and contents of all
+   * such files in its folder, or from its file; parts of other places are not among them.
+   *
+   * @throws {@link DpmError} `ERR_DPM_FILE` if a file can no longer be read.
+   */
+  digest(): Promise<string> {
+    return (this.#digest ??= digestOfModel(this.#path));
+  }
+
+  /** Bytes in use on the pipeline's device, see {@link MemoryUse}. */
+  memory(): MemoryUse {
+    return this.device.memory();
+  }
+
+  /**
+   * Ends the requests of its batchers with `ERR_DPM_CLOSED`, waits for running work and releases everything. Can be called
+   * again.
+   */
   async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#batchers].map((batcher) => batcher.close()));
     const opened = { device: this.device, isOwn: this.#ownsDevice };
     await closePipeline({ networks: this.#networks, vae: this.vae, preview: this.#preview, opened });
   }
@@ -330,8 +400,8 @@ export class TextToImage {
         await run.previews.shown();
         const latents = image.data;
         const truncated = at(run.truncated, sample);
-        const data = call.output === 'latents' ? null : (await this.#decode(latents, call)).data;
-        yield { sample, image: data && new ImageBatch(data, this.#shapeOf(call, 1)), latents, truncated };
+        const data = call.output === 'latents' ? null : (await decodeLatents(this.vae, latents, call)).data;
+        yield { sample, image: data && new ImageBatch(data, shapeOfImages(this.vae, call, 1)), latents, truncated };
       }
     } finally {
       // The next batch is computed while images are decoded: its weights stay until the end.
@@ -342,32 +412,17 @@ export class TextToImage {
   }
 
   /** Checks and completes the options of a call. */
-  #call(
-    who: string,
-    options: GenerateOptions,
-    isKept: boolean,
-    kinds: OptionKinds<GenerateOptions> = generateKinds,
-  ): GenerateCall {
-    checkOptions(who, options, kinds);
-    requireKind('prompt', options.prompt, texts);
-    const { factor, latentChannels, imageChannels } = this.vae;
-    const side = this.unet.sampleSize * factor;
-    const { guidance, steps, seesScore } = this.#folder;
-    const { controlNets } = this.unet;
-    const defaults = { guidance, steps, seesScore, side, factor, latentChannels, imageChannels, controlNets };
-    const call = resolveCall(options, defaults, isKept);
-    requireFittingNetwork(this.unet, latentChannels, call.picture);
-    throwIfAborted(call.signal);
-    if (call.onPreview !== undefined) this.#previewDecoder();
-    return call;
+  #call(who: string, options: GenerateOptions, isKept: boolean, kinds?: OptionKinds<GenerateOptions>): GenerateCall {
+    return completeCall(this.#callParts, options, { who, isKept, ...(kinds !== undefined && { kinds }) });
   }
 
   #program(call: GenerateCall): BegunProgram {
-    const begun = callProgram(call, this.schedule, this.gamma);
-    // A head that is not there is told at the call, before texts are encoded.
-    promptedHead(this.unet, this.schedule, begun.program.head);
-    requireKnownTimes(call, begun.whole);
-    return begun;
+    return programOfCall(this.#callParts, call);
+  }
+
+  get #callParts(): CallParts {
+    const { vae, schedule, gamma, unet } = this;
+    return { vae, schedule, gamma, unet, defaults: this.#folder, preview: this.#preview };
   }
 
   /** Encodes the texts of a call, and the pictures that control. */
@@ -383,7 +438,8 @@ export class TextToImage {
     const { unet } = networks;
     const { height, width, count, seed, seeds, first, noise, batch, signal, onProgress } = call;
     const { samples, truncated, controls } = await this.#samples(networks, call, whole);
-    const begun = await this.#beginning(call, { program, start });
+    const begun = await beginningOf({ ...this.#callParts, unet }, call, { program, start });
+    if (call.picture !== null && this.#keep !== 'all') await this.vae.release();
     const head = promptedHead(unet, this.schedule, program.head);
     await requireRoomForSamples(unet, samples, call, head?.name);
     throwIfAborted(signal);
@@ -413,45 +469,9 @@ export class TextToImage {
       classLabels: Array.from({ length: count }, (_, sample) => sample),
       ...(begun.init !== undefined && { init: begun.init }),
       ...(begun.constrain !== undefined && { constrain: begun.constrain }),
-      ...(call.onPreview !== undefined && previewOptions(this.#previewDecoder(), call, call.onPreview, previews)),
+      ...(call.onPreview !== undefined &&
+        previewOptions(previewDecoder(this.#callParts), call, call.onPreview, previews)),
     };
     return { model, program, options, truncated, previews };
-  }
-
-  /** Makes the states that a run begins with, if they are not the noise of its seeds, and what goes along with a picture. */
-  async #beginning(
-    call: GenerateCall,
-    { program, start }: Pick<BegunProgram, 'program' | 'start'>,
-  ): Promise<Partial<PictureStart>> {
-    const { initialScale } = program;
-    if (call.picture === null || start === null) {
-      return call.init === undefined ? {} : { init: call.init.map((value) => value * initialScale) };
-    }
-    const { vae, schedule } = this;
-    const begun = await beginWithPicture(call, call.picture, { vae, unet: this.unet, schedule, start, initialScale });
-    if (this.#keep !== 'all') await vae.release();
-    return begun;
-  }
-
-  /** Gives the small autoencoder. @throws {@link DpmError} `ERR_DPM_ARGUMENT` if there is none. */
-  #previewDecoder(): Autoencoder {
-    if (this.#preview !== null) return this.#preview;
-    if (this.vae.isSmall) return this.vae;
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      'onPreview needs a small autoencoder: load the pipeline with the folder of one (TAESD) as preview',
-    );
-  }
-
-  async #decode(latents: Float32Array, call: GenerateCall): Promise<{ data: Float32Array; tile: number | null }> {
-    const [, , height, width] = this.#shapeOf(call, 1);
-    const tile = call.tile ?? (await this.vae.tileFor({ height, width })) ?? undefined;
-    const data = await this.vae.decode(this.vae.fromDiffusion(latents), { height, width, tile, signal: call.signal });
-    return { data, tile: tile ?? null };
-  }
-
-  #shapeOf({ height, width }: GenerateCall, count: number): ImageShape {
-    const { factor, imageChannels } = this.vae;
-    return [count, imageChannels, height * factor, width * factor];
   }
 }

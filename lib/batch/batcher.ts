@@ -1,8 +1,5 @@
-import { tracingChannel } from 'node:diagnostics_channel';
-
 import { requireObject } from '../base/checks.js';
-import { eitherSignal, untilAborted } from '../base/abort.js';
-import { endingAtReturn } from '../base/ending-at-return.js';
+import { untilAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
 import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import type { BatchCounts } from '../engine/binding.js';
@@ -15,7 +12,7 @@ import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
 import type { SamplerOptions } from '../samplers/options.js';
 import { splitOptions } from '../samplers/split-options.js';
 import { Pace, type Admission, type Refusals } from './admission.js';
-import { EventQueue, type BatchEvent } from './events.js';
+import type { BatchEvent } from './events.js';
 import type { Batches, RowSizes } from './batches.js';
 import {
   batcherOptionKinds,
@@ -24,11 +21,12 @@ import {
   type BatchRequest,
   type BatchRunOptions,
   type SchedulerBatchRequest,
-  serviceDefaults,
 } from './options.js';
 import { admissionBy, besideBy, openBatches, type BatcherCapacity } from './open-batches.js';
 import { ProgramCache } from './program-cache.js';
+import { eventsOfRequest, requirePreviewed, tellingEvents } from './request-events.js';
 import { termsOf, Requests, type Served, type Watcher } from './requests.js';
+import { traced } from './traced.js';
 
 /** Model in the form that a batch takes. @internal */
 export interface BatchedModel {
@@ -79,28 +77,6 @@ const forwardKinds: OptionKinds<BatchForwardOptions> = {
   signal: batchRunKinds.signal,
   classLabels: kinds.numbers,
 };
-
-/** Maximum number of previews per sample of a stream, which keeps all of them for a slow reader. */
-const MOST_PREVIEWS = 20;
-const MOST_PREVIEWED = 4;
-
-const traces = tracingChannel<'dpm-native:sample', SampleTrace>('dpm-native:sample');
-
-/** Message of the tracing channel `dpm-native:sample` about a request. */
-export interface SampleTrace {
-  /** Folder of the model. */
-  model: string;
-  /** Name of the sampler; null for programs that the caller has made. */
-  sampler: SamplerName | null;
-  /** Tenant of the request. */
-  tenant: string;
-  /** Number of network evaluations, once the request is done. */
-  records?: number;
-  /** Milliseconds until its first sample had a slot, once it is done. */
-  queued?: number;
-  /** Milliseconds since its first sample had a slot, once it is done. */
-  ran?: number;
-}
 
 /**
  * Batch of a model that requests join and leave at every evaluation. Each of their samples has a state of its own; the
@@ -171,7 +147,8 @@ export class Batcher {
    */
   async run(program: Program | readonly Program[], options: BatchRunOptions = {}): Promise<RunResult> {
     checkOptions('run', options, batchRunKinds);
-    return (await this.#traced(null, options, () => this.#requests.perform(() => program, options))).result;
+    const work = (): Promise<Served> => this.#requests.perform(() => program, options);
+    return (await traced(this.#model.name, { sampler: null, tenant: options.tenant }, work)).result;
   }
 
   /**
@@ -199,13 +176,10 @@ export class Batcher {
         'snapshotEvery is for requests that end with a result; a stream takes previewEvery',
       );
     }
-    if (run.previewEvery !== undefined && (run.count ?? 1) > MOST_PREVIEWED) {
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `previews are for at most ${MOST_PREVIEWED} samples, count is ${run.count}`,
-      );
-    }
-    return this.#eventsOf(parsed);
+    requirePreviewed(run.previewEvery, run.count ?? 1);
+    return eventsOfRequest(run.signal, (queue, signal) =>
+      this.#serve({ ...parsed, run: { ...run, signal } }, tellingEvents(queue, run.previewEvery)),
+    );
   }
 
   /**
@@ -278,73 +252,8 @@ export class Batcher {
   }
 
   #serve({ sampler, own, run }: ParsedRequest, watcher: Watcher): Promise<Served> {
-    return this.#traced(sampler, run, () =>
+    return traced(this.#model.name, { sampler, tenant: run.tenant }, () =>
       this.#requests.perform(() => this.#programs.get(sampler, own), run, watcher),
     );
-  }
-
-  #traced(
-    sampler: SamplerName | null,
-    { tenant = serviceDefaults.tenant }: BatchRunOptions,
-    work: () => Promise<Served>,
-  ): Promise<Served> {
-    if (!traces.hasSubscribers) return work();
-    const trace: SampleTrace = { model: this.#model.name, sampler, tenant };
-    return traces.tracePromise(async () => {
-      const served = await work();
-      Object.assign(trace, { records: served.evaluations, queued: served.queued, ran: served.ran });
-      return served;
-    }, trace);
-  }
-
-  /** Yields the events of a request. The request ends when the reader leaves, even while waiting for an event. */
-  #eventsOf(request: ParsedRequest): AsyncGenerator<BatchEvent, void, void> {
-    const queue = new EventQueue();
-    const left = new AbortController();
-    return endingAtReturn(this.#events(request, queue, left), () => {
-      queue.end();
-      left.abort();
-    });
-  }
-
-  async *#events(
-    request: ParsedRequest,
-    queue: EventQueue,
-    left: AbortController,
-  ): AsyncGenerator<BatchEvent, void, void> {
-    const run = { ...request.run, signal: eitherSignal(left.signal, request.run.signal) };
-    const work = this.#serve({ ...request, run }, this.#tellingEvents(queue, run)).then(
-      ({ evaluations, queued, ran }) => {
-        queue.push({ type: 'done', evaluations, queued, ran });
-        queue.end();
-      },
-      (error: unknown) => {
-        queue.fail(error);
-      },
-    );
-    try {
-      yield* queue.read();
-    } finally {
-      await work;
-    }
-  }
-
-  #tellingEvents(queue: EventQueue, { previewEvery }: BatchRunOptions): Watcher {
-    return {
-      accepted(expectedWait) {
-        queue.push({ type: 'accepted', expectedWait });
-      },
-      progress(done, total) {
-        queue.push({ type: 'progress', done, total });
-      },
-      previewEvery,
-      mostPreviews: MOST_PREVIEWS,
-      preview(sample, record, image) {
-        queue.push({ type: 'preview', sample, record, image });
-      },
-      image(sample, image) {
-        queue.push({ type: 'image', sample, image });
-      },
-    };
   }
 }

@@ -51,7 +51,7 @@ export function largestWithin(sizes: RowSizes, rows: number, budget: number): nu
   return withinBudget(sizes, { rows, slots: rows, least: 1 }, budget).rows;
 }
 
-const noStats: BatchCounts = {
+export const noCounts: BatchCounts = {
   steps: 0,
   rows: 0,
   paddedRows: 0,
@@ -114,7 +114,7 @@ export class Batches {
   /** Counts of all batches together. */
   stats(): BatchCounts {
     if (this.#closed !== null) return this.#closed;
-    return this.#open.map((batch) => batch.stats()).reduce(bothCounts, noStats);
+    return this.#open.map((batch) => batch.stats()).reduce(bothCounts, noCounts);
   }
 
   /** Closes all batches, those still being opened included. */

@@ -11,9 +11,10 @@ export type BatchEvent =
   /** Finished sample, [1, C, H, W]. */
   | { type: 'image'; sample: number; image: ImageBatch }
   /**
-   * End, with network evaluations (0 for adaptive samplers), milliseconds until its first sample had a slot and since.
+   * End, with network evaluations (0 for adaptive samplers), milliseconds until its first sample had a slot and since; of a
+   * pipeline with the samples of whose texts tokens were left out.
    */
-  | { type: 'done'; evaluations: number; queued: number; ran: number };
+  | { type: 'done'; evaluations: number; queued: number; ran: number; truncated?: readonly boolean[] };
 
 /** Queue of events for a reader, who takes them one by one; of progress events only the last one waits. */
 export class EventQueue {

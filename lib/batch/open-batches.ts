@@ -22,15 +22,24 @@ export interface BatcherCapacity {
 /** Maximum number of rows for `rows: 'auto'`. */
 const MOST_ROWS = 128;
 
+/** Network whose steps are measured. */
+export interface MeasuredNetwork {
+  readonly network: RunNetwork;
+  /** Sizes of the network without a second output. */
+  readonly sizes: RowSizes;
+  /** Number of rows that a step has to have room for. */
+  readonly least: number;
+  /** What is known of its steps; null: they are measured. */
+  readonly known?: Curve | null;
+}
+
 /**
  * Measures a network and allocates the memory of its batch.
  *
- * @param sizes - Sizes of the network without a second output.
- * @param least - Number of rows that a step has to have room for.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for fewer slots than rows, `ERR_DPM_OUT_OF_MEMORY`.
  */
 export async function openBatches(
-  { network, sizes, least }: { network: RunNetwork; sizes: RowSizes; least: number },
+  { network, sizes, least, known = null }: MeasuredNetwork,
   options: BatcherOptions,
 ): Promise<{ batches: Batches; capacity: BatcherCapacity }> {
   const { rows = batcherDefaults.rows, stepTarget = batcherDefaults.stepTarget, memoryBudget = Infinity } = options;
@@ -38,10 +47,9 @@ export async function openBatches(
   const measure: Measure = async (batch, repeats) =>
     at(await nativeWork(() => network.native.measure(Uint32Array.of(batch), repeats)), 0);
   const most = largestWithin(sizes, rows === 'auto' ? MOST_ROWS : rows, memoryBudget);
-  const curve =
-    rows === 'auto'
-      ? await measureCurve(measure, { stepTarget, most, least })
-      : await measureUpTo(measure, Math.min(rows, most));
+  const measured = (): Promise<Curve> =>
+    rows === 'auto' ? measureCurve(measure, { stepTarget, most, least }) : measureUpTo(measure, Math.min(rows, most));
+  const curve = known ?? (await measured());
   const wanted = rows === 'auto' ? chooseRows(curve, stepTarget, least) : rows;
   const slots = options.slots ?? Math.max(16, 4 * wanted);
   if (slots < wanted) {

@@ -1,6 +1,7 @@
 import { samplerByName } from '../samplers/index.js';
 import { laterRun } from '../samplers/later-run.js';
 import { earlierSteps, ratioAfter } from '../samplers/part-of-run.js';
+import { refuseNull } from '../samplers/sampler.js';
 import { withTables } from '../samplers/tables.js';
 import { DpmError } from '../base/errors.js';
 import type { Program } from '../program/program.js';
@@ -33,21 +34,27 @@ function beforeHandOver(schedule: NoiseSchedule, program: Program, share: number
  * schedules that have no such part.
  */
 export function callProgram(
-  { sampler, steps, gamma: given, picture, denoisingStart, denoisingEnd }: GenerateCall,
+  { sampler, steps, own: given, gamma: table, picture, denoisingStart, denoisingEnd }: GenerateCall,
   schedule: NoiseSchedule,
   gamma: GammaTable | null,
 ): BegunProgram {
   const { facts } = samplerByName(sampler);
+  refuseNull(sampler, given);
   // Latents have no interval that a prediction could be clipped to, and no grey levels that a noise could be limited by.
   const own = {
-    steps,
     clip: 'none',
     ...('lastNoiseClip' in facts.options && { lastNoiseClip: null }),
-    ...(given !== undefined && { gamma: given }),
+    ...(table !== undefined && { gamma: table }),
+    ...given,
   } as const;
-  const options = { ...withTables(sampler, own, schedule, gamma), steps };
+  const tables = withTables(sampler, own, schedule, gamma);
+  const options = { ...tables, steps };
+  // Times that are given are all of the steps.
+  const isSpaced = given.timesteps !== undefined || given.levels !== undefined;
   const begun = ((): Omit<BegunProgram, 'whole'> => {
-    if (picture === null) return { program: samplerByName(sampler)(schedule, options), start: null };
+    if (picture === null) {
+      return { program: samplerByName(sampler)(schedule, isSpaced ? tables : options), start: null };
+    }
     const { strength } = picture;
     const beginning = strength === null ? { below: ratioAfter(schedule, denoisingStart ?? 1) } : { strength };
     return laterRun(schedule, sampler, options, beginning);

@@ -1,6 +1,5 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
-import type { ConditionalUNet } from './conditional-unet.js';
 import type { PromptedNetworks } from './swapped-networks.js';
 import type { SeenPrompt } from './prompted-network.js';
 import type { EncodedPrompt, PromptText } from './prompts.js';

@@ -151,6 +151,8 @@ const { keep: standardKeep } = standardsOf(pipelineOptionFacts);
 
 /** The parts of a pipeline on its device. */
 export interface LoadedPipeline {
+  /** Path of the folder or file. */
+  readonly path: string;
   readonly opened: OpenedDevice;
   /** What it was read from. */
   readonly source: PipelineSource;
@@ -230,7 +232,8 @@ export async function loadPipeline(path: string | URL, options: TextToImageLoadO
   const givenControls = controlNets && [...controlNets];
   const added = checkedLoras(loras);
   const tokens = checkedEmbeddings(embeddings);
-  const source = await readPipelineSource(path, { config, ema, unet, vae, ...copied });
+  const found = await modelPath(path);
+  const source = await readPipelineSource(found, { config, ema, unet, vae, ...copied });
   const schedule = await givenSchedule(source, { schedule: asked, prediction });
   const gamma = await source.gamma();
   const unetWithControls = await withControls(await source.unet(), givenControls ?? source.controlNets);
@@ -259,10 +262,10 @@ export async function loadPipeline(path: string | URL, options: TextToImageLoadO
       throw wrongValue('preview', small, `an autoencoder of ${parts.vae.latentChannels} latent channels`);
     }
     const { defaults, evidence } = source;
-    const pipeline = { opened, source, defaults, gamma, ...parts, preview, keep };
+    const pipeline = { path: found, opened, source, defaults, gamma, ...parts, preview, keep };
     if (schedule !== null) return { ...pipeline, evidence, schedule };
-    const found = await decided(swapped.current, scheduleBy(await source.scheduler(), null));
-    return { ...pipeline, schedule: found.schedule, evidence: evidence + found.evidence };
+    const shown = await decided(swapped.current, scheduleBy(await source.scheduler(), null));
+    return { ...pipeline, schedule: shown.schedule, evidence: evidence + shown.evidence };
   } catch (error) {
     if (opened.isOwn) await opened.device.close();
     throw error;

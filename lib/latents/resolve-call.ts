@@ -10,6 +10,7 @@ import { ImageBatch } from '../images/image-batch.js';
 import { flattenNoise } from '../run/noise-source.js';
 import { requirePreviews } from '../run/resolve.js';
 import type { SamplerName } from '../samplers/index.js';
+import type { SamplerOptions } from '../samplers/options.js';
 import type { GammaTable } from '../variance/gamma.js';
 import { LARGEST_SIDE } from './autoencoder.js';
 import type { ControlFacts } from './conditional-unet.js';
@@ -66,6 +67,8 @@ export interface GenerateCall extends Pick<
   readonly controls: readonly GivenControl[];
   readonly steps: number;
   readonly sampler: SamplerName;
+  /** The sampler's own options beside the number of steps. */
+  readonly own: SamplerOptions;
   readonly gamma: GammaTable | ArrayLike<number> | undefined;
   readonly seed: number | bigint;
   readonly seeds: readonly (number | bigint)[] | undefined;
@@ -118,6 +121,7 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
     denoisingEnd: options.denoisingEnd,
     steps: options.steps ?? pipeline.steps,
     sampler: options.sampler ?? generateDefaults.sampler,
+    own: {},
     gamma: options.gamma,
     ...seedsOf(seed, count, options.denoisingStart),
     first: options.first,

@@ -19,7 +19,17 @@ export interface PromptedNetworks {
 interface Generation {
   readonly networks: PromptedNetworks;
   readonly read: ReadPrompted;
+  /** Text that no networks with other weights have. */
+  readonly key: string;
   users: number;
+}
+
+/** Networks that stay open until they are released. */
+export interface TakenNetworks {
+  readonly networks: PromptedNetworks;
+  /** Text that no networks with other weights have. */
+  readonly key: string;
+  readonly release: () => Promise<void>;
 }
 
 const networksOf = ({ unet, encoders }: PromptedNetworks): readonly LatentNetwork[] => [unet, ...encoders.networks];
@@ -50,6 +60,7 @@ export class SwappedNetworks {
   readonly #stamps: Map<string, string>;
   #current: Generation;
   #swapped: Promise<unknown> = Promise.resolve();
+  #set = 0;
 
   /**
    * @param read - What the networks were made of: the base, with additions if there are any.
@@ -63,7 +74,7 @@ export class SwappedNetworks {
     this.#device = device;
     this.#base = base;
     this.#stamps = new Map(stamps);
-    this.#current = { networks, read, users: 0 };
+    this.#current = { networks, read, key: 'current 0', users: 0 };
     this.#generations.add(this.#current);
   }
 
@@ -83,14 +94,22 @@ export class SwappedNetworks {
   }
 
   /** Takes the networks of now, which stay open until they are released. */
-  take(): { networks: PromptedNetworks; release: () => Promise<void> } {
-    const generation = this.#current;
-    ++generation.users;
-    const release = async (): Promise<void> => {
-      --generation.users;
-      await this.#closeUnused();
-    };
-    return { networks: generation.networks, release };
+  take(): TakenNetworks {
+    return this.#taken(this.#current);
+  }
+
+  /**
+   * Takes networks with other additions than those of now, beside them. Those that somebody has already are the same.
+   *
+   * @throws {@link DpmError} The errors of {@link SwappedNetworks.setLoras}.
+   */
+  takeWith(loras: readonly GivenLora[]): Promise<TakenNetworks> {
+    return this.#inOrder(async () => {
+      const stamps = await stampsOf(loras);
+      const key = JSON.stringify([loras, [...stamps]]);
+      const known = [...this.#generations].find((each) => each.key === key);
+      return this.#taken(known ?? (await this.#made(loras, stamps, key)));
+    });
   }
 
   /**
@@ -99,9 +118,10 @@ export class SwappedNetworks {
    * @throws {@link DpmError} naming the file and its wrong tensor, and the networks stay what they are; `ERR_DPM_CLOSED`.
    */
   async setLoras(loras: readonly GivenLora[]): Promise<void> {
-    const swapped = this.#swapped.then(() => this.#set(loras));
-    this.#swapped = swapped.catch(() => undefined);
-    await swapped;
+    await this.#inOrder(async () => {
+      this.#current = await this.#made(loras, await stampsOf(loras), `current ${++this.#set}`);
+      await this.#closeUnused();
+    });
   }
 
   /** Closes all networks once their work is done. */
@@ -114,9 +134,23 @@ export class SwappedNetworks {
     );
   }
 
-  async #set(loras: readonly GivenLora[]): Promise<void> {
+  async #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#swapped.then(work);
+    this.#swapped = done.catch(() => undefined);
+    return done;
+  }
+
+  #taken(generation: Generation): TakenNetworks {
+    ++generation.users;
+    const release = async (): Promise<void> => {
+      --generation.users;
+      await this.#closeUnused();
+    };
+    return { networks: generation.networks, key: generation.key, release };
+  }
+
+  async #made(loras: readonly GivenLora[], stamps: Stamps, key: string): Promise<Generation> {
     this.#closing.requireOpen();
-    const stamps = await stampsOf(loras);
     const read = await promptedWithLoras(this.#base, loras);
     this.#closing.requireOpen();
     const { networks, read: former } = this.#current;
@@ -124,9 +158,9 @@ export class SwappedNetworks {
     const unet = read.unet === former.unet ? networks.unet : ConditionalUNet.on(device, read.unet);
     const encoders = networks.encoders.replaced(read.encoders, this.#device);
     if (this.#areSame(stamps)) await this.#loadChanged(networks, { unet, encoders });
-    this.#current = { networks: { unet, encoders }, read, users: 0 };
-    this.#generations.add(this.#current);
-    await this.#closeUnused();
+    const generation = { networks: { unet, encoders }, read, key, users: 0 };
+    this.#generations.add(generation);
+    return generation;
   }
 
   /** Tells whether no other file has taken the place of one that weights in memory were read with, and keeps what it sees. */
