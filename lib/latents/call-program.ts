@@ -48,7 +48,7 @@ export function callProgram(
     ...given,
   } as const;
   const tables = withTables(sampler, own, schedule, gamma);
-  const options = { ...tables, steps };
+  const options = steps === undefined ? tables : { ...tables, steps };
   // Times that are given are all of the steps.
   const isSpaced = given.timesteps !== undefined || given.levels !== undefined;
   const begun = ((): Omit<BegunProgram, 'whole'> => {

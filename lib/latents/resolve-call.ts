@@ -9,7 +9,7 @@ import { valuesOf, type GivenImages } from '../images/given-images.js';
 import { ImageBatch } from '../images/image-batch.js';
 import { flattenNoise } from '../run/noise-source.js';
 import { requirePreviews } from '../run/resolve.js';
-import type { SamplerName } from '../samplers/index.js';
+import { samplerByName, type SamplerName } from '../samplers/index.js';
 import type { SamplerOptions } from '../samplers/options.js';
 import type { GammaTable } from '../variance/gamma.js';
 import { LARGEST_SIDE } from './autoencoder.js';
@@ -65,7 +65,8 @@ export interface GenerateCall extends Pick<
   readonly guides: readonly Guide[];
   /** Those of its ControlNets that are evaluated. */
   readonly controls: readonly GivenControl[];
-  readonly steps: number;
+  /** Undefined: the sampler chooses its steps while it runs. */
+  readonly steps: number | undefined;
   readonly sampler: SamplerName;
   /** The sampler's own options beside the number of steps. */
   readonly own: SamplerOptions;
@@ -93,6 +94,8 @@ const BYTES_OF_SAMPLE = 64;
 export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, isKept: boolean): GenerateCall {
   const { prompt, negativePrompt, output = generateDefaults.output, init, noise } = options;
   const { count = typeof prompt === 'string' ? 1 : prompt.length } = options;
+  const { sampler = generateDefaults.sampler } = options;
+  const takesSteps = Object.hasOwn(samplerByName(sampler).facts.options, 'steps');
   const { longPrompts: long = generateDefaults.longPrompts, seed = generateDefaults.seed } = options;
   if (!outputs.includes(output)) throw unknownName('output', output, outputs);
   if (!longPrompts.includes(long)) throw unknownName('longPrompts', long, longPrompts);
@@ -119,8 +122,8 @@ export function resolveCall(options: GenerateOptions, pipeline: CallDefaults, is
     controls: checkedControlOptions(options.controls, pipeline.controlNets, { height, width, count }),
     denoisingStart: options.denoisingStart,
     denoisingEnd: options.denoisingEnd,
-    steps: options.steps ?? pipeline.steps,
-    sampler: options.sampler ?? generateDefaults.sampler,
+    steps: options.steps ?? (takesSteps ? pipeline.steps : undefined),
+    sampler,
     own: {},
     gamma: options.gamma,
     ...seedsOf(seed, count, options.denoisingStart),

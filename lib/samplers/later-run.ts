@@ -21,17 +21,19 @@ function refused(sampler: string, why: string): DpmError {
  * Makes the last steps of a sampler's run. Of samplers that remember past predictions it is a run of its own over the times
  * that are left.
  *
- * @param options - Options of the sampler, with its number of steps K.
+ * @param given - Options of the sampler, with its number of steps K.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` if no step is left, `ERR_DPM_UNSUPPORTED` for samplers that choose their steps
  * while they run; and the errors of the sampler.
  */
 export function laterRun(
   schedule: NoiseSchedule,
   sampler: SamplerName,
-  options: SamplerOptions & { steps: number },
+  given: SamplerOptions,
   beginning: Beginning,
 ): LaterRun {
-  const { steps } = options;
+  const { steps } = given;
+  if (steps === undefined) throw refused(sampler, 'it chooses its steps while it runs');
+  const options = { ...given, steps };
   if (sampler === 'scheduler') return laterSchedulerRun(schedule, options, beginning);
   const make = samplerByName(sampler);
   const whole = make(schedule, options);

@@ -102,13 +102,16 @@ export class Lane {
       network: (head) => Promise.resolve().then(() => networkOf(head)),
     };
     const call = emptyCall({ ...parts, unet }, { height, width });
-    const { samples } = await promptedSamples({ ...taken.networks, ...parts.defaults }, call, { known: prompts });
+    const given: (() => void)[] = [];
+    const prompting = { ...taken.networks, ...parts.defaults };
+    const { samples } = await promptedSamples(prompting, call, { known: prompts, taken: given });
     await requireRoomForSamples(unet, samples, call);
     const seat = seats.take(withMaps(samples, emptyMaps(unet, call)));
     const sizes = await sizesOf(unet, { height, width }, at(samples, 0).negative === null ? 1 : 2);
     const known = pace?.capacity.curve ?? null;
     const { batches, capacity } = await openBatches({ network: networkOf(null), sizes, least: 1, known }, options);
     seats.release(seat);
+    for (const back of given) back();
     const decoding = pace?.decoding ?? (await measuredDecoding(parts, call));
     return new Lane(lane, seats, model, batches, { capacity, decoding });
   }

@@ -90,6 +90,11 @@ describe('a head that learns on a pipeline', () => {
     expect(pipeline.unet.heads).toEqual(['npr']);
     const call = { prompt: 'a cat', steps: 4, seed: 1, output: 'latents' } as const;
     const byHead = await pipeline.generate({ ...call, sampler: 'npr-ddpm' });
+    await using batcher = await pipeline.batcher({ rows: 2 });
+    const requests = (['npr-ddpm', 'ddpm'] as const).map((sampler) => batcher.generate({ ...call, sampler }));
+    const [shared, plain] = await Promise.all(requests);
+    expect(shared!.latents).toEqual(byHead.latents);
+    expect(plain!.latents).not.toEqual(byHead.latents);
     expect(byHead.latents).not.toEqual((await pipeline.generate({ ...call, sampler: 'ddpm' })).latents);
     // Without the head a pipeline draws what it drew before it had one.
     await using before = await TextToImage.load(pipelines.v, cpu);
