@@ -86,6 +86,7 @@ export {
   type TextEncoderSize,
 } from './latents/text-encoder.js';
 export { TextToImage, type Generated, type GeneratedImage } from './text-to-image.js';
+export { isPipeline } from './latents/recognise-pipeline.js';
 export { PromptBatcher, type PromptBatcherStats } from './latents/batcher/prompt-batcher.js';
 export type { PromptBatcherOptions, PromptRequest, PromptServiceOptions } from './latents/batcher/options.js';
 export type { EmbeddingOptions } from './latents/added-tokens.js';

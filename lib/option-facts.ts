@@ -7,6 +7,7 @@ import { likelihoodOptionFacts } from './estimation/likelihood/estimate.js';
 import { classifierGuideFacts } from './guidance/classifier.js';
 import { pictureOptionFacts } from './images/picture-options.js';
 import { embeddingOptionFacts } from './latents/added-tokens.js';
+import { promptBatcherFacts } from './latents/batcher/options.js';
 import { controlOptionFacts } from './latents/control-options.js';
 import { generateOptionFacts } from './latents/generate-options.js';
 import { invertOptionFacts } from './latents/inversion.js';
@@ -32,6 +33,7 @@ export const optionFacts = {
   run: described(runOptionFacts),
   batcher: described(batcherOptionFacts),
   service: described(serviceOptionFacts),
+  promptBatcher: described(promptBatcherFacts),
   picture: described(pictureOptionFacts),
   guide: described(classifierGuideFacts),
   translation: described(translateOptionFacts),

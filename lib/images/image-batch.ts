@@ -4,13 +4,21 @@ import { elementCount } from '../base/arrays.js';
 import { requireObject } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
-import { checkOptions, kinds, requireKind, threeSizes } from '../base/option-kinds.js';
-import { centredRange, levelsPerUnit, requireRange, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
+import { checkOptions, instanceOf, kinds, requireKind, threeSizes } from '../base/option-kinds.js';
+import {
+  centredRange,
+  levelsPerUnit,
+  requireRange,
+  unitRange,
+  valueOfLevel,
+  type PixelRange,
+} from '../base/pixel-range.js';
 import { shownValue } from '../base/text.js';
 import { makeFolder, writeAtomically } from '../files/files.js';
 import { pathOf } from '../files/paths.js';
 import { writeSafetensors } from '../files/tensor-data.js';
 import { captioned } from './captions.js';
+import { decodedImage, decodedMask } from './decode.js';
 import { enlarged, gridSize, interleaved, laidOut, MOST_SIDE, type GridSize, type ImageShape } from './layout.js';
 import { type ImagesTaken, readNamedImages } from './load.js';
 import {
@@ -79,6 +87,41 @@ export class ImageBatch {
     const own = { sampleShape: sampleShape?.slice(), range: [...range] } as const;
     const { images, shape } = await readNamedImages(place, own);
     return new ImageBatch(images, shape, own.range);
+  }
+
+  /**
+   * Decodes a picture in memory, PNG or JPEG.
+   *
+   * @param like - Required shape and the values of black and white, e.g. those of a model.
+   * @throws {@link DpmError} `ERR_DPM_FILE` if it is neither, damaged, or has transparent pixels; `ERR_DPM_TENSOR_SHAPE` if its
+   * shape is another.
+   *
+   * @example
+   * ```ts
+   * const image = await ImageBatch.decode(await request.bytes());
+   * ```
+   */
+  static async decode(bytes: Uint8Array, like: ImagesTaken = {}): Promise<ImageBatch> {
+    requireKind('bytes', bytes, instanceOf('a Uint8Array', Uint8Array));
+    requireObject('what the image is for', like);
+    const { sampleShape, range = centredRange } = like;
+    if (sampleShape !== undefined) requireKind('sampleShape', sampleShape, threeSizes);
+    requireRange('range', range);
+    const own = { sampleShape: sampleShape?.slice(), range: [...range] } as const;
+    const { values, shape } = await decodedImage(bytes.slice(), own);
+    return new ImageBatch(values, shape, own.range);
+  }
+
+  /**
+   * Decodes a mask in memory, [1, 1, H, W] with values from 0 to 1: 1 for the transparent pixels of a PNG with transparency, as
+   * OpenAI's clients send it, else for the white ones.
+   *
+   * @throws {@link DpmError} `ERR_DPM_FILE` if it is neither PNG nor JPEG, or damaged.
+   */
+  static async decodeMask(bytes: Uint8Array): Promise<ImageBatch> {
+    requireKind('bytes', bytes, instanceOf('a Uint8Array', Uint8Array));
+    const { values, shape } = await decodedMask(bytes.slice());
+    return new ImageBatch(values, shape, unitRange);
   }
 
   /** Values in model space, row-major. A batch made of grey levels has 256 different ones. */

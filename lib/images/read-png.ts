@@ -219,6 +219,23 @@ export function readPngBytes(
 }
 
 /**
+ * Reads how transparent the pixels of a PNG in memory are, 255 wholly; null if it has no channel of opacity.
+ *
+ * @param path - Name in errors.
+ * @throws {@link DpmError} The errors of {@link readPng}.
+ */
+export function transparencyOfPngBytes(
+  path: string,
+  bytes: Uint8Array,
+  [height, width]: readonly [height: number, width: number],
+): Float32Array | null {
+  requireSize(path, bytes.length, height, width);
+  const { channels, levels } = decoded(path, essentialOf(path, bytes, height, width), height * width);
+  if (channels % 2 === 1) return null;
+  return Float32Array.from({ length: height * width }, (_, i) => 255 - at(levels, (i + 1) * channels - 1));
+}
+
+/**
  * Reads levels 0..255 of a PNG, [C, H, W]; levels of 16 bits are fractions.
  *
  * @throws {@link DpmError} `ERR_DPM_FILE` naming the file if it is no PNG, damaged, has a palette or transparent pixels,

@@ -26,7 +26,8 @@ async function isPipelineFolder(path: string): Promise<boolean> {
 }
 
 /**
- * Tells whether a model is a pipeline of text to image: a folder, or a file with a U-Net and what is beside it.
+ * Tells whether a model is a pipeline of text to image, for {@link TextToImage.load}: a folder, a file with a U-Net and what is
+ * beside it, or a bundled one.
  *
  * @throws {@link DpmError} `ERR_DPM_FILE` if there is no such model, or naming the configuration that cannot be read.
  */

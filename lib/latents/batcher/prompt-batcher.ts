@@ -1,6 +1,6 @@
 import { requireObject } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
-import { checkOptions } from '../../base/option-kinds.js';
+import { checkOptions, kinds } from '../../base/option-kinds.js';
 import type { Admission } from '../../batch/admission.js';
 import type { BatcherStats } from '../../batch/batcher.js';
 import type { BatchEvent } from '../../batch/events.js';
@@ -17,9 +17,9 @@ import type { BegunProgram } from '../call-program.js';
 import type { GenerateOptions } from '../generate-options.js';
 import type { Generated } from '../generated.js';
 import { checkedLoras } from '../loras.js';
-import { completeCall, previewDecoder, programOfCall, shapeOfImages, type CallParts } from '../pipeline-call.js';
+import { callDefaults, completeCall, previewDecoder, programOfCall, shapeOfImages, type CallParts } from '../pipeline-call.js';
 import { previewOptions, PreviewQueue } from '../preview-queue.js';
-import type { GenerateCall } from '../resolve-call.js';
+import { resolveCall, type GenerateCall } from '../resolve-call.js';
 import type { SwappedNetworks } from '../swapped-networks.js';
 import { DecodedImages } from './decoded-images.js';
 import { Lanes } from './lanes.js';
@@ -42,6 +42,8 @@ export interface PromptedModel {
   /** Releases a batcher that was closed. */
   released(batcher: PromptBatcher): void;
 }
+
+const sizeKinds = { height: kinds.positiveInteger, width: kinds.positiveInteger };
 
 /** Counts of a batcher of prompts. */
 export interface PromptBatcherStats extends BatcherStats {
@@ -170,6 +172,23 @@ export class PromptBatcher {
         new PreviewQueue(),
       ),
     );
+  }
+
+  /**
+   * Opens the batch of a size, if there is none, which is measured then: so the first request of that size does not wait for it.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for sides that no images have, and the errors of {@link TextToImage.batcher};
+   * `ERR_DPM_OVERLOADED` if there are as many batches as may be and none is idle.
+   *
+   * @example
+   * ```ts
+   * await batcher.prepare({ height: 512, width: 768 });
+   * ```
+   */
+  async prepare(size: Pick<GenerateOptions, 'height' | 'width'>): Promise<void> {
+    checkOptions('prepare', size, sizeKinds);
+    const { height, width } = resolveCall({ ...size, prompt: '' }, callDefaults(this.#model.parts()), false);
+    await this.#lanes.using(null, { height, width }, () => Promise.resolve());
   }
 
   /** Estimates the milliseconds until a request would begin. */

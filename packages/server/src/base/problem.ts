@@ -173,6 +173,13 @@ function translated(error: unknown): unknown {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
     case 'FST_ERR_CTP_INVALID_CONTENT_TYPE':
       return new ServerError('ERR_DPM_MEDIA_TYPE', 'the body has to be application/json');
+    case 'FST_REQ_FILE_TOO_LARGE':
+    case 'FST_FILES_LIMIT':
+    case 'FST_FIELDS_LIMIT':
+    case 'FST_PARTS_LIMIT':
+      return new ServerError('ERR_DPM_TOO_LARGE', 'the form has more or larger parts than it may have');
+    case 'FST_INVALID_MULTIPART_CONTENT_TYPE':
+      return new ServerError('ERR_DPM_MEDIA_TYPE', 'the body has to be multipart/form-data');
     case 'ECONNRESET':
     case 'ERR_STREAM_PREMATURE_CLOSE':
       return new DpmError('ERR_DPM_ABORTED', 'the client has left');

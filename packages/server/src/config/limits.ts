@@ -8,6 +8,8 @@ export interface InLine {
   readonly bytes: number;
   /** The count of numbers in an answer. */
   readonly numbers: number;
+  /** Bytes of a picture of a request. */
+  readonly picture: number;
 }
 
 /** Limits on the time that clients and the event loop may take. Servers use {@link limits}; tests use shorter ones. */
@@ -30,5 +32,5 @@ export const limits: Limits = {
   request: 30_000,
   check: 1000,
   stall: 60_000,
-  inLine: { images: 4, elements: 4 * 32 * 32 * 3, bytes: 65_536, numbers: 4096 },
+  inLine: { images: 4, elements: 4 * 32 * 32 * 3, bytes: 65_536, numbers: 4096, picture: 16_384 },
 };

@@ -4,7 +4,10 @@ import Type, { type Static } from 'typebox';
 import { optionField } from '../base/option-field.js';
 import { integerFlag, integerOrWordFlag, textFlag, type DescribedField } from './flag.js';
 
-const { device, batcher } = optionFacts;
+/** Sides of images in pixels, as `768x512`. */
+export const SIZE = '^[1-9][0-9]{0,3}x[1-9][0-9]{0,3}$';
+
+const { device, batcher, promptBatcher } = optionFacts;
 /** What {@link loadOptions} makes of an absent number of threads. */
 const OWN_THREADS = 'all cores, from four on one less';
 
@@ -12,7 +15,7 @@ const OWN_THREADS = 'all cores, from four on one less';
 export const modelSchema = Type.Object(
   {
     id: Type.Optional(Type.String({ pattern: '^[\\w.-]{1,64}$', description: 'The name in requests.' })),
-    path: Type.String({ minLength: 1, description: 'What DiffusionModel.load takes.' }),
+    path: Type.String({ minLength: 1, description: 'What DiffusionModel.load or TextToImage.load takes.' }),
     config: Type.Optional(
       Type.String({ description: 'Configuration of a checkpoint file: a file, or the name of a preset.' }),
     ),
@@ -25,6 +28,24 @@ export const modelSchema = Type.Object(
     ),
     rows: Type.Optional(optionField<number | 'auto'>(batcher.rows)),
     maxWait: Type.Optional(optionField<number>(batcher.maxWait, { standard: "the server's" })),
+    sizes: Type.Optional(
+      Type.Array(Type.String({ pattern: SIZE }), {
+        maxItems: 16,
+        description: "Sizes of images beside a pipeline's own, as 768x512, each measured when the model is loaded.",
+      }),
+    ),
+    loras: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[\\w.-]{1,64}$' }), Type.String({ minLength: 1 }), {
+        description: "Files of LoRAs that a pipeline's requests may name.",
+      }),
+    ),
+    preview: Type.Optional(
+      Type.String({
+        description: 'Small autoencoder (TAESD) for previews of a pipeline; without one they show nothing.',
+      }),
+    ),
+    batches: Type.Optional(optionField<number>(promptBatcher.batches, { standard: 'one for each size, and two' })),
+    promptSlots: Type.Optional(optionField<number>(promptBatcher.promptSlots)),
     pinned: Type.Optional(Type.Boolean({ description: 'Does not go for another model.' })),
     labels: Type.Optional(
       Type.Array(Type.String({ maxLength: 256 }), { description: 'Names of the classes, in order.' }),

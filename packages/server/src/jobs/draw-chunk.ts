@@ -5,7 +5,8 @@ import { DpmError } from 'dpm-native';
 import { type DrawingContext, drawn } from '../samples/drawing.js';
 import type { Encoder } from '../samples/encode.js';
 import { samplingOf, STANDARD_DTYPE } from '../samples/sample-request.js';
-import type { Registry, ServedModel } from '../models/registry.js';
+import type { Registry } from '../models/registry.js';
+import type { ServedModel } from '../models/served.js';
 import { scopes } from '../base/client.js';
 import { engineClass } from './engine-class.js';
 import { chunkFormat, chunkRequest, chunkSize, contentTypes, type Job } from './job.js';
@@ -58,7 +59,7 @@ export function drawChunk(context: ChunkContext): DrawChunk {
     if (served === undefined) throw new DpmError('ERR_DPM_CLOSED', 'the model of the job is not loaded');
     // The client's scopes were checked when the job was taken in.
     const client = { name: job.tenant, weight: job.weight, scopes: new Set(scopes), requestsPerMinute: Infinity };
-    const sampling = samplingOf(chunkRequest(job, chunk), served, client, false);
+    const sampling = samplingOf(chunkRequest(job, chunk), served, { client, isStream: false });
     const parent = context.tracing.restored(job.trace ?? {});
     const began = performance.now();
     const format = chunkFormat(job);

@@ -1,4 +1,4 @@
-import type { ServedModel } from '../models/registry.js';
+import type { ServedModel } from '../models/served.js';
 import { libraryVersion } from '../base/version.js';
 
 /** Makes a text fit for names of queues and folders. */

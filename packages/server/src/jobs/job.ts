@@ -4,6 +4,7 @@ import { optionFacts, type Priority, takesUnconditionalLabel } from 'dpm-native'
 import Type, { type Static } from 'typebox';
 
 import { describe, optionField } from '../base/option-field.js';
+import { textFields } from '../samples/prompt-fields.js';
 import { sampleFields, sampleSchema, type SampleBody } from '../samples/sample-request.js';
 
 /** The most samples of a job. */
@@ -24,7 +25,12 @@ export type ChunkFormat = (typeof chunkFormats)[number];
 
 /** The body of `POST /v1/jobs`. */
 export const jobBodySchema = Type.Interface(
-  [Type.Omit(sampleSchema, ['init', 'preview', 'deadlineMs', 'priority', 'count', 'classLabels', 'guidance'])],
+  [
+    Type.Omit(sampleSchema, [
+      ...['init', 'preview', 'deadlineMs', 'priority', 'count', 'classLabels', 'guidance'],
+      ...['prompt', 'negativePrompt', 'image', 'mask', 'strength'],
+    ] as const),
+  ],
   {
     count: Type.Integer({
       minimum: 1,
@@ -52,6 +58,7 @@ export const jobBodySchema = Type.Interface(
       }),
     ),
     ...sampleFields(),
+    ...textFields(),
     priority: Type.Optional(optionField<Priority>(optionFacts.service.priority, { standard: 'low' })),
   },
   { additionalProperties: false },
@@ -130,6 +137,8 @@ export function chunkRequest({ body }: Pick<Job, 'body'>, chunk: number): Sample
     classLabels,
     guidance,
     unconditionalLabel,
+    prompt,
+    negativePrompt,
     ...same
   } = body;
   const size = chunkSize(body);
@@ -139,6 +148,7 @@ export function chunkRequest({ body }: Pick<Job, 'body'>, chunk: number): Sample
     Array.isArray(each) ? each.slice(begin, end) : each;
   const ownLabels = part(classLabels);
   const ownGuidance = part(guidance);
+  const [ownPrompt, ownNegative] = [part(prompt), part(negativePrompt)];
   // The label may be there for the guidance of other chunks alone.
   const isLabelled =
     unconditionalLabel !== undefined && (ownGuidance === undefined || takesUnconditionalLabel(ownGuidance));
@@ -148,6 +158,8 @@ export function chunkRequest({ body }: Pick<Job, 'body'>, chunk: number): Sample
     count: end - begin,
     ...(ownLabels !== undefined && { classLabels: ownLabels }),
     ...(ownGuidance !== undefined && { guidance: ownGuidance }),
+    ...(ownPrompt !== undefined && { prompt: ownPrompt }),
+    ...(ownNegative !== undefined && { negativePrompt: ownNegative }),
     ...(isLabelled && { unconditionalLabel }),
   };
 }

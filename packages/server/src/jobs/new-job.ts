@@ -1,8 +1,10 @@
 import { DpmError, guidedRows } from 'dpm-native';
 
 import { paramOf, ServerError } from '../base/problem.js';
-import type { ServedModel } from '../models/registry.js';
-import { optionsOf, samplingOf, seedOf, wrong, type Sampling } from '../samples/sample-request.js';
+import type { ServedModel, ServedPixels } from '../models/served.js';
+import { requireTexts } from '../samples/prompt-fields.js';
+import { wrong } from '../samples/wrong.js';
+import { optionsOf, samplingOf, seedOf, type Sampling } from '../samples/sample-request.js';
 import type { Client } from '../base/client.js';
 import type { CarriedTrace } from '../observe/tracing.js';
 import { engineClass } from './engine-class.js';
@@ -13,8 +15,11 @@ const MOST_STREAMS = 2 ** 32;
 const MOST_SECONDS = 600;
 
 /** Counts the network evaluations of a sample; 0 where they are not known before the run. */
-function evaluationsOf(body: JobBody, { sampler, served: { model } }: Sampling): number {
-  const program = model.program({ sampler, ...optionsOf(sampler, body) });
+function evaluationsOf(body: JobBody, { sampler, served }: Sampling): number {
+  const program =
+    served.kind === 'pixels'
+      ? served.model.program({ sampler, ...optionsOf(sampler, body) })
+      : served.model.program({ sampler, ...optionsOf(sampler, body, undefined) });
   return program.kind === 'step' ? program.records.reduce((sum, { evaluate }) => sum + (evaluate ? 1 : 0), 0) : 0;
 }
 
@@ -33,17 +38,24 @@ function found<T>(field: string, look: () => T): T {
   }
 }
 
-function requireLabels({ classLabels, count }: JobBody, { model }: ServedModel): void {
+function requireLabels({ classLabels, count }: JobBody, { model }: ServedPixels): void {
   const [labels, samples] = typeof classLabels === 'number' ? [[classLabels], 1] : [classLabels, count];
   found('classLabels', () => model.unet.labels(labels, samples));
 }
 
-/** The rows of each evaluation of the network. */
-function rowsOf({ count, guidance, unconditionalLabel }: JobBody, { model }: ServedModel): number {
+/** The rows of each evaluation of the network, as the capacity of the batch counts them: of a pipeline a guided sample is one. */
+function rowsOf({ count, guidance, unconditionalLabel }: JobBody, served: ServedModel): number {
+  if (served.kind === 'prompts') {
+    const { unet, defaults } = served.model;
+    const weights = Array.isArray(guidance) ? guidance : [guidance ?? defaults.guidance];
+    const rows = weights.map((weight) => (weight > 1 || unet.seesGuidance ? 1 : 0.5));
+    return (rows.reduce((sum, each) => sum + each, 0) * count) / rows.length;
+  }
+  const { model } = served;
   return found('guidance', () => guidedRows(model.unet.info, { count, guidance, unconditionalLabel }));
 }
 
-function requireSizes(body: JobBody, rows: number, { batcher, model }: ServedModel): void {
+function requireSizes(body: JobBody, rows: number, { served: { batcher }, shape }: Sampling): void {
   const chunks = chunkCount({ body });
   if (chunks > MOST_CHUNKS) {
     throw wrong('chunk', `is ${chunkSize(body)}: ${chunks} chunks are more than ${MOST_CHUNKS} of a job`);
@@ -54,7 +66,7 @@ function requireSizes(body: JobBody, rows: number, { batcher, model }: ServedMod
   if (seconds > MOST_SECONDS) {
     throw wrong('chunk', `takes ${Math.ceil(seconds)} s of the whole batch, at most ${MOST_SECONDS}: make it smaller`);
   }
-  const [channels] = model.sampleShape;
+  const [channels] = shape;
   if (body.format === 'png' && channels !== 1 && channels !== 3) {
     throw new ServerError('ERR_DPM_UNSUPPORTED', `format png is for 1 or 3 channels, the model has ${channels}`, {
       param: 'format',
@@ -76,13 +88,15 @@ export interface NewJob {
  * @throws {@link ServerError} and `DpmError` naming the field that is wrong.
  */
 export function newJob(body: JobBody, served: ServedModel, { id, client, trace }: NewJob): Job {
-  const [channels, height, width] = served.model.sampleShape;
   const [black, white] = served.model.range;
-  requireLabels(body, served);
+  if (served.kind === 'pixels') requireLabels(body, served);
+  requireTexts('prompt', body.prompt, body.count);
+  requireTexts('negativePrompt', body.negativePrompt, body.count);
   const evaluationRows = rowsOf(body, served);
-  const sampling = samplingOf(chunkRequest({ body }, 0), served, client, false);
+  const sampling = samplingOf(chunkRequest({ body }, 0), served, { client, isStream: false });
   const rows = evaluationRows * evaluationsOf(body, sampling);
-  requireSizes(body, rows, served);
+  requireSizes(body, rows, sampling);
+  const [channels, height, width] = sampling.shape;
   return {
     id,
     tenant: client.name,

@@ -1,38 +1,22 @@
 import { isDeepStrictEqual } from 'node:util';
 
-import { type BatcherOptions, type BatchService, createBatcher, DiffusionModel, DpmError } from 'dpm-native';
+import { type BatcherOptions, DpmError } from 'dpm-native';
 
 import type { ModelConfig } from '../config/model-config.js';
 import { stateOfFiles } from './model-files.js';
-import { loadOptions } from '../config/load-options.js';
 import { nearest } from '../base/nearest.js';
 import { ServerError } from '../base/problem.js';
 import type { Settings } from '../config/settings.js';
+import { closeAll, type LoadedModel, loadServed } from './load-served.js';
+import type { ServedModel } from './served.js';
 import { leastBytes } from './weight-bytes.js';
 
-/** A model that takes requests. */
-export interface ServedModel {
-  readonly id: string;
-  readonly digest: string;
-  /** The configuration that it was loaded with. */
-  readonly config: ModelConfig;
-  /** The first of its equal replicas. */
-  readonly model: DiffusionModel;
-  readonly batcher: BatchService;
-  /** The names of its classes; empty where the configuration gives none. */
-  readonly labels: readonly string[];
-  /** Seconds since the epoch. */
-  readonly created: number;
-}
-
 /** A loaded model, and what the registry knows of it. */
-interface Loaded {
-  readonly served: ServedModel;
+interface Loaded extends LoadedModel {
   /** The state of its files when it was loaded. */
   readonly files: string;
   /** True for a model of the configuration, false for one that a client has put. */
   isConfigured: boolean;
-  readonly replicas: readonly DiffusionModel[];
   readonly isPinned: boolean;
   /** The time of its last use, in milliseconds of `performance.now()`. */
   lastUsed: number;
@@ -47,8 +31,10 @@ export interface PutOptions {
 }
 
 /** A text that changes whenever a file of the model does. */
-async function filesOf({ path, config }: ModelConfig): Promise<string> {
-  return JSON.stringify([await stateOfFiles(path), config === undefined ? null : await stateOfFiles(config)]);
+async function filesOf({ path, config, preview, loras = {} }: ModelConfig): Promise<string> {
+  const others = [config, preview, ...Object.values(loras)];
+  const states = others.map(async (each) => (each === undefined ? null : stateOfFiles(each)));
+  return JSON.stringify([await stateOfFiles(path), ...(await Promise.all(states))]);
 }
 
 /** The bytes that all replicas hold, in main memory and on their devices. */
@@ -61,10 +47,6 @@ function bytesOf({ replicas }: Loaded): number {
 
 function withoutId({ id: _id, ...options }: ModelConfig): object {
   return options;
-}
-
-async function closeAll(replicas: readonly DiffusionModel[]): Promise<void> {
-  await Promise.all(replicas.map((model) => model.close()));
 }
 
 /** The models of a server, by their ids. */
@@ -112,7 +94,7 @@ export class Registry {
   /**
    * Loads the models of a configuration. If one fails, all are closed again.
    *
-   * @throws {@link DpmError} as `DiffusionModel.load` and `model.batcher` do.
+   * @throws {@link DpmError} as {@link loadServed} does.
    */
   static async open(settings: Settings): Promise<Registry> {
     const registry = new Registry(settings);
@@ -128,7 +110,7 @@ export class Registry {
   /**
    * Loads a model, which then takes the requests to its id. The model before it finishes its own. If loading fails, nothing changes.
    *
-   * @throws {@link DpmError} as `DiffusionModel.load` and `model.batcher` do, `ERR_DPM_OUT_OF_MEMORY` where it does not fit into the budget.
+   * @throws {@link DpmError} as {@link loadServed} does, `ERR_DPM_OUT_OF_MEMORY` where it does not fit into the budget.
    */
   put(id: string, config: ModelConfig, { evict = false, isConfigured = false }: PutOptions = {}): Promise<ServedModel> {
     return this.#changed(async () => {
@@ -170,23 +152,8 @@ export class Registry {
   async #load(id: string, config: ModelConfig): Promise<Omit<Loaded, 'isConfigured'>> {
     // The state is taken before loading, so that a change during loading is noticed later.
     const files = await filesOf(config);
-    const replicas: DiffusionModel[] = [];
-    try {
-      for (let i = 0; i < (config.engines ?? 1); ++i) {
-        replicas.push(await DiffusionModel.load(config.path, loadOptions(config)));
-      }
-      const [model] = replicas;
-      if (model === undefined) throw new DpmError('ERR_DPM_INTERNAL', 'a model has no replica');
-      const options = this.#batching(config);
-      const batcher = replicas.length === 1 ? await model.batcher(options) : await createBatcher(replicas, options);
-      const digest = await model.digest();
-      const created = Math.floor(Date.now() / 1000);
-      const served = { id, digest, config, model, batcher, labels: config.labels ?? [], created };
-      return { served, files, replicas, isPinned: config.pinned ?? false, lastUsed: performance.now() };
-    } catch (error) {
-      await closeAll(replicas);
-      throw error;
-    }
+    const loaded = await loadServed(id, config, this.#batching(config));
+    return { ...loaded, files, isPinned: config.pinned ?? false, lastUsed: performance.now() };
   }
 
   #batching(config: ModelConfig): BatcherOptions {

@@ -1,6 +1,7 @@
-import { type BatchCounts, type BatchService, ReplicatedBatcher } from 'dpm-native';
+import { type BatchCounts, ReplicatedBatcher } from 'dpm-native';
 
-import type { Registry, ServedModel } from '../models/registry.js';
+import type { Registry } from '../models/registry.js';
+import type { ServedModel } from '../models/served.js';
 
 /** Milliseconds without a step after which a batch with samples counts as stuck. */
 const LIMIT = 60_000;
@@ -16,7 +17,7 @@ interface Seen {
 type Counts = Pick<BatchCounts, 'steps' | 'resident' | 'waiting'>;
 
 /** The batches of a model. Replicas are separate, as the steps of some would hide that another is stuck. */
-function batchesOf(batcher: BatchService): readonly { stats(): Counts }[] {
+function batchesOf(batcher: ServedModel['batcher']): readonly { stats(): Counts }[] {
   return batcher instanceof ReplicatedBatcher ? batcher.batchers : [batcher];
 }
 

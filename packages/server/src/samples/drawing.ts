@@ -70,7 +70,7 @@ export async function* drawing(
   let isRunning = false;
   let ended: Done | { error: unknown } = { error: new DpmError('ERR_DPM_ABORTED', 'the reader has left') };
   try {
-    for await (const event of sampling.served.batcher.stream({ ...sampling.request, signal })) {
+    for await (const event of sampling.events(signal)) {
       isRunning = true;
       trace.see(event);
       if (event.type === 'done') ended = event;
@@ -105,8 +105,8 @@ export async function drawn(
   signal: AbortSignal,
   parent: TraceContext | undefined,
 ): Promise<Drawn> {
-  const { served, count } = sampling;
-  const [channels, height, width] = served.model.sampleShape;
+  const { served, count, shape } = sampling;
+  const [channels, height, width] = shape;
   const elements = channels * height * width;
   const values = dtype === 'u8' ? new Uint8Array(count * elements) : new Float32Array(count * elements);
   let range = served.model.range;

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 
 import {
+  type BatchEvent,
   type BatchRequest,
   DEFAULT_STEPS,
   optionFacts,
   type PreviewOf,
   type Priority,
+  type PromptRequest,
   type SamplerName,
   samplerNames,
   samplers,
@@ -14,7 +16,16 @@ import Type, { type Static, type TInteger, type TOptional, type TUnsafe } from '
 
 import { describe, optionField } from '../base/option-field.js';
 import { ServerError } from '../base/problem.js';
-import type { ServedModel } from '../models/registry.js';
+import type { ServedModel, ServedPixels, ServedPrompts } from '../models/served.js';
+import {
+  type Pictures,
+  pictureFields,
+  promptedRequest,
+  promptFields,
+  requireNoPrompt,
+  textFields,
+} from './prompt-fields.js';
+import { wrong } from './wrong.js';
 import type { Client } from '../base/client.js';
 
 const MOST_SEED = 2n ** 64n - 1n;
@@ -67,6 +78,9 @@ export const sampleSchema = Type.Object(
         description: "The sampler's own: GET /v1/samplers.",
       }),
     ),
+    ...textFields(MOST_IN_REQUEST),
+    ...pictureFields,
+    ...promptFields,
     init: Type.Optional(
       Type.Object(
         {
@@ -106,12 +120,10 @@ export interface Sampling {
   sampler: SamplerName;
   count: number;
   seed: bigint;
-  request: BatchRequest;
-}
-
-/** The error for a wrong field. */
-export function wrong(param: string, reason: string): ServerError {
-  return new ServerError('ERR_DPM_ARGUMENT', `${param} ${reason}`, { param });
+  /** Shape [C, H, W] of a sample. */
+  shape: readonly [channels: number, height: number, width: number];
+  /** Draws the samples; `signal` ends it. */
+  events(signal: AbortSignal): AsyncGenerator<BatchEvent, void, void>;
 }
 
 /**
@@ -141,6 +153,7 @@ function requireLength(param: string, value: number | readonly number[] | undefi
 export function optionsOf(
   sampler: SamplerName,
   { options = {}, steps }: Pick<SampleBody, 'options' | 'steps'>,
+  standardSteps: number | undefined = DEFAULT_STEPS,
 ): object {
   const taken = samplers[sampler].facts.options;
   const named = Object.keys(options).find(
@@ -152,7 +165,7 @@ export function optionsOf(
   const spaced = options.timesteps !== undefined || options.levels !== undefined;
   if (spaced) return options;
   // An adaptive solver refuses steps that somebody has asked for.
-  const standard = options.solver === 'rk45' ? undefined : DEFAULT_STEPS;
+  const standard = options.solver === 'rk45' ? undefined : standardSteps;
   const chosen = steps ?? standard;
   return { ...options, ...(takesSteps && chosen !== undefined && { steps: chosen }) };
 }
@@ -175,19 +188,21 @@ function initOf({ init }: SampleBody, count: number, shape: readonly number[]): 
   return values;
 }
 
-/**
- * Makes the request to a model's batcher that a body asks for.
- *
- * @throws {@link ServerError} naming the field that is wrong.
- */
-export function samplingOf(body: SampleBody, served: ServedModel, client: Client, isStream: boolean): Sampling {
-  const { count = 1, classLabels, guidance, preview, priority } = body;
-  const sampler = body.sampler ?? 'scheduler';
-  if (classLabels !== undefined && served.model.unet.info.classes === 0) {
-    throw wrong('classLabels', 'are for networks with classes');
-  }
-  requireLength('classLabels', classLabels, count);
-  requireLength('guidance', guidance, count);
+/** What a request is made with beside its body. */
+export interface SamplingTerms {
+  readonly client: Client;
+  /** True for an event stream. */
+  readonly isStream: boolean;
+  /** Pictures of the body, decoded. */
+  readonly pictures?: Pictures;
+}
+
+/** Counts the samples of a body: of a list of texts there is one for each. */
+function countOf({ count, prompt }: SampleBody): number {
+  return count ?? (Array.isArray(prompt) ? prompt.length : 1);
+}
+
+function requireTerms({ preview, priority }: SampleBody, count: number, { client, isStream }: SamplingTerms): void {
   if (priority === 'high' && !client.scopes.has('priority')) {
     throw new ServerError('ERR_DPM_FORBIDDEN', "priority high takes a token with the scope 'priority'", {
       param: 'priority',
@@ -196,24 +211,80 @@ export function samplingOf(body: SampleBody, served: ServedModel, client: Client
   if (preview !== undefined && !isStream) throw wrong('preview', 'is for Accept: text/event-stream');
   if (preview !== undefined && count > MOST_PREVIEWED)
     throw wrong('preview', `is for at most ${MOST_PREVIEWED} samples`);
-  const seed = seedOf(body.seed);
-  const request = {
-    sampler,
-    ...optionsOf(sampler, body),
+}
+
+/** The options that a request has whatever the model is. */
+function commonOptions(body: SampleBody, count: number, seed: bigint, { client }: SamplingTerms) {
+  const { guidance, preview, priority } = body;
+  return {
     count,
     seed,
     first: body.first,
-    classLabels,
     guidance,
-    unconditionalLabel: body.unconditionalLabel,
-    init: initOf(body, count, served.model.sampleShape),
-    format: body.dtype === 'f32' ? 'float32' : 'uint8',
     priority,
     tenant: client.name,
     weight: client.weight,
     deadline: body.deadlineMs,
     ...(preview !== undefined && { previewEvery: preview.every, previewOf: preview.of }),
   };
+}
+
+type Common = ReturnType<typeof commonOptions>;
+
+function pixelRequest(body: SampleBody, served: ServedPixels, common: Common): BatchRequest {
+  const { classLabels, sampler = 'scheduler' } = body;
+  const { count } = common;
+  requireNoPrompt(body, served);
+  if (classLabels !== undefined && served.model.unet.info.classes === 0) {
+    throw wrong('classLabels', 'are for networks with classes');
+  }
+  requireLength('classLabels', classLabels, count);
   // The library checks the sampler's own options.
-  return { served, sampler, count, seed, request: request as BatchRequest };
+  return {
+    sampler,
+    ...optionsOf(sampler, body),
+    ...common,
+    classLabels,
+    unconditionalLabel: body.unconditionalLabel,
+    init: initOf(body, count, served.model.sampleShape),
+    format: body.dtype === 'f32' ? 'float32' : 'uint8',
+  } as BatchRequest;
+}
+
+/** The fields that are for models of pixels alone. */
+const ofPixels = ['classLabels', 'unconditionalLabel', 'init'] as const;
+
+function promptRequest(
+  body: SampleBody,
+  served: ServedPrompts,
+  common: Common,
+  pictures: Pictures,
+): { request: PromptRequest; shape: Sampling['shape'] } {
+  const { sampler = 'scheduler' } = body;
+  const field = ofPixels.find((name) => body[name] !== undefined);
+  if (field !== undefined) throw wrong(field, `is not for ${served.id}, which draws images of texts`);
+  const { options, shape } = promptedRequest(body, served, { pictures, count: common.count, sampler });
+  // The library checks the sampler's own options; how many steps there are is the pipeline's to say.
+  return { request: { ...optionsOf(sampler, body, undefined), ...common, ...options } as PromptRequest, shape };
+}
+
+/**
+ * Makes the request to a model's batcher that a body asks for.
+ *
+ * @throws {@link ServerError} naming the field that is wrong.
+ */
+export function samplingOf(body: SampleBody, served: ServedModel, terms: SamplingTerms): Sampling {
+  const count = countOf(body);
+  requireLength('guidance', body.guidance, count);
+  requireTerms(body, count, terms);
+  const seed = seedOf(body.seed);
+  const common = commonOptions(body, count, seed, terms);
+  const asked = { served, sampler: body.sampler ?? 'scheduler', count, seed };
+  if (served.kind === 'pixels') {
+    const request = pixelRequest(body, served, common);
+    const events = (signal: AbortSignal) => served.batcher.stream({ ...request, signal });
+    return { ...asked, shape: served.model.sampleShape, events };
+  }
+  const { request, shape } = promptRequest(body, served, common, terms.pictures ?? {});
+  return { ...asked, shape, events: (signal) => served.batcher.stream({ ...request, signal }) };
 }

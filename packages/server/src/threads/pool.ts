@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url';
 
-import type { ImageBatch } from 'dpm-native';
+import { ImageBatch } from 'dpm-native';
 import { Piscina } from 'piscina';
 
 import { type Encoder, type Encoding, sentImages } from '../samples/encode.js';
+import type { EncodedPicture, PictureDecoder } from '../samples/pictures.js';
 import type { ImageInChunk } from '../jobs/sample-of-chunk.js';
 import type { Inference, InferenceBody } from '../apis/kserve/bodies/inference.js';
 import type { Outputs } from '../apis/kserve/bodies/outputs.js';
@@ -27,7 +28,7 @@ function threads(most: number): Piscina<Task, Outcome> {
 }
 
 /** Does large work in threads of its own, so that nothing long runs on the event loop. */
-export class ThreadPool implements Encoder {
+export class ThreadPool implements Encoder, PictureDecoder {
   readonly #inLine: InLine;
   readonly #forImages = threads(2);
   /** A pool of its own, so that images do not wait behind tensors, which may take seconds. */
@@ -53,9 +54,16 @@ export class ThreadPool implements Encoder {
   /** Encodes an image of a chunk as PNG. Only a chunk that is a PNG grid has to be decoded as a whole, which a thread does. */
   pngOfChunk({ job, sample, chunk }: ImageInChunk): Promise<Uint8Array> {
     // The lists with a value for each sample stay here, as a thread does not need them.
-    const { classLabels: _, guidance: __, ...body } = job.body;
+    const { classLabels: _, guidance: __, prompt: ___, negativePrompt: ____, ...body } = job.body;
     const image = { job: { ...job, body }, sample, chunk };
     return this.#done({ kind: 'image', image }, body.format !== 'png', this.#forImages);
+  }
+
+  /** Decodes a picture of a request. @throws {@link ServerError} naming its field. */
+  async decode(picture: EncodedPicture): Promise<ImageBatch> {
+    const isSmall = picture.bytes.length <= this.#inLine.picture;
+    const { values, shape, range } = await this.#done({ kind: 'picture', picture }, isSmall, this.#forImages);
+    return new ImageBatch(values, [...shape], range);
   }
 
   /**
@@ -83,7 +91,7 @@ export class ThreadPool implements Encoder {
     transferList: ArrayBuffer[] = [],
   ): Promise<Results[K]> {
     // The result of a task has the kind of the task.
-    if (isSmall) return done(task) as Results[K];
+    if (isSmall) return (await done(task)) as Results[K];
     return resultOf(await pool.run(task, { transferList })) as Results[K];
   }
 

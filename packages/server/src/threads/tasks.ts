@@ -1,4 +1,7 @@
-import { encoded, type Encoding, sentImages } from '../samples/encode.js';
+import { DpmError, ImageBatch } from 'dpm-native';
+
+import { encoded, type Encoding, sentImages, type SentImages } from '../samples/encode.js';
+import type { EncodedPicture } from '../samples/pictures.js';
 import { imageOfChunk, type ImageInChunk } from '../jobs/sample-of-chunk.js';
 import { type Inference, type InferenceBody, inferenceOf } from '../apis/kserve/bodies/inference.js';
 import { type Outputs, textOf } from '../apis/kserve/bodies/outputs.js';
@@ -9,7 +12,8 @@ export type Task =
   | { kind: 'images'; encoding: Encoding }
   | { kind: 'image'; image: ImageInChunk }
   | { kind: 'inference'; body: InferenceBody }
-  | { kind: 'outputs'; outputs: Outputs };
+  | { kind: 'outputs'; outputs: Outputs }
+  | { kind: 'picture'; picture: EncodedPicture };
 
 /** The results of tasks by their kinds. */
 export interface Results {
@@ -17,6 +21,7 @@ export interface Results {
   image: Uint8Array;
   inference: Inference;
   outputs: Uint8Array;
+  picture: SentImages;
 }
 
 /** An error of a request in a form that can be sent to another thread. An error itself would lose its class. */
@@ -25,8 +30,19 @@ export type Refusal = Pick<ServerError, 'code' | 'message' | 'param'>;
 /** The answer of a thread. */
 export type Outcome = { result: Results[Task['kind']] } | { refused: Refusal };
 
+/** Decodes a picture. @throws {@link ServerError} naming its field. */
+async function decoded({ bytes, isMask, param }: EncodedPicture): Promise<SentImages> {
+  try {
+    const image = isMask ? await ImageBatch.decodeMask(bytes) : await ImageBatch.decode(bytes);
+    return { values: image.data, shape: image.shape, range: image.range };
+  } catch (error) {
+    if (!(error instanceof DpmError)) throw error;
+    throw new ServerError('ERR_DPM_ARGUMENT', `${param}: ${error.message}`, { param });
+  }
+}
+
 /** Does a task. */
-export function done(task: Task): Results[Task['kind']] {
+export async function done(task: Task): Promise<Results[Task['kind']]> {
   switch (task.kind) {
     case 'images':
       return encoded(task.encoding);
@@ -36,13 +52,15 @@ export function done(task: Task): Results[Task['kind']] {
       return inferenceOf(task.body);
     case 'outputs':
       return textOf(task.outputs);
+    case 'picture':
+      return decoded(task.picture);
   }
 }
 
 /** Does a task. An error of the request becomes a result. */
-export function outcomeOf(task: Task): Outcome {
+export async function outcomeOf(task: Task): Promise<Outcome> {
   try {
-    return { result: done(task) };
+    return { result: await done(task) };
   } catch (error) {
     if (!(error instanceof ServerError)) throw error;
     const { code, message, param } = error;

@@ -10,7 +10,7 @@ import type { Tensor } from './bodies/tensors.js';
 import { ServerError } from '../../base/problem.js';
 import { version } from '../../base/version.js';
 import { reasonsAgainst } from '../../http/routes/probes.js';
-import type { ServedModel } from '../../models/registry.js';
+import { requirePixels, type ServedModel, type ServedPixels } from '../../models/served.js';
 
 const MOST_BYTES = 64 * 2 ** 20;
 const lengthHeader = 'inference-header-content-length';
@@ -26,8 +26,13 @@ function bodyOf(request: FastifyRequest, bytes: Buffer<ArrayBuffer>): InferenceB
   return { bytes, jsonLength };
 }
 
+/** @throws {@link ServerError} for a model whose evaluations see a text. */
+function pixelsOf(served: ServedModel): ServedPixels {
+  return requirePixels(served, 'this protocol has no inputs for it');
+}
+
 /** The inputs of a model: their names, types and shapes. A size of -1 is the batch. */
-function inputsOf({ model }: ServedModel): object[] {
+function inputsOf({ model }: ServedPixels): object[] {
   return [
     { name: 'x', datatype: 'FP32', shape: [-1, ...model.sampleShape] },
     { name: 't', datatype: 'FP32', shape: [-1] },
@@ -35,12 +40,12 @@ function inputsOf({ model }: ServedModel): object[] {
   ];
 }
 
-function outputShape({ model }: ServedModel, batch: number): number[] {
+function outputShape({ model }: ServedPixels, batch: number): number[] {
   const { outChannels, height, width } = model.unet.info;
   return [batch, outChannels, height, width];
 }
 
-function described(served: ServedModel): object {
+function described(served: ServedPixels): object {
   const outputs = [{ name: 'out', datatype: 'FP32', shape: outputShape(served, -1) }];
   return { name: served.id, versions: ['1'], platform: 'dpm_native', inputs: inputsOf(served), outputs };
 }
@@ -62,7 +67,7 @@ interface Evaluation {
   batch: number;
 }
 
-function evaluationOf(served: ServedModel, tensors: readonly Tensor[]): Evaluation {
+function evaluationOf(served: ServedPixels, tensors: readonly Tensor[]): Evaluation {
   const known = inputsOf(served).map((input) => (input as { name: string }).name);
   const unknown = tensors.find((each) => !known.includes(each.name));
   if (unknown !== undefined) {
@@ -98,7 +103,7 @@ async function answer(
   { pool }: Context,
   reply: FastifyReply,
   { id, outputs, parameters }: Inference,
-  served: ServedModel,
+  served: ServedPixels,
   batch: number,
   values: Float32Array,
 ): Promise<Uint8Array> {
@@ -116,7 +121,7 @@ async function answer(
 }
 
 async function inferred(context: Context, request: FastifyRequest, reply: FastifyReply): Promise<Uint8Array> {
-  const served = context.registry.use((request.params as { id: string }).id);
+  const served = pixelsOf(context.registry.use((request.params as { id: string }).id));
   const body = request.body as InferenceBody | undefined;
   if (body === undefined) throw new ServerError('ERR_DPM_ARGUMENT', 'the request has no body');
   const signal = untilLeft(request, reply);
@@ -223,7 +228,7 @@ export const kserveRoutes: Routes = (app, context) => {
     });
     const config = { scope: 'infer', errorForm, fails: [404] } as const;
     scope.get<OfModel>('/v2/models/:id', { schema: schemas.model, config }, ({ params }) =>
-      described(registry.get(params.id)),
+      described(pixelsOf(registry.get(params.id))),
     );
     scope.get<OfModel>('/v2/models/:id/ready', { schema: schemas.modelReady, config }, ({ params }) => ({
       name: registry.get(params.id).id,

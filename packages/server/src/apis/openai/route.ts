@@ -1,97 +1,21 @@
 import { Readable } from 'node:stream';
 
-import { type BatchEvent, DEFAULT_STEPS, optionFacts, samplerNames } from 'dpm-native';
+import multipart from '@fastify/multipart';
+import { type BatchEvent, DEFAULT_STEPS } from 'dpm-native';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import Type, { type Static } from 'typebox';
+import Type from 'typebox';
 
 import { imagesAnswer } from './answer.js';
+import { editSchema, generationSchema, sampleBodyOf, sizeOf, wrongField, type ImageBody } from './bodies.js';
+import { formOf } from './multipart.js';
 import { type Context, errorHandler, note, notedFailure, type Routes, untilLeft } from '../../http/context.js';
 import { drawing } from '../../samples/drawing.js';
+import { decodedPictures } from '../../samples/pictures.js';
+import type { Pictures } from '../../samples/prompt-fields.js';
 import { eventOf, eventStreamHeaders } from '../../http/event-stream.js';
-import { type Problem, ServerError } from '../../base/problem.js';
-import type { ServedModel } from '../../models/registry.js';
-import { optionField } from '../../base/option-field.js';
-import {
-  DRAWN_SEED,
-  MOST_PREVIEWED,
-  samplingOf,
-  stepsField,
-  type SampleBody,
-  type Sampling,
-} from '../../samples/sample-request.js';
-
-/** Network evaluations for each quality that the API names. */
-const stepsOf = { low: 10, medium: DEFAULT_STEPS, high: 50, auto: DEFAULT_STEPS } as const;
-
-const { run } = optionFacts;
-const steps = Type.Optional(stepsField('that of the quality'));
-const guidance = Type.Optional(optionField<number>(run.guidance, { type: 'number' }));
-
-const imageSchema = Type.Object(
-  {
-    model: Type.String({ maxLength: 64 }),
-    prompt: Type.Optional(Type.String({ maxLength: 256, description: "A label of the model, 'class:7', or ''." })),
-    n: Type.Optional(optionField<number>(run.count, { limits: { maximum: 10 } })),
-    size: Type.Optional(Type.String({ maxLength: 16, description: "'auto' or the model's own, '32x32'." })),
-    response_format: Type.Optional(Type.Literal('b64_json')),
-    output_format: Type.Optional(Type.Literal('png')),
-    background: Type.Optional(Type.Enum(['auto', 'opaque'])),
-    quality: Type.Optional(Type.Enum(['low', 'medium', 'high', 'auto'])),
-    stream: Type.Optional(Type.Boolean()),
-    partial_images: Type.Optional(Type.Integer({ minimum: 0, maximum: 3 })),
-    user: Type.Optional(Type.String({ maxLength: 256 })),
-    seed: Type.Optional(optionField<number>(run.seed, { type: 'integer', standard: DRAWN_SEED })),
-    steps,
-    num_inference_steps: steps,
-    sampler: Type.Optional(Type.Enum(samplerNames)),
-    guidance,
-    guidance_scale: guidance,
-  },
-  { additionalProperties: false },
-);
-type ImageBody = Static<typeof imageSchema>;
-
-function wrong(param: string, message: string): ServerError {
-  return new ServerError('ERR_DPM_ARGUMENT', message, { param });
-}
-
-/** The class that a prompt names. A text that names no class is an error. */
-function classOf(prompt: string, { model, labels }: ServedModel): number | undefined {
-  const { classes } = model.unet.info;
-  if (prompt === '' && classes === 0) return undefined;
-  if (classes === 0) throw wrong('prompt', "this model draws without a prompt: leave it out, or ''");
-  const named = labels.indexOf(prompt);
-  if (named >= 0) return named;
-  const number = /^class:(\d{1,6})$/.exec(prompt)?.[1];
-  if (number !== undefined && Number(number) < classes) return Number(number);
-  throw wrong(
-    'prompt',
-    `the prompt has to name a class: class:0 to class:${classes - 1}, or one of the model's labels`,
-  );
-}
-
-function requireSize(size: string, { model }: ServedModel): string {
-  const [, height, width] = model.sampleShape;
-  const own = `${width}x${height}`;
-  if (size !== 'auto' && size !== own) throw wrong('size', `size has to be auto or ${own}`);
-  return own;
-}
-
-/** The same request in the words of `POST /v1/samples`. */
-function sampleBodyOf(body: ImageBody, served: ServedModel): SampleBody {
-  const { model, n = 1, prompt = '', quality = 'auto', seed } = body;
-  const label = classOf(prompt, served);
-  const guidance = body.guidance ?? body.guidance_scale;
-  return {
-    model,
-    count: n,
-    steps: body.steps ?? body.num_inference_steps ?? stepsOf[quality],
-    ...(body.sampler !== undefined && { sampler: body.sampler }),
-    ...(seed !== undefined && { seed }),
-    ...(label !== undefined && { classLabels: label }),
-    ...(guidance !== undefined && { guidance }),
-  };
-}
+import type { Problem } from '../../base/problem.js';
+import type { ServedModel } from '../../models/served.js';
+import { MOST_PREVIEWED, samplingOf, type Sampling } from '../../samples/sample-request.js';
 
 const now = (): number => Math.floor(Date.now() / 1000);
 
@@ -144,26 +68,42 @@ function errorOf({ status, detail, param, code }: Problem): { error: object } {
   return { error: { message: detail, type, param: param ?? null, code } };
 }
 
-async function generate(context: Context, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const body = request.body as ImageBody;
+/** A request, and the pictures that came with it. */
+interface Asked {
+  readonly body: ImageBody;
+  readonly pictures: Pictures;
+}
+
+function requireDrawable({ partial_images: partial = 0, stream = false, n = 1 }: ImageBody, served: ServedModel): void {
+  if (![1, 3].includes(served.model.sampleShape[0])) throw wrongField('model', 'this model draws no pictures');
+  if (partial > 0 && !stream) throw wrongField('partial_images', 'partial_images is for stream');
+  if (partial > 0 && n > MOST_PREVIEWED) {
+    throw wrongField('partial_images', `partial_images is for n up to ${MOST_PREVIEWED}`);
+  }
+}
+
+async function answer(
+  context: Context,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { body, pictures }: Asked,
+): Promise<FastifyReply> {
   const served = context.registry.use(body.model);
-  const { quality = 'auto', stream = false, partial_images: partial = 0, n = 1 } = body;
-  const size = requireSize(body.size ?? 'auto', served);
-  if (![1, 3].includes(served.model.sampleShape[0])) throw wrong('model', 'this model draws no pictures');
-  if (partial > 0 && !stream) throw wrong('partial_images', 'partial_images is for stream');
-  if (partial > 0 && n > MOST_PREVIEWED)
-    throw wrong('partial_images', `partial_images is for n up to ${MOST_PREVIEWED}`);
-  const translated = sampleBodyOf(body, served);
+  const { quality = 'auto', stream = false, partial_images: partial = 0 } = body;
+  const wanted = sizeOf(body, served, pictures.image !== undefined);
+  requireDrawable(body, served);
+  const translated = sampleBodyOf(body, served, wanted);
+  const steps = translated.steps ?? (served.kind === 'prompts' ? served.model.defaults.steps : DEFAULT_STEPS);
   // This distance gives at most `partial` previews before the image.
-  const every = Math.max(1, Math.floor((translated.steps ?? DEFAULT_STEPS) / (partial + 1)) + 1);
+  const every = Math.max(1, Math.floor(steps / (partial + 1)) + 1);
   const sampling = samplingOf(
     { ...translated, ...(partial > 0 && { preview: { every, of: 'prediction' as const } }) },
     served,
-    request.client,
-    stream,
+    { client: request.client, isStream: stream, pictures },
   );
   note(request, { model: served.id, sampler: sampling.sampler, count: sampling.count, user: body.user?.slice(0, 64) });
-  const common = { size, output_format: 'png', quality, background: 'opaque' };
+  const [, height, width] = sampling.shape;
+  const common = { size: `${width}x${height}`, output_format: 'png', quality, background: 'opaque' };
   const signal = untilLeft(request, reply);
   if (!stream) return reply.send(await whole(context, request, sampling, signal, common));
   const events = drawing(context, sampling, signal, request.trace);
@@ -173,23 +113,76 @@ async function generate(context: Context, request: FastifyRequest, reply: Fastif
   return reply.send(Readable.from(streamed(context, request, sampling, events, common)));
 }
 
-const schema = {
+/** Reads the form of a request for edited pictures. */
+async function edited({ registry, pool }: Context, request: FastifyRequest): Promise<Asked> {
+  const { fields, files } = await formOf(request, editSchema, ['image', 'mask']);
+  const body = fields as ImageBody;
+  const served = registry.get(body.model);
+  if (served.kind !== 'prompts') throw wrongField('model', 'this model draws no images of texts, and edits none');
+  const { image, mask } = files;
+  if (image === undefined) throw wrongField('image', 'image is missing');
+  return { body, pictures: await decodedPictures({ image, mask }, pool) };
+}
+
+const generations = {
   operationId: 'generateImages',
   summary: 'Draws images as OpenAI has it.',
   tags: ['openai'],
-  body: imageSchema,
+  body: generationSchema,
   response: { 200: imagesAnswer },
 };
 
-/** The route `POST /v1/images/generations`, as OpenAI has it. */
+const edits = {
+  operationId: 'editImages',
+  summary: 'Draws images that begin with a picture, or parts of it anew, as OpenAI has it.',
+  tags: ['openai'],
+  consumes: ['multipart/form-data'],
+  body: {
+    content: {
+      'multipart/form-data': {
+        schema: Type.Interface([editSchema], {
+          image: Type.Unsafe<string>({ type: 'string', format: 'binary', description: 'PNG or JPEG.' }),
+          mask: Type.Optional(
+            Type.Unsafe<string>({
+              type: 'string',
+              format: 'binary',
+              description: 'What is drawn anew: transparent pixels of a PNG with transparency, else white ones.',
+            }),
+          ),
+        }),
+      },
+    },
+  },
+  response: { 200: imagesAnswer },
+};
+
+/** Bytes of a picture, and of the other fields of a form. */
+const MOST_PICTURE = 16 * 2 ** 20;
+const MOST_FIELD = 2 ** 16;
+
+/** The routes `POST /v1/images/generations` and `POST /v1/images/edits`, as OpenAI has them. */
 export const openaiRoutes: Routes = (app, context) => {
+  const config = { scope: 'sample', isWork: true, errorForm: 'openai', fails: [404, 422, 504] } as const;
   app.post(
     '/v1/images/generations',
-    {
-      schema,
-      errorHandler: errorHandler(errorOf),
-      config: { scope: 'sample', isWork: true, errorForm: 'openai', fails: [404, 422, 504] },
-    },
-    (request, reply) => generate(context, request, reply),
+    { schema: generations, errorHandler: errorHandler(errorOf), config },
+    (request, reply) => answer(context, request, reply, { body: request.body as ImageBody, pictures: {} }),
   );
+  void app.register(async (scope) => {
+    await scope.register(multipart, {
+      limits: { files: 2, fields: 32, parts: 34, fileSize: MOST_PICTURE, fieldSize: MOST_FIELD, headerPairs: 16 },
+    });
+    scope.post(
+      '/v1/images/edits',
+      {
+        schema: edits,
+        // The route checks the fields itself, once it has read the form.
+        validatorCompiler: () => () => true,
+        bodyLimit: 2 * MOST_PICTURE + 2 ** 20,
+        errorHandler: errorHandler(errorOf),
+        config,
+      },
+      async (request, reply) => answer(context, request, reply, await edited(context, request)),
+    );
+  });
 };

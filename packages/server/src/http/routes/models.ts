@@ -1,4 +1,4 @@
-import { DpmError, type Option, type OptionTable, samplerNames, samplers, type SamplerName } from 'dpm-native';
+import { DpmError, type Option, type OptionTable, samplerNames, samplers } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 
 import { modelAnswer, modelsAnswer, samplersAnswer } from './answers/models.js';
@@ -6,12 +6,14 @@ import type { Routes } from '../context.js';
 import { modelSchema, type ModelConfig } from '../../config/model-config.js';
 import { requireRoot } from '../../models/model-roots.js';
 import { ServerError } from '../../base/problem.js';
-import type { ServedModel } from '../../models/registry.js';
-
-/** The samplers for which a model has the tables. */
-function samplersOf({ model }: ServedModel): SamplerName[] {
-  return samplerNames.filter((name) => !samplers[name].facts.needsGamma || model.gamma !== null);
-}
+import {
+  classesOf,
+  parametersOf,
+  samplersOf,
+  sizesOf,
+  type ServedModel,
+  type ServedPrompts,
+} from '../../models/served.js';
 
 /** The options of a sampler that requests may give. */
 function describedOptions(options: OptionTable): object {
@@ -28,16 +30,32 @@ function listed({ id, created }: ServedModel): object {
   return { id, object: 'model', created, owned_by: 'dpm-native' };
 }
 
+/** What requests for images of texts may say, and what is so where they say nothing. */
+function promptsOf(served: ServedPrompts): object {
+  const { model, config } = served;
+  const { steps, guidance } = model.defaults;
+  const prompts = {
+    sizes: sizesOf(served),
+    steps,
+    guidance,
+    loras: Object.keys(config.loras ?? {}),
+    previews: config.preview !== undefined || model.vae.isSmall,
+  };
+  return { prompts };
+}
+
 function described(served: ServedModel): object {
   const { model, batcher, digest, labels } = served;
   const { rows, slots, rowsPerSecond } = batcher.capacity;
   return {
     ...listed(served),
     digest,
+    kind: served.kind,
     shape: model.sampleShape,
-    classes: model.unet.info.classes,
+    classes: classesOf(served),
     labels,
-    parameters: model.unet.info.parameters,
+    ...(served.kind === 'prompts' && promptsOf(served)),
+    parameters: parametersOf(served),
     device: model.device.name,
     samplers: samplersOf(served),
     batcher: { rows, slots, capacityRowsPerSecond: rowsPerSecond, expectedWaitMs: batcher.expectedWait() },

@@ -10,7 +10,8 @@ import { type Done, drawing, drawn } from '../../samples/drawing.js';
 import { type Encoding, gridOf } from '../../samples/encode.js';
 import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import { type Keyed, keyHeaders } from '../idempotency.js';
-import type { ServedModel } from '../../models/registry.js';
+import type { ServedModel } from '../../models/served.js';
+import { picturesOf } from '../../samples/pictures.js';
 import {
   sampleSchema,
   type SampleBody,
@@ -192,6 +193,9 @@ async function* streamed(context: Context, reading: Reading): AsyncGenerator<str
   }
 }
 
+/** Bytes of a body, which may have a picture and a mask. */
+const MOST_BYTES = 16 * 2 ** 20;
+
 const schema = {
   operationId: 'drawSamples',
   summary: 'Draws samples.',
@@ -205,16 +209,17 @@ const schema = {
 export const sampleRoutes: Routes = (app, context) => {
   app.post(
     '/v1/samples',
-    { schema, config: { scope: 'sample', isWork: true, fails: [404, 406, 422, 504] } },
+    { schema, bodyLimit: MOST_BYTES, config: { scope: 'sample', isWork: true, fails: [404, 406, 422, 504] } },
     async (request, reply) => {
       const body = request.body as SampleBody;
       const served = context.registry.use(body.model);
       const form = negotiated(request.headers.accept, formsOf(served));
       const isStream = form === 'text/event-stream';
       // Errors are found before the key is noted, so that a wrong request does not take it.
-      samplingOf(body, served, request.client, isStream);
+      const terms = { client: request.client, isStream, pictures: await picturesOf(body, context.pool) };
+      samplingOf(body, served, terms);
       const own = keyed(context, request, form, served);
-      const sampling = samplingOf({ ...body, seed: String(own.seed) }, served, request.client, isStream);
+      const sampling = samplingOf({ ...body, seed: String(own.seed) }, served, terms);
       note(request, { model: served.id, sampler: sampling.sampler, steps: body.steps, count: sampling.count });
       if (form !== 'text/event-stream') {
         const dtype = body.dtype ?? STANDARD_DTYPE;

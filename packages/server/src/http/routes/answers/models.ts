@@ -16,9 +16,22 @@ const modelSchema = Type.Object(
   {
     ...listedFields,
     digest: Type.String({ description: 'SHA-256 of its files.' }),
+    kind: Type.Enum(['pixels', 'prompts'], { description: 'Whether it draws pixels, or images of texts.' }),
     shape: Type.Array(count, { minItems: 3, maxItems: 3, description: '[C, H, W] of a sample.' }),
     classes: count,
     labels: Type.Array(Type.String(), { description: 'Names of the classes, in order.' }),
+    prompts: Type.Optional(
+      Type.Object(
+        {
+          sizes: Type.Array(Type.String(), { description: 'Those of its images; the first is its own.' }),
+          steps: count,
+          guidance: Type.Number(),
+          loras: Type.Array(Type.String(), { description: 'Names of LoRAs that requests may have.' }),
+          previews: Type.Boolean(),
+        },
+        { ...strict, description: 'What requests for images of texts may say, and the defaults.' },
+      ),
+    ),
     parameters: count,
     device: Type.String(),
     samplers: Type.Array(Type.Enum(samplerNames), { description: 'Those that it has the tables for.' }),
