@@ -3,20 +3,22 @@ import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { jobBodySchema, type JobBody } from '../../../packages/server/src/jobs/job.js';
 import { inferenceOf } from '../../../packages/server/src/apis/kserve/bodies/inference.js';
 import { samplingOf, sampleSchema, type SampleBody } from '../../../packages/server/src/samples/sample-request.js';
+import type { Client } from '../../../packages/server/src/base/client.js';
 import { mismatchOf } from '../../../packages/server/src/base/schema.js';
 import { parsedJson } from '../../../packages/server/src/base/json.js';
 import { takenOrRefused } from '../refused.js';
 
 const schedule = NoiseSchedule.linear();
 const served = {
+  kind: 'pixels',
   model: { unet: { info: { classes: 10 } }, sampleShape: [1, 2, 2], schedule },
 } as unknown as Parameters<typeof samplingOf>[1];
-const client = { name: 'a', weight: 1, scopes: new Set(['sample']) } as unknown as Parameters<typeof samplingOf>[2];
+const client = { name: 'a', weight: 1, scopes: new Set(['sample']) } as unknown as Client;
 
 /** Bodies that the schema accepts have to be requests. */
 function sampled(json: unknown): void {
   if (mismatchOf(sampleSchema, json) !== undefined) return;
-  const { count, seed } = samplingOf(json as SampleBody, served, client, true);
+  const { count, seed } = samplingOf(json as SampleBody, served, { client, isStream: true });
   if (!Number.isSafeInteger(count) || seed < 0n || seed >= 1n << 64n) throw new Error(`count ${count}, seed ${seed}`);
 }
 

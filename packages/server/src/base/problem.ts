@@ -178,6 +178,8 @@ function translated(error: unknown): unknown {
     case 'FST_FIELDS_LIMIT':
     case 'FST_PARTS_LIMIT':
       return new ServerError('ERR_DPM_TOO_LARGE', 'the form has more or larger parts than it may have');
+    case 'FST_PROTO_VIOLATION':
+      return new ServerError('ERR_DPM_ARGUMENT', 'the form has a field of a name that no field has');
     case 'FST_INVALID_MULTIPART_CONTENT_TYPE':
       return new ServerError('ERR_DPM_MEDIA_TYPE', 'the body has to be multipart/form-data');
     case 'ECONNRESET':

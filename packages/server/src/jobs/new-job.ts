@@ -19,7 +19,7 @@ function evaluationsOf(body: JobBody, { sampler, served }: Sampling): number {
   const program =
     served.kind === 'pixels'
       ? served.model.program({ sampler, ...optionsOf(sampler, body) })
-      : served.model.program({ sampler, ...optionsOf(sampler, body, undefined) });
+      : served.model.program({ sampler, ...optionsOf(sampler, body, null) });
   return program.kind === 'step' ? program.records.reduce((sum, { evaluate }) => sum + (evaluate ? 1 : 0), 0) : 0;
 }
 

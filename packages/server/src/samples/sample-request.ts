@@ -148,12 +148,13 @@ function requireLength(param: string, value: number | readonly number[] | undefi
 /**
  * The sampler's own options, without tables, which come from the model.
  *
+ * @param standardSteps - Number of steps where the body says none; null: the model says it.
  * @throws {@link ServerError} naming a field that is no option.
  */
 export function optionsOf(
   sampler: SamplerName,
   { options = {}, steps }: Pick<SampleBody, 'options' | 'steps'>,
-  standardSteps: number | undefined = DEFAULT_STEPS,
+  standardSteps: number | null = DEFAULT_STEPS,
 ): object {
   const taken = samplers[sampler].facts.options;
   const named = Object.keys(options).find(
@@ -166,7 +167,7 @@ export function optionsOf(
   if (spaced) return options;
   // An adaptive solver refuses steps that somebody has asked for.
   const standard = options.solver === 'rk45' ? undefined : standardSteps;
-  const chosen = steps ?? standard;
+  const chosen = steps ?? standard ?? undefined;
   return { ...options, ...(takesSteps && chosen !== undefined && { steps: chosen }) };
 }
 
@@ -265,7 +266,7 @@ function promptRequest(
   if (field !== undefined) throw wrong(field, `is not for ${served.id}, which draws images of texts`);
   const { options, shape } = promptedRequest(body, served, { pictures, count: common.count, sampler });
   // The library checks the sampler's own options; how many steps there are is the pipeline's to say.
-  return { request: { ...optionsOf(sampler, body, undefined), ...common, ...options } as PromptRequest, shape };
+  return { request: { ...optionsOf(sampler, body, null), ...common, ...options } as PromptRequest, shape };
 }
 
 /**

@@ -88,9 +88,12 @@ describe('a request', () => {
   });
 
   it('that is too large is 413, 414 or 431, and ends its connection', async () => {
-    const large = await post('/v1/samples', { model: 'm'.repeat(2 ** 20) });
+    // Requests for samples may have pictures, others have not.
+    const large = await post('/v1/samples', { model: 'm'.repeat(2 ** 24) });
     expectProblem(large, 413, 'ERR_DPM_TOO_LARGE');
     expect(large.headers.get('connection')).toBe('close');
+    expect((await post('/v1/images/generations', { model: 'm'.repeat(2 ** 20) })).status).toBe(413);
+    expectProblem(await post('/v1/samples', { model: 'm'.repeat(2 ** 20) }), 400, 'ERR_DPM_ARGUMENT');
     expectProblem(await get(`/v1/models?${'x'.repeat(9000)}`), 414, 'ERR_DPM_URI');
     const answer = await raw(`GET /livez HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1\.1 431 .*ERR_DPM_HEADERS/s);

@@ -73,6 +73,7 @@ describe('the description', () => {
       'get /v2/health/ready',
       'get /v2/models/{id}',
       'get /v2/models/{id}/ready',
+      'post /v1/images/edits',
       'post /v1/images/generations',
       'post /v1/jobs',
       'post /v1/jobs/{id}/retry',

@@ -20,7 +20,7 @@ import { newJob } from '../../src/jobs/new-job.js';
 import { imageOfChunk } from '../../src/jobs/sample-of-chunk.js';
 import { mismatchOf } from '../../src/base/schema.js';
 import { viewOf } from '../../src/jobs/view.js';
-import type { ServedModel } from '../../src/models/registry.js';
+import type { ServedModel } from '../../src/models/served.js';
 import { ThreadPool } from '../../src/threads/pool.js';
 import { anybody } from '../../src/base/client.js';
 import { jobOf } from './job-of.js';
@@ -45,7 +45,14 @@ function served({ channels = 3, classes = 10, rowsPerSecond = 1000 } = {}): Serv
       records: Array.from({ length: steps + 1 }, (_, i) => ({ evaluate: i < steps })),
     }),
   };
-  const made: Loose = { id: 'm', digest: 'ab'.repeat(32), config: {}, model, batcher: { capacity: { rowsPerSecond } } };
+  const made: Loose = {
+    kind: 'pixels',
+    id: 'm',
+    digest: 'ab'.repeat(32),
+    config: {},
+    model,
+    batcher: { capacity: { rowsPerSecond } },
+  };
   return made as unknown as ServedModel;
 }
 

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Context } from '../../src/http/context.js';
 import { settingsOf } from '../../src/config/config.js';
 import { Liveness } from '../../src/observe/liveness.js';
-import { Registry, type ServedModel } from '../../src/models/registry.js';
+import { Registry } from '../../src/models/registry.js';
+import type { ServedModel, ServedPixels } from '../../src/models/served.js';
 import { kserveRoutes } from '../../src/apis/kserve/route.js';
 import { probeRoutes } from '../../src/http/routes/probes.js';
 
@@ -116,7 +117,7 @@ it('models that are about to go are looked at, too, and those that work are not 
   const put = { path: 'mnist', device: 'cpu', rows: 1 };
   const registry = await Registry.open(settingsOf({ models: [put] }));
   const quick = new Liveness(registry, 600);
-  const before = registry.get('mnist');
+  const before = registry.get('mnist') as ServedPixels;
   const running = before.batcher.sample({ sampler: 'ddpm', steps: 1000, seed: 1 });
   await registry.put('mnist', put);
   expect(registry.working).toContain(before);

@@ -14,7 +14,7 @@ import { type Answer, ask, serveDigits, server } from '../support.js';
 
 serveDigits();
 
-const nothing = { images: 0, elements: 0, bytes: 0, numbers: 0 };
+const nothing = { images: 0, elements: 0, bytes: 0, numbers: 0, picture: 0 };
 
 describe('a server that does nothing in line', () => {
   let other: Server;

@@ -226,7 +226,7 @@ export const kserveRoutes: Routes = (app, context) => {
       const isReady = reasonsAgainst(context).length === 0;
       return reply.status(isReady ? 200 : 503).send({ ready: isReady });
     });
-    const config = { scope: 'infer', errorForm, fails: [404] } as const;
+    const config = { scope: 'infer', errorForm, fails: [404, 422] } as const;
     scope.get<OfModel>('/v2/models/:id', { schema: schemas.model, config }, ({ params }) =>
       described(pixelsOf(registry.get(params.id))),
     );
@@ -241,7 +241,7 @@ export const kserveRoutes: Routes = (app, context) => {
         // The route checks the JSON itself, once it knows the model.
         validatorCompiler: () => () => true,
         bodyLimit: MOST_BYTES,
-        config: { ...config, isWork: true, fails: [404, 422] },
+        config: { ...config, isWork: true },
       },
       async (request, reply) => reply.send(await inferred(context, request, reply)),
     );
