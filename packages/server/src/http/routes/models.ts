@@ -77,6 +77,20 @@ function ofModel(error: unknown): unknown {
   return isOfModel ? new ServerError(error.code, error.message, { status: 422 }) : error;
 }
 
+/** Requires that all files of a configuration that a client has sent lie below roots, and gives their real paths. */
+async function belowRoots(config: ModelConfig, roots: readonly string[]): Promise<ModelConfig> {
+  const { path, preview, loras } = config;
+  const named = Object.entries(loras ?? {}).map(
+    async ([name, file]) => [name, await requireRoot(file, roots)] as const,
+  );
+  return {
+    ...config,
+    path: await requireRoot(path, roots),
+    ...(preview !== undefined && { preview: await requireRoot(preview, roots) }),
+    ...(loras !== undefined && { loras: Object.fromEntries(await Promise.all(named)) }),
+  };
+}
+
 const params = Type.Object({ id: Type.String({ description: 'Id of the model.' }) });
 
 const schemas = {
@@ -153,8 +167,8 @@ export const modelRoutes: Routes = (app, { registry, settings }) => {
       const { evict, ...config } = body;
       if (!/^[\w.-]{1,64}$/.test(params.id))
         throw new ServerError('ERR_DPM_ARGUMENT', 'the id has to be letters, digits, . and -');
-      const path = await requireRoot(config.path, settings.modelRoots);
-      const put = registry.put(params.id, { ...(config as ModelConfig), path }, { evict: evict ?? false });
+      const below = await belowRoots(config as ModelConfig, settings.modelRoots);
+      const put = registry.put(params.id, below, { evict: evict ?? false });
       return described(
         await put.catch((error: unknown) => {
           throw ofModel(error);
