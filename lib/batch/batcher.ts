@@ -109,8 +109,9 @@ export class Batcher {
   }
 
   /** Measures the network and allocates the memory of the batch. @internal */
-  static async open(model: BatchedModel, options: BatcherOptions = {}): Promise<Batcher> {
-    checkOptions('batcher', options, batcherOptionKinds);
+  static async open(model: BatchedModel, given: BatcherOptions = {}): Promise<Batcher> {
+    checkOptions('batcher', given, batcherOptionKinds);
+    const options = { ...given };
     const network = await model.run.network(null);
     const { sizes, isConditional } = model;
     const { batches, capacity } = await openBatches({ network, sizes, least: isConditional ? 2 : 1 }, options);

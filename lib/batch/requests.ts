@@ -264,7 +264,8 @@ export class Requests {
     const demand = demandOf(programs, options.count, elementCount(this.#model.sampleShape), asked);
     const ticket = this.#admission.admit(terms, demand, this.#pace);
     try {
-      const begun = await preparation?.begin(options.signal);
+      // Without a wait where there is nothing to prepare: the run reads its inputs at the call.
+      const begun = preparation === null ? null : await preparation.begin(options.signal);
       const run = await resolveRun(this.#model, programs, this.#runOptions({ ...options, ...begun }, ticket, watcher));
       watcher.accepted?.(expectedWait);
       const submit = async (request: NativeRunRequest): Promise<NativeBatchResult> => {
@@ -346,7 +347,7 @@ export class Requests {
       throw new DpmError('ERR_DPM_ARGUMENT', "previewOf 'prediction' is for samplers whose steps are known beforehand");
     }
     return this.#beside.counted(async (pass) => {
-      const begun = await preparation?.begin(options.signal);
+      const begun = preparation === null ? null : await preparation.begin(options.signal);
       const run = await resolveRun(this.#model, programs, this.#runOptions({ ...options, ...begun }, null, watcher));
       watcher.accepted?.(wait);
       const { result, queued, ran } = await pass(options.signal, () => asThrown(run, () => runOnNetwork(run)));

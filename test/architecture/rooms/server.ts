@@ -6,19 +6,19 @@ export const serverRooms: readonly Room[] = [
     path: 'packages/server/src/base',
     holds: 'errors of requests and what they are answered with, checks of values, JSON, clients, versions',
     uses: [],
-    lines: 480,
+    lines: 490,
   },
   {
     path: 'packages/server/src/config',
     holds: 'the configuration: its fields with their flags and defaults, what they may be, limits, watching the file',
     uses: ['packages/server/src/base'],
-    lines: 560,
+    lines: 600,
   },
   {
     path: 'packages/server/src/models',
     holds: 'the models of a server: loading, replacing, removing, reloading them; their files, folders and bytes',
     uses: ['packages/server/src/base', 'packages/server/src/config'],
-    lines: 580,
+    lines: 700,
   },
   {
     path: 'packages/server/src/observe',
@@ -30,7 +30,7 @@ export const serverRooms: readonly Room[] = [
     path: 'packages/server/src/samples',
     holds: 'requests for samples: what a body asks for, drawing, its trace, images as bytes',
     uses: ['packages/server/src/base', 'packages/server/src/models', 'packages/server/src/observe'],
-    lines: 500,
+    lines: 760,
   },
   {
     path: 'packages/server/src/jobs',
@@ -95,7 +95,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/jobs',
       'packages/server/src/apis/kserve/bodies',
     ],
-    lines: 190,
+    lines: 200,
   },
   {
     path: 'packages/server/src/http',
@@ -125,7 +125,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/threads',
       'packages/server/src/http',
     ],
-    lines: 1000,
+    lines: 1040,
   },
   {
     path: 'packages/server/src/apis',
@@ -138,7 +138,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/http',
       'packages/server/src/http/routes',
     ],
-    lines: 620,
+    lines: 790,
   },
   {
     path: 'packages/server/src/apis/page/client',

@@ -3,8 +3,14 @@ import * as dpm from '../../../lib/index.js';
 import type { PublicCall } from '../attack.js';
 import { of } from './of.js';
 
-export function pipelineCalls(pipeline: dpm.TextToImage, place: string, embedding: string): PublicCall[] {
+export function pipelineCalls(
+  { pipeline, batcher }: { pipeline: dpm.TextToImage; batcher: dpm.PromptBatcher },
+  place: string,
+  embedding: string,
+): PublicCall[] {
   const controls = [{ image: new Float32Array(192), scale: 0.5, start: 0, end: 1 }];
+  const loras = [{ path: `${place}/lora/kohya.safetensors`, scale: 0.5, allowPartial: true }];
+  const request = { prompt: 'a', steps: 1, height: 8, width: 8, output: 'latents', sampler: 'ddim', eta: 0.5, loras };
   const run = { prompt: 'a', steps: 1, height: 8, width: 8, output: 'latents', controls };
   return [
     of('TextToImage.load', async (path: never, options: never) => (await dpm.TextToImage.load(path, options)).close(), [
@@ -33,6 +39,25 @@ export function pipelineCalls(pipeline: dpm.TextToImage, place: string, embeddin
       [{ path: `${place}/lora/kohya.safetensors`, scale: 0.5, allowPartial: true }],
     ]),
     of('TextToImage.generate', (options: never) => pipeline.generate(options), [run]),
+    of('TextToImage.program', (options: never) => pipeline.program(options), [{ sampler: 'ddim', steps: 2, eta: 0.5 }]),
+    of('TextToImage.digest', () => pipeline.digest(), []),
+    of('TextToImage.memory', () => pipeline.memory(), []),
+    of('TextToImage.batcher', async (options: never) => (await pipeline.batcher(options)).close(), [
+      { rows: 1, slots: 2, batches: 1, promptSlots: 1, maxWait: 1000 },
+    ]),
+    of('PromptBatcher.generate', (request: never) => batcher.generate(request), [request]),
+    of(
+      'PromptBatcher.stream',
+      async (request: never) => {
+        for await (const _ of batcher.stream(request)) break;
+      },
+      [request],
+    ),
+    of('PromptBatcher.prepare', (size: never) => batcher.prepare(size), [{ height: 8, width: 8 }]),
+    of('PromptBatcher.expectedWait', (client: never) => batcher.expectedWait(client), [{}], {
+      0: ['tenant', 'priority'],
+    }),
+    of('isPipeline', (path: never) => dpm.isPipeline(path), [place]),
     of('TextToImage.invert', (options: never) => pipeline.invert(options), [
       { prompt: 'a', image: new Float32Array(16), steps: 1, height: 8, width: 8, iterations: 1, guidance: 2, controls },
     ]),

@@ -80,6 +80,11 @@ export function plainCalls(): PublicCall[] {
       (values: never, shape: never, range: never) => new dpm.ImageBatch(values, shape, range).toUint8(),
       [new Float32Array(4), [1, 1, 2, 2], [-1, 1]],
     ),
+    of('ImageBatch.decode', (bytes: never, like: never) => dpm.ImageBatch.decode(bytes, like), [
+      images.slice(0, 1).toPng(),
+      { sampleShape: [1, 2, 2], range: [0, 1] },
+    ]),
+    of('ImageBatch.decodeMask', (bytes: never) => dpm.ImageBatch.decodeMask(bytes), [images.slice(0, 1).toPng()]),
     of('ImageBatch.grid', (options: never) => images.grid(options), [{}]),
     of('ImageBatch.toPng', (options: never) => images.toPng(options), [{}]),
     of('ImageBatch.slice', (first: never, end: never) => images.slice(first, end), [0, 1]),

@@ -5,6 +5,7 @@ import { normals, of, type SpoiledCase } from './spoiled-case.js';
 
 /** The networks that are called. */
 export interface LatentNetworks {
+  readonly prompts: dpm.PromptBatcher;
   readonly vae: dpm.Autoencoder;
   readonly encoder: dpm.ClipTextEncoder;
   readonly conditional: dpm.ConditionalUNet;
@@ -15,7 +16,9 @@ export interface LatentNetworks {
 /** Opens small networks on a device. */
 export async function openLatents(device: dpm.Device): Promise<LatentNetworks> {
   const at = (name: string): string => packagePath(`test/fixtures/latent/${name}`);
+  const served = await dpm.TextToImage.load(at('sd1'), { device });
   return {
+    prompts: await served.batcher(),
     vae: await dpm.Autoencoder.load(at('sd1/vae'), { device }),
     encoder: await dpm.ClipTextEncoder.load(at('sd1/text_encoder'), { device }),
     conditional: await dpm.ConditionalUNet.load(at('sdxl/unet'), { device }),
@@ -75,6 +78,53 @@ export const latentCases = (networks: () => LatentNetworks): Record<string, Spoi
         controls: [{ image: normals(2 * 3 * 16 * 16, 3), scale: 0.5 }],
       },
     ],
+  ),
+  'TextToImage.batcher': of(
+    async (options) => {
+      await using batcher = await networks().pipeline.batcher(options);
+      return Float32Array.of(batcher.capacity.rows, batcher.capacity.slots);
+    },
+    () => [{ rows: 2, slots: 3, batches: 2, promptSlots: 1 }],
+  ),
+  'PromptBatcher.prepare': of(
+    async (size) => {
+      await networks().prompts.prepare(size);
+      return networks().prompts.stats().batches;
+    },
+    () => [{ height: 16, width: 16 }],
+  ),
+  'PromptBatcher.generate': of(
+    (request) => networks().prompts.generate(request),
+    () => [
+      {
+        prompt: ['a cat', 'a dog'],
+        negativePrompt: ['blurry', ''],
+        steps: 2,
+        sampler: 'ddpm',
+        height: 16,
+        width: 16,
+        init: normals(2 * 4 * 16),
+        noise: [normals(2 * 4 * 16, 2)],
+        guidance: [4, 2],
+        seed: [1, 2n],
+        loras: [{ path: packagePath('test/fixtures/latent/sd1/lora/kohya.safetensors'), scale: 0.5 }],
+      },
+    ],
+  ),
+  isPipeline: of(
+    async (path) => Number(await dpm.isPipeline(path)),
+    () => [packagePath('test/fixtures/latent/sd1')],
+  ),
+  'ImageBatch.decode': of(
+    async (bytes, like) => (await dpm.ImageBatch.decode(bytes, like)).data,
+    () => [
+      new dpm.ImageBatch(normals(3 * 16), [1, 3, 4, 4]).toPng(),
+      { sampleShape: [3, 4, 4], range: [0, 1] as [number, number] },
+    ],
+  ),
+  'ImageBatch.decodeMask': of(
+    async (bytes) => (await dpm.ImageBatch.decodeMask(bytes)).data,
+    () => [new dpm.ImageBatch(normals(16), [1, 1, 4, 4]).toPng()],
   ),
   'TextToImage.invert': of(
     (options) => networks().pipeline.invert(options),

@@ -30,6 +30,7 @@ import { classifierGuideFacts } from '../../../lib/guidance/classifier.js';
 import { optionFacts } from '../../../lib/option-facts.js';
 import { pictureOptionFacts } from '../../../lib/images/picture-options.js';
 import { embeddingOptionFacts } from '../../../lib/latents/added-tokens.js';
+import { promptBatcherFacts } from '../../../lib/latents/batcher/options.js';
 import { controlOptionFacts } from '../../../lib/latents/control-options.js';
 import { generateOptionFacts } from '../../../lib/latents/generate-options.js';
 import { invertOptionFacts } from '../../../lib/latents/inversion.js';
@@ -47,6 +48,7 @@ const tables = {
   device: { facts: deviceOptionFacts, files: ['engine/device'] },
   run: { facts: runOptionFacts, files: ['run/options', 'guidance/classifier-free'] },
   batcher: { facts: batcherOptionFacts, files: ['batch/options'] },
+  promptBatcher: { facts: promptBatcherFacts, files: ['latents/batcher/options', 'batch/options'] },
   service: { facts: serviceOptionFacts, files: ['batch/options'] },
   translation: { facts: translateOptionFacts, files: ['translation/options'] },
   guide: { facts: classifierGuideFacts, files: ['guidance/classifier'] },

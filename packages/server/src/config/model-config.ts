@@ -2,10 +2,8 @@ import { type ComputeType, optionFacts } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 
 import { optionField } from '../base/option-field.js';
+import { SIZE } from '../base/size.js';
 import { integerFlag, integerOrWordFlag, textFlag, type DescribedField } from './flag.js';
-
-/** Sides of images in pixels, as `768x512`. */
-export const SIZE = '^[1-9][0-9]{0,3}x[1-9][0-9]{0,3}$';
 
 const { device, batcher, promptBatcher } = optionFacts;
 /** What {@link loadOptions} makes of an absent number of threads. */

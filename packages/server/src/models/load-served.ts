@@ -11,9 +11,10 @@ import {
   TextToImage,
 } from 'dpm-native';
 
+import { sidesOf } from '../base/size.js';
 import { loadOptions } from '../config/load-options.js';
 import type { ModelConfig } from '../config/model-config.js';
-import { sidesOf, sizesOf, type ServedModel, type ServedPixels, type ServedPrompts } from './served.js';
+import { sizesOf, type ServedModel, type ServedPixels, type ServedPrompts } from './served.js';
 
 /** A model that has been loaded, and its equal replicas. */
 export interface LoadedModel {

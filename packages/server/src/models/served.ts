@@ -1,5 +1,12 @@
-import type { BatchService, DiffusionModel, PromptBatcher, SamplerName, TextToImage } from 'dpm-native';
-import { samplerNames, samplers } from 'dpm-native';
+import {
+  type BatchService,
+  type DiffusionModel,
+  type PromptBatcher,
+  type SamplerName,
+  samplerNames,
+  samplers,
+  type TextToImage,
+} from 'dpm-native';
 
 import type { ModelConfig } from '../config/model-config.js';
 import { ServerError } from '../base/problem.js';
@@ -56,12 +63,6 @@ export function samplersOf({ kind, model }: ServedModel): SamplerName[] {
 export function sizesOf({ model, config }: ServedPrompts): string[] {
   const [, height, width] = model.sampleShape;
   return [...new Set([`${width}x${height}`, ...(config.sizes ?? [])])];
-}
-
-/** The sides of a size, as `768x512`. */
-export function sidesOf(size: string): { width: number; height: number } {
-  const [width = 0, height = 0] = size.split('x').map(Number);
-  return { width, height };
 }
 
 /**

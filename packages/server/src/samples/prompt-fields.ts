@@ -2,8 +2,8 @@ import { optionFacts, type ImageBatch, type LoraOptions, type PromptRequest, typ
 import Type, { type Static, type TOptional, type TUnsafe } from 'typebox';
 
 import { optionField } from '../base/option-field.js';
-import { SIZE } from '../config/model-config.js';
-import { sidesOf, sizesOf, type ServedModel, type ServedPrompts } from '../models/served.js';
+import { SIZE, sidesOf } from '../base/size.js';
+import { sizesOf, type ServedModel, type ServedPrompts } from '../models/served.js';
 import { wrong } from './wrong.js';
 
 const { generation, lora } = optionFacts;

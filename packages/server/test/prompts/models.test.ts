@@ -84,7 +84,7 @@ describe('a pipeline that a client puts', () => {
   beforeAll(async () => {
     const sha256 = createHash('sha256').update('secret').digest('hex');
     const tokens = join(root, 'tokens.yaml');
-    await writeFile(tokens, JSON.stringify({ tokens: [{ name: 'a', sha256, scopes: ['admin', 'sample'] }] }), {
+    await writeFile(tokens, JSON.stringify([{ name: 'a', sha256, scopes: ['admin', 'sample'] }]), {
       mode: 0o600,
     });
     await cp(path, join(root, 'roots', 'pipe'), { recursive: true });

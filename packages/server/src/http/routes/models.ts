@@ -80,14 +80,13 @@ function ofModel(error: unknown): unknown {
 /** Requires that all files of a configuration that a client has sent lie below roots, and gives their real paths. */
 async function belowRoots(config: ModelConfig, roots: readonly string[]): Promise<ModelConfig> {
   const { path, preview, loras } = config;
-  const named = Object.entries(loras ?? {}).map(
-    async ([name, file]) => [name, await requireRoot(file, roots)] as const,
-  );
+  const named: [string, string][] = [];
+  for (const [name, file] of Object.entries(loras ?? {})) named.push([name, await requireRoot(file, roots)]);
   return {
     ...config,
     path: await requireRoot(path, roots),
     ...(preview !== undefined && { preview: await requireRoot(preview, roots) }),
-    ...(loras !== undefined && { loras: Object.fromEntries(await Promise.all(named)) }),
+    ...(loras !== undefined && { loras: Object.fromEntries(named) }),
   };
 }
 
