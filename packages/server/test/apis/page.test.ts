@@ -110,6 +110,7 @@ describe('the page and the explorer of the API', () => {
 describe('what the form says', () => {
   const standard: Fields = {
     ...{ model: '', samplers: ['unipc'], steps: '25', count: '4', seed: '', class: '0', guidance: '', options: {} },
+    ...{ prompt: '', negative: '', size: '', lora: '', image: '', strength: '0.6' },
   };
   const sampler: Sampler = {
     ...{ id: 'ddim', summary: '', kind: 'step' },
@@ -122,6 +123,7 @@ describe('what the form says', () => {
   const model = { id: 'm', classes: 3, labels: [], shape: [1, 2, 2] } as unknown as Model;
   const fields: Fields = {
     ...{ model: 'm', samplers: ['ddim', 'ddpm'], steps: '7', count: '2', seed: '18446744073709551615', class: '1' },
+    ...{ prompt: '', negative: '', size: '', lora: '', image: '', strength: '0.6' },
     ...{ guidance: '1.5', options: { eta: '0.5', on: 'true', order: '3', gone: '' } },
   };
 
@@ -147,6 +149,32 @@ describe('what the form says', () => {
     });
   });
 
+  it('is a text, for a model that draws texts, and the picture that it begins with', () => {
+    const prompts = { sizes: ['8x8', '16x8'], steps: 9, guidance: 4, loras: ['style'], previews: true };
+    const pipeline = { ...model, classes: 0, prompts } as unknown as Model;
+    const asked = { ...fields, options: {}, prompt: 'a cat', guidance: '' };
+    const request = { ...{ model: 'm', sampler: 'ddim', seed: '18446744073709551615', steps: 7, count: 2 } };
+    expect(bodyOf(asked, sampler, pipeline, 'draw')).toEqual({ ...request, prompt: 'a cat' });
+    const whole = { ...asked, guidance: '3', negative: 'a dog', size: '16x8', lora: 'style' };
+    const text = { prompt: 'a cat', negativePrompt: 'a dog', guidance: 3, loras: [{ name: 'style' }] };
+    expect(bodyOf(whole, sampler, pipeline, 'draw')).toEqual({ ...request, ...text, size: '16x8' });
+    // A picture has its own size, and is in no link.
+    const begun = { ...whole, image: 'AAAA', strength: '0.5' };
+    const body = bodyOf(begun, sampler, pipeline, 'draw');
+    expect(body).toEqual({ ...request, ...text, image: { b64: 'AAAA' }, strength: 0.5 });
+    const linked = fieldsOf(queryOf(begun, 'draw', pipeline), standard);
+    expect(linked).toEqual({ ...whole, samplers: ['ddim'], class: '0' });
+    expect(bodyOf(whole, sampler, model, 'draw').prompt).toBeUndefined();
+    const [line, program, curl] = copiesOf({ ...body, prompt: "a cat's" }, 'http://a', false).map((copy) => copy.text);
+    expect(line).toBe(
+      "npx dpm generate m 'a cat'\\''s' --sampler ddim --steps 7 --count 2 --seed 18446744073709551615 --guidance 3 --strength 0.5 --negative-prompt 'a dog' --image picture.png --lora style.safetensors",
+    );
+    expect(program).toContain("import { ImageBatch, TextToImage } from 'dpm-native';");
+    expect(program).toContain('TextToImage.load("m", { loras: [{"path":"style.safetensors"}] })');
+    expect(program).toContain("image: await ImageBatch.load('picture.png')");
+    expect(curl).toContain('"image":{"b64":"..."}');
+  });
+
   it('is a link, and that is it again', () => {
     const query = queryOf(fields, 'draw', model);
     expect(fieldsOf(query, standard)).toEqual({ ...fields, samplers: ['ddim'] });
@@ -162,7 +190,9 @@ describe('what the form says', () => {
     [{ steps: 1000 }, 125],
     [{}, undefined],
   ])('of %j has previews every %s records', (asked, every) => {
-    expect(previewOf({ model: 'm', sampler: 's', seed: '1', ...asked })?.every).toBe(every);
+    expect(previewOf({ model: 'm', sampler: 's', seed: '1', ...asked }, {})?.every).toBe(every);
+    const without = { prompts: { previews: false } } as unknown as Model;
+    expect(previewOf({ model: 'm', sampler: 's', seed: '1', ...asked }, without)).toBeUndefined();
   });
 
   it('is a command for the shell, whatever its texts have', () => {

@@ -8,7 +8,7 @@ import axe from 'axe-core';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { DiffusionModel } from 'dpm-native';
+import { DiffusionModel, ImageBatch, TextToImage } from 'dpm-native';
 
 import { Server } from '../../src/index.js';
 
@@ -29,6 +29,11 @@ describe.skipIf(!hasChromium)(`the page as a playground${why}`, () => {
     server = await Server.start({
       models: [
         { path: 'mnist', device: 'cpu', rows: 2 },
+        {
+          ...{ id: 'words', path: 'test/fixtures/latent/sd1', device: 'cpu', sizes: ['16x16'] },
+          ...{ loras: { style: 'test/fixtures/latent/sd1/lora/kohya.safetensors' } },
+          preview: 'test/fixtures/latent/taesd',
+        },
         { id: 'classes', path: 'test/fixtures/unet/openai-adm-class', device: 'cpu', rows: 2, labels: ['goldfish'] },
       ],
       spool,
@@ -333,5 +338,43 @@ describe.skipIf(!hasChromium)(`the page as a playground${why}`, () => {
       await page.keyboard.press('Escape');
       await page.screenshot({ path: `build/page-draw-${width}-${colorScheme}.png`, fullPage: true });
     }
+  });
+
+  it('draws texts, from a picture too, and links to them', async () => {
+    const page = await open('?model=words&sampler=ddim&steps=3&seed=7&count=1', {
+      viewport: { width: 768, height: 1000 },
+    });
+    await page.locator('#prompt').fill('a cat');
+    await page.locator('#negative').fill('a dog');
+    await page.locator('#size').selectOption('16x16');
+    await page.locator('#lora').selectOption('style');
+    await page.locator('#guidance').fill('3');
+    await draw(page);
+    expect(await violationsOf(page)).toEqual([]);
+    await page.screenshot({ path: 'build/page-words.png', fullPage: true });
+    const pipeline = await TextToImage.load('test/fixtures/latent/sd1', {
+      ...{ device: 'cpu', loras: [{ path: 'test/fixtures/latent/sd1/lora/kohya.safetensors' }] },
+    });
+    const own = { prompt: 'a cat', negativePrompt: 'a dog', guidance: 3, sampler: 'ddim', steps: 3, seed: 7 } as const;
+    const name = 'ddim, seed 7, sample 0';
+    const drawn = await ImageBatch.decode(await bytesOf(page, name));
+    const { images } = await pipeline.generate({ ...own, height: 16, width: 16 });
+    expect(drawn.toUint8()).toEqual(images!.toUint8());
+    expect(new URL(page.url()).search).toContain('prompt=a+cat&negative=a+dog&size=16x16&lora=style&guidance=3');
+    await page
+      .locator('#image')
+      .setInputFiles({ name: 'x.png', mimeType: 'image/png', buffer: Buffer.from(images!.toPng()) });
+    await page.locator('#strength').fill('0.5');
+    await draw(page);
+    // The picture that was sent has grey levels.
+    const levels = await ImageBatch.decode(images!.toPng());
+    const expected = await pipeline.generate({ ...own, image: levels, strength: 0.5 });
+    expect((await ImageBatch.decode(await bytesOf(page, name))).toUint8()).toEqual(expected.images!.toUint8());
+    await page.locator('#model').selectOption('mnist');
+    await page.locator('#prompt').waitFor({ state: 'detached' });
+    await page.locator('#model').selectOption('words');
+    // A pipeline says how many steps it wants.
+    await expect.poll(() => page.locator('#steps').inputValue()).toBe('50');
+    await pipeline.close();
   });
 });

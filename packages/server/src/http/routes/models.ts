@@ -166,7 +166,7 @@ export const modelRoutes: Routes = (app, { registry, settings }) => {
       const { evict, ...config } = body;
       if (!/^[\w.-]{1,64}$/.test(params.id))
         throw new ServerError('ERR_DPM_ARGUMENT', 'the id has to be letters, digits, . and -');
-      const below = await belowRoots(config as ModelConfig, settings.modelRoots);
+      const below = await belowRoots(config, settings.modelRoots);
       const put = registry.put(params.id, below, { evict: evict ?? false });
       return described(
         await put.catch((error: unknown) => {

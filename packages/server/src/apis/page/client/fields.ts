@@ -21,26 +21,35 @@ export interface Fields {
   readonly seed: string;
   readonly class: string;
   readonly guidance: string;
+  readonly prompt: string;
+  readonly negative: string;
+  /** Empty: the model's own. */
+  readonly size: string;
+  /** Name of a LoRA; empty: none. */
+  readonly lora: string;
+  /** Picture to begin with, in base64; empty: none. A link does not have it. */
+  readonly image: string;
+  readonly strength: string;
   /** Options of the first sampler, by name. */
   readonly options: Readonly<Record<string, string>>;
 }
 
 const optionPrefix = 'options.';
 
+/** Fields of texts that a link has as they are, those of classes and those of texts. */
+const ofClasses = ['class', 'guidance'] as const;
+const ofPrompts = ['prompt', 'negative', 'size', 'lora', 'guidance'] as const;
+const inLinks = ['model', 'steps', 'count', 'seed', ...ofClasses, 'prompt', 'negative', 'size', 'lora'] as const;
+
 /** The fields that a link has, else the standard ones. */
 export function fieldsOf(query: URLSearchParams, standard: Fields): Fields {
   const own = [...query].filter(([name]) => name.startsWith(optionPrefix));
-  const text = (name: 'model' | 'steps' | 'count' | 'seed' | 'class' | 'guidance'): string =>
-    query.get(name) ?? standard[name];
+  const text = (name: (typeof inLinks)[number]): string => query.get(name) ?? standard[name];
   const samplers = query.getAll('sampler');
   return {
-    model: text('model'),
+    ...standard,
+    ...(Object.fromEntries(inLinks.map((name) => [name, text(name)])) as Pick<Fields, (typeof inLinks)[number]>),
     samplers: samplers.length > 0 ? samplers : standard.samplers,
-    steps: text('steps'),
-    count: text('count'),
-    seed: text('seed'),
-    class: text('class'),
-    guidance: text('guidance'),
     options: Object.fromEntries(own.map(([name, value]) => [name.slice(optionPrefix.length), value])),
   };
 }
@@ -52,7 +61,11 @@ export function chosenSamplers({ samplers }: Fields, view: View): string[] {
 }
 
 /** The query of a link by which the form can be filled again. */
-export function queryOf(fields: Fields, view: View, { classes }: Pick<Model, 'classes'>): URLSearchParams {
+export function queryOf(
+  fields: Fields,
+  view: View,
+  { classes, prompts }: Pick<Model, 'classes' | 'prompts'>,
+): URLSearchParams {
   const query = new URLSearchParams({ model: fields.model });
   for (const name of chosenSamplers(fields, view)) query.append('sampler', name);
   query.set('steps', fields.steps);
@@ -62,9 +75,10 @@ export function queryOf(fields: Fields, view: View, { classes }: Pick<Model, 'cl
   if (view !== 'compare') {
     for (const [name, value] of Object.entries(fields.options)) query.set(`${optionPrefix}${name}`, value);
   }
-  if (classes === 0) return query;
-  query.set('class', fields.class);
-  if (fields.guidance !== '') query.set('guidance', fields.guidance);
+  const own = prompts !== undefined ? ofPrompts : classes > 0 ? ofClasses : [];
+  for (const name of own) {
+    if (fields[name] !== '') query.set(name, fields[name]);
+  }
   return query;
 }
 
@@ -94,7 +108,30 @@ export interface SampleBody {
   readonly count?: number;
   readonly classLabels?: number;
   readonly guidance?: number;
+  readonly prompt?: string;
+  readonly negativePrompt?: string;
+  readonly size?: string;
+  readonly loras?: readonly { readonly name: string }[];
+  readonly image?: { readonly b64: string };
+  readonly strength?: number;
   readonly options?: Record<string, unknown>;
+}
+
+/** Tells whether a model is told what to draw, by a class or a text. */
+export function isConditional({ classes, prompts }: Pick<Model, 'classes' | 'prompts'>): boolean {
+  return classes > 0 || prompts !== undefined;
+}
+
+/** What a request of a text has. */
+function promptOf({ prompt, negative, size, lora, image, strength }: Fields): Partial<SampleBody> {
+  return {
+    prompt,
+    ...(negative !== '' && { negativePrompt: negative }),
+    // A picture has its own size.
+    ...(size !== '' && image === '' && { size }),
+    ...(lora !== '' && { loras: [{ name: lora }] }),
+    ...(image !== '' && { image: { b64: image }, strength: Number(strength) }),
+  };
 }
 
 /** The request of a sampler for what the form says. */
@@ -107,13 +144,17 @@ export function bodyOf(fields: Fields, sampler: Sampler, model: Model, view: Vie
     ...('steps' in sampler.options && options?.solver !== 'rk45' && { steps: Number(fields.steps) }),
     ...(view !== 'compare' && { count: Number(fields.count) }),
     ...(model.classes > 0 && { classLabels: Number(fields.class) }),
-    ...(model.classes > 0 && fields.guidance !== '' && { guidance: Number(fields.guidance) }),
+    ...(isConditional(model) && fields.guidance !== '' && { guidance: Number(fields.guidance) }),
+    ...(model.prompts && promptOf(fields)),
     ...(options && { options }),
   };
 }
 
 /** The previews of a request; undefined for none. */
-export function previewOf({ steps, count = 1 }: SampleBody): { every: number; of: 'prediction' } | undefined {
-  if (steps === undefined || count > MOST_PREVIEWED) return undefined;
+export function previewOf(
+  { steps, count = 1 }: SampleBody,
+  { prompts }: Pick<Model, 'prompts'>,
+): { every: number; of: 'prediction' } | undefined {
+  if (steps === undefined || count > MOST_PREVIEWED || prompts?.previews === false) return undefined;
   return { every: Math.max(1, Math.round(steps / PREVIEWS)), of: 'prediction' };
 }

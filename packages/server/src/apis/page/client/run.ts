@@ -1,6 +1,6 @@
 import { eventsOf } from './events.js';
 import { previewOf, type SampleBody } from './fields.js';
-import type { Sampler } from './described.js';
+import type { Model, Sampler } from './described.js';
 import { post, Refusal } from './server.js';
 
 /** A picture of a run. */
@@ -95,9 +95,19 @@ async function streamOf(body: object, signal: AbortSignal): Promise<ReadableStre
   return stream;
 }
 
+/** What a run is drawn with. */
+export interface RunWith {
+  readonly sampler: Sampler;
+  readonly model: Model;
+}
+
 /** The stream of a request; without previews where the sampler turns out to have none. */
-async function opened(body: SampleBody, sampler: Sampler, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-  const preview = previewOf(body);
+async function opened(
+  body: SampleBody,
+  { sampler, model }: RunWith,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array>> {
+  const preview = previewOf(body, model);
   try {
     return await streamOf({ ...body, ...(preview && { preview }) }, signal);
   } catch (error) {
@@ -111,7 +121,7 @@ async function opened(body: SampleBody, sampler: Sampler, signal: AbortSignal): 
 /** Draws, and shows every state of it. The last state says how it ended. */
 export async function run(
   body: SampleBody,
-  sampler: Sampler,
+  using: RunWith,
   signal: AbortSignal,
   show: (state: RunState) => void,
 ): Promise<RunState> {
@@ -122,7 +132,7 @@ export async function run(
   };
   let isAccepted = false;
   try {
-    const stream = await opened(body, sampler, signal);
+    const stream = await opened(body, using, signal);
     isAccepted = true;
     for await (const { event, data } of eventsOf(stream)) {
       become(afterEvent(state, event, data));

@@ -28,6 +28,12 @@ const standard: Fields = {
   seed: '',
   class: '0',
   guidance: '',
+  prompt: '',
+  negative: '',
+  size: '',
+  lora: '',
+  image: '',
+  strength: '0.6',
   options: {},
 };
 

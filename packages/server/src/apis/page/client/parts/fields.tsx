@@ -1,5 +1,7 @@
 import type { ComponentChildren, JSX } from 'preact';
 
+import { base64Of } from '../base64.js';
+
 /** What a field of the form shows and tells. */
 interface FieldProps {
   readonly id: string;
@@ -59,6 +61,68 @@ export function InputField({ id, label, value, set, hint, range, digits, require
           set(currentTarget.value);
         }}
       />
+    </Field>
+  );
+}
+
+interface TextProps extends FieldProps {
+  readonly required?: boolean;
+  readonly placeholder?: string;
+}
+
+/** A field for words. */
+export function TextField({ id, label, value, set, hint, placeholder, required = false }: TextProps): JSX.Element {
+  return (
+    <Field id={id} label={label} hint={hint}>
+      <textarea
+        {...described({ id, hint })}
+        id={id}
+        rows={2}
+        maxLength={4096}
+        placeholder={placeholder}
+        required={required}
+        value={value}
+        onInput={({ currentTarget }) => {
+          set(currentTarget.value);
+        }}
+      />
+    </Field>
+  );
+}
+
+/** A field for a picture, chosen or dropped, whose value is its bytes in base64. */
+export function PictureField({ id, label, value, set, hint }: FieldProps): JSX.Element {
+  const take = async (file: File | undefined): Promise<void> => {
+    if (file === undefined) set('');
+    else set(await base64Of(file));
+  };
+  return (
+    <Field id={id} label={label} hint={hint}>
+      <input
+        {...described({ id, hint })}
+        id={id}
+        type="file"
+        accept="image/png,image/jpeg"
+        onChange={({ currentTarget }) => {
+          void take(currentTarget.files?.[0]);
+        }}
+        onDrop={(event) => {
+          event.preventDefault();
+          void take(event.dataTransfer?.files[0]);
+        }}
+      />
+      {value !== '' && (
+        <button
+          type="button"
+          onClick={() => {
+            const input = document.getElementById(id);
+            if (input instanceof HTMLInputElement) input.value = '';
+            set('');
+          }}
+        >
+          Without a picture
+        </button>
+      )}
     </Field>
   );
 }

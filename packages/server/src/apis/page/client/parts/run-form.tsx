@@ -4,6 +4,7 @@ import { MOST_SAMPLERS, type Fields, type View } from '../fields.js';
 import { className, kindOf, type Model, type Sampler } from '../described.js';
 import { limits } from '../limits.js';
 import { InputField, SelectField } from './fields.js';
+import { PromptFields } from './prompt-fields.js';
 import { SamplerOptions } from './sampler-options.js';
 
 export interface RunFormProps {
@@ -169,6 +170,7 @@ export function RunForm(props: RunFormProps): JSX.Element {
         {view === 'draw' && <SamplerField {...props} />}
         <Numbers {...props} />
       </div>
+      {model?.prompts !== undefined && <PromptFields fields={fields} set={set} prompts={model.prompts} />}
       {view === 'compare' && <ComparedFields {...props} />}
       {view === 'draw' && sampler !== undefined && (
         <SamplerOptions

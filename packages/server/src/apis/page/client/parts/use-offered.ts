@@ -22,7 +22,10 @@ function fitted(fields: Fields, model: Model): Fields {
   const fitting = fields.samplers.filter((name) => name === '' || model.samplers.includes(name));
   const samplers = fitting.some((name) => name !== '') ? fitting : model.samplers.slice(0, 1);
   const label = Number(fields.class) < model.classes ? fields.class : '0';
-  return withOptions(fields, { ...fields, samplers, class: label, model: model.id });
+  const { sizes = [], loras = [] } = model.prompts ?? {};
+  const size = sizes.includes(fields.size) ? fields.size : '';
+  const lora = loras.includes(fields.lora) ? fields.lora : '';
+  return withOptions(fields, { ...fields, samplers, class: label, size, lora, model: model.id });
 }
 
 /** Text of an error for people. */
@@ -46,14 +49,15 @@ export function useOffered(first: Fields, namesSamplers: boolean, announce: (tex
   const [fields, setFields] = useState(first);
   const wanted = useRef('');
 
-  const showModel = async (id: string, asked: readonly string[]): Promise<void> => {
+  const showModel = async (id: string, asked: readonly string[], isLinked = false): Promise<void> => {
     wanted.current = id;
     const model = await modelOf(id);
     // Meanwhile another model has been chosen.
     if (wanted.current !== id) return;
     setOffered((before) => ({ ...before, model }));
-    // Meanwhile other fields may have been changed.
-    setFields((now) => fitted(now, model));
+    // Meanwhile other fields may have been changed. A pipeline says how many steps it wants, unless the link does.
+    const steps = isLinked ? undefined : model.prompts?.steps;
+    setFields((now) => fitted({ ...now, steps: steps === undefined ? now.steps : String(steps) }, model));
     const missing = asked.filter((name) => !model.samplers.includes(name));
     if (missing.length > 0) announce(`${id} has no sampler ${missing.join(', ')}`);
   };
@@ -65,7 +69,7 @@ export function useOffered(first: Fields, namesSamplers: boolean, announce: (tex
     if (first.model !== '' && !isThere) announce(`There is no model ${first.model} here`);
     const id = isThere ? first.model : ids[0];
     if (id === undefined) announce('No model is loaded');
-    else await showModel(id, namesSamplers ? first.samplers : []);
+    else await showModel(id, namesSamplers ? first.samplers : [], isThere);
   };
 
   useEffect(() => {

@@ -23,8 +23,9 @@ function endText({ phase, figures, problem }: RunState): string | null {
 }
 
 /** A run that browsers remember. */
-function pastRun({ model, sampler, seed }: SampleBody, query: string, picture: string): PastRun {
-  return { query, title: `${model}, ${sampler}, seed ${seed}`, picture };
+function pastRun({ model, sampler, seed, prompt }: SampleBody, query: string, picture: string): PastRun {
+  const what = prompt === undefined ? model : `${model}: ${prompt}`;
+  return { query, title: `${what}, ${sampler}, seed ${seed}`, picture };
 }
 
 /** Draws, compares and stops. */
@@ -41,16 +42,16 @@ export function useRuns(announce: (text: string) => void, setEarlier: (runs: rea
       setDrawing({ body, model, state, begun, now: performance.now() });
     };
     show(waiting(body));
-    const state = await run(body, sampler, signal, show);
+    const state = await run(body, { sampler, model }, signal, show);
     const text = endText(state);
     if (text !== null) announce(text);
     const picture = state.pictures[0]?.src;
     if (state.phase === 'done' && picture !== undefined) setEarlier(remember(pastRun(body, query, picture)));
   };
 
-  const compareOne = async ({ sampler, body }: Compared, signal: AbortSignal): Promise<void> => {
+  const compareOne = async ({ sampler, body }: Compared, model: Model, signal: AbortSignal): Promise<void> => {
     const withState = (state: RunState) => (each: Compared) => (each.sampler === sampler ? { ...each, state } : each);
-    const state = await run(body, sampler, signal, (next) => {
+    const state = await run(body, { sampler, model }, signal, (next) => {
       setCompared((before) => before && { ...before, runs: before.runs.map(withState(next)) });
     });
     const text = endText(state);
@@ -67,7 +68,7 @@ export function useRuns(announce: (text: string) => void, setEarlier: (runs: rea
     });
     if (view === 'compare') {
       setCompared({ runs, model });
-      await Promise.all(runs.map((each) => compareOne(each, signal)));
+      await Promise.all(runs.map((each) => compareOne(each, model, signal)));
     } else {
       await Promise.all(runs.map(({ body, sampler }) => drawOne(body, sampler, model, signal)));
     }
