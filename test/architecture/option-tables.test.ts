@@ -17,7 +17,7 @@ function unaligned(text: string): string {
 describe('tables of options in docs/', () => {
   it.each(optionTables())('in $file below $mark are as the code has them', (table) => {
     const text = readFileSync(packagePath(table.file), 'utf8');
-    expect(table.rows.length).toBeGreaterThan(5);
+    expect(table.rows.length).toBeGreaterThan(3);
     // `npm run format` writes it anew.
     expect(unaligned(text)).toBe(unaligned(withTable(text, table)));
   });

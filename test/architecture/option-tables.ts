@@ -111,6 +111,7 @@ const refusals = {
   maxWait: { ...optionFacts.batcher.maxWait, code: 'ERR_DPM_OVERLOADED' },
   deadline: { ...optionFacts.service.deadline, code: 'ERR_DPM_DEADLINE' },
   maxWaitingBytes: { ...optionFacts.batcher.maxWaitingBytes, code: 'ERR_DPM_OVERLOADED' },
+  batches: { ...optionFacts.promptBatcher.batches, code: 'ERR_DPM_OVERLOADED' },
   maxWork: { ...optionFacts.batcher.maxWork, code: 'ERR_DPM_ARGUMENT' },
   hostPrograms: { ...optionFacts.batcher.hostPrograms, code: 'ERR_DPM_UNSUPPORTED' },
 } as const satisfies Record<string, DescribedOption & { code: DpmErrorCode }>;
@@ -126,17 +127,27 @@ function refusalRows(): string[] {
 }
 
 /** Fields that a job has as a request has them. */
-const sameAsRequests = ['model', 'sampler', 'steps', 'first', 'seed', 'unconditionalLabel', 'options', 'dtype'];
+const sameAsRequests = [
+  ...['model', 'sampler', 'steps', 'first', 'seed', 'unconditionalLabel', 'options', 'dtype'],
+  ...['size', 'guidanceRescale', 'longPrompts', 'skippedLayers', 'loras'],
+];
 
-/** Options without those of a device, which are told with devices. */
-function withoutDevice(options: Readonly<Record<string, DescribedOption>>): Readonly<Record<string, DescribedOption>> {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !Object.hasOwn(optionFacts.device, name)));
+type Options = Readonly<Record<string, DescribedOption>>;
+
+/** Options without others, which are told elsewhere. */
+function without(others: Options, options: Options): Options {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !Object.hasOwn(others, name)));
 }
 
 /** Makes every table of options in docs/. */
 export function optionTables(): DocumentTable[] {
   return [
     { file: 'docs/serving.md', mark: '<!-- options of a batcher -->', rows: optionRows(optionFacts.batcher) },
+    {
+      file: 'docs/serving.md',
+      mark: '<!-- options of a batcher of prompts -->',
+      rows: optionRows(without(optionFacts.batcher, optionFacts.promptBatcher)),
+    },
     { file: 'docs/serving.md', mark: '<!-- options of a request -->', rows: optionRows(optionFacts.service) },
     { file: 'docs/serving.md', mark: '<!-- limits of requests -->', rows: refusalRows() },
     { file: 'docs/http.md', mark: '<!-- fields of the configuration -->', rows: settingRows(settingsFields) },
@@ -159,7 +170,7 @@ export function optionTables(): DocumentTable[] {
     {
       file: 'docs/text-to-image.md',
       mark: '<!-- options of a pipeline -->',
-      rows: optionRows(withoutDevice(optionFacts.pipeline)),
+      rows: optionRows(without(optionFacts.device, optionFacts.pipeline)),
     },
     { file: 'docs/samplers.md', mark: '<!-- options of samplers -->', rows: samplerRows() },
     { file: 'docs/http.md', mark: '<!-- fields of a request -->', rows: fieldRows(sampleSchema.properties) },
