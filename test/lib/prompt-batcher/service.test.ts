@@ -237,6 +237,45 @@ describe('batches', () => {
   });
 });
 
+describe('requests that come and go', () => {
+  it('have what each has alone, and leave nothing', async () => {
+    await using batcher = await pipeline.batcher({ promptSlots: 3, maxWait: 1e9, maxWork: 1e9 });
+    const texts = ['a cat', 'a dog', 'a bird', 'a fish', 'a house'];
+    const expected = new Map<string, Float32Array>();
+    const requests = Array.from({ length: 60 }, (_, i) => {
+      const prompt = texts[(i * 7) % 5]!;
+      const [steps, height] = [1 + ((i * 3) % 4), i % 6 === 0 ? 24 : 16];
+      const guidance = i % 3 === 0 ? 1 : 5;
+      return { ...small, prompt, steps, height, guidance, seed: i % 2 };
+    });
+    const keyOf = (request: object): string => JSON.stringify(request);
+    for (const request of requests) {
+      if (!expected.has(keyOf(request))) expected.set(keyOf(request), (await pipeline.generate(request)).latents);
+    }
+    const drawn = requests.map(async (request, i) => {
+      if (i % 5 !== 4) return (await batcher.generate(request)).latents;
+      // Every fifth one leaves, at any time.
+      const leaving = new AbortController();
+      setTimeout(() => {
+        leaving.abort();
+      }, i);
+      return batcher.generate({ ...request, signal: leaving.signal }).then(
+        ({ latents }) => latents,
+        (error: unknown) => {
+          expect((error as DpmError).code).toBe('ERR_DPM_ABORTED');
+          return null;
+        },
+      );
+    });
+    for (const [i, latents] of (await Promise.all(drawn)).entries()) {
+      if (latents !== null) expect(latents, `request ${i}`).toEqual(expected.get(keyOf(requests[i]!)));
+    }
+    const { prompts, ...left } = batcher.stats();
+    expect(left).toMatchObject({ unfinished: 0, prompted: 0, backlog: 0, resident: 0, waiting: 0, batches: 3 });
+    expect(prompts).toBe(3);
+  });
+});
+
 describe('an end', () => {
   it('by close settles all requests, those included that wait for their batch', async () => {
     const batcher = await pipeline.batcher();
