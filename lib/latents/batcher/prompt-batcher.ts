@@ -17,7 +17,14 @@ import type { BegunProgram } from '../call-program.js';
 import type { GenerateOptions } from '../generate-options.js';
 import type { Generated } from '../generated.js';
 import { checkedLoras } from '../loras.js';
-import { callDefaults, completeCall, previewDecoder, programOfCall, shapeOfImages, type CallParts } from '../pipeline-call.js';
+import {
+  callDefaults,
+  completeCall,
+  previewDecoder,
+  programOfCall,
+  shapeOfImages,
+  type CallParts,
+} from '../pipeline-call.js';
 import { previewOptions, PreviewQueue } from '../preview-queue.js';
 import { resolveCall, type GenerateCall } from '../resolve-call.js';
 import type { SwappedNetworks } from '../swapped-networks.js';

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import type { PromptBatcher } from '../../../lib/index.js';
 import {
   ImageBatch,
-  PromptBatcher,
   TextToImage,
   type BatchEvent,
   type Generated,
@@ -144,7 +144,7 @@ describe('requests of one batch', () => {
     const prompts = ['a cat'];
     const given = { ...small, prompt: prompts, seed: seeds, init, output: 'latents' } as const;
     const expected = await pipeline.generate(given);
-    const drawn = batcher.generate(given as unknown as PromptRequest);
+    const drawn = batcher.generate(given);
     init.fill(9);
     seeds[0] = 1;
     prompts[0] = 'a dog';
@@ -265,8 +265,8 @@ describe('a stream', () => {
   it('shows latents where these are wanted, and which texts were cut', async () => {
     const long = Array.from({ length: 100 }, () => 'cat').join(' ');
     const request = { ...small, prompt: ['a cat', long], output: 'latents', guidance: 1 } as const;
-    const all = await events(request as unknown as PromptRequest);
-    const { latents } = await pipeline.generate(request as unknown as GenerateOptions);
+    const all = await events(request);
+    const { latents } = await pipeline.generate(request);
     for (const event of all) {
       if (event.type === 'image')
         expect(event.image.data).toEqual(latents.slice(64 * event.sample, 64 * event.sample + 64));
