@@ -2,6 +2,7 @@ export type { DescribedOption } from './base/option-facts.js';
 export type { JsonSchema } from './base/option-kinds.js';
 export { DpmError, dpmErrorCodes, type DpmErrorCode, type DpmErrorOptions } from './base/errors.js';
 export { ImageBatch } from './images/image-batch.js';
+export type { DecodeOptions } from './images/decode.js';
 export type { GivenImages } from './images/given-images.js';
 export type { ImagesTaken } from './images/load.js';
 export type { ImageShape } from './images/layout.js';

@@ -18,7 +18,7 @@ import { makeFolder, writeAtomically } from '../files/files.js';
 import { pathOf } from '../files/paths.js';
 import { writeSafetensors } from '../files/tensor-data.js';
 import { captioned } from './captions.js';
-import { decodedImage, decodedMask } from './decode.js';
+import { decodedImage, decodedMask, decodeKinds, type DecodeOptions } from './decode.js';
 import { enlarged, gridSize, interleaved, laidOut, MOST_SIDE, type GridSize, type ImageShape } from './layout.js';
 import { type ImagesTaken, readNamedImages } from './load.js';
 import {
@@ -92,8 +92,8 @@ export class ImageBatch {
   /**
    * Decodes a picture in memory, PNG or JPEG.
    *
-   * @param like - Required shape and the values of black and white, e.g. those of a model.
-   * @throws {@link DpmError} `ERR_DPM_FILE` if it is neither, damaged, or has transparent pixels; `ERR_DPM_TENSOR_SHAPE` if its
+   * @param like - Required shape and the values of black and white, e.g. those of a model, and the most pixels.
+   * @throws {@link DpmError} `ERR_DPM_FILE` if it is neither, damaged, too large, or has transparent pixels; `ERR_DPM_TENSOR_SHAPE` if its
    * shape is another.
    *
    * @example
@@ -101,14 +101,15 @@ export class ImageBatch {
    * const image = await ImageBatch.decode(await request.bytes());
    * ```
    */
-  static async decode(bytes: Uint8Array, like: ImagesTaken = {}): Promise<ImageBatch> {
+  static async decode(bytes: Uint8Array, like: ImagesTaken & DecodeOptions = {}): Promise<ImageBatch> {
     requireKind('bytes', bytes, instanceOf('a Uint8Array', Uint8Array));
     requireObject('what the image is for', like);
-    const { sampleShape, range = centredRange } = like;
+    const { sampleShape, range = centredRange, mostPixels } = like;
+    checkOptions('decode', { mostPixels }, decodeKinds);
     if (sampleShape !== undefined) requireKind('sampleShape', sampleShape, threeSizes);
     requireRange('range', range);
     const own = { sampleShape: sampleShape?.slice(), range: [...range] } as const;
-    const { values, shape } = await decodedImage(bytes.slice(), own);
+    const { values, shape } = await decodedImage(bytes.slice(), { ...own, mostPixels });
     return new ImageBatch(values, shape, own.range);
   }
 
@@ -116,11 +117,12 @@ export class ImageBatch {
    * Decodes a mask in memory, [1, 1, H, W] with values from 0 to 1: 1 for the transparent pixels of a PNG with transparency, as
    * OpenAI's clients send it, else for the white ones.
    *
-   * @throws {@link DpmError} `ERR_DPM_FILE` if it is neither PNG nor JPEG, or damaged.
+   * @throws {@link DpmError} `ERR_DPM_FILE` if it is neither PNG nor JPEG, damaged, or too large.
    */
-  static async decodeMask(bytes: Uint8Array): Promise<ImageBatch> {
+  static async decodeMask(bytes: Uint8Array, options: DecodeOptions = {}): Promise<ImageBatch> {
     requireKind('bytes', bytes, instanceOf('a Uint8Array', Uint8Array));
-    const { values, shape } = await decodedMask(bytes.slice());
+    checkOptions('decodeMask', options, decodeKinds);
+    const { values, shape } = await decodedMask(bytes.slice(), { ...options });
     return new ImageBatch(values, shape, unitRange);
   }
 

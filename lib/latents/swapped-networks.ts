@@ -15,6 +15,9 @@ export interface PromptedNetworks {
   readonly encoders: PromptEncoders;
 }
 
+/** What the keys of networks begin with that the pipeline itself has, or had; a number follows. */
+export const CURRENT = 'current';
+
 /** Networks with the additions of one time, and the number of runs that began with them. */
 interface Generation {
   readonly networks: PromptedNetworks;
@@ -74,7 +77,7 @@ export class SwappedNetworks {
     this.#device = device;
     this.#base = base;
     this.#stamps = new Map(stamps);
-    this.#current = { networks, read, key: 'current 0', users: 0 };
+    this.#current = { networks, read, key: `${CURRENT} 0`, users: 0 };
     this.#generations.add(this.#current);
   }
 
@@ -119,7 +122,7 @@ export class SwappedNetworks {
    */
   async setLoras(loras: readonly GivenLora[]): Promise<void> {
     await this.#inOrder(async () => {
-      this.#current = await this.#made(loras, await stampsOf(loras), `current ${++this.#set}`);
+      this.#current = await this.#made(loras, await stampsOf(loras), `${CURRENT} ${++this.#set}`);
       await this.#closeUnused();
     });
   }

@@ -104,16 +104,24 @@ export class Lane {
     const call = emptyCall({ ...parts, unet }, { height, width });
     const given: (() => void)[] = [];
     const prompting = { ...taken.networks, ...parts.defaults };
-    const { samples } = await promptedSamples(prompting, call, { known: prompts, taken: given });
-    await requireRoomForSamples(unet, samples, call);
-    const seat = seats.take(withMaps(samples, emptyMaps(unet, call)));
-    const sizes = await sizesOf(unet, { height, width }, at(samples, 0).negative === null ? 1 : 2);
-    const known = pace?.capacity.curve ?? null;
-    const { batches, capacity } = await openBatches({ network: networkOf(null), sizes, least: 1, known }, options);
-    seats.release(seat);
-    for (const back of given) back();
-    const decoding = pace?.decoding ?? (await measuredDecoding(parts, call));
-    return new Lane(lane, seats, model, batches, { capacity, decoding });
+    let opened: Batches | null = null;
+    try {
+      const { samples } = await promptedSamples(prompting, call, { known: prompts, taken: given });
+      await requireRoomForSamples(unet, samples, call);
+      const seat = seats.take(withMaps(samples, emptyMaps(unet, call)));
+      const sizes = await sizesOf(unet, { height, width }, at(samples, 0).negative === null ? 1 : 2);
+      const known = pace?.capacity.curve ?? null;
+      const { batches, capacity } = await openBatches({ network: networkOf(null), sizes, least: 1, known }, options);
+      opened = batches;
+      seats.release(seat);
+      const decoding = pace?.decoding ?? (await measuredDecoding(parts, call));
+      return new Lane(lane, seats, model, batches, { capacity, decoding });
+    } catch (error) {
+      await opened?.close();
+      throw error;
+    } finally {
+      for (const back of given) back();
+    }
   }
 
   /** Number of samples whose prompts are held. */

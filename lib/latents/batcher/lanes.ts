@@ -3,7 +3,7 @@ import { bothCounts, noCounts } from '../../batch/batches.js';
 import type { BatchCounts } from '../../engine/binding.js';
 import type { GivenLora } from '../../checkpoint/pipelines/lora/with-loras.js';
 import { KnownPrompts } from '../known-prompts.js';
-import type { PromptedNetworks, SwappedNetworks, TakenNetworks } from '../swapped-networks.js';
+import { CURRENT, type PromptedNetworks, type SwappedNetworks, type TakenNetworks } from '../swapped-networks.js';
 import { Lane, type LaneParts, type LanePace, type LaneSize } from './lane.js';
 
 /** What lanes have in common. */
@@ -18,6 +18,13 @@ export interface LanesParts extends Pick<LaneParts, 'parts' | 'admission' | 'bes
 interface Entry {
   readonly lane: Promise<Lane>;
   users: number;
+}
+
+/** Tells whether a lane's networks are those that the pipeline had before those of now, which no request takes any more. */
+function isOutdated(lane: string, now: string): boolean {
+  const [kind, number] = now.split(' ');
+  const [itsKind, itsNumber] = lane.split(' ');
+  return kind === CURRENT && itsKind === CURRENT && itsNumber !== number;
 }
 
 /** The lanes of a batcher, each opened for the first request of its size and additions. */
@@ -46,7 +53,8 @@ export class Lanes {
   async using<T>(loras: readonly GivenLora[] | null, size: LaneSize, work: (lane: Lane) => Promise<T>): Promise<T> {
     this.requireOpen();
     const { networks } = this.#with;
-    const entry = await this.#entryOf(loras === null ? networks.take() : await networks.takeWith(loras), size);
+    const taken = loras === null ? networks.take() : await networks.takeWith(loras);
+    const entry = await this.#entryOf(taken, size);
     try {
       const lane = await entry.lane;
       this.requireOpen();
@@ -101,6 +109,11 @@ export class Lanes {
 
   /** Finds or makes the entry of networks and a size, which holds the networks from then on, and counts its user. */
   async #entryOf(taken: TakenNetworks, size: LaneSize): Promise<Entry> {
+    // Meanwhile it may have been closed, and nobody would close another lane.
+    if (this.#refusal !== null) {
+      await taken.release();
+      this.requireOpen();
+    }
     const key = `${taken.key} ${size.height} ${size.width}`;
     const known = this.#entries.get(key);
     if (known !== undefined) {
@@ -110,8 +123,9 @@ export class Lanes {
       await taken.release();
       return known;
     }
-    const idle = [...this.#entries].find(([, { users }]) => users === 0);
-    if (this.#entries.size >= this.#with.most && idle === undefined) {
+    const idle = [...this.#entries].filter(([, { users }]) => users === 0);
+    const isFull = this.#entries.size >= this.#with.most;
+    if (isFull && idle.length === 0) {
       await taken.release();
       const { most, admission } = this.#with;
       throw new DpmError(
@@ -120,17 +134,25 @@ export class Lanes {
         { retryAfterMs: Math.max(1, Math.ceil(admission.backlog)) },
       );
     }
-    const left = this.#entries.size >= this.#with.most ? idle : undefined;
-    if (left !== undefined) this.#entries.delete(left[0]);
-    const entry: Entry = { lane: this.#opened(taken, size, left?.[1]), users: 1 };
+    const outdated = idle.filter(([each]) => isOutdated(each, taken.key));
+    const left = outdated.length > 0 ? outdated : isFull ? idle.slice(0, 1) : [];
+    for (const [each] of left) this.#entries.delete(each);
+    const entry: Entry = {
+      lane: this.#opened(
+        taken,
+        size,
+        left.map(([, each]) => each),
+      ),
+      users: 1,
+    };
     this.#entries.set(key, entry);
     entry.lane.catch(() => this.#entries.get(key) === entry && this.#entries.delete(key));
     return entry;
   }
 
-  async #opened(taken: TakenNetworks, size: LaneSize, left: Entry | undefined): Promise<Lane> {
+  async #opened(taken: TakenNetworks, size: LaneSize, left: readonly Entry[]): Promise<Lane> {
     try {
-      if (left !== undefined) await this.#closeLane(left);
+      await Promise.all(left.map((each) => this.#closeLane(each)));
       const { parts, admission, beside, options, promptSlots } = this.#with;
       const prompts = this.#prompts.get(taken.networks) ?? new KnownPrompts(taken.networks, promptSlots);
       this.#prompts.set(taken.networks, prompts);

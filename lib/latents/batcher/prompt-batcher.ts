@@ -1,3 +1,4 @@
+import { elementCount } from '../../base/arrays.js';
 import { requireObject } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
 import { checkOptions, kinds } from '../../base/option-kinds.js';
@@ -140,15 +141,17 @@ export class PromptBatcher {
     const { call } = parsed;
     const { vae } = this.#model.parts();
     const shape = shapeOfImages(vae, call, call.count);
-    const data = call.output === 'latents' ? null : new Float32Array(shape.reduce((product, size) => product * size));
-    const previews = new PreviewQueue();
+    const isDecoded = call.output === 'images';
+    // Nothing is allocated for what is refused.
+    let data = new Float32Array();
     const watcher: Watcher = {
       image(sample, image) {
-        data?.set(image.data, (sample * data.length) / call.count);
+        if (isDecoded && data.length === 0) data = new Float32Array(elementCount(shape));
+        if (isDecoded) data.set(image.data, (sample * data.length) / call.count);
       },
     };
-    const { result, truncated, tile } = await this.#serve(parsed, watcher, previews);
-    const images = data === null ? null : new ImageBatch(data, shape);
+    const { result, truncated, tile } = await this.#serve(parsed, watcher, new PreviewQueue());
+    const images = isDecoded ? new ImageBatch(data, shape) : null;
     return { images, latents: result.images.data, truncated, tile };
   }
 

@@ -82,9 +82,12 @@ export function plainCalls(): PublicCall[] {
     ),
     of('ImageBatch.decode', (bytes: never, like: never) => dpm.ImageBatch.decode(bytes, like), [
       images.slice(0, 1).toPng(),
-      { sampleShape: [1, 2, 2], range: [0, 1] },
+      { sampleShape: [1, 2, 2], range: [0, 1], mostPixels: 64 },
     ]),
-    of('ImageBatch.decodeMask', (bytes: never) => dpm.ImageBatch.decodeMask(bytes), [images.slice(0, 1).toPng()]),
+    of('ImageBatch.decodeMask', (bytes: never, options: never) => dpm.ImageBatch.decodeMask(bytes, options), [
+      images.slice(0, 1).toPng(),
+      { mostPixels: 64 },
+    ]),
     of('ImageBatch.grid', (options: never) => images.grid(options), [{}]),
     of('ImageBatch.toPng', (options: never) => images.toPng(options), [{}]),
     of('ImageBatch.slice', (first: never, end: never) => images.slice(first, end), [0, 1]),

@@ -51,6 +51,21 @@ describe('a picture in memory', () => {
     });
   });
 
+  it('has no more pixels than it may have, whatever its bytes are', async () => {
+    expect((await ImageBatch.decode(png(1, grey), { mostPixels: 6 })).count).toBe(1);
+    const large = 'the picture: it has 3 x 2 pixels, at most 5 are read';
+    expect((await failure(ImageBatch.decode(png(1, grey), { mostPixels: 5 }))).message).toBe(large);
+    expect((await failure(ImageBatch.decodeMask(png(1, grey), { mostPixels: 5 }))).message).toBe(large);
+    expect((await ImageBatch.decodeMask(png(1, grey), { mostPixels: 6 })).count).toBe(1);
+    // A header says sides whose pixels nobody has.
+    const bomb = png(1, grey);
+    new DataView(bomb.buffer, bomb.byteOffset).setUint32(16, 60_000);
+    new DataView(bomb.buffer, bomb.byteOffset).setUint32(20, 60_000);
+    const error = await failure(ImageBatch.decode(bomb));
+    expect(error.message).toMatch(/60000 x 60000 pixels, at most 67108864 are read/);
+    expect((await failure(ImageBatch.decode(png(1, grey), { mostPixels: 0 }))).message).toMatch(/mostPixels is 0/);
+  });
+
   it('that is none, damaged or transparent is refused', async () => {
     for (const [bytes, message] of [
       [new Uint8Array(), /neither PNG nor JPEG/],

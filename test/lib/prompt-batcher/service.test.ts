@@ -9,8 +9,8 @@ import { latentFixtures } from '../../support/latent-goldens.js';
 
 const model = join(latentFixtures, 'sd1');
 const lora = join(model, 'lora', 'kohya.safetensors');
-const small = { prompt: 'a cat', steps: 3, height: 16, width: 16, sampler: 'ddim' } as const;
-const long = { ...small, steps: 1000, output: 'latents' } as const;
+const request = { prompt: 'a cat', steps: 3, height: 16, width: 16, sampler: 'ddim' } as const;
+const long = { ...request, steps: 1000, output: 'latents' } as const;
 
 let pipeline: TextToImage;
 beforeEach(async () => {
@@ -30,7 +30,7 @@ describe('admission', () => {
     const first = batcher.generate(long);
     await running(batcher);
     const before = batcher.stats();
-    const refused = await failure(batcher.generate({ ...small, height: 32, prompt: 'a text that nobody has seen' }));
+    const refused = await failure(batcher.generate({ ...request, height: 32, prompt: 'a text that nobody has seen' }));
     expect(refused.code).toBe('ERR_DPM_OVERLOADED');
     expect(refused.retryAfterMs).toBeGreaterThan(1);
     const after = batcher.stats();
@@ -39,7 +39,7 @@ describe('admission', () => {
     expect(after.batches).toBe(before.batches);
     expect(after.prompts).toBe(before.prompts);
     expect(batcher.expectedWait({ priority: 'high' })).toBe(0);
-    await batcher.generate({ ...small, priority: 'high' });
+    await batcher.generate({ ...request, priority: 'high' });
     await first;
     expect(batcher.stats().backlog).toBe(0);
   });
@@ -54,7 +54,7 @@ describe('admission', () => {
     const plain = await workOf({ ...long, count: 100, guidance: 1 });
     expect(guided / plain).toBeCloseTo(2, 1);
     expect((await workOf({ ...long, count: 100, steps: 500 })) / guided).toBeCloseTo(0.5, 1);
-    const shown = { ...small, count: 1000, steps: 1, guidance: 1 };
+    const shown = { ...request, count: 1000, steps: 1, guidance: 1 };
     const latents = await workOf({ ...shown, output: 'latents' });
     const decoded = await workOf(shown);
     expect(decoded).toBeGreaterThan(latents);
@@ -65,10 +65,11 @@ describe('admission', () => {
   });
 
   it('refuses too much work and too many bytes, by name', async () => {
-    await using batcher = await pipeline.batcher({ maxWork: 1, maxWaitingBytes: 1000 });
-    expect((await failure(batcher.generate(long))).message).toMatch(/above maxWork of 1 ms/);
+    await using small = await pipeline.batcher({ maxWork: 0 });
+    expect((await failure(small.generate(long))).message).toMatch(/above maxWork of 0 ms/);
+    await using batcher = await pipeline.batcher({ maxWaitingBytes: 1000 });
     const init = new Float32Array(4 * 16 * 5);
-    const many = { ...small, count: 5, init, guidance: 1, steps: 1, output: 'latents' } as const;
+    const many = { ...request, count: 5, init, guidance: 1, steps: 1, output: 'latents' } as const;
     expect((await failure(batcher.generate(many))).message).toMatch(/at most maxWaitingBytes, 1000 bytes/);
     expect(batcher.stats().unfinished).toBe(0);
   });
@@ -97,7 +98,7 @@ describe('admission', () => {
       [{ sampler: 'npr-ddim' }, /second output 'npr'/],
       [{ loras: [{ path: '/nowhere' }] }, /\/nowhere/],
     ] as const) {
-      expect((await failure(batcher.generate({ ...small, ...wrong } as never))).message).toMatch(message);
+      expect((await failure(batcher.generate({ ...request, ...wrong } as never))).message).toMatch(message);
     }
     await expect(failure(batcher.generate(null as never))).resolves.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
     await expect(failure(pipeline.batcher({ batches: 0 }))).resolves.toMatchObject({ message: /batches is 0/ });
@@ -111,11 +112,11 @@ describe('admission', () => {
 describe('a request that is aborted', () => {
   it('leaves the others what they are, and nothing behind', async () => {
     await using batcher = await pipeline.batcher({ promptSlots: 0 });
-    const expected = await pipeline.generate({ ...small, seed: 2, steps: 40, prompt: 'a dog' });
+    const expected = await pipeline.generate({ ...request, seed: 2, steps: 40, prompt: 'a dog' });
     const leaving = new AbortController();
     const ended = failure(batcher.generate({ ...long, prompt: 'a bird', signal: leaving.signal }));
     await running(batcher, 2);
-    const other = batcher.generate({ ...small, seed: 2, steps: 40, prompt: 'a dog' });
+    const other = batcher.generate({ ...request, seed: 2, steps: 40, prompt: 'a dog' });
     await running(batcher, 2);
     leaving.abort();
     expect((await ended).code).toBe('ERR_DPM_ABORTED');
@@ -126,16 +127,16 @@ describe('a request that is aborted', () => {
   it('does not end another one that waits for the same text', async () => {
     await using batcher = await pipeline.batcher();
     const leaving = new AbortController();
-    const ended = failure(batcher.generate({ ...small, prompt: 'a new text', signal: leaving.signal }));
-    const other = batcher.generate({ ...small, prompt: 'a new text' });
+    const ended = failure(batcher.generate({ ...request, prompt: 'a new text', signal: leaving.signal }));
+    const other = batcher.generate({ ...request, prompt: 'a new text' });
     leaving.abort();
     expect((await ended).code).toBe('ERR_DPM_ABORTED');
-    expect((await other).latents).toEqual((await pipeline.generate({ ...small, prompt: 'a new text' })).latents);
+    expect((await other).latents).toEqual((await pipeline.generate({ ...request, prompt: 'a new text' })).latents);
   });
 
   it('decodes none of its images', async () => {
     await using batcher = await pipeline.batcher();
-    await batcher.generate(small);
+    await batcher.generate(request);
     const decode = vi.spyOn(pipeline.vae, 'decode');
     const leaving = new AbortController();
     decode.mockImplementationOnce((_, { signal }) => {
@@ -143,7 +144,7 @@ describe('a request that is aborted', () => {
       const aborted = new DpmError('ERR_DPM_ABORTED', 'the work was aborted');
       return signal?.aborted === true ? Promise.reject(aborted) : Promise.resolve(new Float32Array());
     });
-    const ended = await failure(batcher.generate({ ...small, count: 3, signal: leaving.signal }));
+    const ended = await failure(batcher.generate({ ...request, count: 3, signal: leaving.signal }));
     expect(ended.code).toBe('ERR_DPM_ABORTED');
     expect(decode).toHaveBeenCalledTimes(1);
     expect(batcher.stats()).toMatchObject({ unfinished: 0, prompted: 0, backlog: 0 });
@@ -151,7 +152,7 @@ describe('a request that is aborted', () => {
 
   it('is late where its deadline passes while its images are decoded', async () => {
     await using batcher = await pipeline.batcher();
-    await batcher.generate(small);
+    await batcher.generate(request);
     vi.spyOn(pipeline.vae, 'decode').mockImplementationOnce(
       (_, { signal }) =>
         new Promise((_resolve, reject) => {
@@ -160,7 +161,7 @@ describe('a request that is aborted', () => {
           });
         }),
     );
-    expect((await failure(batcher.generate({ ...small, deadline: 500 }))).code).toBe('ERR_DPM_DEADLINE');
+    expect((await failure(batcher.generate({ ...request, deadline: 500 }))).code).toBe('ERR_DPM_DEADLINE');
   });
 });
 
@@ -168,7 +169,7 @@ describe('texts', () => {
   it('are encoded once for all requests, and so many are kept', async () => {
     await using batcher = await pipeline.batcher({ promptSlots: 2 });
     const prepare = vi.spyOn(pipeline.unet, 'prepare');
-    const draw = (prompt: string): Promise<unknown> => batcher.generate({ ...small, guidance: 1, prompt });
+    const draw = (prompt: string): Promise<unknown> => batcher.generate({ ...request, guidance: 1, prompt });
     await Promise.all(['a', 'a', 'b'].map(draw));
     expect(prepare).toHaveBeenCalledTimes(2);
     await draw('a');
@@ -183,23 +184,23 @@ describe('texts', () => {
     await draw('a');
     expect(prepare).toHaveBeenCalledTimes(4);
     // Other layers make other states of the same text.
-    await batcher.generate({ ...small, guidance: 1, prompt: 'a', skippedLayers: 1 });
+    await batcher.generate({ ...request, guidance: 1, prompt: 'a', skippedLayers: 1 });
     expect(prepare).toHaveBeenCalledTimes(5);
   });
 
   it('that could not be encoded are tried anew', async () => {
     await using batcher = await pipeline.batcher();
     vi.spyOn(pipeline.unet, 'prepare').mockRejectedValueOnce(new Error('no room'));
-    await expect(batcher.generate({ ...small, prompt: 'new' })).rejects.toThrow('no room');
+    await expect(batcher.generate({ ...request, prompt: 'new' })).rejects.toThrow('no room');
     expect(batcher.stats()).toMatchObject({ unfinished: 0, prompted: 0, backlog: 0 });
-    await batcher.generate({ ...small, prompt: 'new' });
+    await batcher.generate({ ...request, prompt: 'new' });
   });
 });
 
 describe('batches', () => {
   it('go for others when they are idle, and are not taken from those that run', async () => {
     await using batcher = await pipeline.batcher({ batches: 2 });
-    const sizes = (height: number): PromptRequest => ({ ...small, height, guidance: 1 });
+    const sizes = (height: number): PromptRequest => ({ ...request, height, guidance: 1 });
     await batcher.generate(sizes(16));
     expect(batcher.stats().batches).toBe(2);
     const open = vi.spyOn(pipeline.unet, 'bytesFor');
@@ -224,6 +225,46 @@ describe('batches', () => {
     expect(batcher.stats().steps).toBeGreaterThan(steps + 2000);
   });
 
+  it('of networks that the pipeline has no longer go, and hold no memory', async () => {
+    await using batcher = await pipeline.batcher({ batches: 4 });
+    const size = { height: 32, width: 32, steps: 1, prompt: 'a' };
+    await batcher.generate(size);
+    await pipeline.setLoras([{ path: lora }]);
+    const own = await batcher.generate(size);
+    expect(batcher.stats().batches).toBe(1);
+    const { host } = pipeline.memory();
+    await pipeline.setLoras([]);
+    const base = await batcher.generate(size);
+    expect(base.latents).not.toEqual(own.latents);
+    expect(batcher.stats().batches).toBe(1);
+    expect(pipeline.memory().host).toBeLessThanOrEqual(host);
+    // Those of requests with additions of their own stay.
+    await batcher.generate({ ...size, loras: [{ path: lora }] });
+    await pipeline.setLoras([{ path: lora, scale: 0.5 }]);
+    await batcher.generate(size);
+    expect(batcher.stats().batches).toBe(2);
+  });
+
+  it('that cannot be opened leave nothing behind', async () => {
+    await using batcher = await pipeline.batcher({ promptSlots: 0 });
+    vi.spyOn(pipeline.vae, 'decode').mockRejectedValueOnce(new Error('no room'));
+    await expect(batcher.generate({ ...request, height: 40 })).rejects.toThrow('no room');
+    const bytes = batcher.memory;
+    expect(batcher.stats()).toMatchObject({ batches: 1, prompts: 0, prompted: 0, unfinished: 0 });
+    await batcher.generate({ ...request, height: 40 });
+    expect(batcher.stats().batches).toBe(2);
+    expect(batcher.memory).toBeGreaterThan(bytes);
+  });
+
+  it('are not opened for a request whose batcher is closed while its additions are read', async () => {
+    const batcher = await pipeline.batcher();
+    const ended = failure(batcher.generate({ ...request, loras: [{ path: lora }] }));
+    await batcher.close();
+    expect((await ended).code).toBe('ERR_DPM_CLOSED');
+    expect(batcher.stats()).toMatchObject({ batches: 0, unfinished: 0 });
+    expect(batcher.memory).toBe(0);
+  });
+
   it('give networks with additions back when they go', async () => {
     await using batcher = await pipeline.batcher({ batches: 1 });
     const size = { height: 32, width: 32, steps: 1, prompt: 'a' };
@@ -246,7 +287,7 @@ describe('requests that come and go', () => {
       const prompt = texts[(i * 7) % 5]!;
       const [steps, height] = [1 + ((i * 3) % 4), i % 6 === 0 ? 24 : 16];
       const guidance = i % 3 === 0 ? 1 : 5;
-      return { ...small, prompt, steps, height, guidance, seed: i % 2 };
+      return { ...request, prompt, steps, height, guidance, seed: i % 2 };
     });
     const keyOf = (request: object): string => JSON.stringify(request);
     for (const request of requests) {
@@ -286,10 +327,10 @@ describe('an end', () => {
     for (const each of ended) expect((await each).code).toBe('ERR_DPM_CLOSED');
     expect(batcher.stats()).toMatchObject({ unfinished: 0, prompted: 0, batches: 0, resident: 0 });
     expect(batcher.memory).toBe(0);
-    expect((await failure(batcher.generate(small))).message).toBe('the batcher is closed');
+    expect((await failure(batcher.generate(request))).message).toBe('the batcher is closed');
     await batcher.close();
     // The pipeline is there for others.
-    await pipeline.generate(small);
+    await pipeline.generate(request);
   });
 
   it('by the pipeline ends its batchers', async () => {
@@ -310,8 +351,8 @@ describe('an end', () => {
       isDone = true;
     });
     const drained = batcher.drain();
-    expect((await failure(batcher.generate(small))).message).toBe('the batcher takes no more requests');
-    expect(() => batcher.stream(small)).toThrow('the batcher takes no more requests');
+    expect((await failure(batcher.generate(request))).message).toBe('the batcher takes no more requests');
+    expect(() => batcher.stream(request)).toThrow('the batcher takes no more requests');
     await drained;
     expect(isDone).toBe(true);
   });

@@ -31,9 +31,11 @@ export type Refusal = Pick<ServerError, 'code' | 'message' | 'param'>;
 export type Outcome = { result: Results[Task['kind']] } | { refused: Refusal };
 
 /** Decodes a picture. @throws {@link ServerError} naming its field. */
-async function decoded({ bytes, isMask, param }: EncodedPicture): Promise<SentImages> {
+async function decoded({ bytes, isMask, mostPixels, param }: EncodedPicture): Promise<SentImages> {
   try {
-    const image = isMask ? await ImageBatch.decodeMask(bytes) : await ImageBatch.decode(bytes);
+    const image = isMask
+      ? await ImageBatch.decodeMask(bytes, { mostPixels })
+      : await ImageBatch.decode(bytes, { mostPixels });
     return { values: image.data, shape: image.shape, range: image.range };
   } catch (error) {
     if (!(error instanceof DpmError)) throw error;

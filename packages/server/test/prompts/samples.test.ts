@@ -115,6 +115,11 @@ describe('POST /v1/samples of a pipeline', () => {
       [{ image: { b64: 'AAAA' } }, 'image', /image: the picture: this is neither PNG nor JPEG/],
       [{ image: base64(picture), size: '32x32' }, 'image', 'image has 16x16 pixels, the size is 32x32'],
       [{ image: base64(picture), mask: base64(new ImageBatch(new Uint8Array(64), [1, 1, 8, 8])) }, 'mask', /8x8/],
+      [
+        { image: base64(new ImageBatch(new Uint8Array(40 * 40), [1, 1, 40, 40])) },
+        'image',
+        'image: the picture: it has 40 x 40 pixels, at most 1024 are read',
+      ],
       [{ guidance: [1, 2] }, 'guidance', 'guidance has 2 elements for 1 samples'],
       [{ sampler: 'npr-ddim' }, undefined, /second output 'npr'/],
       [{ options: { sparkle: 1 } }, 'options/sparkle', /no option/],

@@ -121,7 +121,7 @@ async function edited({ registry, pool }: Context, request: FastifyRequest): Pro
   if (served.kind !== 'prompts') throw wrongField('model', 'this model draws no images of texts, and edits none');
   const { image, mask } = files;
   if (image === undefined) throw wrongField('image', 'image is missing');
-  return { body, pictures: await decodedPictures({ image, mask }, pool) };
+  return { body, pictures: await decodedPictures({ image, mask }, served, pool) };
 }
 
 const generations = {

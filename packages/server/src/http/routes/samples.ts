@@ -216,7 +216,7 @@ export const sampleRoutes: Routes = (app, context) => {
       const form = negotiated(request.headers.accept, formsOf(served));
       const isStream = form === 'text/event-stream';
       // Errors are found before the key is noted, so that a wrong request does not take it.
-      const terms = { client: request.client, isStream, pictures: await picturesOf(body, context.pool) };
+      const terms = { client: request.client, isStream, pictures: await picturesOf(body, served, context.pool) };
       samplingOf(body, served, terms);
       const own = keyed(context, request, form, served);
       const sampling = samplingOf({ ...body, seed: String(own.seed) }, served, terms);
