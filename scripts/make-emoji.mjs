@@ -148,9 +148,10 @@ async function main() {
   await mkdir(out, { recursive: true });
   const emoji = readEmoji();
   const report = (style) => console.error(`drawing emoji, ${style} style`);
-  const all = drawAll(emoji, 2 * size, report, ({ label }) => !isCommon || common.has(label));
+  const isDrawn = ({ label }) => !isCommon || common.has(label);
+  const all = drawAll(emoji, 2 * size, report, isDrawn);
   const drawings = all.filter(({ pixels }) => pixels !== null);
-  const labels = wanted.labels === undefined ? undefined : labelsOf(wanted.labels, emoji);
+  const labels = wanted.labels === undefined ? undefined : labelsOf(wanted.labels, emoji.filter(isDrawn));
   // What is held out is that of all emoji, of which some may be drawn.
   const heldOut = labels === undefined ? holdOut(all) : nothing;
   const record = new Record();
