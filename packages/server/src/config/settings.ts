@@ -145,6 +145,12 @@ export const servingFields = {
     standard: [],
     flag: textsFlag('ORIGIN'),
   }),
+  hosts: field({
+    schema: texts,
+    help: 'further names of this server, as those of a proxy before it, that requests without tokens may have as Host',
+    standard: [],
+    flag: textsFlag('NAME'),
+  }),
   page: field({
     schema: Type.Boolean(),
     help: 'whether there is a page at / and an explorer of the API at /docs',

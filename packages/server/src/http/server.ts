@@ -15,6 +15,7 @@ import { describedRoute, describedServer, sharedSchemas } from './description.js
 import { failureOf, ServerError } from '../base/problem.js';
 import { parsedJson } from '../base/json.js';
 import { mismatchOf } from '../base/schema.js';
+import { requireOwnNames } from './own-names.js';
 import { requireStrictHeaders } from './strict-headers.js';
 import type { Tokens } from './tokens.js';
 
@@ -90,6 +91,13 @@ async function addHooks(app: FastifyInstance, context: Context, tokens: Tokens |
       throw new ServerError('ERR_DPM_URI', `the URL is longer than ${MOST_URL} characters`);
     done();
   });
+  if (tokens === undefined) {
+    const requireOwn = requireOwnNames(context.settings);
+    app.addHook('onRequest', (request, _, done) => {
+      requireOwn(request);
+      done();
+    });
+  }
   await allowOrigins(app, context.settings.cors);
   app.addHook('onRequest', async (request) => {
     if (tokens !== undefined) await authenticate(request, tokens);

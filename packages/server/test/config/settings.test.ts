@@ -26,6 +26,7 @@ const defaults = {
   spool: undefined,
   keep: 604_800_000,
   cors: [],
+  hosts: [],
   page: true,
   requestsPerMinute: Infinity,
   modelRoots: [],
@@ -60,6 +61,11 @@ const ofServer = [
   ['spool', 'DIR', 'folder for jobs that this server draws itself; without it and --queue there are none'],
   ['keep', 'DAYS', 'time that jobs are kept for when they are over; default 7'],
   ['cors', 'ORIGIN…', 'origins whose pages may ask, as https://example.org'],
+  [
+    'hosts',
+    'NAME…',
+    'further names of this server, as those of a proxy before it, that requests without tokens may have as Host',
+  ],
   ['no-page', undefined, 'serve no page at / and no explorer at /docs'],
 ];
 
@@ -141,6 +147,7 @@ describe('fields of the configuration', () => {
         spool: 's',
         keep: 2,
         cors: ['https://a.example'],
+        hosts: ['a.example'],
         'no-page': true,
       }),
     );
@@ -161,6 +168,7 @@ describe('fields of the configuration', () => {
       spool: 's',
       keep: 172_800_000,
       cors: ['https://a.example'],
+      hosts: ['a.example'],
       page: false,
     });
     expect(mismatchOf(configSchema, config)).toBeUndefined();

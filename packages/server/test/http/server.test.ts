@@ -155,6 +155,8 @@ describe('a configuration', () => {
     ['an origin for all', { models: [{ path: 'm' }], cors: ['*'] }, /cors has '\*'/],
     ['an origin with a path', { models: [{ path: 'm' }], cors: ['https://a.example/'] }, /cors has 'https:/],
     ['an origin of no web', { models: [{ path: 'm' }], cors: ['null'] }, /cors has 'null'/],
+    ['a host with a port', { models: [{ path: 'm' }], hosts: ['a.example:80'] }, /hosts has 'a\.example:80'/],
+    ['a host that is no name', { models: [{ path: 'm' }], hosts: ['a b'] }, /hosts has 'a b'/],
     ['a proxy that is no address', { models: [{ path: 'm' }], trustProxy: ['10.0.0'] }, /trustProxy has '10\.0\.0'/],
     ['a range that is none', { models: [{ path: 'm' }], trustProxy: ['10.0.0.0/33'] }, /trustProxy has/],
     ['one port for two', { models: [{ path: 'm' }], port: 9000, metricsPort: 9000 }, /metricsPort is 9000/],
