@@ -13,7 +13,7 @@ serveDigits({ models: [{ path: 'mnist', device: 'cpu', rows: 32 }] }, { stall: S
 
 const json = 'Content-Type: application/json';
 const head = (path: string, ...lines: string[]): string =>
-  [`POST ${path} HTTP/1.1`, 'Host: a', ...lines, '', ''].join('\r\n');
+  [`POST ${path} HTTP/1.1`, 'Host: localhost', ...lines, '', ''].join('\r\n');
 
 /** The body of an evaluation of many rows, whose answer is larger than what the system buffers. */
 function evaluation(rows: number): { bytes: Buffer; headers: Record<string, string> } {
@@ -106,12 +106,14 @@ describe('a client that has patience', () => {
     const { hostname, port } = new URL(server.url);
     const again = await new Promise<string>((resolve) => {
       let answer = '';
-      const socket = connect(Number(port), hostname, () => socket.write('GET /livez HTTP/1.1\r\nHost: a\r\n\r\n'));
+      const socket = connect(Number(port), hostname, () =>
+        socket.write('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n'),
+      );
       socket.on('data', (data) => (answer += data.toString()));
       socket.on('end', () => {
         resolve(answer);
       });
-      setTimeout(() => socket.write('GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'), 2 * STALL);
+      setTimeout(() => socket.write('GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'), 2 * STALL);
     });
     expect(again).toMatch(/"alive".*"ready":true/s);
   });
