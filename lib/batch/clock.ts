@@ -106,7 +106,7 @@ export class ServiceClock {
     const unused = (1 - ticket.done) * (ticket.end - ticket.start);
     const tag = this.#tag(ticket.tenant);
     const finish = this.#finish.get(tag);
-    if (finish !== undefined) this.#finish.set(tag, Math.max(this.#now, finish - unused));
+    if (finish !== undefined) this.#finish.set(tag, finish - unused);
   }
 
   /** Charges a tenant for work that was done beside the batch. */

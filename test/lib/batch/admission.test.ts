@@ -2,10 +2,11 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { Device, DiffusionModel, samplers, type Batcher, type DpmError, type SampleTrace } from '../../../lib/index.js';
-import { batchBytes } from '../../../lib/batch/batches.js';
+import { batchBytes, Batches } from '../../../lib/batch/batches.js';
+import { ServiceClock } from '../../../lib/batch/clock.js';
 import { failure } from '../../support/failure.js';
 import { batcher, model, noise, path, PIXELS, serveDigits } from './digits.js';
 
@@ -98,7 +99,12 @@ describe('admission', () => {
       batch.sample({ sampler: 'ddpm', steps: 1000, count: 4, tenant: 'b', signal: ended.signal }),
     );
     while (batch.stats().backlog === 0) await sleep(1);
-    await batch.sample({ sampler: 'dpm-solver-adaptive', tenant: 'a' });
+    const charge = vi.spyOn(ServiceClock.prototype, 'charge');
+    onTestFinished(() => {
+      charge.mockRestore();
+    });
+    await batch.sample({ sampler: 'dpm-solver-adaptive', tenant: 'a', weight: 0.5 });
+    expect(charge.mock.calls).toEqual([['a', 0.5, expect.any(Number)]]);
     expect(batch.expectedWait({ tenant: 'a' })).toBeGreaterThan(batch.expectedWait({ tenant: 'c' }));
     ended.abort();
     await running;
@@ -213,12 +219,19 @@ describe('a batcher', () => {
       asyncEnd: note('asyncEnd'),
       error: note('error'),
     };
+    const of = Reflect.get(Batches.prototype, 'of');
+    const timed = vi.spyOn(Batches.prototype, 'of').mockImplementation(async function (this: Batches, network) {
+      const batch = await of.call(this, network);
+      const submit: typeof batch.submit = async (request) => ({ ...(await batch.submit(request)), queued: 3, ran: 5 });
+      return { submit } as typeof batch;
+    });
     channel.subscribe(subscribers);
     try {
       await batcher.sample({ sampler: 'ddim', steps: 3, count: 2, tenant: 'mine' });
       await failure(batcher.run(samplers.ddim(model.schedule, { steps: 2 }), { classLabels: 3 }));
     } finally {
       channel.unsubscribe(subscribers);
+      timed.mockRestore();
     }
     expect(messages.map(([name]) => name)).toEqual([
       'start',
@@ -233,7 +246,7 @@ describe('a batcher', () => {
     ]);
     expect(messages[0]![1]).toEqual({ model: path, sampler: 'ddim', tenant: 'mine' });
     const { records, queued, ran } = messages[3]![1] as SampleTrace;
-    expect([records, typeof queued, typeof ran]).toEqual([6, 'number', 'number']);
+    expect([records, queued, ran]).toEqual([6, 3, 5]);
     expect(messages[4]![1]).toMatchObject({ sampler: null, tenant: '' });
   });
 

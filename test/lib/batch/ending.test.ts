@@ -48,6 +48,9 @@ describe('the end of a request', () => {
     ]);
     expect(error.retryAfterMs).toBeGreaterThanOrEqual(1);
     await busy;
+    // Nothing waits before what runs beside the batch; "now" would be of no use to a caller.
+    const beside = await failure(batch.sample({ sampler: 'dpm-solver-adaptive', deadline: 1 }));
+    expect([beside.code, beside.retryAfterMs]).toEqual(['ERR_DPM_DEADLINE', 1]);
     await batch.sample({ sampler: 'ddim', steps: 2, deadline: 300_000 });
     expect(batch.stats()).toMatchObject({ cancelled: 1, finished: 2 });
   });

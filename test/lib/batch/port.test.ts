@@ -12,6 +12,7 @@ import {
   type Batcher,
   type RemoteBatcher,
 } from '../../../lib/index.js';
+import type { SentEvent, SentResult } from '../../../lib/batch/messages.js';
 import { failure } from '../../support/failure.js';
 import { packagePath } from '../../support/temporary.js';
 
@@ -133,27 +134,31 @@ describe('a batcher at the other end of a port', () => {
     // Samples of one run share their memory here.
     const adaptive = { sampler: 'dpm-solver-adaptive', count: 2, seed: 8 } as const;
     expect(await of(remote.stream(adaptive))).toEqual(await of(batcher.stream(adaptive)));
+    const { cancelled } = batcher.stats();
     for await (const event of remote.stream({ sampler: 'ddpm', steps: 1000 })) {
       if (event.type === 'progress') break;
     }
     await idle();
+    expect(batcher.stats().cancelled).toBe(cancelled + 1);
   });
 
   it.each([
     ['uint8', Uint8Array],
     ['float32', Float32Array],
-  ] as const)('sends images of a stream as %s', async (format, type) => {
+  ] as const)('sends images as %s', async (format, type) => {
     const { port1, port2 } = new MessageChannel();
     const sent = vi.spyOn(port1, 'postMessage');
     exposeBatcher(batcher, port1);
     const own = await connectBatcher(port2);
     for await (const event of own.stream({ sampler: 'ddim', steps: 1, format })) expect(event.type).not.toBe('preview');
+    await own.sample({ sampler: 'ddim', steps: 2, format, snapshotEvery: 1 });
     own.close();
     const images = sent.mock.calls.flatMap(([answer]) => {
-      const { event } = answer as { event?: { image?: { values: unknown } } };
-      return event?.image === undefined ? [] : [event.image.values];
+      const { event, result } = answer as { event?: SentEvent | null; result?: SentResult };
+      const kept = result?.snapshots.map((each) => each.images) ?? [];
+      return [event?.image, result?.images, ...kept].flatMap((each) => (each === undefined ? [] : [each.values]));
     });
-    expect(images).toEqual([expect.any(type)]);
+    expect(images).toEqual(Array(4).fill(expect.any(type)));
   });
 
   it('passes errors with their numbers', async () => {

@@ -278,6 +278,13 @@ describe('a batcher over a function', () => {
     expect(close).not.toHaveBeenCalled();
     await (await createBatcher(options)).close();
     expect(close).toHaveBeenCalledOnce();
+    const wrong = (): never => {
+      throw new Error('wrong');
+    };
+    await expect(createBatcher({ ...options, evaluate: wrong, device })).rejects.toThrow('wrong');
+    expect(close).toHaveBeenCalledOnce();
+    await expect(createBatcher({ ...options, evaluate: wrong })).rejects.toThrow('wrong');
+    expect(close).toHaveBeenCalledTimes(2);
     await device.close();
   });
 
