@@ -147,6 +147,24 @@ describe('derivatives', () => {
     expect(out).toEqual(expected.out);
   });
 
+  it('are of what the arrays hold at the call', async () => {
+    const [x, direction] = [states(2, 3), states(2, 4)];
+    const calls = {
+      pullback: () => model.unet.pullback(x, 100, { cotangent: direction }).then(({ gradient }) => gradient),
+      pushforward: () => model.unet.pushforward(x, 100, { tangent: direction }).then(({ tangent }) => tangent),
+    };
+    for (const call of Object.values(calls)) {
+      const expected = await call();
+      const kept = [x.slice(), direction.slice()] as const;
+      const found = call();
+      x.fill(0);
+      direction.fill(0);
+      expect(await found).toEqual(expected);
+      x.set(kept[0]);
+      direction.set(kept[1]);
+    }
+  });
+
   it('of the outputs that nobody asks about are those of zero', async () => {
     await using headed = await DiffusionModel.load(packagePath('test/fixtures/unet/ho-ddpm-head-complex'), {
       device: 'cpu',

@@ -49,3 +49,13 @@ describe.each(['reference', 'cpu'])('guided trajectories on %s', (device) => {
     );
   });
 });
+
+it('guides are those of the call, whatever becomes of their list', async () => {
+  await using model = await DiffusionModel.load('mnist', { device: 'cpu', threads: 1 });
+  const guide = (x: Float32Array): Float32Array => x.map((value) => -value);
+  const run = { sampler: 'ddim', steps: 2, seed: 1 } as const;
+  const guides = [guide];
+  const guided = model.sample({ ...run, guides });
+  guides.push(guide);
+  expect((await guided).images.data).toEqual((await model.sample({ ...run, guides: [guide] })).images.data);
+});

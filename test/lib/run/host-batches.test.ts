@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { DiffusionModel, samplers } from '../../../lib/index.js';
 import { overallProgress } from '../../../lib/run/overall-progress.js';
 import { Random } from '../../support/random.js';
+import { packagePath } from '../../support/temporary.js';
 
 function normals(count: number): Float32Array {
   const random = new Random(3);
@@ -53,4 +54,19 @@ it('given noise belongs to its samples in every batch', async () => {
   // The noise is what makes them.
   const other = (await model.run(program, { count, init, noise: noise.map((value) => -value) })).images.data;
   expect(other).not.toEqual(together);
+});
+
+it('labels, weights and noise of the seed belong to their samples in every batch', async () => {
+  const path = packagePath('test/fixtures/unet/diffusers-adm');
+  await using model = await DiffusionModel.load(path, { device: 'cpu', threads: 1 });
+  const program = samplers['predictor-corrector'](model.schedule.continuous(), { steps: 4 });
+  const [classLabels, guidance] = [
+    [3, 7, 1],
+    [2, 1, 0],
+  ];
+  const all = { count: 3, seed: 2, classLabels, guidance };
+  const together = (await model.run(program, { ...all, batch: 3 })).images;
+  for (const batch of [1, 2]) expect((await model.run(program, { ...all, batch })).images.data).toEqual(together.data);
+  const last = { count: 1, first: 2, seed: 2, classLabels: [1], guidance: [0] };
+  expect((await model.run(program, last)).images.data).toEqual(together.slice(2, 3).data);
 });

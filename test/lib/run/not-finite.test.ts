@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { Classifier } from '../../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../../lib/model.js';
+import type { HostProgram } from '../../../lib/program/program.js';
 import { runProgram } from '../../../lib/run/run-program.js';
 import { samplers } from '../../../lib/samplers/index.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
@@ -49,7 +50,10 @@ describe('initial states that are no numbers', () => {
 
 describe('states that grow without bound', () => {
   it('are told of where guides move them', async () => {
-    await expect(model.sample({ ...run, guides: [constant(1e38)], clip: 'none' })).rejects.toMatchObject(nothing);
+    const guided = { ...run, guides: [constant(1e38)], clip: 'none' } as const;
+    await expect(model.sample(guided)).rejects.toMatchObject(nothing);
+    // Levels would hide it.
+    await expect(model.sample({ ...guided, format: 'uint8' })).rejects.toMatchObject(nothing);
     const guides = [classifier.guide({ labels: 3, scale: 1e38 })];
     await expect(model.sample({ ...run, guides, clip: 'none' })).rejects.toThrow(/^the gradient of guide 0 is not /);
     const sum = {
@@ -73,6 +77,20 @@ describe('states that grow without bound', () => {
     await expect(model.sample({ sampler: 'dpm-solver-adaptive', init })).rejects.toThrow();
     const way = { start: 0.1, stride: 50 };
     await expect(translate(model, init, way)).rejects.toMatchObject(nothing);
+  });
+
+  it('are told of by the number of the sample among all, whatever its batch', async () => {
+    let asked = 0;
+    const program: HostProgram = {
+      kind: 'host',
+      initialScale: 1,
+      head: null,
+      run: async (context) => {
+        const norm = ++asked === 3 ? NaN : 1;
+        await context.errorNorm('x', ['x', 'x'], () => norm);
+      },
+    };
+    await expect(model.run(program, { count: 5, batch: 2 })).rejects.toThrow("the norm of 'x' of sample 4 is NaN");
   });
 });
 

@@ -89,7 +89,7 @@ describe('runProgram', () => {
     const progress: [number, number][] = [];
     const run = runProgram(samplers.ddim(NoiseSchedule.linear(), { steps: 9 }), {
       device,
-      shape: [1, 4],
+      shape: [3, 4],
       model: (x) => Promise.resolve(x),
       signal: controller.signal,
       onProgress: (done, total) => {
@@ -297,6 +297,22 @@ describe('a linear combination of a host program', () => {
     const result = await runProgram(program, { device, shape: [1, 4], init, model: (x) => x });
     const expected = init.map((value) => Math.min(Math.max(value, -limit), limit) / limit);
     expect(maxDifference(result, expected)).toBeLessThan(1e-6);
+  });
+
+  it('takes any number of terms, and its target among them once', async () => {
+    const factors = Array.from({ length: 20 }, (_, i) => i + 1);
+    const program: HostProgram = {
+      kind: 'host',
+      initialScale: 1,
+      head: null,
+      async run(context) {
+        for (const factor of factors) await context.linearCombination(`term ${factor}`, [[factor, 'x']]);
+        const terms = factors.map((factor) => [1, `term ${factor}`] as const);
+        await context.linearCombination('x', [[0.5, 'x'], ...terms]);
+      },
+    };
+    const result = await runProgram(program, { device, shape: [1, 2], init: Float32Array.of(2, -4), model: (x) => x });
+    expect([...result]).toEqual([2 * 210.5, -4 * 210.5]);
   });
 });
 

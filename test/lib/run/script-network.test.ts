@@ -1,5 +1,5 @@
 // Predictions of a model written in JavaScript for programs that decide while they run.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { Device } from '../../../lib/index.js';
 import { ScriptNetwork } from '../../../lib/run/script-network.js';
@@ -39,6 +39,19 @@ describe('a model written in JavaScript with guidance', () => {
     ]);
     expect(out).toEqual([41, 42 + 3 * (22 - 42), 33]);
     expect(head).toEqual([-41, -22, -33]);
+  });
+
+  it('is measured without its first evaluation', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    let asked = 0;
+    const network = new ScriptNetwork(device, { elements: 1, classes: 0, head: false }, (x) => {
+      vi.advanceTimersByTime(asked++ % 2 === 0 ? 500 : 10 * x.length);
+      return x;
+    });
+    expect([...(await network.native.measure(Uint32Array.of(2, 3), 1))]).toEqual([20, 30]);
   });
 
   it.each([[null], [[1, 1, 1]]])('evaluates once with weights %o', async (weights) => {
