@@ -130,6 +130,27 @@ describe.each(names)('the fused update on %s', (name) => {
     );
   });
 
+  it('draws for each sample from a stream of its own where none is given', async () => {
+    const record = stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation: 1 } });
+    const drawn = async (streams?: NoiseStream[]): Promise<Float32Array> => {
+      using x = device.tensor([3, elements]);
+      await x.write(new Float32Array(3 * elements));
+      await update(record, { x }, streams);
+      return await x.read();
+    };
+    const stream = (sampleIndex: number): NoiseStream => ({ seed: 0, sampleIndex, record: 0, draw: 0 });
+    expect(await drawn()).toEqual(await drawn([0, 1, 2].map(stream)));
+  });
+
+  it('stores a state alone, too', async () => {
+    using x = await upload(device, [randomValues(new Random(8), elements)]);
+    using kept = device.tensor([1, elements]);
+    await kept.write(new Float32Array(elements));
+    const record = stepRecord({ time: 0, store: { slot: 0, input: 2, data: 0 }, x: linear({ x: 1 }) });
+    await update(record, { x, history: [kept] });
+    expect(await kept.read()).toEqual((await x.read()).map((value) => 2 * value));
+  });
+
   it('reduces per sample', async () => {
     const a = await upload(
       device,

@@ -1,6 +1,7 @@
 // Steps that can be taken back: each is the same linear function of the state and of one evaluation as the sampler's own update.
 import { describe, expect, it } from 'vitest';
 
+import { linear as updateOf, stepProgram, stepRecord } from '../../../lib/program/builder.js';
 import { affineSteps } from '../../../lib/program/inverse.js';
 import type { StepProgram } from '../../../lib/program/program.js';
 import { NoiseSchedule, samplers, type SamplerName } from '../../../lib/index.js';
@@ -17,6 +18,18 @@ const v = NoiseSchedule.fromSchedulerConfig({
   beta_schedule: 'scaled_linear',
   prediction_type: 'v_prediction',
   clip_sample: false,
+});
+
+it('a step whose stored value has a part of the state is one of them', () => {
+  const update = updateOf({ x: 0.5, out: 2, history: [0, 3] });
+  const record = stepRecord({
+    time: 7,
+    prediction: { input: 0.25, output: -1 },
+    store: { slot: 1, input: 0.75, data: 2 },
+    x: update,
+  });
+  // 3 (0.75 x + 2 (0.25 x - f)) on top of 0.5 x + 2 f.
+  expect(affineSteps(stepProgram([record]))).toEqual([{ time: 7, inputScale: 1, state: 4.25, out: -4 }]);
 });
 
 describe('the steps of', () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { linear, stepProgram, stepRecord } from '../../../lib/program/builder.js';
-import { packRecords, RECORD_BYTES, recordFlags } from '../../../lib/program/pack.js';
+import { packRecord, packRecords, RECORD_BYTES, recordFlags } from '../../../lib/program/pack.js';
 import type { StepRecord } from '../../../lib/program/record.js';
 import { randomProgram } from '../../support/random-program.js';
 
@@ -63,6 +63,15 @@ describe('binary records', () => {
     ]);
     expect([float(1, 42), float(3, 42)]).toEqual([Infinity, 42]);
     expect([integer(2, 3), float(2, 24), float(2, 25), float(2, 29), float(2, 30)]).toEqual([3, 1, 2, 3, 4]);
+  });
+
+  it('have the variance of a guide only where one reads it', () => {
+    const fields = { time: 0, x: linear({ x: 1 }), guide: { stored: 0, x: 1, xVariance: 0, y: 0 } };
+    const guideVariance = { kind: 'scalar', deviation: 2 } as const;
+    const guided = stepRecord({ ...fields, guideVariance });
+    expect(packRecord(guided, false)).toEqual(packRecord(stepRecord(fields), false));
+    const reads = { ...guided, guide: { ...fields.guide, xVariance: 1 } };
+    expect(packRecord(reads, false)).not.toEqual(packRecord({ ...reads, guideVariance: { kind: 'none' } }, false));
   });
 
   it('keep a prediction only when a later record reads it before it is overwritten', () => {
@@ -137,6 +146,11 @@ describe('validation', () => {
       'a prediction from before the first evaluation',
       [record({ evaluate: false }), record({ store: { slot: 1, input: 0, data: 1 }, x: linear({ history: [1] }) })],
       /record 1.*slot 0/,
+    ],
+    [
+      'a guide of a state that is not written',
+      [record({ x: linear({}), guide: { stored: 0, x: 1, xVariance: 0, y: 1 } })],
+      /record 0: a guide moves y/,
     ],
     ['a slot beyond eight', [record({ store: { slot: 8, input: 0, data: 1 } })], /history is 9/],
   ])('refuses %s', (_name, records, message) => {

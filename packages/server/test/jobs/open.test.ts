@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 
 import { openJobs, openWorker, type JobsContext } from '../../src/jobs/places/open.js';
+import { JobWorker } from '../../src/jobs/queue/bullmq-worker.js';
 import { SpoolStore } from '../../src/jobs/spool/spool-store.js';
 import type { JobFigures } from '../../src/observe/metrics.js';
 import { jobOf } from './job-of.js';
@@ -56,10 +57,34 @@ it('is a spool that keeps jobs as long as is said, and wakes when a model comes'
   const { made, load } = context({ spool: folder });
   const store = await openJobs(made);
   expect(open).toHaveBeenCalledWith(folder, expect.objectContaining({ keep: 5000 }));
+  const counted = vi.spyOn(made.metrics.chunks, 'inc');
+  open.mock.calls[0]![1].onFailure?.('job', 0, new Error('no'));
+  expect(counted.mock.calls).toEqual([[{ outcome: 'failed' }]]);
   wake.mockClear();
   load();
   expect(wake).toHaveBeenCalledOnce();
   await store!.close();
+});
+
+it('draws as many chunks of a queue at once as all models of the same files have room for', async () => {
+  const open = vi.spyOn(JobWorker, 'open').mockResolvedValue(Object.create(JobWorker.prototype) as JobWorker);
+  onTestFinished(() => {
+    open.mockRestore();
+  });
+  const { made } = context({ queue: 'redis://nowhere', results: 'file:///nowhere' });
+  const model = { device: { name: 'cpu', description: 'avx2' } };
+  const served = (rows: number, digest: string) => ({
+    config: {},
+    digest: digest.repeat(32),
+    model,
+    batcher: { capacity: { rows } },
+  });
+  Object.assign(made.registry, { models: [served(64, 'ab'), served(96, 'ab'), served(32, 'cd')] });
+  await openWorker(made);
+  const room = Object.fromEntries(open.mock.calls[0]![0].places.map(({ queue, concurrency }) => [queue, concurrency]));
+  // Twice the rows of each, in chunks of 64.
+  expect(room).toMatchObject({ 'dpm-abababababab-any': 5, 'dpm-cdcdcdcdcdcd-any': 1 });
+  expect(Object.values(room).sort()).toEqual([1, 1, 5, 5]);
 });
 
 it('counts jobs by their state, and the seconds that each queue needs', async () => {

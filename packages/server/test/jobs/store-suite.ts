@@ -122,6 +122,8 @@ export function describeStore(name: string, open: () => Promise<Harness>): void 
       expect(tries.filter((chunk) => chunk !== 1)).toHaveLength(2);
       await harness.store.retry(job.id);
       expect((await state(job)).state).toBe('done');
+      expect(await harness.store.purge()).toBe(1);
+      expect(await harness.store.get(job.id)).toBeUndefined();
     });
 
     it('tries what is wrong in itself once', async () => {

@@ -30,6 +30,14 @@ describe('a log', () => {
     expect(logged(error).text).not.toContain('secret');
   });
 
+  it('has no token of a request', () => {
+    let text = '';
+    const headers = { authorization: 'Bearer a-secret', host: 'here' };
+    loggerOf('info', { write: (line) => (text += line) }).info({ headers, req: { headers } }, 'asked');
+    expect(JSON.parse(text)).toMatchObject({ headers: { host: 'here' }, req: { headers: { host: 'here' } } });
+    expect(text).not.toContain('secret');
+  });
+
   it('ends where causes go round, and takes what is no error', () => {
     const error = new Error('round');
     error.cause = error;

@@ -81,5 +81,7 @@ describe('a job of texts', () => {
     };
     const [guided, plain] = [await seconds({}), await seconds({ guidance: 1 })];
     expect(guided / plain).toBeCloseTo(2, 1);
+    const mixed = await seconds({ guidance: Array.from({ length: 60 }, (_, i) => (i < 30 ? 1 : 4)) });
+    expect(mixed / plain).toBeCloseTo(1.5, 1);
   });
 });

@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { flowOf } from '../../../src/jobs/queue/bullmq-flow.js';
 import { BullmqStore } from '../../../src/jobs/queue/bullmq-store.js';
 import { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
 import { chunkKey, queueOf } from '../../../src/jobs/job.js';
@@ -17,6 +18,12 @@ import { hasRedis, RedisServer } from './redis-server.js';
 import { describeStore } from '../store-suite.js';
 
 const ignored = (): undefined => undefined;
+
+it('keeps jobs for seconds, in which BullMQ counts', () => {
+  const flow = flowOf({ job: jobOf(), round: 0, before: 0, isCancelled: false }, [0], { keep: 90_000 });
+  expect(flow.opts).toMatchObject({ removeOnComplete: { age: 90 }, removeOnFail: { age: 90 } });
+});
+
 let redis: RedisServer;
 let folder: string;
 const results = (): string => pathToFileURL(folder).href;

@@ -6,7 +6,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { DpmError } from 'dpm-native';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 
 import { SpoolFiles } from '../../../src/jobs/spool/spool-files.js';
 import { SpoolStore, type SpoolOptions } from '../../../src/jobs/spool/spool-store.js';
@@ -92,6 +92,29 @@ it('goes on with a job whose end cannot be written', async () => {
   expect((await store.get(job.id))!.state).toBe('running');
   // Only a whole job has a folder.
   expect(await readdir(folder)).toEqual(['lock']);
+});
+
+it('leaves nothing of a job that cannot be written', async () => {
+  const store = await opened();
+  const job = jobOf();
+  await mkdir(join(folder, job.id));
+  await writeFile(join(folder, job.id, 'other'), '');
+  await expect(store.add(job)).rejects.toThrow();
+  expect((await readdir(folder)).sort()).toEqual([job.id, 'lock'].sort());
+});
+
+it('writes failures after some that could not be written', async () => {
+  const keepFailures = vi.spyOn(SpoolFiles.prototype, 'keepFailures').mockRejectedValueOnce(new Error('full'));
+  onTestFinished(() => {
+    keepFailures.mockRestore();
+  });
+  const store = await opened({ draw: wrong, roomFor: () => 1 });
+  const job = jobOf();
+  await store.add(job);
+  await until(async () => (await store.get(job.id))!.state === 'failed');
+  await store.close();
+  const [loaded] = await new SpoolFiles(folder).load();
+  expect(loaded!.state.failures.map(({ chunk }) => chunk)).toEqual([0, 1, 2]);
 });
 
 it('begins no chunk of a job that is being ended', async () => {
@@ -217,4 +240,5 @@ it('has more jobs than a process may have files', async () => {
   const { stdout, stderr } = spawnSync('sh', args, { encoding: 'utf8', maxBuffer: 2 ** 24 });
   expect(stderr).toBe('');
   expect(JSON.parse(stdout)).toHaveLength(count);
+  expect(await new SpoolFiles(folder).load()).toHaveLength(count);
 });

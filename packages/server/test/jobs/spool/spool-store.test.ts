@@ -219,6 +219,30 @@ describe('the folder of a spool', () => {
     expect((await store!.get(jobs[2].id))!.state).toBe('queued');
   });
 
+  it('keeps a job from its last change on', async () => {
+    const hour = 3_600_000;
+    vi.useFakeTimers({ toFake: ['Date', 'setInterval', 'clearInterval'] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const slow: DrawChunk = async (...given) => {
+      await released;
+      return draw(...given);
+    };
+    await open({ keep: 3 * hour, draw: slow, roomFor: () => 3 });
+    const job = jobOf();
+    await store!.add(job);
+    vi.setSystemTime(Date.now() + 3.5 * hour);
+    release();
+    await until(async () => (await store!.get(job.id))!.state === 'done');
+    vi.advanceTimersByTime(hour);
+    // Adding waits for those that are removed at that time.
+    await store!.add(job);
+    expect((await store!.get(job.id))!.state).toBe('done');
+  });
+
   it('takes no more jobs than can be listed', async () => {
     await open({ mostJobs: 2 });
     const overloaded = { code: 'ERR_DPM_OVERLOADED', retryAfterMs: 60_000 };

@@ -1,0 +1,28 @@
+// Tests of the counts of batches in the metrics, each under its own name and in its own unit.
+import { expect, it, onTestFinished } from 'vitest';
+
+import { Metrics } from '../../src/observe/metrics.js';
+import type { Registry } from '../../src/models/registry.js';
+
+it('tells each count of a batch under its name, and its work in seconds', async () => {
+  const stats = { rows: 1, paddedRows: 2, steps: 3, seconds: 4, unfinished: 5, resident: 6, waiting: 7, backlog: 8500 };
+  const batcher = { stats: () => stats, capacity: { rowsPerSecond: 9 }, memory: 10 };
+  const metrics = new Metrics({ models: [{ id: 'm', batcher }] } as unknown as Registry);
+  onTestFinished(() => {
+    metrics.close();
+  });
+  const told = await metrics.register.metrics();
+  const found = [...told.matchAll(/^(dpm_\w+)\{model="m"\} (\S+)$/gm)].map(([, name, value]) => [name, Number(value)]);
+  expect(Object.fromEntries(found)).toEqual({
+    dpm_rows_total: 1,
+    dpm_padded_rows_total: 2,
+    dpm_evaluations_total: 3,
+    dpm_step_seconds_total: 4,
+    dpm_requests_unfinished: 5,
+    dpm_samples_resident: 6,
+    dpm_samples_waiting: 7,
+    dpm_backlog_seconds: 8.5,
+    dpm_capacity_rows_per_second: 9,
+    dpm_model_bytes: 10,
+  });
+});
