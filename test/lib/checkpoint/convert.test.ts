@@ -194,6 +194,8 @@ describe('converting', () => {
       convertModel(await readModelFolder(path, { config: named }), join(temporaryFolder(), 'out'), { dtype });
     const large = await write('large', { shape: [32], data: new Float32Array(32).fill(1e5) });
     await expect(converted(large, 'f16')).rejects.toThrow(/conv_in\.bias.*100000.*f16/);
+    const negative = await write('negative', { shape: [32], data: new Float32Array(32).fill(-1e5) });
+    await expect(converted(negative, 'f16')).rejects.toThrow(/conv_in\.bias.*-100000.*f16/);
     await converted(large, 'f32');
     // Numbers that round to infinity, and numbers that do not.
     const [least, most] = [65_520, 65_519.992].map((value) => new Float32Array(32).fill(value));

@@ -174,7 +174,9 @@ describe('a classifier', () => {
   });
 
   it('guides samples by labels of their own, one for each', async () => {
-    const guide = classifier.guide({ labels: [1, 2], scale: 3 });
+    const labels = [1, 2];
+    const guide = classifier.guide({ labels, scale: 3 });
+    labels.fill(0);
     const x = states(2);
     const expected = (await classifier.gradient(x, 9, [1, 2])).map((value) => 3 * value);
     expect(await guide(x, Float32Array.of(9, 9), 0)).toEqual(expected);
