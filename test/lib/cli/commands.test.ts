@@ -327,6 +327,18 @@ describe('dpm convert', () => {
     expect((await dpm('convert', `${fixture}.pth`, ...config, '--to', converted)).stderr).toMatch(/it exists/);
   });
 
+  it('writes weights in the type that it is asked for', async () => {
+    const fixture = packagePath('test/fixtures/unet/ho-ddpm');
+    const bytesAs = async (dtype: string): Promise<number> => {
+      const to = temporary(`converted-${dtype}`);
+      const args = ['convert', fixture, '--to', to, '--dtype', dtype, '--json'];
+      return (JSON.parse((await dpm(...args)).stdout) as { bytes: number }).bytes;
+    };
+    const [whole, half] = [await bytesAs('f32'), await bytesAs('f16')];
+    expect(half).toBeGreaterThan(0);
+    expect(half / whole).toBeCloseTo(0.5, 3);
+  });
+
   it('reads a configuration that says no size of images', async () => {
     const sizeless = temporary('sizeless');
     cpSync(mnist, sizeless, { recursive: true });

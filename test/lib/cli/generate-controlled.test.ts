@@ -54,21 +54,12 @@ describe('dpm generate --controlnet', () => {
     expect(plain).toEqual(await expected(1, [first], [{ image }]));
     expect(await readPngText(out, 'parameters')).toContain('ControlNets: "controlnet-a:1:0-1"');
     const args = ['--controlnet', first, '--controlnet', second, '--control-image', grey, '--control-image', both];
-    const shares = [
-      '--control-scale',
-      '0.5',
-      '--control-scale',
-      '0.25',
-      '--control-end',
-      '0.5',
-      '--control-start',
-      '0.25',
-    ];
-    const two = await drawn(...args, ...shares, '--count', '2');
-    const share = { start: 0.25, end: 0.5 };
+    const shares = Object.entries({ scale: [0.5, 0.25], end: [0.5, 0.75], start: [0.25, 0] });
+    const given = shares.flatMap(([name, values]) => values.flatMap((value) => [`--control-${name}`, String(value)]));
+    const two = await drawn(...args, ...given, '--count', '2');
     const controls = [
-      { image, scale: 0.5, ...share },
-      { image: await ImageBatch.load(both), scale: 0.25, ...share },
+      { image, scale: 0.5, start: 0.25, end: 0.5 },
+      { image: await ImageBatch.load(both), scale: 0.25, start: 0, end: 0.75 },
     ];
     expect(two).toEqual(await expected(2, [first, second], controls));
     expect(two).not.toEqual(
@@ -78,7 +69,7 @@ describe('dpm generate --controlnet', () => {
         controls.map(({ image: of, scale }) => ({ image: of, scale })),
       ),
     );
-    expect(await readPngText(out, 'parameters')).toContain('"controlnet-a:0.5:0.25-0.5, controlnet-b:0.25:0.25-0.5"');
+    expect(await readPngText(out, 'parameters')).toContain('"controlnet-a:0.5:0.25-0.5, controlnet-b:0.25:0-0.75"');
   });
 
   it('is needed to draw such a picture again', async () => {
