@@ -138,5 +138,7 @@ describe('known texts', () => {
     expect(b).toBe(a);
     expect(a.pooled).toEqual(new Float32Array(2));
     expect(await like(6)).not.toBe(a);
+    // Those that were used last are kept, others are made again.
+    expect(await like(3)).not.toBe(a);
   });
 });

@@ -110,6 +110,7 @@ describe('requests of one batch', () => {
       { ...small, prompt: 'a cat' },
       { ...small, prompt: 'a cat', height: 32 },
       { ...small, prompt: 'a cat', width: 24 },
+      { ...small, prompt: 'a cat', width: 24, tile: 4 },
     ]);
     expect(batcher.stats().batches).toBeGreaterThanOrEqual(3);
   });

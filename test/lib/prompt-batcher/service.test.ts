@@ -3,7 +3,15 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { DpmError, ImageBatch, TextToImage, type PromptBatcher, type PromptRequest } from '../../../lib/index.js';
+import {
+  ConditionalUNet,
+  DpmError,
+  ImageBatch,
+  TextToImage,
+  type PromptBatcher,
+  type PromptRequest,
+} from '../../../lib/index.js';
+import { Admission } from '../../../lib/batch/admission.js';
 import { failure } from '../../support/failure.js';
 import { latentFixtures } from '../../support/latent-goldens.js';
 
@@ -34,6 +42,8 @@ describe('admission', () => {
     expect(refused.code).toBe('ERR_DPM_OVERLOADED');
     expect(refused.retryAfterMs).toBeGreaterThan(1);
     const after = batcher.stats();
+    // What was told before does not change.
+    expect(before.refused).toEqual({ wait: 0, deadline: 0, bytes: 0 });
     expect(after.refused).toEqual({ wait: 1, deadline: 0, bytes: 0 });
     // Nothing was done for it.
     expect(after.batches).toBe(before.batches);
@@ -62,6 +72,16 @@ describe('admission', () => {
     const image = new ImageBatch(new Float32Array(768), [1, 3, 16, 16], [-1, 1]);
     const begun = await workOf({ ...shown, image, strength: 1 });
     expect((begun - latents) / (decoded - latents)).toBeCloseTo(2, 1);
+  });
+
+  it('is by what the request says of its tenant, weight, priority and deadline', async () => {
+    await using batcher = await pipeline.batcher();
+    const terms = { tenant: 'a', weight: 3, priority: 'high', deadline: 60_000 } as const;
+    const asked = vi.spyOn(Admission.prototype, 'requireRoom');
+    await batcher.generate({ ...request, ...terms });
+    // Before it takes a lane, and again in the lane.
+    for (const call of [0, 1]) expect(asked.mock.calls[call]?.[0]).toMatchObject(terms);
+    asked.mockRestore();
   });
 
   it('refuses too much work and too many bytes, by name', async () => {
@@ -258,11 +278,31 @@ describe('batches', () => {
 
   it('are not opened for a request whose batcher is closed while its additions are read', async () => {
     const batcher = await pipeline.batcher();
+    const closed = vi.spyOn(ConditionalUNet.prototype, 'close');
     const ended = failure(batcher.generate({ ...request, loras: [{ path: lora }] }));
     await batcher.close();
     expect((await ended).code).toBe('ERR_DPM_CLOSED');
     expect(batcher.stats()).toMatchObject({ batches: 0, unfinished: 0 });
     expect(batcher.memory).toBe(0);
+    // The network that was made with them is gone, the pipeline's own is there.
+    expect(closed.mock.contexts).toHaveLength(1);
+    expect(closed.mock.contexts).not.toContain(pipeline.unet);
+    closed.mockRestore();
+  });
+
+  it('that would be too many hold no networks with additions', async () => {
+    await using batcher = await pipeline.batcher({ batches: 1 });
+    const leaving = new AbortController();
+    const ended = failure(batcher.generate({ ...long, signal: leaving.signal }));
+    await running(batcher);
+    const closed = vi.spyOn(ConditionalUNet.prototype, 'close');
+    const refused = await failure(batcher.generate({ ...request, loras: [{ path: lora }] }));
+    expect(refused.code).toBe('ERR_DPM_OVERLOADED');
+    expect(closed.mock.contexts).toHaveLength(1);
+    expect(closed.mock.contexts).not.toContain(pipeline.unet);
+    closed.mockRestore();
+    leaving.abort();
+    expect((await ended).code).toBe('ERR_DPM_ABORTED');
   });
 
   it('give networks with additions back when they go', async () => {
@@ -270,7 +310,7 @@ describe('batches', () => {
     const size = { height: 32, width: 32, steps: 1, prompt: 'a' };
     await batcher.generate(size);
     const { host } = pipeline.memory();
-    await batcher.generate({ ...size, loras: [{ path: lora }] });
+    for (let i = 0; i < 2; ++i) await batcher.generate({ ...size, loras: [{ path: lora }] });
     expect(pipeline.memory().host).toBeGreaterThan(host);
     await batcher.generate(size);
     expect(pipeline.memory().host).toBeLessThanOrEqual(host);
