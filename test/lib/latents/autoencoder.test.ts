@@ -100,6 +100,12 @@ describe('an autoencoder', () => {
     await expect(call).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
   });
 
+  it('takes the largest side', async () => {
+    await using vae = await Autoencoder.load(sd1, { device: 'reference' });
+    await expect(vae.tileFor({ height: 16_384, width: 4 })).resolves.toBeNull();
+    await expect(vae.tileFor({ height: 16_388, width: 4 })).rejects.toThrow('at most 16384');
+  });
+
   it.each([
     [{ height: 26, width: 20 }, 'height is 26, it has to be a multiple of 4'],
     [{ height: 24, width: 0 }, 'width is 0'],

@@ -175,7 +175,9 @@ describe('a conditional U-Net', () => {
     expect((largest - larger) / (larger - one)).toBeCloseTo(2, 1);
     expect(larger).toBeGreaterThan(one);
     expect(await unet.bytesFor({ ...size, tokens: 154 })).toBeGreaterThanOrEqual(one);
-    await expect(unet.bytesFor({ height: 5000, width: 8 })).rejects.toThrow('at most 4096');
+    await expect(unet.bytesFor({ height: 4097, width: 8 })).rejects.toThrow('at most 4096, not 4097 and 8');
+    await expect(unet.bytesFor({ height: 1, width: 5000 })).rejects.toThrow('at most 4096, not 1 and 5000');
+    expect(await unet.bytesFor({ height: 4096, width: 2 })).toBeGreaterThan(largest);
     await expect(unet.bytesFor({ ...size, tokens: 0 })).rejects.toThrow('tokens');
   });
 });

@@ -34,6 +34,20 @@ describe('a text encoder', () => {
     expect(alone.pooled).toEqual(all.pooled.subarray(alone.pooled.length, 2 * alone.pooled.length));
   });
 
+  it('may skip all of its layers, and a token then sees nothing but itself', async () => {
+    await using encoder = await ClipTextEncoder.load(sd1, { device: 'cpu' });
+    const { width } = encoder;
+    const changed = ids.slice(0, 77);
+    changed[40] = (changed[40]! + 1) % 800;
+    const options = { skippedLayers: encoder.layers, normed: false };
+    const first = (await encoder.encode(ids.subarray(0, 77), options)).hidden;
+    const second = (await encoder.encode(changed, options)).hidden;
+    const isOther = Array.from({ length: 77 }, (_, token) =>
+      first.subarray(token * width, (token + 1) * width).some((value, c) => value !== second[token * width + c]),
+    );
+    expect(isOther).toEqual(isOther.map((_, token) => token === 40));
+  });
+
   it('sees of a text what comes before a token alone', async () => {
     await using encoder = await ClipTextEncoder.load(sd1, { device: 'cpu' });
     const changed = ids.slice(0, 77);
@@ -55,6 +69,14 @@ describe('a text encoder', () => {
   ])('refuses %#', async (given, options, message) => {
     await using encoder = await ClipTextEncoder.load(sd1, { device: 'reference' });
     await expect(encoder.encode(given, options)).rejects.toThrow(message);
+  });
+
+  it('reads the ids at the call', async () => {
+    await using encoder = await ClipTextEncoder.load(sd1, { device: 'cpu' });
+    const given = ids.slice();
+    const running = encoder.encode(given);
+    given.fill(1);
+    expect(await running).toEqual(await encoder.encode(ids));
   });
 
   it('keeps its weights while texts are encoded, whoever frees them', async () => {
