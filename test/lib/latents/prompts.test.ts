@@ -31,6 +31,13 @@ describe('the pooled states', () => {
     expect(whole!.hidden).toEqual(Float32Array.from([...first!.hidden, ...last!.hidden]));
   });
 
+  it('of more texts than are encoded at once are those of each alone', async () => {
+    const { encoders } = pipeline.networks.current;
+    const texts = Array.from({ length: 18 }, (_, i) => ({ text: 'ship '.repeat(i + 1), chunks: null }));
+    const all = await encoders.encode(texts, 0);
+    for (const i of [0, 15, 16, 17]) expect([all[i]], `text ${i}`).toEqual(await encoders.encode([texts[i]!], 0));
+  });
+
   it('of no negative prompt are zeros, as the states are', async () => {
     const { defaults } = pipeline;
     const { encoders, unet } = pipeline.networks.current;
