@@ -6,8 +6,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { readConditional, type ReadConditional } from '../../lib/checkpoint/pipelines/conditional.js';
 import { AdapterMetadata } from '../../lib/checkpoint/pipelines/lora/adapter-metadata.js';
-import { unetLayerNames } from '../../lib/checkpoint/pipelines/lora/layer-names.js';
+import { textEncoderNames, textLayerNames, unetLayerNames } from '../../lib/checkpoint/pipelines/lora/layer-names.js';
 import { withLoras, type GivenLora } from '../../lib/checkpoint/pipelines/lora/with-loras.js';
+import { readTextEncoder } from '../../lib/checkpoint/pipelines/text-encoder.js';
 import { DpmError } from '../../lib/index.js';
 import { fileTensors, writeFileTensors, zeros, type FileTensor, type FileTensors } from '../support/file-tensors.js';
 import { failure } from '../support/failure.js';
@@ -71,6 +72,16 @@ const broken: readonly (readonly [what: string, (tensors: FileTensors) => void, 
   ['has other inputs', set(down, zeros(4, 33, 3, 3)), 'ERR_DPM_TENSOR_SHAPE', '[32, 32, 3, 3]'],
   ['has other outputs', set(up, zeros(31, 4, 1, 1)), 'ERR_DPM_TENSOR_SHAPE', up],
   ['has a rank of 10,000', (t) => t.set(up, zeros(1, 1e4)).set(down, zeros(1e4, 1)), 'ERR_DPM_TENSOR_SHAPE', '8192'],
+  [
+    'has an inner rank of 10,000',
+    (t) =>
+      t
+        .set(up, zeros(32, 1, 1, 1))
+        .set(mid, zeros(1, 1e4, 3, 3))
+        .set(down, zeros(1e4, 32, 1, 1)),
+    'ERR_DPM_TENSOR_SHAPE',
+    '8192',
+  ],
   ['has a matrix as mid', set(mid, zeros(4, 4)), 'ERR_DPM_TENSOR_SHAPE', mid],
   ['has a mid of another rank', set(mid, zeros(4, 5, 3, 3)), 'ERR_DPM_TENSOR_SHAPE', mid],
   ['has two kernels', set(mid, zeros(4, 4, 3, 3)), 'ERR_DPM_TENSOR_SHAPE', down],
@@ -83,6 +94,12 @@ const broken: readonly (readonly [what: string, (tensors: FileTensors) => void, 
   ['has a part twice', set(`${layer}.lora_A.weight`, zeros(4, 32, 3, 3)), 'ERR_DPM_TENSOR_UNUSED', 'lora_A'],
   ['has DoRA', set(`${layer}.dora_scale`, zeros(32, 1, 1, 1)), 'ERR_DPM_UNSUPPORTED', 'dora_scale'],
   ['has DoRA of PEFT', set('unet.a.lora_magnitude_vector', zeros(32)), 'ERR_DPM_UNSUPPORTED', 'DoRA'],
+  [
+    'has DoRA by its adapter',
+    set('unet.a.lora_magnitude_vector.default.weight', zeros(32)),
+    'ERR_DPM_UNSUPPORTED',
+    'DoRA',
+  ],
   ['has LoHa', set(`${layer}.hada_w1_a`, zeros(4, 4)), 'ERR_DPM_UNSUPPORTED', 'hada_w1_a'],
   ['has LoKr', set(`${layer}.lokr_w1`, zeros(4, 4)), 'ERR_DPM_UNSUPPORTED', 'lokr_w1'],
   ['has a difference', set(`${layer}.diff`, zeros(32, 32, 3, 3)), 'ERR_DPM_UNSUPPORTED', `${layer}.diff`],
@@ -97,7 +114,7 @@ const broken: readonly (readonly [what: string, (tensors: FileTensors) => void, 
         .set('unet.mid_block.resnets.0.conv1.lora_A.weight', zeros(1, 32, 3, 3))
         .set('unet.mid_block.resnets.0.conv1.lora_B.weight', zeros(32, 1, 1, 1)),
     'ERR_DPM_TENSOR_UNUSED',
-    'both add to mid_block.resnets.0.conv1.weight',
+    `layers 'unet.mid_block.resnets.0.conv1' and '${layer}' both add to mid_block.resnets.0.conv1.weight`,
   ],
 ];
 
@@ -117,6 +134,24 @@ describe('a file of low-rank additions', () => {
         .set(alpha, number(6)),
     );
     expect(await additions(locon)).toMatchObject([{ factor: 2, mid: { name: mid } }]);
+    const ofAdapter = await changed((t) => {
+      t.set('unet.mid_block.resnets.0.conv1.lora_A.default.weight', t.get(down)!);
+      t.set('unet.mid_block.resnets.0.conv1.lora_B.default.weight', t.get(up)!);
+      for (const name of [down, up, alpha]) t.delete(name);
+    });
+    expect(await additions(ofAdapter)).toMatchObject([{ factor: 1, mid: null }]);
+  });
+
+  it('adds to no table of embeddings, which is no layer', async () => {
+    const { checkpoint } = await readTextEncoder(join(latentFixtures, 'sd1/text_encoder'));
+    const names = textLayerNames(textEncoderNames[0]!, checkpoint);
+    const table = 'lora_te_text_model_embeddings_token_embedding';
+    const path = await changed((t) => {
+      t.clear();
+      t.set(`${table}.lora_down.weight`, zeros(1, 32)).set(`${table}.lora_up.weight`, zeros(814, 1));
+    });
+    const error = await failure(withLoras([{ checkpoint, names }], [{ path, scale: 1, allowPartial: false }]));
+    expect([error.code, error.message]).toEqual(['ERR_DPM_TENSOR_UNUSED', expect.stringContaining(table)]);
   });
 
   it.each(broken)('that %s is refused', async (_, change, code, named) => {

@@ -104,6 +104,28 @@ describe('the U-Net of a file alone', () => {
       /10 and 9 blocks within one level \(input_blocks\.8\.1\)/,
     );
   });
+
+  it('of widths that have no whole heads is refused where its middle alone attends', () => {
+    const file = checkpointOf([
+      ['input_blocks.0.0.weight', [100, 4, 3, 3]],
+      ['input_blocks.1.0.out_layers.3.weight', [100, 100, 3, 3]],
+      ['middle_block.1.transformer_blocks.0.attn2.to_k.weight', [100, 768]],
+      ['out.2.weight', [4, 100, 3, 3]],
+      ['time_embed.0.weight', [400, 100]],
+    ]);
+    expect(() => unetConfigOf(new Shapes(file, ''), pipelinePresets.sdxl)).toThrow(
+      /level 0 of the U-Net has 100 channels, which heads of 64 do not divide/,
+    );
+  });
+
+  it.each([
+    ['sd1', 64],
+    ['sd-turbo', 64],
+    ['sdxl', 128],
+    ['sdxl-turbo', 64],
+  ] as const)('of %s has latents of %i a side', (name, side) => {
+    expect(pipelinePresets[name].sampleSize).toBe(side);
+  });
 });
 
 describe('a file of SD 2', () => {
@@ -181,6 +203,7 @@ describe('names of a U-Net', () => {
     const many = Array.from({ length: 600 }, (_, i) => [`input_blocks.1.1.transformer_blocks.${i}.a`, [1]] as const);
     const shapes = new Shapes(checkpointOf(many), '');
     expect(() => shapes.count('input_blocks.1.1.transformer_blocks.')).toThrow(/600 modules .*at most 512/);
+    expect(new Shapes(checkpointOf(many.slice(0, 512)), '').count('input_blocks.1.1.transformer_blocks.')).toBe(512);
   });
 });
 

@@ -40,8 +40,17 @@ describe("TAESD's two files", () => {
     for (const half of ['encoder', 'decoder']) {
       await cp(place(`taesd/taesd_${half}.safetensors`), join(both, `taesd_${half}.safetensors`));
     }
+    const ofSdxl = join(folder, 'sdxl');
+    for (const half of ['encoder', 'decoder']) {
+      await cp(place(`taesd/taesd_${half}.safetensors`), join(ofSdxl, `taesdxl_${half}.safetensors`));
+    }
     const expected = await codes(place('taesd'));
-    for (const path of [both, join(both, 'taesd_encoder.safetensors'), join(both, 'taesd_decoder.safetensors')]) {
+    for (const path of [
+      ofSdxl,
+      both,
+      join(both, 'taesd_encoder.safetensors'),
+      join(both, 'taesd_decoder.safetensors'),
+    ]) {
       expect(await codes(path)).toEqual(expected);
     }
   });
@@ -95,6 +104,10 @@ describe("a file of an autoencoder with the original's names", () => {
     const expected = await codes(place('sd1/vae'));
     for (const path of [whole, await lone(''), await lone('vae.')]) expect(await codes(path)).toEqual(expected);
     expect(await codes(place('sd1-ckpt/model.ckpt'))).toEqual(expected);
+    // What training leaves may be there, too.
+    const left = await fileTensors(await lone(''));
+    left.set('logvar', left.get('quant_conv.bias')!);
+    expect(await codes(await writeFileTensors(join(folder, 'left.safetensors'), left))).toEqual(expected);
   });
 
   it('has its scale from the configuration', async () => {
