@@ -103,6 +103,7 @@ describe('merges', () => {
     expect(plain.merges).toEqual(learnVocabulary(['été  e\u0301te\u0301\ncat 2 CAT cat - cat'], { size: 600 }).merges);
     expect(plain.merges).toEqual(['a t</w>', 'c at</w>', 't Ã', 'tÃ ©</w>', '© tÃ©</w>', 'Ã ©tÃ©</w>']);
     expect(learnVocabulary(['<|startoftext|><|startoftext|> <|endoftext|>'], { size: 600 }).merges).toEqual([]);
+    expect(learnVocabulary(['<|endoftext|>a <|endoftext|>a'], { size: 600 }).merges).toEqual([]);
   });
 });
 

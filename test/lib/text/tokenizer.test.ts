@@ -1,11 +1,12 @@
 // CLIP's tokenizer against the ids that transformers gives.
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { ClipTokenizer } from '../../../lib/index.js';
+import { problemOfToken, withTokens } from '../../../lib/text/tokenizer.js';
 import { vocabularyOf } from '../../../lib/text/vocabulary.js';
 import { dpm } from '../../support/dpm.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
@@ -111,7 +112,12 @@ describe('a folder of a tokenizer', () => {
 
   it.each([
     ['a hole', 'vocab.json', vocabulary((json) => delete json.th), /vocab\.json: the id of .* is no integer from 0 to/],
-    ['ids that collide', 'vocab.json', vocabulary((json) => (json['!'] = 7)), /vocab\.json: .* have one id, 7/],
+    [
+      'ids that collide',
+      'vocab.json',
+      vocabulary((json) => (json['!'] = 7)),
+      /vocab\.json: '!' and '\(' have one id, 7/,
+    ],
     ['an id that is a text', 'vocab.json', vocabulary((json) => (json['!'] = '0')), /vocab\.json: the id of '!'/],
     [
       'no start',
@@ -153,6 +159,15 @@ describe('a folder of a tokenizer', () => {
     const attempt = change(file, edit);
     await expect(attempt).rejects.toThrow(message);
     await expect(attempt).rejects.toMatchObject({ code: 'ERR_DPM_CONFIG' });
+  });
+
+  it('has no more merges than any vocabulary', async () => {
+    await change('merges.txt', (text) => text);
+    const path = join(folder, 'copy', 'merges.txt');
+    await truncate(path, 16 * 2 ** 20 + 1);
+    await expect(ClipTokenizer.load(join(folder, 'copy'))).rejects.toThrow(
+      `${path} has 16777217 bytes, at most 16777216`,
+    );
   });
 
   it('may merge the same twice, and what it has merged with itself', async () => {
@@ -205,6 +220,25 @@ it('a vocabulary follows from its merges', () => {
   expect([ids.size, ids.get('!'), ids.get('!</w>'), ids.get('ab'), ids.get('<|endoftext|>')]).toEqual([
     515, 0, 256, 512, 514,
   ]);
+});
+
+describe('tokens that are added', () => {
+  it('count with all their embeddings, and those before them stay', () => {
+    const base = ClipTokenizer.of(vocabularyOf([]));
+    const one = withTokens(base, [{ token: 'v1.5', first: 514, count: 3 }]);
+    const both = withTokens(one, [{ token: 'Cafe\u0301', first: 517, count: 1 }]);
+    expect([base, one, both].map(({ vocabulary }) => vocabulary)).toEqual([514, 517, 518]);
+    // A point is one, and letters may come with their accents or apart from them.
+    expect(both.tokenize('v1.5 caf\u00e9').ids).toEqual([514, 515, 516, 517]);
+    const marks = withTokens(base, [{ token: '.*', first: 514, count: 1 }]);
+    expect(marks.tokenize('!!*').ids).toEqual(base.tokenize('!!*').ids);
+  });
+
+  it('have up to 200 characters, and are no ends of texts, whatever their case', () => {
+    const [longest, tooLong] = [200, 201].map((length) => problemOfToken('a'.repeat(length)));
+    expect([longest, tooLong]).toEqual([null, expect.stringContaining('1 to 200 characters')]);
+    for (const token of ['<|EndOfText|>', '<|startoftext|>']) expect(problemOfToken(token)).toContain('ends a text');
+  });
 });
 
 describe('dpm tokens', () => {

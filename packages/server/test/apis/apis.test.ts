@@ -1,7 +1,7 @@
 // Tests of other APIs: OpenAI's images, and evaluations by the protocol of KServe and Triton.
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
-import { Batcher, DiffusionModel, type BatchEvent } from 'dpm-native';
+import { Batcher, DiffusionModel, DpmError, type BatchEvent } from 'dpm-native';
 
 import { Server } from '../../src/index.js';
 import { tensorsOf, type TensorHeader } from '../../src/apis/kserve/bodies/tensors.js';
@@ -39,6 +39,7 @@ describe('OpenAI images', () => {
     expect(images(await generate({ size: '28x28' }))).toEqual(await expected(1, 25));
     expect(images(await generate({ quality: 'high' }))).toEqual(await expected(1, 50));
     expect(images(await generate({ num_inference_steps: 4 }))).toEqual(await expected(1, 4));
+    expect(images(await generate({ steps: 4, num_inference_steps: 6 }))).toEqual(await expected(1, 4));
     expect(images(await generate({ steps: 4, sampler: 'heun' }))).toEqual(await expected(1, 4, { sampler: 'heun' }));
   });
 
@@ -77,6 +78,7 @@ describe('OpenAI images', () => {
     ['a transparent background', { background: 'transparent' }, 400, 'background'],
     ['too many', { n: 11 }, 400, 'n'],
     ['partial images of no stream', { partial_images: 1 }, 400, 'partial_images'],
+    ['partial images of many', { partial_images: 1, stream: true, n: 5 }, 400, 'partial_images'],
     ['a sampler that is none', { sampler: 'toString' }, 400, 'sampler'],
     ['a field that is none', { style: 'vivid' }, 400, 'style'],
     ['a model that is none', { model: 'dall-e-3' }, 404, 'model'],
@@ -164,12 +166,18 @@ describe('KServe', () => {
     expect(new Uint8Array(bytes.bytes.subarray(length))).toEqual(new Uint8Array(out.buffer));
     const wholly = await infer({ inputs: [states, t], parameters: { binary_data_output: true } });
     expect(wholly.headers.get('content-type')).toBe('application/octet-stream');
+    // What is said of an output counts before what is said of all.
+    const outputs = [{ name: 'out', parameters: { binary_data: false } }];
+    const numbers = await infer({ inputs: [states, t], outputs, parameters: { binary_data_output: true } });
+    expect(numbers.headers.get('content-type')).toMatch(/^application\/json/);
+    const whole = Buffer.from(JSON.stringify({ inputs: [states, t] }));
+    expect((await infer(whole, { 'inference-header-content-length': String(whole.length) })).status).toBe(200);
   });
 
-  it('takes a time limit in microseconds', async () => {
+  it('takes a time limit in microseconds, a priority, and the weight of the client', async () => {
     const spy = vi.spyOn(Batcher.prototype, 'forward');
-    await infer({ inputs: [states, t], parameters: { timeout: 10_000_000 } });
-    expect(spy.mock.lastCall?.[2]).toMatchObject({ deadline: 10_000 });
+    await infer({ inputs: [states, t], parameters: { timeout: 10_000_000, priority: 1 } });
+    expect(spy.mock.lastCall?.[2]).toMatchObject({ deadline: 10_000, priority: 'high', tenant: '', weight: 1 });
     spy.mockRestore();
   });
 
@@ -222,6 +230,30 @@ describe('KServe', () => {
   });
 });
 
+/** Inputs of an evaluation of one state of the digits. */
+const evaluated = [
+  { name: 'x', shape: [1, 1, 28, 28], datatype: 'FP32', data: Array<number>(PIXELS).fill(0) },
+  { name: 't', shape: [1], datatype: 'FP32', data: [3] },
+];
+
+it.each([
+  ['stream', '/v1/images/generations', { model: 'own', steps: 2 }],
+  ['forward', '/v2/models/own/infer', { inputs: evaluated }],
+] as const)('a card that fails in %s is told of by the probes', async (method, path, body) => {
+  const models = [{ id: 'own', path: 'mnist', device: 'cpu', rows: 1 }];
+  await using own = await Server.start({ models, port: 0, logLevel: 'silent' });
+  const failure = new DpmError('ERR_DPM_DEVICE', 'gone');
+  const failing =
+    method === 'forward'
+      ? vi.spyOn(Batcher.prototype, method).mockRejectedValueOnce(failure)
+      : vi.spyOn(Batcher.prototype, method).mockImplementationOnce(() => {
+          throw failure;
+        });
+  expect((await askServer(own, 'POST', path, { body })).status).toBe(503);
+  failing.mockRestore();
+  expect((await askServer(own, 'GET', '/v2/health/ready')).json).toEqual({ ready: false });
+});
+
 describe('tensors', () => {
   const of = (header: Partial<TensorHeader>, bytes: number[] = []) => [
     ...tensorsOf([{ name: 'a', shape: [2], datatype: 'FP32', ...header }], Buffer.from(bytes))[0]!.values,
@@ -231,6 +263,7 @@ describe('tensors', () => {
   it('are read in every type', () => {
     expect(of({ datatype: 'FP16', ...size(4) }, [0x00, 0x3c, 0x00, 0xc0])).toEqual([1, -2]);
     expect(of({ datatype: 'FP16', ...size(4) }, [0x01, 0x00, 0xff, 0x7b])).toEqual([2 ** -24, 65504]);
+    expect(of({ datatype: 'FP16', ...size(4) }, [0x01, 0x80, 0x00, 0x00])).toEqual([-(2 ** -24), 0]);
     expect(of({ datatype: 'FP16', ...size(4) }, [0x00, 0x7c, 0x01, 0x7e])).toEqual([Infinity, NaN]);
     expect(of({ datatype: 'BF16', ...size(4) }, [0x80, 0x3f, 0x49, 0xc0])).toEqual([1, -3.140625]);
     expect(of({ datatype: 'INT64', ...size(16) }, [5, 0, 0, 0, 0, 0, 0, 0, ...Array<number>(8).fill(255)])).toEqual([
@@ -244,6 +277,11 @@ describe('tensors', () => {
     ['bytes that are missing', () => of(size(8), [1, 2]), /ends with the body/],
     ['bytes that are too many', () => of(size(8), Array<number>(9).fill(0)), /1 bytes that are no tensor's/],
     ['numbers and bytes', () => of({ data: [1, 2], ...size(8) }, Array<number>(8).fill(0)), /data and binary data/],
+    [
+      'no elements of the most',
+      () => of({ shape: [2 ** 14, 2 ** 14], data: [] }),
+      /has 0 elements, its shape 268435456/,
+    ],
     ['too many elements', () => of({ shape: [2 ** 20, 2 ** 20], data: [] }), /too many elements/],
     [
       'integers beyond 32 bits',
@@ -297,7 +335,7 @@ describe('a model with classes', () => {
     expect(await draw('goldfish')).toBe(expected);
     expect(await draw('class:1')).toBe(expected);
     expect(await draw('tench')).not.toBe(expected);
-    for (const wrong of ['', 'a goldfish', 'class:1000000', 'class:x']) {
+    for (const wrong of ['', 'a goldfish', `class:${conditional.unet.info.classes}`, 'class:x']) {
       expect(await draw(wrong)).toMatchObject({
         param: 'prompt',
         message: expect.stringMatching(/name a class/) as string,

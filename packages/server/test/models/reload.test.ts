@@ -183,6 +183,11 @@ describe('a budget of memory', () => {
     const { failed } = await server.reload({ ...common, memory, models: both });
     expect(failed.get('c')).toMatchObject({ code: 'ERR_DPM_OUT_OF_MEMORY' });
     expect((await json('/readyz')).warnings).toEqual(['c was not loaded: ERR_DPM_OUT_OF_MEMORY']);
+    // What failed for another reason is told, too, when others get the memory of what went.
+    const nowhere = { id: 'd', path: join(root, 'nowhere'), ...options };
+    const others = [{ id: 'e', path: digits, ...options }, nowhere];
+    const last = await server.reload({ ...common, memory, models: others });
+    expect([last.loaded, [...last.failed.keys()]]).toEqual([['e'], ['d']]);
     await server.stop();
   });
 });

@@ -57,6 +57,9 @@ it('counts all parts, of one form', async () => {
   expect(await leastBytes({ path: await folderOf(...parts), device: 'cpu' })).toBe(600);
   const path = await folderOf(...parts, [`${weights}.fp16.safetensors`, 150], ['class_embedding.safetensors', 3]);
   expect(await leastBytes({ path, device: 'cpu' })).toBe(600);
+  // Of forms that differ, the smallest is what a model takes at least.
+  const forms = await folderOf(['model.safetensors', 20], ['model.fp16.safetensors', 9]);
+  expect(await leastBytes({ path: forms, device: 'cpu' })).toBe(36);
   expect(await leastBytes({ path: await folderOf(['model.safetensors', 7]), device: 'cpu' })).toBe(28);
 });
 

@@ -4,7 +4,8 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TextToImage } from 'dpm-native';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { settingsOf } from '../../src/config/config.js';
 import type { ModelConfig } from '../../src/config/model-config.js';
@@ -54,6 +55,14 @@ describe('a pipeline of a configuration', () => {
     expect(served.batcher.stats()).toMatchObject({ batches: 0 });
   });
 
+  it('has as many batches as its sizes take, whatever the configuration says, or more', async () => {
+    const asked = vi.spyOn(TextToImage.prototype, 'batcher');
+    for (const batches of [1, 9]) await (await opened({ sizes: ['16x16'], batches })).close();
+    const given = asked.mock.calls.map(([options]) => options?.batches);
+    asked.mockRestore();
+    expect(given).toEqual([3, 9]);
+  });
+
   it('has another digest with other LoRAs, as requests that name them have other images', async () => {
     const other = join(root, 'other.safetensors');
     await cp(join(path, 'lora', 'peft.safetensors'), other);
@@ -62,6 +71,8 @@ describe('a pipeline of a configuration', () => {
     for (const config of all) digests.push(await digestOf(config));
     expect(new Set(digests).size).toBe(4);
     expect(await digestOf({ loras: { a: lora } })).toBe(digests[1]);
+    // Their order is none.
+    expect(await digestOf({ loras: { a: lora, b: other } })).toBe(await digestOf({ loras: { b: other, a: lora } }));
   });
 
   it('is loaded anew once the file of a LoRA is another', async () => {
@@ -71,6 +82,17 @@ describe('a pipeline of a configuration', () => {
     const registry = await opened(config);
     expect(await registry.adopt('pipe', config)).toBe(true);
     await cp(join(path, 'lora', 'peft.safetensors'), own);
+    expect(await registry.adopt('pipe', config)).toBe(false);
+    await registry.close();
+  });
+
+  it('is loaded anew once the small autoencoder of its previews is another', async () => {
+    const preview = join(root, 'taesd');
+    await cp(join(fixtures, 'taesd'), preview, { recursive: true });
+    const config = { id: 'pipe', path, device: 'cpu', rows: 1, preview };
+    const registry = await opened(config);
+    expect(await registry.adopt('pipe', config)).toBe(true);
+    await writeFile(join(preview, 'note.json'), '{}');
     expect(await registry.adopt('pipe', config)).toBe(false);
     await registry.close();
   });

@@ -43,9 +43,10 @@ describe("OpenAI's client", () => {
     expect(await levelsOf((await client().images.generate({ ...asked, quality: 'low' } as never)) as never)).toEqual(
       await expected({ ...size, steps: 10 }),
     );
-    expect(await levelsOf((await client().images.generate(asked as never)) as never)).toEqual(
-      await expected({ ...size, steps: 50 }),
-    );
+    for (const quality of ['auto', 'medium']) {
+      const answer = await client().images.generate({ ...asked, quality } as never);
+      expect(await levelsOf(answer as never)).toEqual(await expected({ ...size, steps: 50 }));
+    }
   });
 
   it('gets images as they form', async () => {
@@ -115,6 +116,12 @@ describe('a form', () => {
   };
   const file = (): Blob => new Blob([Uint8Array.from(picture.toPng())]);
 
+  it('that has a field twice is refused', async () => {
+    const twice = form({ model: 'pipe', prompt: 'a', image: file() });
+    twice.append('prompt', 'b');
+    expect(await (await edits(twice)).json()).toMatchObject({ error: { message: 'prompt is there twice' } });
+  });
+
   it('that is cut off, none, or has what it may not have is refused', async () => {
     for (const [answer, status, message] of [
       [await edits('{}', 'application/json'), 415, /multipart/],
@@ -125,6 +132,7 @@ describe('a form', () => {
       [await edits(form({ model: 'pipe', prompt: 'a', other: file() })), 400, /other is no file/],
       [await edits(form({ model: 'pipe', prompt: 'a', sparkle: '1', image: file() })), 400, /sparkle/],
       [await edits(form({ model: 'pipe', prompt: 'a', n: 'many', image: file() })), 400, /n /],
+      [await edits(form({ model: 'pipe', prompt: 'a', seed: ' ', image: file() })), 400, /seed/],
       [await edits(form({ model: 'none', prompt: 'a', image: file() })), 404, /no model/],
       [await edits(form({ model: 'pipe', prompt: 'a', image: new Blob([new Uint8Array(2 ** 24 + 1)]) })), 413, /form/],
       [await edits(form({ ...Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${i}`, ''])) })), 413, /form/],
