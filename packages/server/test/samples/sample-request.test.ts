@@ -50,14 +50,14 @@ it('pictures have at most the pixels of the largest image, those of other models
 });
 
 it('a run that fails began with its first progress', () => {
-  const record = vi.fn();
+  const record = vi.fn<(parent: unknown, span: { from: number; to: number }) => void>();
   const now = vi.spyOn(performance, 'now');
   for (const time of [10, 20, 30, 40]) now.mockReturnValueOnce(time);
   const trace = new SamplingTrace({ record } as unknown as Tracing, undefined, { served, sampler: 'ddim' } as Sampling);
   for (const done of [1, 2]) trace.see({ type: 'progress', done, total: 8 });
   trace.end({ error: new Error('failed') });
   now.mockRestore();
-  const times = record.mock.calls.map(([, { from, to }]: [unknown, { from: number; to: number }]) => [from, to]);
+  const times = record.mock.calls.map(([, { from, to }]) => [from, to]);
   expect(times[0]).toEqual([10, 20]);
   expect(times[1]![0]).toBe(20);
 });
