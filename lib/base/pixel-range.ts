@@ -23,6 +23,14 @@ export function valueOfLevel(level: number, range: PixelRange): number {
   return level / levelsPerUnit(range) + range[0];
 }
 
+/** Converts grey levels to values, however many: `Float32Array.from` ends the process beyond 134 million of them. */
+export function valuesOfLevels(levels: Uint8Array | Uint8ClampedArray, range: PixelRange): Float32Array {
+  const values = Float32Array.from({ length: 256 }, (_, level) => valueOfLevel(level, range));
+  const out = new Float32Array(levels.length);
+  for (let i = 0; i < levels.length; ++i) out[i] = values[levels[i] ?? 0] ?? 0;
+  return out;
+}
+
 /** Checks a range. @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a value that is no interval. */
 export function requireRange(name: string, range: unknown): void {
   const ends: readonly unknown[] = Array.isArray(range) ? range : [];

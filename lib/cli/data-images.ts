@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 
 import { requireMemory } from '../base/memory-budget.js';
-import { centredRange, valueOfLevel } from '../base/pixel-range.js';
+import { centredRange, valuesOfLevels } from '../base/pixel-range.js';
 import { filesIn, shownPath } from '../files/files.js';
 import { readNamedImages, type ImagesTaken, type NamedImages } from '../images/load.js';
 import { openImages } from '../training/data/open-images.js';
@@ -42,7 +42,6 @@ export async function readDataImages(
   const shape = sampleShape as [number, number, number] | undefined;
   const { images, labels, shape: found } = await openImages(path, { shape, signal, labels: wanted });
   requireMemory(`${path}: images`, images.length, Float32Array.BYTES_PER_ELEMENT);
-  const values =
-    images instanceof Float32Array ? images : Float32Array.from(images, (level) => valueOfLevel(level, range));
+  const values = images instanceof Float32Array ? images : valuesOfLevels(images, range);
   return { shape: [...found], images: values, names: null, labels };
 }

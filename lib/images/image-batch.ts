@@ -10,7 +10,7 @@ import {
   levelsPerUnit,
   requireRange,
   unitRange,
-  valueOfLevel,
+  valuesOfLevels,
   type PixelRange,
 } from '../base/pixel-range.js';
 import { shownValue } from '../base/text.js';
@@ -129,7 +129,7 @@ export class ImageBatch {
   /** Values in model space, row-major. A batch made of grey levels has 256 different ones. */
   get data(): Float32Array {
     this.#requireValues();
-    this.#data ??= Float32Array.from(this.#levels ?? [], (level) => valueOfLevel(level, this.range));
+    this.#data ??= valuesOfLevels(this.#levels ?? new Uint8Array(), this.range);
     return this.#data;
   }
 

@@ -1,5 +1,5 @@
 import { elementCount } from '../base/arrays.js';
-import { isCentred, valueOfLevel } from '../base/pixel-range.js';
+import { isCentred, valuesOfLevels } from '../base/pixel-range.js';
 import { seedWords } from '../base/random.js';
 import { isOfHead } from '../checkpoint/trainable-head.js';
 import type { TrainableNetwork } from '../checkpoint/trainable.js';
@@ -15,7 +15,7 @@ import type { Trainee } from './trainee.js';
 function modelValues({ data: { images }, trainable }: Trainee): Uint8Array | Float32Array {
   const { dataRange } = trainable.schedule.defaults;
   if (images instanceof Float32Array || isCentred(dataRange)) return images;
-  return Float32Array.from(images, (level) => valueOfLevel(level, dataRange));
+  return valuesOfLevels(images, dataRange);
 }
 
 /** Indices of a head's constants. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 import { elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import { centredRange, valueOfLevel } from '../../base/pixel-range.js';
+import { centredRange, valuesOfLevels } from '../../base/pixel-range.js';
 
 /** Shape [count, C, H, W] of images. */
 export type DataShape = readonly [count: number, channels: number, height: number, width: number];
@@ -60,5 +60,5 @@ export function fingerprintOf({ images, labels, shape }: DataImages): string {
 /** Gives images as values from -1 to 1; those that are values stay what they are. */
 export function centredValues(images: Uint8Array | Float32Array): Float32Array {
   if (images instanceof Float32Array) return images;
-  return Float32Array.from(images, (level) => valueOfLevel(level, centredRange));
+  return valuesOfLevels(images, centredRange);
 }
