@@ -72,7 +72,7 @@ function mapSimilarity(a: Float64Array, b: Float64Array, height: number, width: 
 
 /** Converts an image as displayed to values from 0 to 1. */
 function shownValues({ data, range: [black, white] }: ImageBatch): Float64Array {
-  return Float64Array.from(data, (value) => Math.min(Math.max((value - black) / (white - black), 0), 1));
+  return new Float64Array(data).map((value) => Math.min(Math.max((value - black) / (white - black), 0), 1));
 }
 
 function similarityOf(a: Float64Array, b: Float64Array, [, channels, height, width]: ImageBatch['shape']): number {

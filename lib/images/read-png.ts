@@ -154,7 +154,7 @@ function decoded(path: string, bytes: Uint8Array, pixels: number): Pixels {
   if (data.length !== pixels * channels) throw wrongPicture(path, 'the PNG has other pixels than its sides say');
   if (transparency !== undefined) throw wrongPicture(path, 'the image has a transparent colour');
   const white = 2 ** depth - 1;
-  return { channels: channels as Channels, levels: Float32Array.from(data, (value) => (value / white) * 255) };
+  return { channels: channels as Channels, levels: new Float32Array(data).map((value) => (value / white) * 255) };
 }
 
 /** Makes levels [C, H, W] of pixels; grey ones serve for RGB, opaque ones need no fourth channel. */
