@@ -1,14 +1,12 @@
 // Compares requests of texts in one batch with the same requests one after the other: milliseconds, medians of alternated rounds.
 //
 //   npm run build && node bench/serve-prompts.mjs [MODEL] [ROUNDS]
+import { median } from '../dist/base/quantile.js';
 import { TextToImage } from '../dist/index.js';
 
 const [path = 'emoji', rounds = '9'] = process.argv.slice(2);
-const pipeline = await TextToImage.load(path, { device: 'cpu' });
-const batcher = await pipeline.batcher();
-
-/** @param {readonly number[]} values */
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
+await using pipeline = await TextToImage.load(path, { device: 'cpu' });
+await using batcher = await pipeline.batcher();
 
 const things = ['rocket', 'heart', 'frog', 'star', 'cat', 'tree', 'house', 'fish'];
 const colours = ['blue', 'red', 'green', 'yellow'];
@@ -47,4 +45,3 @@ for (const count of [1, 4, 16, 32]) {
     `${path}, ${count} requests: ${together.toFixed(0)} ms in a batch, ${alone.toFixed(0)} ms one after the other, ${(alone / together).toFixed(2)} times as long`,
   );
 }
-await pipeline.close();

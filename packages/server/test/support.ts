@@ -1,5 +1,8 @@
 // Helpers that serve the model of digits, ask the server and check its answers.
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect } from 'vitest';
 
@@ -29,6 +32,14 @@ export function serveDigits(config: Partial<ServerConfig> = {}, patience: Partia
     await server.stop();
     await model.close();
   });
+}
+
+/** Writes a file of tokens into a folder, with one, `secret`, that may draw samples; gives its path. */
+export async function writeTokens(folder: string, name: string): Promise<string> {
+  const path = join(folder, 'tokens.yaml');
+  const sha256 = createHash('sha256').update('secret').digest('hex');
+  await writeFile(path, `- { name: ${name}, sha256: ${sha256}, scopes: [sample] }`, { mode: 0o600 });
+  return path;
 }
 
 /** An answer that has been read. */

@@ -5,6 +5,7 @@ import { DpmError } from 'dpm-native';
 import { parse } from 'yaml';
 
 import type { ModelConfig } from './model-config.js';
+import { hostOf } from '../base/host.js';
 import { checked } from '../base/schema.js';
 import { complete, configSchema, type ServerConfig, type Settings } from './settings.js';
 
@@ -46,11 +47,6 @@ function isOrigin(text: string): boolean {
   return URL.canParse(text) && /^https?:/.test(text) && new URL(text).origin === text;
 }
 
-/** Tells whether a text is a name of a host as URLs have it, without a port. */
-function isHostName(text: string): boolean {
-  return URL.canParse(`http://${text}`) && new URL(`http://${text}`).hostname === text;
-}
-
 /** Tells whether a text is an address, a range such as `10.0.0.0/8`, or the name of a range. */
 function isRange(text: string): boolean {
   if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
@@ -78,7 +74,7 @@ export function settingsOf(config: ServerConfig): Settings {
   if (twice !== undefined) throw new DpmError('ERR_DPM_CONFIG', `two models have the id ${twice.id}`);
   const settings: Settings = { ...complete(config), models };
   requireAll('cors', settings.cors, isOrigin, 'origins, as https://example.org');
-  requireAll('hosts', settings.hosts, isHostName, 'names without a port, as draw.example.org');
+  requireAll('hosts', settings.hosts, (text) => hostOf(text) === text, 'names without a port, as draw.example.org');
   requireAll('trustProxy', settings.trustProxy, isRange, 'addresses or ranges of them, as 10.0.0.0/8');
   if (settings.metricsPort === settings.port && settings.port !== 0) {
     throw new DpmError('ERR_DPM_CONFIG', `metricsPort is ${settings.port}, which is the port of the other routes`);

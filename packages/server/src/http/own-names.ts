@@ -2,17 +2,12 @@ import { isIP } from 'node:net';
 
 import type { FastifyRequest } from 'fastify';
 
+import { hostOf } from '../base/host.js';
 import { ServerError } from '../base/problem.js';
 import type { Settings } from '../config/settings.js';
 
 /** Methods that change nothing and draw nothing. */
 const harmless: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
-
-/** Gives the host of a URL's authority, without its port, in lower case; undefined where it cannot be read. */
-function hostOf(authority: string): string | undefined {
-  const url = `http://${authority}`;
-  return URL.canParse(url) ? new URL(url).hostname : undefined;
-}
 
 /**
  * Makes the check of requests to a server that knows nobody by a token. A page of a stranger in a browser on this machine can send
@@ -28,13 +23,12 @@ export function requireOwnNames({
   cors,
   insecure,
 }: Pick<Settings, 'host' | 'hosts' | 'cors' | 'insecure'>): (request: FastifyRequest) => void {
-  const others = new Set(hosts.map((name) => name.toLowerCase()));
   const own = host.toLowerCase();
   // Who serves everybody and names nothing is reached by names that are not known here.
   const anyName = insecure && hosts.length === 0;
   // An address in figures is nobody's to point elsewhere.
   const isOwn = (name: string): boolean =>
-    name === own || others.has(name) || /^(?:.+\.)?localhost$/.test(name) || isIP(name.replace(/^\[|\]$/g, '')) > 0;
+    name === own || hosts.includes(name) || /^(?:.+\.)?localhost$/.test(name) || isIP(name.replace(/^\[|\]$/g, '')) > 0;
   return ({ method, headers }) => {
     const { host: authority, origin } = headers;
     const name = authority === undefined ? undefined : hostOf(authority);
@@ -43,7 +37,7 @@ export function requireOwnNames({
     }
     if (origin === undefined || harmless.has(method) || cors.includes(origin)) return;
     const from = URL.canParse(origin) ? new URL(origin) : undefined;
-    if (from !== undefined && (from.host === authority?.toLowerCase() || others.has(from.host))) return;
+    if (from !== undefined && (from.host === authority?.toLowerCase() || hosts.includes(from.host))) return;
     throw new ServerError(
       'ERR_DPM_FORBIDDEN',
       `pages of the origin ${origin} may not ask this server: name it in cors`,

@@ -1,12 +1,12 @@
 // Tests of requests by pages of other origins.
-import { createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { Server } from '../../src/index.js';
+import { writeTokens } from '../support.js';
 
 const origin = 'https://shop.example';
 const models = [{ path: 'mnist', device: 'cpu', rows: 1 }];
@@ -15,9 +15,7 @@ let server: Server;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'cors-'));
-  const tokens = join(folder, 'tokens.yaml');
-  const sha256 = createHash('sha256').update('secret').digest('hex');
-  await writeFile(tokens, `- { name: shop, sha256: ${sha256}, scopes: [sample] }`, { mode: 0o600 });
+  const tokens = await writeTokens(folder, 'shop');
   const cors = [origin, 'http://localhost:3000'];
   server = await Server.start({ models, port: 0, tokens, cors, logLevel: 'silent' });
 });

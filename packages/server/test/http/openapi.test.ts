@@ -1,7 +1,6 @@
 // Tests of the server's description of itself.
-import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -10,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { Server } from '../../src/index.js';
 import { expectDescribed } from '../described.js';
-import { ask, get, post, serveDigits, server } from '../support.js';
+import { ask, get, post, serveDigits, server, writeTokens } from '../support.js';
 
 const spool = mkdtempSync(join(tmpdir(), 'spool-'));
 serveDigits({ spool });
@@ -185,9 +184,7 @@ describe('the description of a server with tokens', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'openapi-'));
-    const tokens = join(folder, 'tokens.yaml');
-    const sha256 = createHash('sha256').update('secret').digest('hex');
-    await writeFile(tokens, `- { name: me, sha256: ${sha256}, scopes: [sample] }`, { mode: 0o600 });
+    const tokens = await writeTokens(folder, 'me');
     const models = [{ path: 'mnist', device: 'cpu', rows: 1 }];
     closed = await Server.start({ models, port: 0, tokens, logLevel: 'silent' });
   });

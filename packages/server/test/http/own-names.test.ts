@@ -1,6 +1,5 @@
 // Tests of requests that a page of a stranger makes of a browser on the server's machine.
-import { createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { Server, type ServerConfig } from '../../src/index.js';
+import { requireOwnNames } from '../../src/http/own-names.js';
+import { writeTokens } from '../support.js';
 
 const base: ServerConfig = { models: [{ path: 'mnist', device: 'cpu', rows: 1 }], port: 0, logLevel: 'silent' };
 const body = JSON.stringify({ model: 'mnist', sampler: 'ddim', steps: 1, seed: 1 });
@@ -107,9 +108,7 @@ describe('a request without a token', () => {
 
 it('asks for no names where tokens say who asks', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'own-names-'));
-  const tokens = join(folder, 'tokens.yaml');
-  const sha256 = createHash('sha256').update('secret').digest('hex');
-  await writeFile(tokens, `- { name: shop, sha256: ${sha256}, scopes: [sample] }`, { mode: 0o600 });
+  const tokens = await writeTokens(folder, 'shop');
   try {
     await using guarded = await Server.start({ ...base, tokens });
     const headers = { host: 'evil.example', origin: 'https://evil.example', authorization: 'Bearer secret' };
@@ -117,4 +116,28 @@ it('asks for no names where tokens say who asks', async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+describe('the check', () => {
+  const settings = { host: 'Studio', hosts: [], cors: [], insecure: false };
+  const check =
+    (headers: Record<string, string>, method = 'POST') =>
+    (): void => {
+      requireOwnNames(settings)({ method, headers } as unknown as Parameters<ReturnType<typeof requireOwnNames>>[0]);
+    };
+
+  it('knows the name that the server listens at', () => {
+    expect(check({ host: 'studio:8080' })).not.toThrow();
+    expect(check({ host: 'studio-else' })).toThrow('Host studio-else is no name');
+  });
+
+  it('asks nothing of clients that say no Host, as those of HTTP 1.0', () => {
+    expect(check({})).not.toThrow();
+  });
+
+  it('leaves to the browser what draws nothing', () => {
+    const headers = { host: 'studio', origin: 'https://evil.example' };
+    for (const method of ['GET', 'HEAD', 'OPTIONS']) expect(check(headers, method)).not.toThrow();
+    for (const method of ['POST', 'PUT', 'DELETE']) expect(check(headers, method)).toThrow('https://evil.example');
+  });
 });
