@@ -81,7 +81,7 @@ describe('dpm jobs', () => {
     expect((await dpm('jobs', 'list', '--spool', spool)).stdout).toContain(id);
     const { stderr, code } = await dpmProcess('jobs', 'cancel', id, '--spool', spool);
     expect(code).toBe(1);
-    expect(stderr).toBe(`error [ERR_DPM_CONFIG]: the spool ${spool} is in use by process ${process.pid}\n`);
+    expect(stderr).toBe(`error [ERR_DPM_CONFIG]: the spool ${spool} is in use by another server\n`);
   });
 
   it.each([

@@ -1,13 +1,14 @@
 // Tests of jobs over HTTP, in a spool.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { ImageBatch } from 'dpm-native';
 import { decode } from 'fast-png';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 
 import { Server } from '../../src/index.js';
+import { SpoolFiles } from '../../src/jobs/spool/spool-files.js';
 import {
   ask,
   expectProblem,
@@ -128,6 +129,27 @@ describe('a job', () => {
       headers: { 'last-event-id': 'done-3' },
     });
     expect(await again.text()).toMatch(/^id: done-3\nevent: done\n/);
+  });
+
+  it('is drawn again where its file was damaged', async () => {
+    const job = await finished(await add({ seed: '13' }));
+    const id = job.id as string;
+    const chunk = `/v1/jobs/${id}/chunks/1`;
+    const { bytes: before } = await get(chunk);
+    truncateSync(join(spool, id, '1.npy'), 100);
+    expectProblem(await get(chunk), 404, 'ERR_DPM_NOT_FOUND');
+    await until(async () => (await get(`/v1/jobs/${id}`)).json.state === 'done', 20_000);
+    expect((await get(chunk)).bytes).toEqual(before);
+  });
+
+  it('is refused where the disk is full', async () => {
+    const full = Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    const writing = vi.spyOn(SpoolFiles.prototype, 'add').mockRejectedValueOnce(full);
+    const answer = await add();
+    writing.mockRestore();
+    expectProblem(answer, 507, 'ERR_DPM_STORAGE');
+    expect(answer.headers.get('retry-after')).toBe('60');
+    expect(answer.json.detail).toBe('the disk for jobs is full');
   });
 
   it('can be cancelled, and its images are gone', async () => {

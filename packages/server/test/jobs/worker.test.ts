@@ -65,6 +65,26 @@ describe.skipIf(!hasRedis)('a worker', () => {
     expect(events).toMatch(/^id: done-2\nevent: done\n/);
   });
 
+  it('says that samples have been removed, and draws them again when it is told to', async () => {
+    const job = await send({ seed: '11' });
+    await until(async () => (await view(job)).state === 'done');
+    const chunk = `/v1/jobs/${job.id}/chunks/1`;
+    const before = await bytes(chunk);
+    rmSync(folder, { recursive: true });
+    for (const path of [chunk, `/v1/jobs/${job.id}/images/5`]) {
+      const answer = await fetch(server.url + path);
+      expect(answer.status).toBe(410);
+      expect(await answer.json()).toMatchObject({
+        code: 'ERR_DPM_NOT_FOUND',
+        detail: `the samples have been removed: POST /v1/jobs/${job.id}/retry draws them again`,
+      });
+    }
+    const retried = await fetch(`${server.url}/v1/jobs/${job.id}/retry`, { method: 'POST' });
+    expect(((await retried.json()) as JobView).state).not.toBe('done');
+    await until(async () => (await view(job)).state === 'done');
+    expect(await bytes(chunk)).toEqual(before);
+  });
+
   it('draws for engines of every kind where it may', async () => {
     const job = await send({ engine: 'any', seed: '6' });
     expect(job.engine).toBe('any');
@@ -77,7 +97,7 @@ describe.skipIf(!hasRedis)('a worker', () => {
     const metrics = await (await fetch(`${worker.url}/metrics`)).text();
     expect(metrics).toMatch(/^dpm_chunks_total\{outcome="done"\} [1-9]/m);
     const told = await (await fetch(`${server.url}/metrics`)).text();
-    expect(told).toMatch(/^dpm_jobs\{state="done"\} 2$/m);
+    expect(told).toMatch(/^dpm_jobs\{state="done"\} 3$/m);
     expect(told).toMatch(/^dpm_jobs_backlog_seconds\{queue="dpm-[0-9a-f]{12}-any"\} 0$/m);
   });
 
@@ -88,7 +108,7 @@ describe.skipIf(!hasRedis)('a worker', () => {
     expect(newest).toMatchObject({ id: job.id, state: 'queued', done: 0 });
     expect(await changeJob({ queue: redis.url }, job.id, 'cancel')).toMatchObject({ state: 'cancelled' });
     expect((await view(job)).state).toBe('cancelled');
-    expect(await purgeJobs({ queue: redis.url })).toBe(3);
+    expect(await purgeJobs({ queue: redis.url })).toBe(4);
     expect(await listJobs({ queue: redis.url })).toEqual([]);
     await expect(changeJob({ queue: redis.url }, job.id, 'retry')).rejects.toMatchObject({
       code: 'ERR_DPM_ARGUMENT',

@@ -56,6 +56,11 @@ async function chunkOf(store: JobStore, state: JobState, chunk: number): Promise
   if (failure !== undefined) throw new ServerError('ERR_DPM_NOT_FOUND', `the chunk failed: ${failure.message}`);
   const bytes = await store.chunk(state.job, chunk);
   if (bytes !== undefined) return bytes;
+  // A spool draws a chunk again that has gone.
+  if (state.state === 'done' && (await store.get(state.job.id))?.state === 'done') {
+    const gone = `the samples have been removed: POST /v1/jobs/${state.job.id}/retry draws them again`;
+    throw new ServerError('ERR_DPM_NOT_FOUND', gone, { status: 410 });
+  }
   throw new ServerError('ERR_DPM_NOT_FOUND', 'the chunk is not drawn yet', { headers: { 'retry-after': '1' } });
 }
 
@@ -96,7 +101,7 @@ const schemas = {
   cancel: { operationId: 'cancelJob', summary: 'Ends a job.', tags, params, response: { 200: jobAnswer } },
   retry: {
     operationId: 'retryJob',
-    summary: 'Draws again what has failed.',
+    summary: 'Draws again what has failed, or is gone.',
     tags,
     params,
     response: { 200: jobAnswer },
@@ -136,7 +141,7 @@ export const jobRoutes: Routes = (app, context) => {
 
   app.post(
     '/v1/jobs',
-    { schema: schemas.add, config: { ...config, isWork: true, fails: [404, 422] } },
+    { schema: schemas.add, config: { ...config, isWork: true, fails: [404, 422, 503, 507] } },
     async (request, reply) => {
       const state = await takenIn(store, request, context);
       return reply.status(202).header('location', `/v1/jobs/${state.job.id}`).send(shown(state));

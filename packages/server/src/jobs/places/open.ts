@@ -48,6 +48,7 @@ async function openSpool(context: JobsContext, folder: string): Promise<SpoolSto
     draw: drawChunk(context),
     roomFor: roomFor(context),
     onFailure: tellingOfFailures(context),
+    onTrouble: telling(context, 'the spool cannot be written'),
   });
   registry.onLoaded(() => {
     store.wake();
@@ -55,13 +56,17 @@ async function openSpool(context: JobsContext, folder: string): Promise<SpoolSto
   return store;
 }
 
-/** Makes a listener that logs lost connections to Redis, once for each time. */
-function tellingOfRedis({ log }: JobsContext): (error: Error) => void {
+/** Makes a listener that logs errors which come again and again, as of lost connections, once for each time. */
+function telling({ log }: JobsContext, message: string): (error: unknown) => void {
   let toldAt = -Infinity;
   return (error) => {
-    if (performance.now() - toldAt > 10_000) log.error({ err: error }, 'the queue cannot be reached');
+    if (performance.now() - toldAt > 10_000) log.error({ err: error }, message);
     toldAt = performance.now();
   };
+}
+
+function tellingOfRedis(context: JobsContext): (error: unknown) => void {
+  return telling(context, 'the queue cannot be reached');
 }
 
 function openStore(context: JobsContext): Promise<JobStore> | undefined {
@@ -111,5 +116,6 @@ export function openWorker(context: JobsContext): Promise<JobWorker> {
     draw: drawChunk(context),
     onError: tellingOfRedis(context),
     onFailure: tellingOfFailures(context),
+    onTrouble: telling(context, 'the results cannot be written'),
   });
 }

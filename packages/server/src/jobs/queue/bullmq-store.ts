@@ -4,7 +4,7 @@ import type { FlowProducer, Job as Queued, Queue } from 'bullmq';
 
 import { ServerError } from '../../base/problem.js';
 import { allChunks, failuresOf, flowOf, isQueuedJob, queuedJob, roundId, type QueuedJob } from './bullmq-flow.js';
-import { chunkKey, type Job } from '../job.js';
+import { chunkCount, chunkKey, type Job } from '../job.js';
 import { CANCELLED, connect, JOBS, loadBullmq, type Connection } from './redis.js';
 import { openResults } from '../results/open-results.js';
 import type { Results } from '../results/results.js';
@@ -12,6 +12,8 @@ import { isOver, newestFirst, type JobPhase, type JobState, type JobStore } from
 
 /** The number of jobs that are listed, the newest. */
 const MOST_LISTED = 1000;
+/** The number of chunks whose samples are looked for at once. */
+const LOOKS_AT_ONCE = 16;
 /** Milliseconds between two looks at a job. */
 const LOOK_EVERY = 500;
 
@@ -121,16 +123,33 @@ export class BullmqStore implements JobStore {
       const base = await this.#base(id);
       if (base === undefined) return;
       const { state } = await this.#stateOf(base);
-      if (state.state !== 'failed') return;
+      if (state.state !== 'failed' && state.state !== 'done') return;
       const { job, round } = base.data;
-      const next = { job, round: round + 1, before: state.doneChunks, isCancelled: false };
-      const failed = state.failures.map(({ chunk }) => chunk);
+      const again = await this.#undrawn(state);
+      if (again.length === 0) return;
+      const next = { job, round: round + 1, before: chunkCount(job) - again.length, isCancelled: false };
       // If this process ends in between, the next retry finds the flow and goes on.
-      await this.#flows.add(flowOf(next, failed, this.#options));
+      await this.#flows.add(flowOf(next, again, this.#options));
       await base.updateData({ ...base.data, round: next.round });
       // The time for which the job is kept begins anew, as chunks of a forgotten job are not drawn.
-      await this.#connection.redis.zadd(this.#queue.toKey('failed'), 'XX', Date.now(), id);
+      for (const set of ['failed', 'completed']) {
+        await this.#connection.redis.zadd(this.#queue.toKey(set), 'XX', Date.now(), id);
+      }
     });
+  }
+
+  /** The chunks of a job that is over which have failed, or whose samples somebody has removed, as rules of a bucket do. */
+  async #undrawn({ job, failures }: JobState): Promise<number[]> {
+    const results = this.#results;
+    const again = new Set(failures.map(({ chunk }) => chunk));
+    const drawn = [...allChunks(job)].filter((chunk) => results !== undefined && !again.has(chunk));
+    while (drawn.length > 0) {
+      const look = async (chunk: number): Promise<void> => {
+        if ((await results?.has(chunkKey(job, chunk))) === false) again.add(chunk);
+      };
+      await Promise.all(drawn.splice(0, LOOKS_AT_ONCE).map(look));
+    }
+    return [...again].sort((a, b) => a - b);
   }
 
   purge(): Promise<number> {

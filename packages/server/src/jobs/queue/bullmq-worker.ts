@@ -6,7 +6,8 @@ import type { Redis } from 'ioredis';
 
 import { checked } from '../../base/schema.js';
 import { queuedChunkSchema, queuedJob, reasonOf, type QueuedChunk, type QueuedJob } from './bullmq-flow.js';
-import { chunkFailure, isFinal, isUndone } from '../failure.js';
+import { BACKOFF, chunkFailure, isFinal, isUndone } from '../failure.js';
+import { onceThereIsRoom } from '../files/full-disk.js';
 import { chunkKey, type Job } from '../job.js';
 import { answers, CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq, type Connection } from './redis.js';
 import { openResults } from '../results/open-results.js';
@@ -40,6 +41,8 @@ export interface WorkerOptions {
   onError: (error: Error) => void;
   /** Listens to errors of chunks. */
   onFailure: (job: string, chunk: number, error: unknown) => void;
+  /** Listens to results that cannot be written, as their disk is full. */
+  onTrouble: (error: unknown) => void;
 }
 
 /** Takes chunks from queues and draws them. If a worker dies, its chunks go to another one. */
@@ -149,8 +152,8 @@ export class JobWorker {
       await this.#tellBegun(queued, base);
       const began = performance.now();
       const key = chunkKey(job, chunk);
-      if (!(await this.#results.has(key))) {
-        await this.#results.put(key, await this.#drawn(job, chunk, stop.signal));
+      if ((await this.#results.get(key)) === undefined) {
+        await this.#kept(key, await this.#drawn(job, chunk, stop.signal), stop.signal);
       }
       return { key, ms: Math.round(performance.now() - began) };
     } catch (error) {
@@ -166,6 +169,11 @@ export class JobWorker {
     const drawing = this.#options.draw(job, chunk, signal);
     this.#drawing.add(drawing);
     return drawing.finally(() => this.#drawing.delete(drawing));
+  }
+
+  #kept(key: string, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { onTrouble: onFull } = this.#options;
+    return onceThereIsRoom(() => this.#results.put(key, bytes), { signal, pause: BACKOFF, onFull });
   }
 
   /** Notes in the queue that a job has begun, once for all of its chunks. */

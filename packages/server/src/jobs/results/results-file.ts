@@ -1,4 +1,4 @@
-import { access, constants, readFile } from 'node:fs/promises';
+import { access, constants, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -7,7 +7,11 @@ import { DpmError } from 'dpm-native';
 import { makeFolder } from '../files/make-folder.js';
 import type { Results } from './results.js';
 import { unlessMissing } from '../files/unless-missing.js';
+import { sha256Of } from '../files/sha256.js';
 import { writeOnce } from '../files/write-once.js';
+
+/** The file with the digest of another. */
+const sumOf = (path: string): string => `${path}.sha256`;
 
 /** Samples in a folder, which several machines may share. */
 export class FileResults implements Results {
@@ -32,11 +36,20 @@ export class FileResults implements Results {
   async put(key: string, bytes: Uint8Array): Promise<void> {
     const path = join(this.#folder, key);
     await makeFolder(dirname(path));
+    // Nobody reads a digest without its bytes.
+    await writeOnce(sumOf(path), await sha256Of(bytes));
     await writeOnce(path, bytes);
   }
 
-  get(key: string): Promise<Uint8Array | undefined> {
-    return unlessMissing(readFile(join(this.#folder, key)));
+  async get(key: string): Promise<Uint8Array | undefined> {
+    const path = join(this.#folder, key);
+    const bytes = await unlessMissing(readFile(path));
+    if (bytes === undefined) return undefined;
+    const sum = await unlessMissing(readFile(sumOf(path), 'latin1'));
+    // Workers of earlier versions write no digest.
+    if (sum === undefined || sum === (await sha256Of(bytes))) return bytes;
+    for (const each of [path, sumOf(path)]) await rm(each, { force: true });
+    return undefined;
   }
 
   async has(key: string): Promise<boolean> {

@@ -2,6 +2,7 @@ import type * as sdk from '@aws-sdk/client-s3';
 import { DpmError } from 'dpm-native';
 
 import { optional } from '../../base/optional.js';
+import { sha256Of } from '../files/sha256.js';
 import type { Results } from './results.js';
 
 type Sdk = typeof sdk;
@@ -41,8 +42,9 @@ class S3Results implements Results {
 
   async put(key: string, bytes: Uint8Array): Promise<void> {
     const { PutObjectCommand } = this.#sdk;
+    const Metadata = { sha256: await sha256Of(bytes) };
     try {
-      await this.#client.send(new PutObjectCommand({ ...this.#place(key), Body: bytes, IfNoneMatch: '*' }));
+      await this.#client.send(new PutObjectCommand({ ...this.#place(key), Body: bytes, Metadata, IfNoneMatch: '*' }));
     } catch (error) {
       // Another worker has put the same bytes there.
       if (statusOf(error) !== 412) throw error;
@@ -50,9 +52,16 @@ class S3Results implements Results {
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
-    const { GetObjectCommand } = this.#sdk;
+    const { DeleteObjectCommand, GetObjectCommand } = this.#sdk;
     const answer = await unlessMissing(this.#client.send(new GetObjectCommand(this.#place(key))));
-    return answer?.Body?.transformToByteArray();
+    const bytes = await answer?.Body?.transformToByteArray();
+    if (bytes === undefined) return undefined;
+    const sum = answer?.Metadata?.sha256;
+    // Workers of earlier versions write no digest.
+    if (sum === undefined || sum === (await sha256Of(bytes))) return bytes;
+    // Without it a retry finds that the bytes are missing. A server that may only read cannot help there.
+    await this.#client.send(new DeleteObjectCommand(this.#place(key))).catch(() => undefined);
+    return undefined;
   }
 
   async has(key: string): Promise<boolean> {

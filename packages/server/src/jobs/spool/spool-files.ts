@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { DpmError } from 'dpm-native';
@@ -9,6 +9,7 @@ import { checked } from '../../base/schema.js';
 import { isJobId, jobSchema, type Job } from '../job.js';
 import { SpoolJob } from './spool-job.js';
 import type { ChunkFailure } from '../store.js';
+import { sha256Of } from '../files/sha256.js';
 import { unlessMissing } from '../files/unless-missing.js';
 import { replaceFile, syncFolder, UNFINISHED, writeOnce } from '../files/write-once.js';
 
@@ -19,6 +20,8 @@ const failuresSchema = Type.Array(
   ),
 );
 
+/** Digests of a job's chunks, as `sha256sum` writes and checks them. */
+const SUMS = 'SHA256SUMS';
 /** The ending of folders that are being removed. */
 const GONE = '.gone';
 /** The number of jobs that are read at once, as a process may open few files. */
@@ -95,14 +98,25 @@ export class SpoolFiles {
     const { mtimeMs } = await stat(folder);
     const loaded = new SpoolJob(job, mtimeMs);
     const files = await readdir(folder);
+    const sums = await this.#sumsOf(folder);
     for (const file of files) {
       const chunk = loaded.chunkOf(file);
-      if (chunk !== undefined) loaded.done.add(chunk);
+      const sum = sums.get(file);
+      // Without its digest a file may be anything, and its chunk is drawn again.
+      if (chunk !== undefined && sum !== undefined) loaded.done.set(chunk, sum);
       else if (file === 'cancelled') loaded.isCancelled = true;
     }
     // Failures come last, as an old file may name chunks that have been drawn since.
     if (files.includes('failed.json')) await this.#loadFailures(loaded, join(folder, 'failed.json'));
     return loaded;
+  }
+
+  /** Reads the digests of files. Lines that a process was writing when it died do not count, and the last one of a file does. */
+  async #sumsOf(folder: string): Promise<Map<string, string>> {
+    const text = (await unlessMissing(readFile(join(folder, SUMS), 'utf8'))) ?? '';
+    return new Map(
+      [...text.matchAll(/^([0-9a-f]{64}) {2}(.+)\n/gm)].map(([, sum = '', file = '']): [string, string] => [file, sum]),
+    );
   }
 
   async #loadFailures(loaded: SpoolJob, path: string): Promise<void> {
@@ -127,15 +141,22 @@ export class SpoolFiles {
     await syncFolder(this.#root);
   }
 
-  /** Writes the samples of a chunk. */
-  async addChunk(entry: SpoolJob, chunk: number, bytes: Uint8Array): Promise<void> {
-    await writeOnce(join(this.#folder(entry.job.id), entry.fileOf(chunk)), bytes);
+  /** Writes the samples of a chunk, after their digest, which it returns. A damaged file is replaced. */
+  async addChunk(entry: SpoolJob, chunk: number, bytes: Uint8Array): Promise<string> {
+    const folder = this.#folder(entry.job.id);
+    const sum = await sha256Of(bytes);
+    // The line before may be half-written.
+    await appendFile(join(folder, SUMS), `\n${sum}  ${entry.fileOf(chunk)}\n`, { flush: true });
+    await replaceFile(join(folder, entry.fileOf(chunk)), bytes);
+    return sum;
   }
 
-  /** Reads the samples of a chunk; undefined where they are missing. */
+  /** Reads the samples of a chunk; undefined where they are missing, or are not what was written. */
   async chunk(entry: SpoolJob, chunk: number): Promise<Uint8Array | undefined> {
-    if (!entry.done.has(chunk)) return undefined;
-    return unlessMissing(readFile(join(this.#folder(entry.job.id), entry.fileOf(chunk))));
+    const sum = entry.done.get(chunk);
+    if (sum === undefined) return undefined;
+    const bytes = await unlessMissing(readFile(join(this.#folder(entry.job.id), entry.fileOf(chunk))));
+    return bytes !== undefined && (await sha256Of(bytes)) === sum ? bytes : undefined;
   }
 
   /** Writes which chunks have failed, or removes the file where none has. */

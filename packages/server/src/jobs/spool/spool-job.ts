@@ -7,7 +7,8 @@ export class SpoolJob {
   readonly chunks: number;
   /** See {@link queueOf}. */
   readonly queue: string;
-  readonly done = new Set<number>();
+  /** The chunks whose samples are there, with SHA-256 of their files. */
+  readonly done = new Map<number, string>();
   readonly failures = new Map<number, ChunkFailure>();
   /** The chunks that are being drawn. */
   readonly running = new Map<number, AbortController>();

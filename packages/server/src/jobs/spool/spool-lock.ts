@@ -1,96 +1,88 @@
-import { randomUUID } from 'node:crypto';
-import { readFile, realpath, rename, rm } from 'node:fs/promises';
+import { realpath, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { DpmError } from 'dpm-native';
+import { lock } from 'proper-lockfile';
 
-import { writeOnce } from '../files/write-once.js';
+import { isFull } from '../files/full-disk.js';
+import { unlessMissing } from '../files/unless-missing.js';
+import { giveReserve, keepReserve } from './reserve.js';
 
-/** The locks of this process. Its id alone does not tell, as an earlier process may have had the same. */
-const held = new Set<string>();
+/** Milliseconds between two signs of life of whoever has a folder. */
+const HEARTBEAT = 1000;
+/** Milliseconds without one after which somebody else may have it. */
+const SILENCE = 5000;
+/** Milliseconds between two looks. */
+const LOOK_EVERY = 100;
 
-/** The start of a process in ticks since boot; null where the system does not tell. Ids of processes are used again, starts are not. */
-async function beginningOf(pid: number): Promise<string | null> {
+type Release = () => Promise<void>;
+
+/** Takes a lock; undefined where somebody has it. */
+async function taken(folder: string, path: string, onLost: (cause: Error) => void): Promise<Release | undefined> {
   try {
-    const status = await readFile(`/proc/${pid}/stat`, 'latin1');
-    // The second field is a name in parentheses, which may hold anything.
-    return status.slice(status.lastIndexOf(')') + 2).split(' ')[19] ?? null;
-  } catch {
-    return null;
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
+    return await lock(folder, { lockfilePath: path, update: HEARTBEAT, stale: SILENCE, onCompromised: onLost });
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code === 'ELOCKED') return undefined;
+    if (isFull(error) && (await giveReserve(folder))) return taken(folder, path, onLost);
+    throw error;
   }
 }
 
-interface Owner {
-  pid: number;
-  /** See {@link beginningOf}. */
-  began: string | null;
+/** The time of the last sign of life; undefined where the lock is gone. */
+async function lastSign(path: string): Promise<number | undefined> {
+  return (await unlessMissing(stat(path)))?.mtimeMs;
 }
 
-function ownerOf(text: string): Owner | null {
-  const [, pid, began] = /^(\d{1,10}) (\d+|-)\n$/.exec(text) ?? [];
-  if (pid === undefined || began === undefined) return null;
-  return { pid: Number(pid), began: began === '-' ? null : began };
-}
-
-async function isAlive(path: string, text: string): Promise<boolean> {
-  const owner = ownerOf(text);
-  // An unreadable lock belongs to a process that died while writing it.
-  if (owner === null) return false;
-  if (owner.pid === process.pid && owner.began === (await beginningOf(process.pid))) return held.has(path);
-  if (!isRunning(owner.pid)) return false;
-  const began = await beginningOf(owner.pid);
-  return began === null || owner.began === null || began === owner.began;
-}
-
-/** Removes the lock of a dead process, and no other lock. */
-async function takeAway(path: string, text: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}`;
-  await rename(path, aside).catch(() => undefined);
-  const taken = await readFile(aside, 'latin1').catch(() => text);
-  if (taken !== text) await rename(aside, path);
-  await rm(aside, { force: true });
-}
-
-/** A lock that gives a folder to one process at a time, even after a crash. */
+/**
+ * A lock that gives a folder to one server at a time, also to one of another container, and even after a crash: whoever has it gives
+ * signs of life, and loses it without them.
+ */
 export class SpoolLock {
-  readonly #path: string;
+  readonly #release: Release;
+  #isHeld = true;
 
-  private constructor(path: string) {
-    this.#path = path;
+  private constructor(release: Release) {
+    this.#release = release;
   }
 
-  /** @throws {@link DpmError} `ERR_DPM_CONFIG` naming the folder and the process that has it. */
-  static async take(folder: string): Promise<SpoolLock> {
+  /**
+   * Takes the lock, which after a crash takes as long as nobody may have shown a sign of life.
+   *
+   * @param onLost - Is called when somebody else has taken it, as this process was stopped for long.
+   * @throws {@link DpmError} `ERR_DPM_CONFIG` naming the folder that a server has.
+   */
+  static async take(folder: string, onLost: (cause: Error) => void): Promise<SpoolLock> {
     // The real path is the same however the folder is named.
-    const path = join(await realpath(folder), 'lock');
-    const own = `${process.pid} ${(await beginningOf(process.pid)) ?? '-'}\n`;
-    for (let tries = 0; tries < 3; ++tries) {
-      // The lock appears whole, so that no process mistakes a half-written one for an unreadable one.
-      if (await writeOnce(path, own)) {
-        held.add(path);
-        return new SpoolLock(path);
+    const path = join(await realpath(folder), 'server.lock');
+    let seen: number | undefined;
+    let since = performance.now();
+    for (;;) {
+      let own: SpoolLock | undefined;
+      const release = await taken(folder, path, (cause) => {
+        if (own !== undefined) own.#isHeld = false;
+        onLost(cause);
+      });
+      if (release !== undefined) {
+        await keepReserve(folder);
+        own = new SpoolLock(release);
+        return own;
       }
-      const text = await readFile(path, 'latin1').catch(() => null);
-      if (text === null) continue;
-      if (await isAlive(path, text)) {
-        throw new DpmError('ERR_DPM_CONFIG', `the spool ${folder} is in use by process ${text.split(' ')[0] ?? ''}`);
+      const sign = await lastSign(path);
+      if (seen !== undefined && sign !== undefined && sign !== seen) {
+        throw new DpmError('ERR_DPM_CONFIG', `the spool ${folder} is in use by another server`);
       }
-      await takeAway(path, text);
+      if (sign !== seen) since = performance.now();
+      seen = sign;
+      // Clocks of machines differ and are set, so that a time alone does not tell that nobody is there.
+      if (performance.now() - since > SILENCE) await rmdir(path).catch(() => undefined);
+      await sleep(LOOK_EVERY);
     }
-    throw new DpmError('ERR_DPM_CONFIG', `the spool ${folder} is in use`);
   }
 
   async release(): Promise<void> {
-    held.delete(this.#path);
-    await rm(this.#path, { force: true });
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    await this.#release();
   }
 }

@@ -4,7 +4,9 @@ import { DpmError } from 'dpm-native';
 
 import { ATTEMPTS, BACKOFF, chunkFailure, isFinal, isUndone } from '../failure.js';
 import { chunkSize, type Job } from '../job.js';
+import { onceThereIsRoom } from '../files/full-disk.js';
 import { makeFolder } from '../files/make-folder.js';
+import { orInsufficientStorage } from './insufficient-storage.js';
 import { SpoolFiles } from './spool-files.js';
 import { SpoolJob } from './spool-job.js';
 import { SpoolLock } from './spool-lock.js';
@@ -38,12 +40,14 @@ export interface SpoolOptions {
   backoff?: number;
   /** Listens to errors of chunks. */
   onFailure?: (job: string, chunk: number, error: unknown) => void;
+  /** Listens to what keeps the spool from its work: a full disk, another server that has taken it. */
+  onTrouble?: (error: unknown) => void;
 }
 
 /** Jobs of one machine in a folder, whose files alone tell what remains to be done. */
 export class SpoolStore implements JobStore {
   readonly #files: SpoolFiles;
-  readonly #lock: SpoolLock;
+  #lock: SpoolLock | undefined;
   readonly #jobs = new Map<string, SpoolJob>();
   /** Jobs that are being written, and that are being removed. */
   readonly #adding = new Map<string, Promise<Job>>();
@@ -55,14 +59,13 @@ export class SpoolStore implements JobStore {
   readonly #purging: NodeJS.Timeout;
   #keeping: Promise<void> = Promise.resolve();
   #isPaused = false;
+  #isLost = false;
   #closed: Promise<void> | undefined;
   readonly #closing = new AbortController();
 
-  private constructor(files: SpoolFiles, lock: SpoolLock, jobs: readonly SpoolJob[], options: SpoolOptions) {
-    this.#files = files;
-    this.#lock = lock;
+  private constructor(folder: string, options: SpoolOptions) {
+    this.#files = new SpoolFiles(folder);
     this.#options = options;
-    for (const entry of jobs.toSorted(order)) this.#jobs.set(entry.job.id, entry);
     this.#purging = setInterval(() => void this.#purgeOld(), HOUR);
     this.#purging.unref();
   }
@@ -74,26 +77,44 @@ export class SpoolStore implements JobStore {
    * `ERR_DPM_FILE` where it cannot be written.
    */
   static async open(folder: string, options: SpoolOptions): Promise<SpoolStore> {
-    let lock: SpoolLock | undefined;
+    const store = new SpoolStore(folder, options);
     try {
       await makeFolder(folder, 0o700);
-      lock = await SpoolLock.take(folder);
-      const files = new SpoolFiles(folder);
-      await files.clean();
-      const store = new SpoolStore(files, lock, await files.load(), options);
-      await store.#purgeOld();
-      store.wake();
+      await store.#begin(folder);
       return store;
     } catch (cause) {
-      await lock?.release();
+      await store.close();
       if (cause instanceof DpmError) throw cause;
       throw new DpmError('ERR_DPM_FILE', `cannot use the spool ${folder}: ${(cause as Error).message}`, { cause });
     }
   }
 
+  async #begin(folder: string): Promise<void> {
+    this.#lock = await SpoolLock.take(folder, (cause) => {
+      this.#lose(cause);
+    });
+    await this.#files.clean();
+    for (const entry of (await this.#files.load()).toSorted(order)) this.#jobs.set(entry.job.id, entry);
+    await this.#purgeOld();
+    this.wake();
+  }
+
+  /** Leaves the folder to another server, which has taken it while this one showed no sign of life. */
+  #lose(cause: Error): void {
+    this.#isLost = true;
+    this.pause();
+    this.#stopDrawing();
+    this.#options.onTrouble?.(cause);
+  }
+
+  #stopDrawing(): void {
+    for (const { running } of this.#jobs.values()) for (const stop of running.values()) stop.abort();
+  }
+
   /** Runs an operation that writes files. Closing the store waits for it. */
   async #writing<T>(write: () => Promise<T>): Promise<T> {
     if (this.#closed !== undefined) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
+    if (this.#isLost) throw new DpmError('ERR_DPM_CLOSED', 'another server has taken the spool');
     const work = write();
     const ended = work.catch(() => undefined);
     this.#work.add(ended);
@@ -105,7 +126,7 @@ export class SpoolStore implements JobStore {
   }
 
   add(job: Job): Promise<Job> {
-    return this.#writing(() => this.#add(job));
+    return this.#writing(() => orInsufficientStorage(this.#add(job)));
   }
 
   async #add(job: Job): Promise<Job> {
@@ -139,7 +160,7 @@ export class SpoolStore implements JobStore {
   }
 
   cancel(id: string): Promise<void> {
-    return this.#writing(() => this.#cancel(id));
+    return this.#writing(() => orInsufficientStorage(this.#cancel(id)));
   }
 
   async #cancel(id: string): Promise<void> {
@@ -162,7 +183,7 @@ export class SpoolStore implements JobStore {
   }
 
   retry(id: string): Promise<void> {
-    return this.#writing(() => this.#retry(id));
+    return this.#writing(() => orInsufficientStorage(this.#retry(id)));
   }
 
   async #retry(id: string): Promise<void> {
@@ -181,7 +202,17 @@ export class SpoolStore implements JobStore {
 
   async chunk({ id }: Job, chunk: number): Promise<Uint8Array | undefined> {
     const entry = this.#jobs.get(id);
-    return entry === undefined ? undefined : this.#files.chunk(entry, chunk);
+    if (entry?.done.has(chunk) !== true) return undefined;
+    const bytes = await this.#files.chunk(entry, chunk);
+    if (bytes === undefined) this.#drawAgain(entry, chunk);
+    return bytes;
+  }
+
+  /** Draws a chunk whose file has gone or was changed. */
+  #drawAgain(entry: SpoolJob, chunk: number): void {
+    entry.done.delete(chunk);
+    this.#tell(entry);
+    this.wake();
   }
 
   async changed(id: string, signal: AbortSignal): Promise<void> {
@@ -246,8 +277,7 @@ export class SpoolStore implements JobStore {
     this.#tell(entry);
     try {
       const bytes = await draw(entry.job, chunk, stop.signal);
-      await this.#files.addChunk(entry, chunk, bytes);
-      entry.done.add(chunk);
+      entry.done.set(chunk, await this.#kept(entry, chunk, bytes, stop.signal));
     } catch (error) {
       if (!stop.signal.aborted) await this.#failed(entry, chunk, error);
     } finally {
@@ -255,6 +285,15 @@ export class SpoolStore implements JobStore {
       this.#tell(entry);
       this.wake();
     }
+  }
+
+  /** Keeps the samples of a chunk, and returns their digest. No other chunk takes its place while the disk is full. */
+  #kept(entry: SpoolJob, chunk: number, bytes: Uint8Array, signal: AbortSignal): Promise<string> {
+    return onceThereIsRoom(() => this.#files.addChunk(entry, chunk, bytes), {
+      signal,
+      pause: this.#options.backoff ?? BACKOFF,
+      onFull: (error) => this.#options.onTrouble?.(error),
+    });
   }
 
   async #failed(entry: SpoolJob, chunk: number, error: unknown): Promise<void> {
@@ -338,9 +377,9 @@ export class SpoolStore implements JobStore {
   async #close(): Promise<void> {
     this.pause();
     clearInterval(this.#purging);
-    for (const { running } of this.#jobs.values()) for (const stop of running.values()) stop.abort();
+    this.#stopDrawing();
     this.#closing.abort();
     await Promise.all(this.#work);
-    await this.#lock.release();
+    await this.#lock?.release();
   }
 }

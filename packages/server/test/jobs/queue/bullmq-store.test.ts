@@ -40,6 +40,7 @@ const openWorker = (draw: DrawChunk, lock = 10_000): Promise<JobWorker> =>
     lock,
     onError: ignored,
     onFailure: ignored,
+    onTrouble: ignored,
   });
 
 class QueueHarness {

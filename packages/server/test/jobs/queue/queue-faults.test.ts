@@ -1,5 +1,5 @@
 // Tests of faults around a queue: foreign payloads, models that go, Redis that is gone.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -7,12 +7,13 @@ import { pathToFileURL } from 'node:url';
 import { Queue } from 'bullmq';
 import { DpmError } from 'dpm-native';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { BullmqStore } from '../../../src/jobs/queue/bullmq-store.js';
 import { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
-import { queueOf } from '../../../src/jobs/job.js';
+import { chunkKey, queueOf } from '../../../src/jobs/job.js';
 import { JOBS } from '../../../src/jobs/queue/redis.js';
+import { FileResults } from '../../../src/jobs/results/results-file.js';
 import type { DrawChunk } from '../../../src/jobs/store.js';
 import { until } from '../../support.js';
 import { jobOf } from '../job-of.js';
@@ -56,6 +57,7 @@ describe.skipIf(!hasRedis)('a queue', () => {
       draw,
       onError: ignored,
       onFailure: ignored,
+      onTrouble: ignored,
     });
     workers.push(worker);
     return worker;
@@ -73,6 +75,67 @@ describe.skipIf(!hasRedis)('a queue', () => {
     };
     return { draw, begun, release };
   }
+
+  it('draws again, when it is told to, what somebody has removed or damaged', async () => {
+    const drawn: number[] = [];
+    await work((_, chunk) => {
+      drawn.push(chunk);
+      return Promise.resolve(Buffer.from(`chunk ${chunk}`));
+    });
+    const job = jobOf({ body: { model: 'm', count: 20, chunk: 1, seed: '7' } });
+    await store.add(job);
+    const isDone = async (): Promise<boolean> => (await store.get(job.id))!.state === 'done';
+    await until(isDone);
+    await store.retry(job.id);
+    expect((await store.get(job.id))!.state).toBe('done');
+    const file = (chunk: number): string => join(folder, chunkKey(job, chunk));
+    for (const chunk of [3, 19]) await rm(file(chunk));
+    await truncate(file(5), 2);
+    expect(await store.chunk(job, 3)).toBeUndefined();
+    expect(await store.chunk(job, 5)).toBeUndefined();
+    const { length } = drawn;
+    await store.retry(job.id);
+    expect(await store.get(job.id)).toMatchObject({ doneChunks: 17 });
+    await until(isDone);
+    expect(drawn.slice(length).sort((a, b) => a - b)).toEqual([3, 5, 19]);
+    for (const chunk of [3, 5, 19])
+      expect(Buffer.from((await store.chunk(job, chunk))!).toString()).toBe(`chunk ${chunk}`);
+    await rm(file(19));
+    await store.retry(job.id);
+    await until(isDone);
+    expect(drawn).toHaveLength(length + 4);
+  });
+
+  it('does not take the samples of another job that are damaged', async () => {
+    await work((_, chunk) => Promise.resolve(Buffer.from(`chunk ${chunk}`)));
+    const job = jobOf({ body: { model: 'm', count: 1, chunk: 1, seed: '8' } });
+    const same = jobOf({ body: job.body });
+    for (const each of [job, same]) {
+      await store.add(each);
+      await until(async () => (await store.get(each.id))!.state === 'done');
+      expect(Buffer.from((await store.chunk(each, 0))!).toString()).toBe('chunk 0');
+      await truncate(join(folder, chunkKey(job, 0)), 2);
+    }
+  });
+
+  it('keeps what was drawn until there is room on the disk', async () => {
+    let drawn = 0;
+    const put = vi
+      .spyOn(FileResults.prototype, 'put')
+      .mockRejectedValue(Object.assign(new Error('no'), { code: 'ENOSPC' }));
+    onTestFinished(() => {
+      put.mockRestore();
+    });
+    await work(() => Promise.resolve(Buffer.from(`drawn ${++drawn}`)));
+    const job = jobOf({ body: { model: 'm', count: 1, chunk: 1, seed: '9' } });
+    await store.add(job);
+    await until(() => Promise.resolve(put.mock.calls.length > 1));
+    expect((await store.get(job.id))!.failures).toEqual([]);
+    put.mockRestore();
+    await until(async () => (await store.get(job.id))!.state === 'done');
+    expect(Buffer.from((await store.chunk(job, 0))!).toString()).toBe('drawn 1');
+    expect(drawn).toBe(1);
+  });
 
   it('knows nothing but jobs', async () => {
     const job = jobOf();

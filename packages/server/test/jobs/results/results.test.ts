@@ -1,5 +1,6 @@
 // Tests of places for samples: a folder, and a server that speaks S3.
-import { mkdir, mkdtemp, open, readdir, rm, writeFile, type FileHandle } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, open, readdir, rm, truncate, writeFile, type FileHandle } from 'node:fs/promises';
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -13,9 +14,11 @@ import { openResults } from '../../../src/jobs/results/open-results.js';
 import type { Results } from '../../../src/jobs/results/results.js';
 import { replaceFile, writeOnce } from '../../../src/jobs/files/write-once.js';
 
-/** A server with S3's HEAD, GET, and a PUT that leaves existing objects. */
+/** A server with S3's HEAD, GET, DELETE, and a PUT that leaves existing objects. */
 class Bucket {
   readonly objects = new Map<string, Buffer>();
+  /** The header of each object that says its digest. */
+  readonly sums = new Map<string, string | undefined>();
   readonly asked: string[] = [];
   isBroken = false;
   #server: HttpServer | undefined;
@@ -32,10 +35,21 @@ class Bucket {
         if (this.isBroken) response.writeHead(403).end();
         else if (method === 'PUT') {
           const isKept = known !== undefined && request.headers['if-none-match'] === '*';
-          if (!isKept) this.objects.set(path, Buffer.concat(parts));
+          if (!isKept) {
+            this.objects.set(path, Buffer.concat(parts));
+            this.sums.set(path, request.headers['x-amz-meta-sha256'] as string | undefined);
+          }
           response.writeHead(isKept ? 412 : 200).end();
+        } else if (method === 'DELETE') {
+          this.objects.delete(path);
+          response.writeHead(204).end();
         } else if (known === undefined) response.writeHead(404).end();
-        else response.writeHead(200, { 'content-length': known.length }).end(method === 'GET' ? known : undefined);
+        else {
+          const sum = this.sums.get(path);
+          response
+            .writeHead(200, { 'content-length': known.length, ...(sum !== undefined && { 'x-amz-meta-sha256': sum }) })
+            .end(method === 'GET' ? known : undefined);
+        }
       });
     });
     await new Promise<void>((resolve) => this.#server!.listen(0, '127.0.0.1', resolve));
@@ -61,6 +75,17 @@ async function keeps(results: Results): Promise<void> {
   expect(Buffer.from((await results.get(key))!)).toEqual(bytes);
 }
 
+/** Finds bytes that somebody has changed missing, until they are put again. */
+async function noticesDamage(results: Results, damage: () => unknown): Promise<void> {
+  await results.put(key, bytes);
+  await damage();
+  expect(await results.has(key)).toBe(true);
+  expect(await results.get(key)).toBeUndefined();
+  expect(await results.has(key)).toBe(false);
+  await results.put(key, bytes);
+  expect(Buffer.from((await results.get(key))!)).toEqual(bytes);
+}
+
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'results-'));
@@ -70,8 +95,18 @@ afterAll(() => rm(folder, { recursive: true }));
 it('keeps samples in a folder', async () => {
   const results = await openResults(pathToFileURL(join(folder, 'new', 'place')).href);
   await keeps(results);
-  expect(await readdir(join(folder, 'new/place/0123456789ab/cdef'))).toEqual(['0-64.npy']);
+  expect(await readdir(join(folder, 'new/place/0123456789ab/cdef'))).toEqual(['0-64.npy', '0-64.npy.sha256']);
   results.close();
+});
+
+it('finds samples in a folder missing that are not those that were kept', async () => {
+  const place = join(folder, 'damaged');
+  const results = await openResults(pathToFileURL(place).href);
+  await noticesDamage(results, () => truncate(join(place, key), 2));
+  await noticesDamage(results, () => writeFile(join(place, key), Buffer.from([1, 2, 4])));
+  // Workers of earlier versions kept no digest.
+  await rm(join(place, `${key}.sha256`));
+  expect(Buffer.from((await results.get(key))!)).toEqual(bytes);
 });
 
 describe('S3', () => {
@@ -95,6 +130,16 @@ describe('S3', () => {
     expect([...bucket.objects.keys()]).toContain(`/samples/${key}`);
     results.close();
     whole.close();
+  });
+
+  it('finds samples missing that are not those that were kept', async () => {
+    const results = await open('damaged');
+    const path = `/samples/damaged/${key}`;
+    await noticesDamage(results, () => bucket.objects.set(path, bytes.subarray(0, 2)));
+    expect(bucket.sums.get(path)).toBe(createHash('sha256').update(bytes).digest('hex'));
+    bucket.sums.set(path, undefined);
+    expect(Buffer.from((await results.get(key))!)).toEqual(bytes);
+    results.close();
   });
 
   it('says what goes wrong', async () => {

@@ -1,5 +1,19 @@
 // Tests of jobs in a folder.
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -14,6 +28,8 @@ import { jobOf } from '../job-of.js';
 import { describeStore } from '../store-suite.js';
 
 const keep = 60_000;
+/** What a spool has beside its jobs. */
+const own = ['reserve', 'server.lock'];
 
 /** A store that passes all calls on to the one that is open now. */
 class SpoolHarness {
@@ -67,39 +83,12 @@ describe('the folder of a spool', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('is for one process', async () => {
-    await open();
-    await expect(SpoolStore.open(folder, { keep })).rejects.toMatchObject({
-      code: 'ERR_DPM_CONFIG',
-      message: `the spool ${folder} is in use by process ${process.pid}`,
-    });
-    await store!.close();
-    await store!.close();
-    expect(await readdir(folder)).toEqual([]);
-    await open();
-    await expect(SpoolStore.open(folder, { keep })).rejects.toThrow('is in use');
-  });
-
-  it.each([
-    ['a process that is no more', '4194304 -\n'],
-    ['another process that had this number', `${process.pid} 1\n`],
-    ['the process of that number that began later', '1 1\n'],
-    ['nobody', ''],
-  ])('is free when its lock is of %s', async (_, lock) => {
-    await writeFile(join(folder, 'lock'), lock);
-    await open();
-    expect(await readFile(join(folder, 'lock'), 'utf8')).toMatch(new RegExp(`^${process.pid} \\d+\n$`));
-    expect(await readdir(folder)).toEqual(['lock']);
-  });
-
-  it('is in use when its lock is of another process', async () => {
-    const stat = await readFile('/proc/1/stat', 'latin1');
-    const began = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!;
-    for (const lock of [`1 ${began}\n`, '1 -\n']) {
-      await writeFile(join(folder, 'lock'), lock);
-      await expect(SpoolStore.open(folder, { keep })).rejects.toThrow('is in use by process 1');
-    }
-  });
+  /** Writes a file as a chunk is written, with its digest. */
+  const writeChunk = async (id: string, file: string, text: string): Promise<void> => {
+    await writeFile(join(folder, id, file), text);
+    const sum = createHash('sha256').update(text).digest('hex');
+    await appendFile(join(folder, id, 'SHA256SUMS'), `${sum}  ${file}\n`);
+  };
 
   it('holds job.json and chunks, whole or not at all', async () => {
     await open({ draw, roomFor: () => 1 });
@@ -107,7 +96,8 @@ describe('the folder of a spool', () => {
     await store!.add(job);
     await until(async () => (await store!.get(job.id))!.state === 'done');
     await store!.close();
-    expect((await readdir(join(folder, job.id))).sort()).toEqual(['0.png', '1.png', 'job.json']);
+    expect((await readdir(join(folder, job.id))).sort()).toEqual(['0.png', '1.png', 'SHA256SUMS', 'job.json']);
+    expect(spawnSync('sha256sum', ['-c', 'SHA256SUMS'], { cwd: join(folder, job.id) }).status).toBe(0);
     expect(JSON.parse(await readFile(join(folder, job.id, 'job.json'), 'utf8'))).toEqual(job);
     expect(await readFile(join(folder, job.id, '1.png'), 'utf8')).toBe('chunk 1');
   });
@@ -122,7 +112,7 @@ describe('the folder of a spool', () => {
     await writeFile(join(folder, job.id, '0.npy.x.unfinished'), 'half');
     await writeFile(join(folder, 'notes.txt'), 'of somebody');
     await open();
-    expect((await readdir(folder)).sort()).toEqual([job.id, 'lock', 'notes.txt'].sort());
+    expect((await readdir(folder)).sort()).toEqual([job.id, ...own, 'notes.txt'].sort());
     expect(await readdir(join(folder, job.id))).toEqual(['job.json']);
     expect((await store!.get(job.id))!.doneChunks).toBe(0);
   });
@@ -132,12 +122,57 @@ describe('the folder of a spool', () => {
     const job = jobOf();
     await store!.add(job);
     await store!.close();
-    for (const name of ['3.npy', '0.png', '00.npy', '1.npy.bak', 'x.npy'])
-      await writeFile(join(folder, job.id, name), '');
-    await writeFile(join(folder, job.id, '2.npy'), 'whole');
+    for (const name of ['3.npy', '0.png', '00.npy', '1.npy.bak', 'x.npy']) await writeChunk(job.id, name, '');
+    await writeChunk(job.id, '2.npy', 'whole');
     await open();
     expect((await store!.get(job.id))!.doneChunks).toBe(1);
     expect(Buffer.from((await store!.chunk(job, 2))!).toString()).toBe('whole');
+  });
+
+  it('draws a chunk again whose digest was half-written, and reads the lines after that', async () => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    await store!.close();
+    const sums = join(folder, job.id, 'SHA256SUMS');
+    await writeChunk(job.id, '0.npy', 'first');
+    await writeFile(join(folder, job.id, '1.npy'), 'second');
+    await appendFile(sums, 'ab'.repeat(20));
+    const drawn: number[] = [];
+    const counting: DrawChunk = (given, chunk, signal) => {
+      drawn.push(chunk);
+      return draw(given, chunk, signal);
+    };
+    await open({ draw: counting, roomFor: () => 1 });
+    await until(async () => (await store!.get(job.id))!.state === 'done');
+    expect(drawn).toEqual([1, 2]);
+    await store!.close();
+    await open();
+    expect((await store!.get(job.id))!.doneChunks).toBe(3);
+    expect(Buffer.from((await store!.chunk(job, 0))!).toString()).toBe('first');
+    expect(Buffer.from((await store!.chunk(job, 1))!).toString()).toBe('chunk 1');
+  });
+
+  it.each([
+    ['shorter', (path: string) => truncate(path, 3)],
+    ['changed', (path: string) => writeFile(path, 'chunk 9')],
+    ['gone', (path: string) => rm(path)],
+  ])('draws a chunk again whose file is %s', async (_, damage) => {
+    let drawn = 0;
+    const counting: DrawChunk = (given, chunk, signal) => {
+      ++drawn;
+      return draw(given, chunk, signal);
+    };
+    await open({ draw: counting, roomFor: () => 1 });
+    const job = jobOf();
+    await store!.add(job);
+    await until(async () => (await store!.get(job.id))!.state === 'done');
+    await damage(join(folder, job.id, '1.npy'));
+    expect(await store!.chunk(job, 1)).toBeUndefined();
+    await until(async () => (await store!.get(job.id))!.state === 'done');
+    expect(Buffer.from((await store!.chunk(job, 1))!).toString()).toBe('chunk 1');
+    expect(Buffer.from((await store!.chunk(job, 0))!).toString()).toBe('chunk 0');
+    expect(drawn).toBe(4);
   });
 
   it('keeps failures, and forgets them when they are tried again', async () => {
@@ -161,7 +196,7 @@ describe('the folder of a spool', () => {
     await store!.close();
     const failed = [2, 0, 3].map((chunk) => ({ chunk, code: 'ERR_DPM_INTERNAL', message: 'no' }));
     await writeFile(join(folder, job.id, 'failed.json'), JSON.stringify(failed));
-    for (const chunk of [1, 2]) await writeFile(join(folder, job.id, `${chunk}.npy`), 'whole');
+    for (const chunk of [1, 2]) await writeChunk(job.id, `${chunk}.npy`, 'whole');
     await open();
     expect(await store!.get(job.id)).toMatchObject({ state: 'failed', doneChunks: 2, failures: [{ chunk: 0 }] });
   });
@@ -250,7 +285,7 @@ describe('the folder of a spool', () => {
     expect(taken.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
     expect(taken[2]).toMatchObject({ reason: overloaded });
     await expect(store!.add(jobOf())).rejects.toMatchObject(overloaded);
-    expect(await readdir(folder)).toHaveLength(3);
+    expect((await readdir(folder)).filter((name) => !own.includes(name))).toHaveLength(2);
   });
 
   it('keeps a job that could not be cancelled', async () => {
