@@ -2,7 +2,9 @@ import { DpmError } from '../base/errors.js';
 import { wrongValue } from '../base/checks.js';
 import { bestRate, stepTime, type Curve } from './calibrate.js';
 import { ServiceClock, type SampleWork, type Ticket } from './clock.js';
+import type { BatchCounts } from '../engine/binding.js';
 import { priorities, type BatcherOptions, type Priority, type ServiceOrder } from './options.js';
+import { Slowdown } from './slowdown.js';
 
 /** Tenant and urgency of a request. */
 export interface ServiceTerms {
@@ -23,7 +25,7 @@ export interface Demand {
   readonly bytes: number;
 }
 
-/** Time that the steps of a batch take. */
+/** Time that the steps of a batch took when it was opened. */
 export class Pace {
   /** Number of rows per millisecond of the full batch. */
   readonly rate: number;
@@ -76,7 +78,10 @@ export class Admission {
   readonly refused: Refusals = { wait: 0, deadline: 0, bytes: 0 };
   readonly #limits: { readonly [Name in keyof Limits]: number };
   readonly #admitted = new Map<Ticket, Admitted>();
+  readonly #slowdown = new Slowdown();
   #bytes = 0;
+  /** Time since when there is no work; null while there is some. */
+  #restsSince: number | null = performance.now();
 
   constructor(
     { order, stretch }: { order: ServiceOrder; stretch: number },
@@ -86,11 +91,25 @@ export class Admission {
     this.#limits = limits;
   }
 
-  /** Amount of accepted and unfinished work, in milliseconds of the full batch. */
+  /** Time that steps take now, over that which was measured. */
+  get slowdown(): number {
+    return this.#slowdown.after(this.#rest);
+  }
+
+  /** Amount of accepted and unfinished work, in milliseconds of the full batch as fast as it is now. */
   get backlog(): number {
     let sum = 0;
     for (const { work, done } of this.clock.unfinished) sum += work * (1 - done);
-    return sum;
+    return sum * this.slowdown;
+  }
+
+  get #rest(): number {
+    return this.#restsSince === null ? 0 : performance.now() - this.#restsSince;
+  }
+
+  /** Takes in how long the steps of a batch take now. */
+  observe(pace: Pace, counts: BatchCounts): void {
+    this.#slowdown.observe(pace, counts);
   }
 
   /** Estimates the milliseconds until a request on these terms would begin: the work that comes before it. */
@@ -104,7 +123,7 @@ export class Admission {
       const left = ticket.work * (1 - ticket.done);
       wait += theirs < rank ? left : left * shareBefore(ticket, start);
     }
-    return wait;
+    return wait * this.slowdown;
   }
 
   /**
@@ -140,8 +159,12 @@ export class Admission {
     }
     this.#requireBytes(bytes);
     this.#requireInTime(terms, samples, total, pace);
-    const { tenant, weight, priority, deadline } = terms;
+    const { tenant, weight, priority } = terms;
+    // The clock's milliseconds are those that were measured.
+    const deadline = terms.deadline === undefined ? undefined : terms.deadline / this.slowdown;
     const ticket = this.clock.admit({ tenant, weight, samples: works, deadline });
+    this.#slowdown.rested(this.#rest);
+    this.#restsSince = null;
     const admitted = Object.assign(ticket, { priority, bytes });
     this.#admitted.set(ticket, admitted);
     this.#bytes += bytes;
@@ -153,6 +176,7 @@ export class Admission {
     if (!this.#admitted.delete(ticket)) return;
     this.#bytes -= ticket.bytes;
     this.clock.finish(ticket);
+    if (this.#admitted.size === 0) this.#restsSince = performance.now();
   }
 
   #requireBytes(bytes: number): void {
@@ -173,7 +197,7 @@ export class Admission {
     const { deadline } = terms;
     if (deadline === undefined) return;
     const wait = this.expectedWait(terms);
-    const own = this.#ownTime(samples, total, pace);
+    const own = this.slowdown * this.#ownTime(samples, total, pace);
     if (wait + own <= deadline) return;
     ++this.refused.deadline;
     throw new DpmError(

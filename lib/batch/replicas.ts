@@ -108,7 +108,7 @@ export class ReplicatedBatcher implements BatchService {
     return this.batchers.reduce((total, { memory }) => total + memory, 0);
   }
 
-  /** Counts of all batches together; the backlog is the longest one. */
+  /** Counts of all batches together; the backlog is the longest one, the slowdown the largest. */
   stats(): BatcherStats {
     return this.batchers.map((batcher) => batcher.stats()).reduce(together);
   }
@@ -210,5 +210,6 @@ function together(a: BatcherStats, b: BatcherStats): BatcherStats {
       bytes: a.refused.bytes + b.refused.bytes,
     },
     backlog: Math.max(a.backlog, b.backlog),
+    slowdown: Math.max(a.slowdown, b.slowdown),
   };
 }

@@ -166,6 +166,11 @@ export class Requests {
     });
   }
 
+  /** Takes in how long steps take now, on which waits depend. */
+  observe(): void {
+    this.#admission.observe(this.#pace, this.#batches.stats());
+  }
+
   /** Refuses new requests; `refusal` is the message of their errors. */
   refuse(refusal: string): void {
     this.#refusal ??= refusal;
@@ -191,6 +196,7 @@ export class Requests {
   ): Promise<Served> {
     this.#requireOpen(options.signal);
     const terms = termsOf(options);
+    this.observe();
     const expectedWait = this.#admission.requireRoom(terms);
     const { programs, count } = programsAndCount(compile(), options.count);
     requireCount(count, options);
@@ -217,6 +223,7 @@ export class Requests {
     const terms = termsOf(options);
     return this.#counted(async () => {
       this.#requireOpen(options.signal);
+      this.observe();
       this.#admission.requireRoom(terms);
       return this.#until(options, terms, work);
     });

@@ -204,14 +204,17 @@ export class PromptBatcher {
   /** Estimates the milliseconds until a request would begin. */
   expectedWait(request: Pick<PromptServiceOptions, 'tenant' | 'priority'> = {}): number {
     requireObject('the request', request);
+    this.#lanes.observe();
     return this.#admission.expectedWait(termsOf(request));
   }
 
   /** Counts of the finished and pending work, and of what is kept for requests. */
   stats(): PromptBatcherStats {
-    const { refused, backlog } = this.#admission;
+    this.#lanes.observe();
+    const { refused, backlog, slowdown } = this.#admission;
     const { count: batches, held } = this.#lanes;
-    return { ...this.#lanes.stats(), unfinished: this.#work.size, refused: { ...refused }, backlog, batches, ...held };
+    const work = { unfinished: this.#work.size, refused: { ...refused }, backlog, slowdown };
+    return { ...this.#lanes.stats(), ...work, batches, ...held };
   }
 
   /** Refuses new requests with `ERR_DPM_CLOSED`, and waits for the accepted ones. */

@@ -44,6 +44,7 @@ const idle: BatcherStats = {
   unfinished: 10,
   refused: { wait: 11, deadline: 12, bytes: 13 },
   backlog: 0,
+  slowdown: 1,
 };
 
 const idleBatcher = { stats: () => idle };
@@ -152,7 +153,7 @@ describe('the choice of a replica', () => {
     const ends: (() => void)[] = [];
     const made = backlogs.map((_, i) =>
       fake({
-        stats: () => ({ ...idle, backlog: backlogs[i]! }),
+        stats: () => ({ ...idle, backlog: backlogs[i]!, slowdown: [1, 3][i]! }),
         expectedWait: () => i,
         capacity: { rows: 1, slots: 2, rowsPerSecond: 3, curve: [{ rows: 1, ms: i }] },
         memory: 10 ** i,
@@ -254,6 +255,7 @@ describe('the choice of a replica', () => {
       unfinished: 20,
       refused: { wait: 22, deadline: 24, bytes: 26 },
       backlog: 7,
+      slowdown: 3,
     });
     expect(batcher.capacity).toEqual({ rows: 2, slots: 4, rowsPerSecond: 6, curve: [{ rows: 1, ms: 0 }] });
     expect(batcher.memory).toBe(11);

@@ -49,6 +49,32 @@ describe('a batcher over a function', () => {
     expect((await batcher.sample(adaptive)).images.data).toEqual((await model.sample(adaptive)).images.data);
   });
 
+  it('tells waits by the time that the function takes now', { timeout: 60_000 }, async () => {
+    let milliseconds = 10;
+    await using batcher = await createBatcher({
+      shape: [1, 1, 2],
+      schedule: NoiseSchedule.linear(),
+      rows: 1,
+      async evaluate(x) {
+        await sleep(milliseconds);
+        return x;
+      },
+    });
+    const run = (steps: number): Promise<unknown> => batcher.sample({ sampler: 'ddim', steps });
+    await run(30);
+    const { slowdown: before } = batcher.stats();
+    expect(before).toBeLessThan(1.7);
+    milliseconds = 60;
+    const running = run(100);
+    await sleep(4000);
+    expect(batcher.stats().slowdown).toBeGreaterThan(3);
+    expect(batcher.expectedWait()).toBeGreaterThan(1000);
+    milliseconds = 10;
+    await running;
+    await run(400);
+    expect(batcher.stats().slowdown).toBeLessThan(2);
+  });
+
   it('gives its function labels and rows of guided samples', async () => {
     const seen: { t: number[]; labels: number[] | null }[] = [];
     await using batcher = await createBatcher({

@@ -4,9 +4,10 @@ import type { Registry } from '../models/registry.js';
 import { chunkCount, chunkFormat, chunkSize, type ChunkFormat, type Job } from './job.js';
 import { rowsLeft, samplesDone, type ChunkFailure, type JobPhase, type JobState } from './store.js';
 
-/** The speed of a model with a job's files; undefined where there is none. */
+/** The speed that a model with a job's files has now; undefined where there is none. */
 export function rowsPerSecondOf({ models }: Pick<Registry, 'models'>, job: Job): number | undefined {
-  return models.find(({ digest }) => digest === job.digest)?.batcher.capacity.rowsPerSecond;
+  const batcher = models.find(({ digest }) => digest === job.digest)?.batcher;
+  return batcher && batcher.capacity.rowsPerSecond / batcher.stats().slowdown;
 }
 
 /** A job as answers and `dpm jobs` show it. */

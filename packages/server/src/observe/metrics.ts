@@ -203,7 +203,12 @@ export class Metrics {
       'Accepted work over capacity: scale on this',
       ({ batcher }) => batcher.stats().backlog / 1e3,
     );
-    gauge('dpm_capacity_rows_per_second', 'Rows of full steps', ({ batcher }) => batcher.capacity.rowsPerSecond);
+    gauge(
+      'dpm_capacity_rows_per_second',
+      'Rows of full steps, as fast as they are now',
+      ({ batcher }) => batcher.capacity.rowsPerSecond / batcher.stats().slowdown,
+    );
+    gauge('dpm_slowdown', 'Time of steps now over that measured at loading', ({ batcher }) => batcher.stats().slowdown);
     gauge('dpm_model_bytes', 'Bytes that the batch has allocated', ({ batcher }) => batcher.memory);
   }
 }

@@ -5,7 +5,17 @@ import { Metrics } from '../../src/observe/metrics.js';
 import type { Registry } from '../../src/models/registry.js';
 
 it('tells each count of a batch under its name, and its work in seconds', async () => {
-  const stats = { rows: 1, paddedRows: 2, steps: 3, seconds: 4, unfinished: 5, resident: 6, waiting: 7, backlog: 8500 };
+  const stats = {
+    rows: 1,
+    paddedRows: 2,
+    steps: 3,
+    seconds: 4,
+    unfinished: 5,
+    resident: 6,
+    waiting: 7,
+    backlog: 8500,
+    slowdown: 2,
+  };
   const batcher = { stats: () => stats, capacity: { rowsPerSecond: 9 }, memory: 10 };
   const metrics = new Metrics({ models: [{ id: 'm', batcher }] } as unknown as Registry);
   onTestFinished(() => {
@@ -22,7 +32,8 @@ it('tells each count of a batch under its name, and its work in seconds', async 
     dpm_samples_resident: 6,
     dpm_samples_waiting: 7,
     dpm_backlog_seconds: 8.5,
-    dpm_capacity_rows_per_second: 9,
+    dpm_capacity_rows_per_second: 4.5,
+    dpm_slowdown: 2,
     dpm_model_bytes: 10,
   });
 });
