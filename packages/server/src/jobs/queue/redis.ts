@@ -88,6 +88,8 @@ export async function connect(url: string, { isPatient, onError }: Use): Promise
   client.on('error', (error: Error) => (reason = error));
   try {
     await client.connect();
+    // A client that cannot have its database stays in another one and says nothing.
+    await client.select(client.options.db ?? 0);
     await requireNoEviction(client, url);
   } catch (cause) {
     close();
