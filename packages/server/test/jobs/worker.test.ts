@@ -136,7 +136,10 @@ describe.skipIf(!hasRedis)('a worker without its queue', () => {
   };
   const ready = [200, []];
   const refused = (reason: string) => [503, [`the queue cannot be used: ${reason}`]];
-  const soon = (expected: unknown[]) => vi.waitFor(async () => { expect(await readiness()).toEqual(expected); }, 10_000);
+  const soon = (expected: unknown[]) =>
+    vi.waitFor(async () => {
+      expect(await readiness()).toEqual(expected);
+    }, 10_000);
 
   it('is not ready while Redis refuses what is written', async () => {
     await soon(ready);
