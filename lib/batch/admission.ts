@@ -1,9 +1,9 @@
 import { DpmError } from '../base/errors.js';
 import { wrongValue } from '../base/checks.js';
-import { bestRate, stepTime, type Curve } from './calibrate.js';
-import { ServiceClock, type SampleWork, type Ticket } from './clock.js';
+import { ServiceClock, type Ticket } from './clock.js';
 import type { BatchCounts } from '../engine/binding.js';
 import { priorities, type BatcherOptions, type Priority, type ServiceOrder } from './options.js';
+import type { Pace, SampleDemand } from './pace.js';
 import { Slowdown } from './slowdown.js';
 
 /** Tenant and urgency of a request. */
@@ -16,38 +16,9 @@ export interface ServiceTerms {
 
 /** Resources that a request needs from the batch. */
 export interface Demand {
-  /**
-   * Number of evaluations, and of rows per evaluation, for each sample; and milliseconds of the device beside its
-   * evaluations, if it takes any.
-   */
-  readonly samples: readonly { readonly evaluations: number; readonly rows: number; readonly beside?: number }[];
+  readonly samples: readonly SampleDemand[];
   /** Bytes of `init` and `noise`. */
   readonly bytes: number;
-}
-
-/** Time that the steps of a batch took when it was opened. */
-export class Pace {
-  /** Number of rows per millisecond of the full batch. */
-  readonly rate: number;
-
-  /** @param rows - Number of rows of a full step. */
-  constructor(
-    readonly curve: Curve,
-    readonly rows: number,
-  ) {
-    this.rate = bestRate(curve.filter((point) => point.rows <= rows));
-  }
-
-  /** Computes the milliseconds of a step, of a full one at most. */
-  stepTime(rows: number): number {
-    return stepTime(this.curve, Math.min(rows, this.rows));
-  }
-
-  /** Computes the work of a sample. */
-  workOf({ evaluations, rows, beside = 0 }: Demand['samples'][number]): SampleWork {
-    const seen = evaluations * rows;
-    return { work: seen / this.rate + beside, run: seen * this.stepTime(this.rows) + beside };
-  }
 }
 
 /** Request that was accepted. */
@@ -193,7 +164,7 @@ export class Admission {
     );
   }
 
-  #requireInTime(terms: ServiceTerms, samples: Demand['samples'], total: number, pace: Pace): void {
+  #requireInTime(terms: ServiceTerms, samples: readonly SampleDemand[], total: number, pace: Pace): void {
     const { deadline } = terms;
     if (deadline === undefined) return;
     const wait = this.expectedWait(terms);
@@ -208,7 +179,7 @@ export class Admission {
   }
 
   /** Computes the time of the longest sample beside those that run now, or of all samples together. */
-  #ownTime(samples: Demand['samples'], total: number, pace: Pace): number {
+  #ownTime(samples: readonly SampleDemand[], total: number, pace: Pace): number {
     const rows = samples.reduce((sum, sample) => sum + sample.rows, this.clock.unfinished.size);
     const step = pace.stepTime(rows);
     const longest = samples.reduce(

@@ -11,7 +11,8 @@ import type { RunModel } from '../run/resolve.js';
 import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
 import type { SamplerOptions } from '../samplers/options.js';
 import { splitOptions } from '../samplers/split-options.js';
-import { Pace, type Admission, type Refusals } from './admission.js';
+import type { Admission, Refusals } from './admission.js';
+import { Pace } from './pace.js';
 import type { BatchEvent } from './events.js';
 import type { Batches, RowSizes } from './batches.js';
 import {

@@ -18,7 +18,8 @@ import {
   type RunModel,
 } from '../run/resolve.js';
 import { thrownBy } from '../run/script-network.js';
-import type { Admission, Admitted, Pace, ServiceTerms } from './admission.js';
+import type { Admission, Admitted, ServiceTerms } from './admission.js';
+import type { Pace } from './pace.js';
 import type { Batches } from './batches.js';
 import type { Beside } from './beside.js';
 import { demandOf, type Preparation } from './demand.js';

@@ -1,5 +1,5 @@
 import type { BatchCounts } from '../engine/binding.js';
-import type { Pace } from './admission.js';
+import type { Pace } from './pace.js';
 
 /** Milliseconds of steps in which most of what was before is forgotten. */
 const MEMORY = 2000;

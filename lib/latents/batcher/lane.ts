@@ -1,7 +1,8 @@
 import { throwIfAborted } from '../../base/abort.js';
 import { at } from '../../base/arrays.js';
 import { centredRange } from '../../base/pixel-range.js';
-import { Pace, type Admission } from '../../batch/admission.js';
+import type { Admission } from '../../batch/admission.js';
+import { Pace } from '../../batch/pace.js';
 import type { Batches, RowSizes } from '../../batch/batches.js';
 import type { Beside } from '../../batch/beside.js';
 import type { Preparation } from '../../batch/demand.js';

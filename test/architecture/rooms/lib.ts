@@ -96,7 +96,7 @@ export const libRooms: readonly Room[] = [
       'lib/guidance',
       'lib/run',
     ],
-    lines: 2900,
+    lines: 2970,
   },
   {
     path: 'lib/model.ts',
@@ -162,7 +162,7 @@ export const libRooms: readonly Room[] = [
       'lib/batch',
       'lib/latents',
     ],
-    lines: 900,
+    lines: 910,
   },
   {
     path: 'lib/text-to-image.ts',

@@ -10,7 +10,8 @@ import { linear, stepProgram, stepRecord } from '../../../lib/program/builder.js
 import { packRecords } from '../../../lib/program/pack.js';
 import type { RunNetwork } from '../../../lib/run/resolve.js';
 import type { SamplerName } from '../../../lib/samplers/index.js';
-import { Admission, Pace } from '../../../lib/batch/admission.js';
+import { Admission } from '../../../lib/batch/admission.js';
+import { Pace } from '../../../lib/batch/pace.js';
 import { chooseRows, measureCurve, measureUpTo, stepTime, type Curve } from '../../../lib/batch/calibrate.js';
 import { Ending } from '../../../lib/batch/ending.js';
 import { EventQueue } from '../../../lib/batch/events.js';
@@ -242,7 +243,9 @@ describe('admission', () => {
     expect(admission.slowdown).toBeCloseTo(3, 6);
     expect(admission.backlog).toBeCloseTo(150, 3);
     expect(() => admission.requireRoom(client)).toThrow(/the expected wait is 15\d ms, above maxWait/);
-    expect(() => admission.admit({ ...client, deadline: 200 }, samples(1, 20), pace)).toThrow(/150 ms and 80 ms of its own work/);
+    expect(() => admission.admit({ ...client, deadline: 200 }, samples(1, 20), pace)).toThrow(
+      /150 ms and 80 ms of its own work/,
+    );
     // Work is limited as it was measured: it is no fault of a request that the machine is slow.
     admission.finish(admission.admit({ ...client, tenant: 'b' }, samples(1, 1999), pace));
     // The keys of a deadline are in the clock's own milliseconds.

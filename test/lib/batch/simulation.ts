@@ -1,5 +1,6 @@
 // A batch without a network: requests come by a Poisson process, steps take what a curve says, keys and admission are those of the library.
-import { Admission, Pace, type Admitted } from '../../../lib/batch/admission.js';
+import { Admission, type Admitted } from '../../../lib/batch/admission.js';
+import { Pace } from '../../../lib/batch/pace.js';
 import { bestRate, stepTime, type Curve } from '../../../lib/batch/calibrate.js';
 import type { Priority, ServiceOrder } from '../../../lib/batch/options.js';
 

@@ -1,7 +1,8 @@
 // The parts that batchers of prompts are made of.
 import { describe, expect, it } from 'vitest';
 
-import { Admission, Pace } from '../../../lib/batch/admission.js';
+import { Admission } from '../../../lib/batch/admission.js';
+import { Pace } from '../../../lib/batch/pace.js';
 import { Seats } from '../../../lib/latents/batcher/seats.js';
 import { KnownPrompts } from '../../../lib/latents/known-prompts.js';
 import type { PromptedSample } from '../../../lib/latents/prompted-network.js';

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 
 import type { ModelConfig } from './model-config.js';
 import { hostOf } from '../base/host.js';
+import { requireRedisUrl } from '../base/redis-url.js';
 import { checked } from '../base/schema.js';
 import { complete, configSchema, type ServerConfig, type Settings } from './settings.js';
 
@@ -90,6 +91,7 @@ export function settingsOf(config: ServerConfig): Settings {
 }
 
 function requireOneStore({ spool, queue, results }: Settings): void {
+  if (queue !== undefined) requireRedisUrl(queue);
   if (spool !== undefined && queue !== undefined) {
     throw new DpmError('ERR_DPM_CONFIG', 'spool and queue: jobs have one place');
   }

@@ -21,6 +21,9 @@ const tokenSchema = Type.Array(
   ),
 );
 
+/** Milliseconds between two looks at the file, as one at every request would be a notable part of a short one. */
+const EVERY = 1000;
+
 /** The limit for a token without one of its own. */
 const REQUESTS_PER_MINUTE = 600;
 
@@ -31,11 +34,12 @@ interface Entry {
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** The tokens of a file, which has only their hashes. It is read again when it has changed. */
+/** The tokens of a file, which has only their hashes. It is read again within a second after it has changed. */
 export class Tokens {
   readonly #path: string;
   #entries: readonly Entry[] = [];
   #changed = -1;
+  #lookedAt = -Infinity;
 
   private constructor(path: string) {
     this.#path = path;
@@ -48,8 +52,11 @@ export class Tokens {
     return tokens;
   }
 
-  /** Reads the file if it has changed. If it is wrong, the tokens stay as they are. */
+  /** Reads the file if it has changed, at most once in a second. If it is wrong, the tokens stay as they are. */
   async refresh(): Promise<void> {
+    const now = performance.now();
+    if (now - this.#lookedAt < EVERY) return;
+    this.#lookedAt = now;
     const { mtimeMs, mode } = await stat(this.#path).catch((cause: unknown) => {
       throw new DpmError('ERR_DPM_FILE', `cannot read the tokens ${this.#path}`, { cause });
     });

@@ -4,8 +4,11 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry as Register 
 
 import type { Registry } from '../models/registry.js';
 
-/** The monitor's resolution in milliseconds, which it also reports for an idle event loop. */
-const RESOLUTION = 1;
+/**
+ * The monitors' resolution in milliseconds, which they also report for an idle event loop. Each wakes the process that often, so that with
+ * one of a millisecond an idle server would never sleep; shorter delays are found as often as one of these moments falls into them.
+ */
+const RESOLUTION = 100;
 /** Milliseconds over which delays of the event loop are measured. */
 const WINDOW = 10_000;
 
@@ -72,7 +75,7 @@ export class Metrics {
 
   constructor(registry: Registry) {
     const registers = [this.register];
-    collectDefaultMetrics({ register: this.register });
+    collectDefaultMetrics({ register: this.register, eventLoopMonitoringPrecision: RESOLUTION });
     const http = { labelNames: ['route', 'method', 'status'] as const, registers };
     this.requests = new Counter({ name: 'dpm_http_requests_total', help: 'Requests that were answered', ...http });
     this.durations = new Histogram({

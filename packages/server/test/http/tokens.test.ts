@@ -1,14 +1,21 @@
 // Tokens: who may do what, and how often.
 import { createHash } from 'node:crypto';
-import { chmod, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import type * as FileSystem from 'node:fs/promises';
+import { chmod, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { newToken, Server } from '../../src/index.js';
 import { Tokens } from '../../src/http/tokens.js';
 import { ask as askServer, expectProblem, type Answer } from '../support.js';
+
+// Calls of the file system are counted.
+vi.mock('node:fs/promises', async (original) => {
+  const files = await original<typeof FileSystem>();
+  return { ...files, stat: vi.fn(files.stat) };
+});
 
 let folder: string;
 let path: string;
@@ -27,6 +34,8 @@ async function put(text: string): Promise<void> {
   await utimes(path, new Date(), new Date(Date.now() + ++puts * 1000));
 }
 let puts = 0;
+/** Waits until the server looks at the file again. */
+const lookAgain = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1050));
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tokens-'));
@@ -85,12 +94,27 @@ describe('a client', () => {
 
   it('is told when its token comes or goes', async () => {
     await put(listed + entry('late', 'scopes: [sample]'));
+    await lookAgain();
     expect((await draw('late-token')).status).toBe(200);
-    // A wrong file leaves the tokens as they were.
+    // A wrong file leaves the tokens as they were, and so does none.
     await put('- { name: late');
+    await lookAgain();
+    expect((await draw('late-token')).status).toBe(200);
+    await rm(path);
+    await lookAgain();
     expect((await draw('late-token')).status).toBe(200);
     await put(listed);
+    await lookAgain();
     expectProblem(await draw('late-token'), 401, 'ERR_DPM_UNAUTHORIZED');
+  });
+
+  it('does not make the server look at the file at every request', async () => {
+    vi.mocked(stat).mockClear();
+    const began = performance.now();
+    for (let i = 0; i < 50; ++i) expect((await ask('GET', '/v1/models', 'urgent-token')).status).toBe(200);
+    const seconds = (performance.now() - began) / 1000;
+    const looks = vi.mocked(stat).mock.calls.filter(([looked]) => looked === path);
+    expect(looks.length).toBeLessThanOrEqual(1 + Math.ceil(seconds));
   });
 });
 
@@ -134,6 +158,7 @@ describe('a file of tokens', () => {
     await write('newer', 2000);
     const tokens = await Tokens.open(kept);
     await write('older', 1000);
+    await lookAgain();
     await tokens.refresh();
     expect(tokens.find('newer-token')).toBeUndefined();
     expect(tokens.find('older-token')).toMatchObject({ name: 'older' });

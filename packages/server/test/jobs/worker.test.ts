@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { changeJob, listJobs, purgeJobs, Server, type JobView, type ServerConfig } from '../../src/index.js';
 import { until } from '../support.js';
@@ -126,6 +127,73 @@ describe.skipIf(!hasRedis)('a worker', () => {
         message: expect.stringMatching(/belong together|one place/) as string,
       });
     }
+  });
+});
+
+describe.skipIf(!hasRedis)('a worker without its queue', () => {
+  let own: RedisServer;
+  let client: Redis;
+  let worker: Server;
+  let folder: string;
+  beforeAll(async () => {
+    own = await RedisServer.start();
+    client = new Redis(own.url);
+    client.on('error', () => undefined);
+    folder = mkdtempSync(join(tmpdir(), 'results-'));
+    const results = pathToFileURL(folder).href;
+    worker = await Server.work({ models: [model], port: 0, logLevel: 'silent', queue: own.url, results });
+  });
+  afterAll(async () => {
+    await worker.stop();
+    client.disconnect();
+    await own.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  const readiness = async (): Promise<unknown[]> => {
+    const answer = await fetch(`${worker.url}/readyz`);
+    return [answer.status, ((await answer.json()) as { reasons: string[] }).reasons];
+  };
+  const ready = [200, []];
+  const refused = (reason: string) => [503, [`the queue cannot be used: ${reason}`]];
+  const soon = (expected: unknown[]) =>
+    vi.waitFor(async () => {
+      expect(await readiness()).toEqual(expected);
+    }, 10_000);
+
+  it('is not ready while Redis refuses what is written', async () => {
+    await soon(ready);
+    await client.config('SET', 'maxmemory', '1');
+    expect(await readiness()).toEqual(refused('OOM'));
+    await client.config('SET', 'maxmemory', '0');
+    expect(await readiness()).toEqual(ready);
+    await client.config('SET', 'min-replicas-to-write', '1');
+    expect(await readiness()).toEqual(refused('NOREPLICAS'));
+    await client.config('SET', 'min-replicas-to-write', '0');
+    expect(await readiness()).toEqual(ready);
+    // It leaves nothing behind.
+    expect(await client.keys('*probe*')).toEqual([]);
+  });
+
+  it('is not ready while Redis does not let it in', async () => {
+    await client.call('ACL', 'SETUSER', 'other', 'on', 'nopass', '~*', '&*', '+@all');
+    await client.call('AUTH', 'other', '');
+    await client.config('SET', 'requirepass', 'secret');
+    await client.call('CLIENT', 'KILL', 'USER', 'default');
+    await soon(refused('NOAUTH'));
+    await client.config('SET', 'requirepass', '');
+    await soon(ready);
+  });
+
+  it('is not ready while Redis is silent or gone', async () => {
+    own.signal('SIGSTOP');
+    expect(await readiness()).toEqual(refused('it does not answer'));
+    own.signal('SIGCONT');
+    await soon(ready);
+    await own.kill();
+    await soon(refused('ECONNREFUSED'));
+    await own.start();
+    await soon(ready);
   });
 });
 

@@ -13,6 +13,12 @@ export function reasonsAgainst({ registry, state }: Pick<Context, 'registry' | '
   ];
 }
 
+/** The reasons why a worker draws nothing: without its queue it is of no use, while a server still draws samples. */
+async function reasonsOfQueue({ worker }: Pick<Context, 'worker'>): Promise<string[]> {
+  const trouble = await worker?.trouble();
+  return trouble === undefined ? [] : [`the queue cannot be used: ${trouble}`];
+}
+
 const strict = { additionalProperties: false };
 const reasonsSchema = Type.Array(Type.String(), { description: 'Why it is not so.' });
 
@@ -58,8 +64,8 @@ export const probeRoutes: Routes = (app, context) => {
       .status(reasons.length === 0 ? 200 : 503)
       .send(reasons.length === 0 ? { status: 'alive' } : { status: 'silent', reasons });
   });
-  app.get('/readyz', { schema: readyz }, (_, reply) => {
-    const reasons = reasonsAgainst(context);
+  app.get('/readyz', { schema: readyz }, async (_, reply) => {
+    const reasons = [...reasonsAgainst(context), ...(await reasonsOfQueue(context))];
     const warnings = [...context.registry.unloadable].map(([id, code]) => `${id} was not loaded: ${code}`);
     return reply.status(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, reasons, warnings });
   });

@@ -1,5 +1,6 @@
 import { DpmError } from 'dpm-native';
 
+import { requireRedisUrl } from '../../base/redis-url.js';
 import { KEEP } from '../../config/settings.js';
 import { BullmqStore } from '../queue/bullmq-store.js';
 import { SpoolFiles } from '../spool/spool-files.js';
@@ -20,7 +21,10 @@ export type JobAction = 'retry' | 'cancel';
 
 function placeOf({ spool, queue }: JobPlace): { spool: string } | { queue: string } {
   if (spool !== undefined && queue === undefined) return { spool };
-  if (queue !== undefined && spool === undefined) return { queue };
+  if (queue !== undefined && spool === undefined) {
+    requireRedisUrl(queue);
+    return { queue };
+  }
   throw new DpmError('ERR_DPM_USAGE', 'jobs are in a spool or in a queue: one of them has to be given');
 }
 

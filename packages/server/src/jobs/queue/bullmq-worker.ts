@@ -207,6 +207,11 @@ export class JobWorker {
     for (const worker of this.#workers) if (worker.name === queue) void worker.pause(true);
   }
 
+  /** Why the queue cannot be used now, in a few words; undefined where it can. */
+  trouble(): Promise<string | undefined> {
+    return this.#connection.trouble();
+  }
+
   /** Takes no more chunks, and waits for the running ones. */
   async drain(): Promise<void> {
     for (const worker of this.#workers) void worker.pause(true).catch(this.#options.onError);

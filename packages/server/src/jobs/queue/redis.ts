@@ -9,6 +9,10 @@ import { optional } from '../../base/optional.js';
 /** Milliseconds without an answer after which Redis counts as gone. */
 const PATIENCE = 5000;
 
+/** A key that never is, and milliseconds within which its question is answered: probes of Kubernetes wait for a second. */
+const PROBE = 'bull:dpm-jobs:probe';
+const PROBE_PATIENCE = 800;
+
 /** The name of the queue that has the jobs themselves. */
 export const JOBS = 'dpm-jobs';
 
@@ -48,9 +52,40 @@ export async function answers(redis: Redis): Promise<boolean> {
   return Promise.race([answered, sleep(PATIENCE, false, { ref: false })]);
 }
 
+/** An error of Redis in a word, as ECONNREFUSED or NOAUTH. Its message has addresses, which strangers need not know. */
+function wordOf(error: Error & { code?: string }): string {
+  return error.code ?? /^[A-Z]+\b/.exec(error.message)?.[0] ?? 'it is away';
+}
+
+/** Watches whether Redis takes what is written, without waiting for it long. */
+function watch(redis: Redis): () => Promise<string | undefined> {
+  let last: Error = new Error('');
+  redis.on('error', (error: Error) => (last = error));
+  let looking: Promise<string | undefined> | undefined;
+  const look = async (): Promise<string | undefined> => {
+    try {
+      // A write that changes nothing: Redis without memory, or without a disk, still answers a ping.
+      await redis.set(PROBE, '', 'XX');
+      return undefined;
+    } catch (error) {
+      return wordOf(error as Error);
+    } finally {
+      looking = undefined;
+    }
+  };
+  return () => {
+    if (redis.status !== 'ready') return Promise.resolve(wordOf(last));
+    // A silent Redis gets no further question.
+    looking ??= look();
+    return Promise.race([looking, sleep(PROBE_PATIENCE, 'it does not answer', { ref: false })]);
+  };
+}
+
 /** A connection to Redis, and those that are made after it. */
 export interface Connection {
   readonly redis: Redis;
+  /** Why Redis cannot be used now, in a few words; undefined where it can. */
+  trouble(): Promise<string | undefined>;
   /** Ends all of them, even where Redis is gone. */
   close(): void;
 }
@@ -88,6 +123,8 @@ export async function connect(url: string, { isPatient, onError }: Use): Promise
   client.on('error', (error: Error) => (reason = error));
   try {
     await client.connect();
+    // A client that cannot have its database stays in another one and says nothing.
+    await client.select(client.options.db ?? 0);
     await requireNoEviction(client, url);
   } catch (cause) {
     close();
@@ -96,5 +133,5 @@ export async function connect(url: string, { isPatient, onError }: Use): Promise
     throw new DpmError('ERR_DPM_CONFIG', `queue ${shown(url)} cannot be reached: ${message}`, { cause });
   }
   client.on('error', onError);
-  return { redis: client, close };
+  return { redis: client, trouble: watch(client), close };
 }

@@ -123,6 +123,14 @@ describe.skipIf(!hasRedis)('with Redis', () => {
     await expect(openStore(secret)).rejects.not.toThrow(/secret/);
   });
 
+  it('is refused where Redis has no such database', async () => {
+    await expect(openStore(`${redis.url}/99`)).rejects.toMatchObject({
+      code: 'ERR_DPM_CONFIG',
+      message: expect.stringMatching(/^queue redis:\/\/127.0.0.1:\d+ cannot be .*DB index is out of range/) as string,
+    });
+    await (await openStore(`${redis.url}/3`)).close();
+  });
+
   it('says so while Redis is gone, and has all jobs when it is back', async () => {
     const own = await RedisServer.start();
     const store = await openStore(own.url);
