@@ -68,6 +68,8 @@ export interface Entry {
   /** Position of its start by the directory, or the difference of its size there. */
   at?: number;
   longer?: number;
+  /** Number of the file that it begins in, of an archive of several. */
+  disk?: number;
   localName?: string;
   padding?: number;
   extra?: Uint8Array;
@@ -93,7 +95,7 @@ function directoryEntry(entry: Entry, position: number): Buffer {
   return bytes(
     ['PK\x01\x02', u16(0), u16(0), u16(entry.flags ?? 0), u16(entry.method ?? 0), u32(0)],
     [u32(entry.crc ?? crc32(entry.data)), u32(sizeField), u32(sizeField)],
-    [u16(name.length), u16(extra.length), u16(0), u16(0), u16(0), u32(0), u32(atField), name, extra],
+    [u16(name.length), u16(extra.length), u16(0), u16(entry.disk ?? 0), u16(0), u32(0), u32(atField), name, extra],
   );
 }
 

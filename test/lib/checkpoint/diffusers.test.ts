@@ -144,6 +144,19 @@ describe('networks of diffusers', () => {
     expect(network({ ...bare, _name_or_path: 'google/ddpm-cifar10-32' })).toEqual(network(cifar10));
   });
 
+  it('leaves out what the training script says of its moving average', () => {
+    const average = {
+      decay: 0.9999,
+      inv_gamma: 1,
+      min_decay: 0,
+      optimization_step: 500,
+      power: 0.75,
+      update_after_step: 0,
+      use_ema_warmup: true,
+    };
+    expect(network({ ...cifar10, ...average })).toEqual(network(cifar10));
+  });
+
   // Elsewhere the image would not have the map's size; one of a single pixel the library would spread over all.
   it.each<[number, string[], string[], RegExp | null]>([
     [

@@ -105,6 +105,15 @@ describe('the U-Net of a file alone', () => {
     );
   });
 
+  it.each([
+    ['ERR_DPM_TENSOR_MISSING', 'is not there', []],
+    ['ERR_DPM_TENSOR_SHAPE', 'has too few axes', [['unet.conv.weight', [4]]]],
+  ] satisfies [string, string, [string, number[]][]][])('is %s where a tensor %s', (code, _, tensors) => {
+    const shapes = new Shapes(checkpointOf(tensors), 'unet.');
+    const message = expect.stringMatching(/^model\.safetensors: .*tensor 'unet\.conv\.weight'/) as string;
+    expect(() => shapes.size('conv.weight', 1)).toThrow(expect.objectContaining({ code, message }));
+  });
+
   it('of widths that have no whole heads is refused where its middle alone attends', () => {
     const file = checkpointOf([
       ['input_blocks.0.0.weight', [100, 4, 3, 3]],

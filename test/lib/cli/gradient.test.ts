@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats, writeSafetensors, type HostTensor } from '../../../lib/files/tensor-data.js';
+import { DiffusionModel } from '../../../lib/model.js';
 import { maxDifference } from '../../support/golden.js';
 import { strokes } from '../../support/digits.js';
 import { dpm } from '../../support/dpm.js';
@@ -106,6 +107,23 @@ describe('dpm gradient', () => {
     const tangent = { shape: [1, 3, 16, 16], data: new Float32Array(768) };
     const forward = await gradient(await inputWith('weightless', { tangent }), output, '--weights');
     expect(forward.stderr).toContain('--weights is for cotangents');
+  });
+
+  it('pushes forward with the labels of the file', async () => {
+    const tiny = packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny');
+    const golden = await tensorsOf(packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny.safetensors'));
+    const [x, t] = [golden.get('x')!, golden.get('t')!];
+    const labels = Int32Array.from(golden.get('class_labels')!.data as Float32Array);
+    const input = join(folder, 'labels.safetensors');
+    const output = join(folder, 'labelled.safetensors');
+    await writeSafetensors(input, { x, t, tangent: x, class_labels: { shape: [labels.length], data: labels } });
+    const told = await dpm('gradient', tiny, '--device', 'cpu', '--input', input, '--output', output);
+    expect(told.stderr).toBe('');
+    await using model = await DiffusionModel.load(tiny, { device: 'cpu' });
+    const values = x.data as Float32Array;
+    const times = t.data as Float32Array;
+    const { tangent } = await model.unet.pushforward(values, times, { classLabels: labels, tangent: values });
+    expect((await tensorsOf(output)).get('jvp')!.data).toEqual(tangent);
   });
 
   it('needs something to derive by, of the right shape', async () => {

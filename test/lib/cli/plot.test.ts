@@ -188,7 +188,9 @@ describe('charts of bounds', () => {
     [{ ...bound, kl: [null] }, /kl\[0\] has to be/],
     [{ ...bound, kl: [{ t: 0.5, bits: 1 }] }, /kl\[0\]: t is 0\.5/],
     [{ ...bound, kl: [{ t: 5, bits: 'x' }] }, /kl\[0\]: bits is "x"/],
+    [{ ...bound, kl: [{ t: 5 }] }, /kl\[0\]: bits is missing/],
     [{ ...bound, total: 3 }, /total has to be/],
+    [{ ...bound, total: {} }, /total: bits is missing/],
     [{ ...bound, sampler: undefined }, /sampler is missing/],
   ])('refuse %j', (value, message) => {
     expect(() => parseElbo(value, 'a.json')).toThrow(message);

@@ -1,7 +1,7 @@
 // Densities by the probability flow against closed forms, and against another engine in float64.
 import { readFileSync } from 'node:fs';
 
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { standardsOf } from '../../../lib/base/option-facts.js';
 import { Device, type DeviceTensor } from '../../../lib/engine/device.js';
@@ -18,6 +18,7 @@ import { DiffusionModel } from '../../../lib/model.js';
 import { DeviceHostContext } from '../../../lib/run/device-context.js';
 import type { Evaluator } from '../../../lib/run/evaluator.js';
 import { NetworkEvaluator } from '../../../lib/run/network-evaluator.js';
+import { AdaptiveFlow } from '../../../lib/samplers/numerics/adaptive-flow.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { noisePrediction, type Mixture } from '../../support/full-mixture.js';
 import { packagePath } from '../../support/temporary.js';
@@ -281,6 +282,17 @@ describe('flowLikelihood', () => {
       expect(bits, JSON.stringify(other)).not.toBe(standard);
       expect(Math.abs(bits - standard), JSON.stringify(other)).toBeLessThan(0.5);
     }
+  });
+
+  it('takes each tolerance for its own', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu', exact: true });
+    const images = await digits(model, 1);
+    const running = vi.spyOn(AdaptiveFlow.prototype, 'run');
+    onTestFinished(() => {
+      running.mockRestore();
+    });
+    await flowLikelihood(model, images, { ...quick, atol: 0.2, rtol: 0.1 });
+    expect(running.mock.contexts).toMatchObject([{ control: { atol: 0.2, rtol: 0.1, shared: false } }]);
   });
 
   it('draws the probes of every repeat anew', async () => {

@@ -21,7 +21,11 @@ import {
   loraGoldens,
   predictedWith,
 } from '../../support/latent-goldens.js';
+import { temporaryFolder } from '../../support/temporary.js';
+import { fileTensors, writeFileTensors, zeros, type FileTensors } from '../../support/file-tensors.js';
 import { tensorReader } from '../../support/tensors.js';
+
+const folder = temporaryFolder();
 
 /** Reads the networks of a pipeline's folder. */
 async function readFolder(model: string, encoders: readonly string[]): Promise<ReadPrompted> {
@@ -83,6 +87,25 @@ describe('low-rank additions', () => {
     const loras = [{ path: loraFile('sd1', 'kohya'), scale: 0 }];
     await using same = await ConditionalUNet.load(unet, { device: 'cpu', loras });
     expect(await predictedWith(same, tensors)).toEqual(await predictedWith(base, tensors));
+  });
+
+  it('leave out what fits no layer where that is allowed', async () => {
+    const { [`out.kohya-1`]: _, ...tensors } = await goldenNumbers(join(latentFixtures, 'sd1/lora/golden.safetensors'));
+    const own = loraFile('sd1', 'kohya');
+    const foreign: FileTensors = new Map([
+      ['lora_unet_a.lora_down.weight', zeros(1, 1)],
+      ['lora_unet_a.lora_up.weight', zeros(1, 1)],
+    ]);
+    const path = await writeFileTensors(
+      join(folder, 'part.safetensors'),
+      new Map([...(await fileTensors(own)), ...foreign]),
+    );
+    await expect(ConditionalUNet.load(unet, { device: 'cpu', loras: [{ path }] })).rejects.toMatchObject({
+      code: 'ERR_DPM_TENSOR_UNUSED',
+    });
+    await using part = await ConditionalUNet.load(unet, { device: 'cpu', loras: [{ path, allowPartial: true }] });
+    await using whole = await ConditionalUNet.load(unet, { device: 'cpu', loras: [{ path: own }] });
+    expect(await predictedWith(part, tensors)).toEqual(await predictedWith(whole, tensors));
   });
 
   it('are those of a single file, too, and of its diffusers form to the bit', async () => {

@@ -1,5 +1,5 @@
 // Single files of Stable Diffusion against the folders of the same weights (test/fixtures/latent).
-import { cp, rm } from 'node:fs/promises';
+import { cp, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -62,6 +62,14 @@ describe('a single file', () => {
     expect(own.image).toEqual(expected.image);
     expect(own.evidence).toContain(told);
     expect(expected.evidence).toContain('model_index.json');
+  });
+
+  // As the cache of Hugging Face's hub has its files.
+  it('may be a link to it', async () => {
+    const link = join(folder, 'link.safetensors');
+    await symlink(single, link);
+    await using unet = await ConditionalUNet.load(link, { device: 'cpu', config: sd1 });
+    expect(unet.inChannels).toBe(4);
   });
 
   it('of the refiner has the second encoder alone, and sees scores', async () => {

@@ -99,6 +99,7 @@ describe('validation', () => {
     ['a slot read before it is written', [record({ x: linear({ history: [0, 1] }) })], /record 0.*slot 1/],
     ['a number that is not finite', [record({ time: NaN })], /time is NaN/],
     ['a number beyond float32', [record({ x: linear({ x: 1e300 }) })], /finite float32/],
+    ['a negative deviation', [record({ x: linear({}), variance: { kind: 'scalar', deviation: -1 } })], /is negative/],
     ['noise without an update of x', [record({ variance: { kind: 'scalar', deviation: 1 } })], /does not write x/],
     [
       'a negative bound',
@@ -155,6 +156,11 @@ describe('validation', () => {
     ['a slot beyond eight', [record({ store: { slot: 8, input: 0, data: 1 } })], /history is 9/],
   ])('refuses %s', (_name, records, message) => {
     expect(() => stepProgram(records)).toThrow(message);
+  });
+
+  it('accepts a deviation of 0', () => {
+    const silent = record({ x: linear({}), variance: { kind: 'scalar', deviation: 0 } });
+    expect(stepProgram([silent]).records).toEqual([silent]);
   });
 
   it('accepts every program of the generator', () => {

@@ -48,6 +48,7 @@ describe('options', () => {
     ['ddim', { steps: 1, clip: { dynamic: 0.9, ceiling: 0 } }, /ceiling of clip is 0/],
     ['ddim', { steps: 1, clip: { dynamic: 0.9, ceiling: Infinity } }, /ceiling of clip is Infinity/],
     ['lms', { steps: 6, order: 5 }, /order is 5/],
+    ['heun', { steps: 0 }, /steps is 0: give the number/],
     ['lcm', { steps: 2.5 }, /steps is 2\.5, it has to be an integer/],
     ['kdpm2', { steps: 5, eta: 1.5 }, /eta is 1\.5/],
     ['unipc', { steps: 5, disableCorrector: [-1] }, /disableCorrector/],

@@ -3,8 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import type { FastifyInstance } from 'fastify';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
+import { listenOn } from '../../src/base/listen.js';
 import { settingsOf } from '../../src/config/config.js';
 import { readConfig, Server, type ServerConfig } from '../../src/index.js';
 import { forms, negotiated } from '../../src/http/accept.js';
@@ -45,6 +47,24 @@ describe('the end of a server', () => {
     await expect(fetch(server.url)).rejects.toThrow();
   });
 
+  it('takes no jobs any more', async () => {
+    const spool = await mkdtemp(join(tmpdir(), 'spool-'));
+    onTestFinished(() => rm(spool, { recursive: true }));
+    const server = await Server.start({ ...base, spool });
+    const running = draw(server.url, 300);
+    await untilDraws(server);
+    const stopped = server.stop();
+    const late = await fetch(`${server.url}/v1/jobs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'mnist', sampler: 'ddim', steps: 1, count: 1 }),
+    });
+    expect(late.status).toBe(503);
+    expect(await late.json()).toMatchObject({ code: 'ERR_DPM_DRAINING' });
+    await running;
+    expect(await stopped).toBe(true);
+  });
+
   it('cuts what takes longer than it may', async () => {
     const server = await Server.start({ ...base, drain: 50 });
     const running = draw(server.url, 1000);
@@ -63,6 +83,12 @@ describe('the end of a server', () => {
     expect((await running).status).toBe(503);
     expect(await server.stop()).toBe(true);
   });
+});
+
+it('listens at the address that it is given', async () => {
+  const listen = vi.fn();
+  await listenOn({ listen } as unknown as FastifyInstance, { host: '10.1.2.3', port: 80, setting: 'port' });
+  expect(listen).toHaveBeenCalledExactlyOnceWith({ host: '10.1.2.3', port: 80 });
 });
 
 describe('a server', () => {

@@ -23,11 +23,12 @@ afterEach(async () => {
 function context(settings: Partial<JobsContext['settings']>) {
   let figures: (() => Promise<JobFigures>) | undefined;
   let loaded: (() => void) | undefined;
-  const capacity = { rowsPerSecond: 10 };
+  // Twice as slow now as it was.
+  const batcher = { capacity: { rowsPerSecond: 20 }, stats: () => ({ slowdown: 2 }) };
   const made = {
     settings: { keep: 5000, ...settings },
     registry: {
-      models: [{ digest: 'ab'.repeat(32), batcher: { capacity } }],
+      models: [{ digest: 'ab'.repeat(32), batcher }],
       onLoaded: (call: () => void) => (loaded = call),
     },
     metrics: { readJobs: (read: () => Promise<JobFigures>) => (figures = read), chunks: { inc: () => undefined } },

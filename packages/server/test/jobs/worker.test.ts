@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { changeJob, listJobs, purgeJobs, Server, type JobView, type ServerConfig } from '../../src/index.js';
+import { JobWorker } from '../../src/jobs/queue/bullmq-worker.js';
+import { Registry } from '../../src/models/registry.js';
 import { until } from '../support.js';
 import { hasRedis, RedisServer } from './queue/redis-server.js';
 
@@ -100,6 +102,24 @@ describe.skipIf(!hasRedis)('a worker', () => {
     const told = await (await fetch(`${server.url}/metrics`)).text();
     expect(told).toMatch(/^dpm_jobs\{state="done"\} 3$/m);
     expect(told).toMatch(/^dpm_jobs_backlog_seconds\{queue="dpm-[0-9a-f]{12}-any"\} 0$/m);
+  });
+
+  it('has given its chunks back before its models are closed', async () => {
+    const own = await Server.work(config);
+    const [giving, closing] = [vi.spyOn(JobWorker.prototype, 'close'), vi.spyOn(Registry.prototype, 'close')];
+    onTestFinished(() => {
+      giving.mockRestore();
+      closing.mockRestore();
+    });
+    let given = (): void => undefined;
+    giving.mockImplementationOnce(() => new Promise((resolve) => (given = resolve)));
+    const stopped = own.stop();
+    await until(() => giving.mock.calls.length > 0);
+    expect(closing).not.toHaveBeenCalled();
+    given();
+    await stopped;
+    expect(closing).toHaveBeenCalledOnce();
+    await (giving.mock.contexts[0] as JobWorker).close();
   });
 
   it('is looked after from elsewhere', async () => {

@@ -2,9 +2,11 @@
 import { once } from 'node:events';
 
 import { DpmError } from 'dpm-native';
+import type { FastifyRequest } from 'fastify';
 import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 
+import { note } from '../../src/http/context.js';
 import { loggerOf } from '../../src/observe/log.js';
 import { hasRedis, RedisServer } from '../jobs/queue/redis-server.js';
 
@@ -14,6 +16,13 @@ function logged(error: unknown): { text: string; err: Record<string, unknown> } 
   loggerOf('info', { write: (line) => (text += line) }).error({ err: error }, 'it failed');
   return { text, err: (JSON.parse(text) as { err: Record<string, unknown> }).err };
 }
+
+it('the line of a request has all that was noted of it', () => {
+  const request = { noted: {} } as FastifyRequest;
+  note(request, { model: 'a', runMs: 1 });
+  note(request, { runMs: 2, bytes: 3 });
+  expect(request.noted).toEqual({ model: 'a', runMs: 2, bytes: 3 });
+});
 
 describe('a log', () => {
   it('has what an error says, and its causes', () => {

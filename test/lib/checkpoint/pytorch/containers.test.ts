@@ -166,6 +166,7 @@ const archives: [string, string, RegExp, () => Uint8Array][] = [
     () => changed({ 'm/data.pkl': { method: 8 } }),
   ],
   ['a compressed storage', UNSUPPORTED, /'m\/data\/0' is compressed/, () => changed({ 'm/data/0': { method: 12 } })],
+  ['an entry on another disk', FILE_HEADER, /'m\/data\/0'/, () => changed({ 'm/data/0': { disk: 1 } })],
   ['an encrypted entry', UNSUPPORTED, /'m\/data\/0' is encrypted/, () => changed({ 'm/data/0': { flags: 1 } })],
   ['a wrong checksum', FILE_HEADER, /'m\/data\.pkl' has the checksum/, () => changed({ 'm/data.pkl': { crc: 1 } })],
   ['entries that overlap', OVERLAP, /needs the bytes up to/, () => changed({ 'm/data.pkl': { longer: 1000 } })],

@@ -62,6 +62,14 @@ describe('the tables of a schedule', () => {
     expect(new SigmaTable(cosine).ratios.slice(0, 2)).toEqual([0.006427108775824308, 0.009351345710456371]);
   });
 
+  it('have the ratio of float32 parts, each rounded', () => {
+    const { ratios } = new SigmaTable(scheduleOf({}));
+    // Were 1 - A not rounded, these would be one unit in the last place away.
+    expect([259, 273, 979].map((time) => ratios[time])).toEqual([
+      1.0047838687896729, 1.0807933807373047, 128.86048889160156,
+    ]);
+  });
+
   it('are of sigmoid betas as the library computes them', () => {
     const schedule = scheduleOf({ _class_name: 'DDPMScheduler', beta_schedule: 'sigmoid', num_train_timesteps: 50 });
     const alphaBars = roundedAlphaBars(schedule);

@@ -1,11 +1,26 @@
 // Tests that samples over HTTP are those of the library, in every form.
 import { decode } from 'fast-png';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { DEFAULT_STEPS, type ImageBatch } from 'dpm-native';
 
+import { Server } from '../../../src/index.js';
 import { eventsOf } from '../../described.js';
-import { expectProblem, get, metric, model, post, sample, serveDigits, server, until } from '../../support.js';
+import {
+  ask,
+  type Answer,
+  expectProblem,
+  get,
+  metric,
+  model,
+  post,
+  sample,
+  serveDigits,
+  server,
+  until,
+} from '../../support.js';
+import { writeModel } from '../../../../../test/support/golden-network.js';
+import { temporaryFolder } from '../../../../../test/support/temporary.js';
 
 serveDigits();
 
@@ -22,6 +37,29 @@ interface Shown {
 }
 
 const pngs = (images: unknown): Buffer[] => (images as Shown[]).map(({ b64 }) => Buffer.from(b64, 'base64'));
+
+describe('images of two channels', () => {
+  const folder = temporaryFolder();
+  let pairs: Server;
+  beforeAll(async () => {
+    await writeModel(folder, {
+      ...{ sample_size: 8, in_channels: 2, out_channels: 2, layers_per_block: 1 },
+      ...{ block_out_channels: [32], down_block_types: ['DownBlock2D'], up_block_types: ['UpBlock2D'] },
+    });
+    pairs = await Server.start({ models: [{ id: 'pairs', path: folder, device: 'cpu' }], port: 0, logLevel: 'silent' });
+  });
+  afterAll(() => pairs.stop());
+  const drawn = (accept: string): Promise<Answer> =>
+    ask(pairs, 'POST', '/v1/samples', { body: { model: 'pairs', ...request, seed: '7' }, headers: { accept } });
+
+  it('are never pictures', async () => {
+    const any = await drawn('*/*');
+    expect([any.status, any.headers.get('content-type')]).toEqual([200, 'application/x-npy']);
+    for (const accept of ['image/png', 'application/json', 'text/event-stream']) {
+      expectProblem(await drawn(accept), 406, 'ERR_DPM_NOT_ACCEPTABLE');
+    }
+  });
+});
 
 describe('JSON', () => {
   it('has every image as PNG, and what there is to say of them', async () => {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+import { S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { optional } from '../../../src/base/optional.js';
@@ -140,6 +141,17 @@ describe('S3', () => {
     bucket.sums.set(path, undefined);
     expect(Buffer.from((await results.get(key))!)).toEqual(bytes);
     results.close();
+  });
+
+  it('ends its client when it is closed', async () => {
+    const ending = vi.spyOn(S3Client.prototype, 'destroy');
+    onTestFinished(() => {
+      ending.mockRestore();
+    });
+    const results = await open('d');
+    expect(ending).not.toHaveBeenCalled();
+    results.close();
+    expect(ending).toHaveBeenCalledOnce();
   });
 
   it('says what goes wrong', async () => {
