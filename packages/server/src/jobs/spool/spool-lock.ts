@@ -64,8 +64,8 @@ export class SpoolLock {
         onLost(cause);
       });
       if (release !== undefined) {
-        await keepReserve(folder);
         own = new SpoolLock(release);
+        await keepReserve(folder);
         return own;
       }
       const sign = await lastSign(path);
