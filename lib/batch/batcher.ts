@@ -228,9 +228,9 @@ export class Batcher {
   /** Counts of the finished and pending work. */
   stats(): BatcherStats {
     const { unfinished } = this.#requests;
-    this.#requests.observe();
+    const counts = this.#requests.observe();
     const { refused, backlog, slowdown } = this.#admission;
-    return { ...this.#batches.stats(), unfinished, refused: { ...refused }, backlog, slowdown };
+    return { ...counts, unfinished, refused: { ...refused }, backlog, slowdown };
   }
 
   /** Refuses new requests with `ERR_DPM_CLOSED`, and waits for the accepted ones. */

@@ -5,7 +5,7 @@ import { throwIfAborted } from '../base/abort.js';
 import { elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import type { NativeBatchResult, NativeRunRequest } from '../engine/binding.js';
+import type { BatchCounts, NativeBatchResult, NativeRunRequest } from '../engine/binding.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import type { Program, StepProgram } from '../program/program.js';
 import { imagesOf, runOnNetwork, runPrograms, type RunResult } from '../run/network-run.js';
@@ -167,9 +167,11 @@ export class Requests {
     });
   }
 
-  /** Takes in how long steps take now, on which waits depend. */
-  observe(): void {
-    this.#admission.observe(this.#pace, this.#batches.stats());
+  /** Takes in how long steps take now, on which waits depend, and gives the counts of the batches. */
+  observe(): BatchCounts {
+    const counts = this.#batches.stats();
+    this.#admission.observe(this.#pace, counts);
+    return counts;
   }
 
   /** Refuses new requests; `refusal` is the message of their errors. */

@@ -69,14 +69,9 @@ export class Lanes {
     if (this.#refusal !== null) throw new DpmError('ERR_DPM_CLOSED', this.#refusal);
   }
 
-  /** Takes in how long the steps of all lanes take now. */
-  observe(): void {
-    for (const { requests } of this.#open) requests.observe();
-  }
-
-  /** Counts of all lanes together. */
-  stats(): BatchCounts {
-    return [...this.#open].map(({ batches }) => batches.stats()).reduce(bothCounts, this.#closed);
+  /** Takes in how long the steps of all lanes take now, and gives their counts together. */
+  observe(): BatchCounts {
+    return [...this.#open].map(({ requests }) => requests.observe()).reduce(bothCounts, this.#closed);
   }
 
   /** Number of bytes that the batches of all lanes have allocated. */

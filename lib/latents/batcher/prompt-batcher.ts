@@ -210,11 +210,11 @@ export class PromptBatcher {
 
   /** Counts of the finished and pending work, and of what is kept for requests. */
   stats(): PromptBatcherStats {
-    this.#lanes.observe();
+    const counts = this.#lanes.observe();
     const { refused, backlog, slowdown } = this.#admission;
     const { count: batches, held } = this.#lanes;
     const work = { unfinished: this.#work.size, refused: { ...refused }, backlog, slowdown };
-    return { ...this.#lanes.stats(), ...work, batches, ...held };
+    return { ...counts, ...work, batches, ...held };
   }
 
   /** Refuses new requests with `ERR_DPM_CLOSED`, and waits for the accepted ones. */

@@ -1,13 +1,20 @@
 import type { Priority } from 'dpm-native';
 
 import type { Registry } from '../models/registry.js';
+import { rowsPerSecondNow } from '../models/served.js';
 import { chunkCount, chunkFormat, chunkSize, type ChunkFormat, type Job } from './job.js';
 import { rowsLeft, samplesDone, type ChunkFailure, type JobPhase, type JobState } from './store.js';
 
-/** The speed that a model with a job's files has now; undefined where there is none. */
-export function rowsPerSecondOf({ models }: Pick<Registry, 'models'>, job: Job): number | undefined {
-  const batcher = models.find(({ digest }) => digest === job.digest)?.batcher;
-  return batcher && batcher.capacity.rowsPerSecond / batcher.stats().slowdown;
+/** Tells the speed that a model with a job's files has now; undefined where there is none. Each model is asked once. */
+export function speedsOf({ models }: Pick<Registry, 'models'>): (job: Job) => number | undefined {
+  const known = new Map<string, number | undefined>();
+  return ({ digest }) => {
+    if (!known.has(digest)) {
+      const served = models.find((each) => each.digest === digest);
+      known.set(digest, served && rowsPerSecondNow(served));
+    }
+    return known.get(digest);
+  };
 }
 
 /** A job as answers and `dpm jobs` show it. */

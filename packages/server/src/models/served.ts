@@ -45,6 +45,10 @@ export function classesOf(served: ServedModel): number {
   return served.kind === 'pixels' ? served.model.unet.info.classes : 0;
 }
 
+/** The rows of full steps that a model computes in a second, as fast as it is now. */
+export const rowsPerSecondNow = ({ batcher }: ServedModel): number =>
+  batcher.capacity.rowsPerSecond / batcher.stats().slowdown;
+
 /** The number of weights of a model's U-Net. */
 export function parametersOf(served: ServedModel): number {
   return served.kind === 'pixels' ? served.model.unet.info.parameters : served.model.unet.parameters;

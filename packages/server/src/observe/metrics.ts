@@ -3,6 +3,7 @@ import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry as Register } from 'prom-client';
 
 import type { Registry } from '../models/registry.js';
+import { rowsPerSecondNow } from '../models/served.js';
 
 /**
  * The monitors' resolution in milliseconds, which they also report for an idle event loop. Each wakes the process that often, so that with
@@ -206,11 +207,7 @@ export class Metrics {
       'Accepted work over capacity: scale on this',
       ({ batcher }) => batcher.stats().backlog / 1e3,
     );
-    gauge(
-      'dpm_capacity_rows_per_second',
-      'Rows of full steps, as fast as they are now',
-      ({ batcher }) => batcher.capacity.rowsPerSecond / batcher.stats().slowdown,
-    );
+    gauge('dpm_capacity_rows_per_second', 'Rows of full steps, as fast as they are now', rowsPerSecondNow);
     gauge('dpm_slowdown', 'Time of steps now over that measured at loading', ({ batcher }) => batcher.stats().slowdown);
     gauge('dpm_model_bytes', 'Bytes that the batch has allocated', ({ batcher }) => batcher.memory);
   }

@@ -21,7 +21,7 @@ import {
 } from '../../jobs/job.js';
 import { newJob } from '../../jobs/new-job.js';
 import type { JobState, JobStore } from '../../jobs/store.js';
-import { rowsPerSecondOf, viewOf } from '../../jobs/view.js';
+import { speedsOf, viewOf } from '../../jobs/view.js';
 import { ServerError } from '../../base/problem.js';
 import type { Client } from '../../base/client.js';
 
@@ -137,7 +137,7 @@ const ofSamples = { scope: 'jobs', fails: [404, 410, 503] } as const;
 export const jobRoutes: Routes = (app, context) => {
   const { jobs: store, registry } = context;
   if (store === undefined) return;
-  const shown = (state: JobState): object => viewOf(state, rowsPerSecondOf(registry, state.job));
+  const shown = (state: JobState, speedOf = speedsOf(registry)): object => viewOf(state, speedOf(state.job));
 
   app.post(
     '/v1/jobs',
@@ -149,7 +149,8 @@ export const jobRoutes: Routes = (app, context) => {
   );
   app.get('/v1/jobs', { schema: schemas.list, config }, async ({ client }) => {
     const own = await store.list((job) => mayRead(client, job));
-    return { object: 'list', data: own.map(shown) };
+    const speedOf = speedsOf(registry);
+    return { object: 'list', data: own.map((state) => shown(state, speedOf)) };
   });
   app.get<OfJob>('/v1/jobs/:id', { schema: schemas.get, config: ofJob }, async (request) =>
     shown(await jobOf(store, request)),

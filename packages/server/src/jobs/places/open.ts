@@ -10,7 +10,7 @@ import { engineClass } from '../engine-class.js';
 import { chunkSize, queueOf } from '../job.js';
 import { SpoolStore } from '../spool/spool-store.js';
 import { jobStates, rowsLeft, type JobStore } from '../store.js';
-import { rowsPerSecondOf } from '../view.js';
+import { speedsOf } from '../view.js';
 
 /** The parts of a server or a worker that jobs need. */
 export interface JobsContext extends ChunkContext {
@@ -23,8 +23,9 @@ async function figuresOf({ registry }: JobsContext, store: JobStore): Promise<Jo
   const states = await store.list();
   const jobs = Object.fromEntries(jobStates.map((name) => [name, states.filter(({ state }) => state === name).length]));
   const backlogSeconds = new Map<string, number>();
+  const speedOf = speedsOf(registry);
   for (const state of states) {
-    const rowsPerSecond = rowsPerSecondOf(registry, state.job);
+    const rowsPerSecond = speedOf(state.job);
     if (rowsPerSecond === undefined) continue;
     const queue = queueOf(state.job);
     const seconds = rowsLeft(state) / rowsPerSecond;

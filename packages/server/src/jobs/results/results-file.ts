@@ -7,7 +7,7 @@ import { DpmError } from 'dpm-native';
 import { makeFolder } from '../files/make-folder.js';
 import type { Results } from './results.js';
 import { unlessMissing } from '../files/unless-missing.js';
-import { sha256Of } from '../files/sha256.js';
+import { isWhole, sha256Of } from '../files/sha256.js';
 import { writeOnce } from '../files/write-once.js';
 
 /** The file with the digest of another. */
@@ -46,8 +46,7 @@ export class FileResults implements Results {
     const bytes = await unlessMissing(readFile(path));
     if (bytes === undefined) return undefined;
     const sum = await unlessMissing(readFile(sumOf(path), 'latin1'));
-    // Workers of earlier versions write no digest.
-    if (sum === undefined || sum === (await sha256Of(bytes))) return bytes;
+    if (await isWhole(bytes, sum)) return bytes;
     for (const each of [path, sumOf(path)]) await rm(each, { force: true });
     return undefined;
   }

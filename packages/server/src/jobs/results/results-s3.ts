@@ -2,7 +2,7 @@ import type * as sdk from '@aws-sdk/client-s3';
 import { DpmError } from 'dpm-native';
 
 import { optional } from '../../base/optional.js';
-import { sha256Of } from '../files/sha256.js';
+import { isWhole, sha256Of } from '../files/sha256.js';
 import type { Results } from './results.js';
 
 type Sdk = typeof sdk;
@@ -56,9 +56,7 @@ class S3Results implements Results {
     const answer = await unlessMissing(this.#client.send(new GetObjectCommand(this.#place(key))));
     const bytes = await answer?.Body?.transformToByteArray();
     if (bytes === undefined) return undefined;
-    const sum = answer?.Metadata?.sha256;
-    // Workers of earlier versions write no digest.
-    if (sum === undefined || sum === (await sha256Of(bytes))) return bytes;
+    if (await isWhole(bytes, answer?.Metadata?.sha256)) return bytes;
     // Without it a retry finds that the bytes are missing. A server that may only read cannot help there.
     await this.#client.send(new DeleteObjectCommand(this.#place(key))).catch(() => undefined);
     return undefined;

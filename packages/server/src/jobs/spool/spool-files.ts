@@ -9,7 +9,7 @@ import { checked } from '../../base/schema.js';
 import { isJobId, jobSchema, type Job } from '../job.js';
 import { SpoolJob } from './spool-job.js';
 import type { ChunkFailure } from '../store.js';
-import { sha256Of } from '../files/sha256.js';
+import { isWhole, sha256Of } from '../files/sha256.js';
 import { unlessMissing } from '../files/unless-missing.js';
 import { replaceFile, syncFolder, UNFINISHED, writeOnce } from '../files/write-once.js';
 
@@ -152,11 +152,9 @@ export class SpoolFiles {
   }
 
   /** Reads the samples of a chunk; undefined where they are missing, or are not what was written. */
-  async chunk(entry: SpoolJob, chunk: number): Promise<Uint8Array | undefined> {
-    const sum = entry.done.get(chunk);
-    if (sum === undefined) return undefined;
+  async chunk(entry: SpoolJob, chunk: number, sum: string): Promise<Uint8Array | undefined> {
     const bytes = await unlessMissing(readFile(join(this.#folder(entry.job.id), entry.fileOf(chunk))));
-    return bytes !== undefined && (await sha256Of(bytes)) === sum ? bytes : undefined;
+    return bytes !== undefined && (await isWhole(bytes, sum)) ? bytes : undefined;
   }
 
   /** Writes which chunks have failed, or removes the file where none has. */

@@ -115,7 +115,7 @@ export class SpoolStore implements JobStore {
   async #writing<T>(write: () => Promise<T>): Promise<T> {
     if (this.#closed !== undefined) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
     if (this.#isLost) throw new DpmError('ERR_DPM_CLOSED', 'another server has taken the spool');
-    const work = write();
+    const work = orInsufficientStorage(write());
     const ended = work.catch(() => undefined);
     this.#work.add(ended);
     try {
@@ -126,7 +126,7 @@ export class SpoolStore implements JobStore {
   }
 
   add(job: Job): Promise<Job> {
-    return this.#writing(() => orInsufficientStorage(this.#add(job)));
+    return this.#writing(() => this.#add(job));
   }
 
   async #add(job: Job): Promise<Job> {
@@ -160,7 +160,7 @@ export class SpoolStore implements JobStore {
   }
 
   cancel(id: string): Promise<void> {
-    return this.#writing(() => orInsufficientStorage(this.#cancel(id)));
+    return this.#writing(() => this.#cancel(id));
   }
 
   async #cancel(id: string): Promise<void> {
@@ -183,7 +183,7 @@ export class SpoolStore implements JobStore {
   }
 
   retry(id: string): Promise<void> {
-    return this.#writing(() => orInsufficientStorage(this.#retry(id)));
+    return this.#writing(() => this.#retry(id));
   }
 
   async #retry(id: string): Promise<void> {
@@ -202,8 +202,9 @@ export class SpoolStore implements JobStore {
 
   async chunk({ id }: Job, chunk: number): Promise<Uint8Array | undefined> {
     const entry = this.#jobs.get(id);
-    if (entry?.done.has(chunk) !== true) return undefined;
-    const bytes = await this.#files.chunk(entry, chunk);
+    const sum = entry?.done.get(chunk);
+    if (entry === undefined || sum === undefined) return undefined;
+    const bytes = await this.#files.chunk(entry, chunk, sum);
     if (bytes === undefined) this.#drawAgain(entry, chunk);
     return bytes;
   }
