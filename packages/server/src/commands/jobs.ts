@@ -24,8 +24,15 @@ function printJob(job: JobView, { json: isJson, output }: Call): void {
   for (const { chunk, code, message } of job.failedChunks) output.line(`chunk ${chunk} failed: ${message} [${code}]`);
 }
 
+/** The most jobs that a list is asked for; undefined where it is all of them. */
+function mostOf({ options: given }: Call): number | undefined {
+  const most = given.integer('limit');
+  if (most !== undefined && most < 1) throw usageError(`--limit is ${most}, at least 1`);
+  return most;
+}
+
 async function list(call: Call): Promise<void> {
-  const jobs = await (await admin()).listJobs(placeOf(call));
+  const jobs = await (await admin()).listJobs(placeOf(call), mostOf(call));
   if (call.json) call.output.json(jobs);
   else if (jobs.length === 0) call.output.line('there are no jobs');
   else {
@@ -48,8 +55,7 @@ function idOf({ positionals: [id] }: Call): string {
 
 async function show(call: Call): Promise<void> {
   const id = idOf(call);
-  const jobs = await (await admin()).listJobs(placeOf(call));
-  const job = jobs.find((each) => each.id === id);
+  const job = await (await admin()).findJob(placeOf(call), id);
   if (job === undefined) throw usageError(`there is no job ${id}`);
   printJob(job, call);
 }
@@ -76,7 +82,13 @@ async function purge(call: Call): Promise<void> {
 export const jobsCommands: CommandGroup = {
   name: 'jobs',
   commands: {
-    list: { name: 'jobs list', summary: 'All jobs, the newest first.', arguments: [], options, run: list },
+    list: {
+      name: 'jobs list',
+      summary: 'All jobs, the newest first.',
+      arguments: [],
+      options: { ...options, limit: { value: 'N', help: 'the newest N alone' } },
+      run: list,
+    },
     show: { name: 'jobs show', summary: 'All there is to say of a job.', arguments: ['ID'], options, run: show },
     retry: changing('retry', "Draws again what has failed. The spool of a server that runs is that server's."),
     cancel: changing('cancel', 'Ends a job.'),

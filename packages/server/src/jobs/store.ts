@@ -1,4 +1,5 @@
 import { chunkCount, chunkSize, type Job } from './job.js';
+import type { Page, PageRequest } from './page.js';
 
 /** The phases that a job can be in. */
 export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
@@ -23,6 +24,14 @@ export interface JobState {
   readonly failures: readonly ChunkFailure[];
 }
 
+/** The figures of all jobs of a store. */
+export interface StoreFigures {
+  /** The number of jobs in each state that any of them is in. */
+  readonly jobs: ReadonlyMap<string, number>;
+  /** The rows of evaluations that jobs wait for, by queue. */
+  readonly rowsLeft: ReadonlyMap<string, number>;
+}
+
 /** Draws the samples of a chunk, in the form in which they are kept. */
 export type DrawChunk = (job: Job, chunk: number, signal: AbortSignal) => Promise<Uint8Array>;
 
@@ -39,8 +48,14 @@ export interface JobStore {
   add(job: Job): Promise<Job>;
   /** Finds a job; undefined where there is none. */
   get(id: string): Promise<JobState | undefined>;
-  /** Lists the newest of the wanted jobs, the newest first. */
-  list(isWanted?: (job: Job) => boolean): Promise<readonly JobState[]>;
+  /**
+   * Lists jobs by pages, the newest first.
+   *
+   * @throws DpmError `ERR_DPM_ARGUMENT` for a cursor that no page has given.
+   */
+  list(request: PageRequest): Promise<Page<JobState>>;
+  /** Counts the jobs and what they wait for, at a cost that does not grow with their number where other machines have them. */
+  figures(): Promise<StoreFigures>;
   /** Ends a job that is not over. */
   cancel(id: string): Promise<void>;
   /** Draws the failed chunks again. */
@@ -49,17 +64,12 @@ export interface JobStore {
   purge(): Promise<number>;
   /** Reads the samples of a chunk; undefined where they are missing. */
   chunk(job: Job, chunk: number): Promise<Uint8Array | undefined>;
-  /** Resolves when a job may have changed, or after a while. */
-  changed(id: string, signal: AbortSignal): Promise<void>;
+  /** Resolves with true when a job may have changed, and with false after a while without a change. */
+  changed(id: string, signal: AbortSignal): Promise<boolean>;
   /** Begins no more chunks, and ends all waits for changes. Chunks that are being drawn go on. */
   pause(): void;
   /** Closes the store. Chunks that are being drawn go back. */
   close(): Promise<void>;
-}
-
-/** Compares jobs for the order in which they are listed. */
-export function newestFirst(a: Pick<Job, 'createdAt'>, b: Pick<Job, 'createdAt'>): number {
-  return a.createdAt < b.createdAt ? 1 : -1;
 }
 
 /** Tells whether a job is over. */

@@ -2,7 +2,7 @@ import type { Priority } from 'dpm-native';
 
 import type { Registry } from '../models/registry.js';
 import { rowsPerSecondNow } from '../models/served.js';
-import { chunkCount, chunkFormat, chunkSize, type ChunkFormat, type Job } from './job.js';
+import { chunkCount, chunkFormat, chunkSize, queueOf, type ChunkFormat, type Job } from './job.js';
 import { rowsLeft, samplesDone, type ChunkFailure, type JobPhase, type JobState } from './store.js';
 
 /** Tells the speed that a model with a job's files has now; undefined where there is none. Each model is asked once. */
@@ -15,6 +15,12 @@ export function speedsOf({ models }: Pick<Registry, 'models'>): (job: Job) => nu
     }
     return known.get(digest);
   };
+}
+
+/** The speed that a model has now which can draw the chunks of a queue; undefined where there is none. */
+export function speedOfQueue({ models }: Pick<Registry, 'models'>, queue: string): number | undefined {
+  const served = models.find(({ digest }) => queue.startsWith(queueOf({ digest, engine: '' })));
+  return served && rowsPerSecondNow(served);
 }
 
 /** A job as answers and `dpm jobs` show it. */

@@ -57,6 +57,8 @@ describe('dpm jobs', () => {
       [ids[1], 'queued', '0/64', 'mnist', 'ddpm'],
       [ids[0], 'done', '1/1', 'mnist', 'ddpm'],
     ]);
+    const { stdout: newest } = await dpm('jobs', 'list', '--spool', spool, '--limit', '2', '--json');
+    expect((JSON.parse(newest) as { id: string }[]).map(({ id }) => id)).toEqual([ids[2], ids[1]]);
     const { stdout: json } = await dpm('jobs', 'list', '--spool', spool, '--json');
     expect((JSON.parse(json) as { id: string }[]).map(({ id }) => id)).toEqual([...ids].reverse());
   });
@@ -86,6 +88,7 @@ describe('dpm jobs', () => {
 
   it.each([
     [['jobs', 'list'], /ERR_DPM_USAGE.*a spool or in a queue/],
+    [['jobs', 'list', '--spool', 'x', '--limit', '0'], /--limit is 0, at least 1/],
     [['jobs', 'show', '--spool', 'x'], /takes ID/],
     [['jobs', 'show', 'none', '--spool', '.'], /there is no job none/],
     [['jobs', 'cancel', 'none', '--queue', 'redis://127.0.0.1:1'], /queue redis:\/\/127\.0\.0\.1:1 cannot be reached/],

@@ -167,6 +167,36 @@ describe('a job', () => {
     expect((await post(`${place}/retry`, {})).json.state).toBe('cancelled');
   });
 
+  it('is listed by pages, each of which names the next', async () => {
+    const whole = (await get('/v1/jobs?limit=1000')).json as { data: { id: string }[]; next: string | null };
+    expect(whole.next).toBeNull();
+    const found: string[] = [];
+    let path: string | undefined = '/v1/jobs?limit=2';
+    while (path !== undefined) {
+      const { json, headers } = await get(path);
+      const { data, next } = json as typeof whole;
+      found.push(...data.map(({ id }) => id));
+      path = /^<(.*)>; rel="next"$/.exec(headers.get('link') ?? '')?.[1];
+      expect(path).toBe(next === null ? undefined : `/v1/jobs?limit=2&cursor=${next}`);
+      expect(data.length).toBeLessThanOrEqual(2);
+    }
+    expect(found).toEqual(whole.data.map(({ id }) => id));
+  });
+
+  it.each([
+    ['limit=0', 'limit'],
+    ['limit=1001', 'limit'],
+    ['limit=1.5', 'limit'],
+    ['limit=many', 'limit'],
+    ['cursor=next', 'cursor'],
+    [`cursor=${'a'.repeat(129)}`, 'cursor'],
+    ['offset=1', 'offset'],
+  ])('is not listed by ?%s', async (query, param) => {
+    const answer = await get(`/v1/jobs?${query}`);
+    expectProblem(answer, 400, 'ERR_DPM_ARGUMENT');
+    expect(answer.json.param).toBe(param);
+  });
+
   it('is listed, and counted', async () => {
     const { json } = await get('/v1/jobs');
     const { data } = json as { data: { createdAt: string; state: string }[] };

@@ -1,8 +1,10 @@
 // Tests that every store of jobs has to pass.
+import { isDeepStrictEqual } from 'node:util';
+
 import { DpmError } from 'dpm-native';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import type { Job } from '../../src/jobs/job.js';
+import { queueOf, type Job } from '../../src/jobs/job.js';
 import type { DrawChunk, JobState, JobStore } from '../../src/jobs/store.js';
 import { until } from '../support.js';
 import { jobOf } from './job-of.js';
@@ -96,7 +98,7 @@ export function describeStore(name: string, open: () => Promise<Harness>): void 
       await harness.start(draw);
       await comesTo(job, 'done');
       expect(drawn).toHaveLength(3);
-      expect(await harness.store.list()).toHaveLength(1);
+      expect((await harness.store.list({ limit: 9 })).data).toHaveLength(1);
     });
 
     it('tries a chunk four times, draws the others, and again when it is told to', async () => {
@@ -219,7 +221,7 @@ export function describeStore(name: string, open: () => Promise<Harness>): void 
       expect(begun.slice(2)).toEqual(['normal 2', 'low 0']);
       for (const end of ends) end();
       for (const job of jobs) await comesTo(job, 'done');
-      expect((await harness.store.list()).map(({ job }) => job.body.model)).toEqual(
+      expect((await harness.store.list({ limit: 9 })).data.map(({ job }) => job.body.model)).toEqual(
         jobs.map(({ body }) => body.model).reverse(),
       );
     });
@@ -257,18 +259,81 @@ export function describeStore(name: string, open: () => Promise<Harness>): void 
       await harness.store.cancel(cancelled.id);
       await comesTo(done, 'done');
       expect(await harness.store.purge()).toBe(2);
-      expect((await harness.store.list()).map(({ job }) => job.id)).toEqual([waiting.id]);
+      expect((await harness.store.list({ limit: 9 })).data.map(({ job }) => job.id)).toEqual([waiting.id]);
       expect(await harness.store.get(done.id)).toBeUndefined();
       // The store then behaves as if the job had never been there.
       await harness.store.add(done);
       await comesTo(done, 'done');
     });
 
-    it('lists those that are wanted', async () => {
+    it('lists those of a client', async () => {
       const [own, other] = [jobOf({ tenant: 'own' }), jobOf({ tenant: 'other' })];
       for (const job of [own, other]) await harness.store.add(job);
-      const listed = await harness.store.list(({ tenant }) => tenant === 'own');
-      expect(listed.map(({ job }) => job)).toEqual([own]);
+      const { data } = await harness.store.list({ tenant: 'own', limit: 9 });
+      expect(data.map(({ job }) => job)).toEqual([own]);
+    });
+
+    it('lists by pages, each job once, while others are added and removed', async () => {
+      // Two of them came in the same millisecond.
+      const jobs = [5, 4, 3, 3, 2, 1].map((at) => jobOf({ createdAt: new Date(1e12 + at).toISOString() }));
+      for (const job of jobs) await harness.store.add(job);
+      const found: string[] = [];
+      const sizes: number[] = [];
+      let cursor: string | undefined;
+      do {
+        const { data, next } = await harness.store.list({ limit: 2, cursor });
+        sizes.push(data.length);
+        found.push(...data.map(({ job }) => job.id));
+        cursor = next ?? undefined;
+        await harness.store.add(jobOf({ createdAt: new Date(2e12 + sizes.length).toISOString() }));
+      } while (cursor !== undefined);
+      expect(sizes).toEqual([2, 2, 2]);
+      expect(found.toSorted()).toEqual(jobs.map(({ id }) => id).toSorted());
+      expect([found[0], found[5]]).toEqual([jobs[0]!.id, jobs[5]!.id]);
+    });
+
+    it.each(['', 'next', Buffer.from('1 2').toString('base64url')])('knows no page after %j', async (cursor) => {
+      const wrong = { code: 'ERR_DPM_ARGUMENT', message: expect.stringMatching(/^cursor /) as string };
+      await expect(harness.store.list({ limit: 1, cursor })).rejects.toMatchObject(wrong);
+    });
+
+    it('counts jobs and what they wait for, whatever happens to them', async () => {
+      const queue = queueOf(jobOf());
+      const told = async (): Promise<object> => {
+        const { jobs, rowsLeft } = await harness.store.figures();
+        return { ...Object.fromEntries([...jobs].filter(([, count]) => count > 0)), rows: rowsLeft.get(queue) ?? 0 };
+      };
+      expect(await told()).toEqual({ rows: 0 });
+      const [first, second] = [jobOf({ rows: 90 }), jobOf({ rows: 0.5 })];
+      const third = jobOf({ rows: 300, body: { ...first.body, seed: '8' } });
+      for (const job of [first, second]) await harness.store.add(job);
+      await harness.store.add(jobOf({ engine: 'other', rows: 7 }));
+      await harness.store.add(first);
+      expect(await told()).toEqual({ queued: 3, rows: 90.5 });
+      await harness.store.cancel(second.id);
+      expect(await told()).toEqual({ queued: 2, cancelled: 1, rows: 90 });
+      const counts = async (wanted: object): Promise<void> => {
+        await until(async () => isDeepStrictEqual(await told(), wanted));
+      };
+      const [before, after] = [held(), held()];
+      let isBroken = true;
+      await harness.start(async (job, chunk, signal) => {
+        if (isBroken && chunk === 1) throw new DpmError('ERR_DPM_ARGUMENT', 'no');
+        return (isBroken ? before : after).draw(job, chunk, signal);
+      });
+      await until(() => before.begun.length === 2);
+      await counts({ queued: 1, running: 1, cancelled: 1, rows: 60 });
+      before.release();
+      await counts({ queued: 1, failed: 1, cancelled: 1, rows: 0 });
+      isBroken = false;
+      await harness.store.retry(first.id);
+      await harness.store.add(third);
+      await until(() => after.begun.length === 2);
+      await counts({ queued: 1, running: 2, cancelled: 1, rows: 330 });
+      after.release();
+      await counts({ queued: 1, done: 2, cancelled: 1, rows: 0 });
+      expect(await harness.store.purge()).toBe(3);
+      expect(await told()).toEqual({ queued: 1, rows: 0 });
     });
 
     it('tells when a job has changed', async () => {

@@ -24,6 +24,7 @@ async function* statesOf(
   { signal, isEnding }: Pick<Watched, 'signal' | 'isEnding'>,
 ): AsyncGenerator<JobState | null, void, void> {
   let told = '';
+  let isChanged = true;
   do {
     const began = performance.now();
     const read = new AbortController();
@@ -34,13 +35,14 @@ async function* statesOf(
     // The wait begins before the job is read, so that no change is missed while the reader is slow.
     const changed = store.changed(id, read.signal);
     try {
-      const state = await store.get(id);
+      // A job that has not changed is not read: hundreds may wait for the same one.
+      const state = isChanged ? await store.get(id) : null;
       if (state === undefined) return;
-      const now = `${state.state} ${state.doneChunks} ${state.failures.length}`;
+      const now = state === null ? told : `${state.state} ${state.doneChunks} ${state.failures.length}`;
       yield now === told ? null : state;
       told = now;
-      if (isOver(state)) return;
-      await changed;
+      if (state !== null && isOver(state)) return;
+      isChanged = await changed;
     } finally {
       signal.removeEventListener('abort', leave);
       leave();

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 
 import type { FastifyRequest } from 'fastify';
-import Type from 'typebox';
+import Type, { type Static } from 'typebox';
 
 import { chunkAnswer, eventsAnswer, imageAnswer, jobAnswer, jobsAnswer, takenAnswer } from './answers/jobs.js';
 import { note, notedFailure, untilLeft, type Context, type Routes } from '../context.js';
@@ -20,6 +20,7 @@ import {
   type JobBody,
 } from '../../jobs/job.js';
 import { newJob } from '../../jobs/new-job.js';
+import { LARGEST_PAGE, STANDARD_PAGE } from '../../jobs/page.js';
 import type { JobState, JobStore } from '../../jobs/store.js';
 import { speedsOf, viewOf } from '../../jobs/view.js';
 import { ServerError } from '../../base/problem.js';
@@ -87,6 +88,21 @@ const id = { id: Type.String({ description: 'Id of the job.' }) };
 const params = Type.Object(id);
 const tags = ['jobs'];
 
+const pageQuery = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: LARGEST_PAGE,
+        default: STANDARD_PAGE,
+        description: 'The most jobs of the page.',
+      }),
+    ),
+    cursor: Type.Optional(Type.String({ maxLength: 128, description: 'The `next` of the page before.' })),
+  },
+  { additionalProperties: false },
+);
+
 const schemas = {
   add: {
     operationId: 'addJob',
@@ -96,7 +112,13 @@ const schemas = {
     body: jobBodySchema,
     response: { 202: takenAnswer },
   },
-  list: { operationId: 'listJobs', summary: 'Your jobs.', tags, response: { 200: jobsAnswer } },
+  list: {
+    operationId: 'listJobs',
+    summary: 'Your jobs, by pages.',
+    tags,
+    querystring: pageQuery,
+    response: { 200: jobsAnswer },
+  },
   get: { operationId: 'getJob', summary: 'A job.', tags, params, response: { 200: jobAnswer } },
   cancel: { operationId: 'cancelJob', summary: 'Ends a job.', tags, params, response: { 200: jobAnswer } },
   retry: {
@@ -147,11 +169,17 @@ export const jobRoutes: Routes = (app, context) => {
       return reply.status(202).header('location', `/v1/jobs/${state.job.id}`).send(shown(state));
     },
   );
-  app.get('/v1/jobs', { schema: schemas.list, config }, async ({ client }) => {
-    const own = await store.list((job) => mayRead(client, job));
-    const speedOf = speedsOf(registry);
-    return { object: 'list', data: own.map((state) => shown(state, speedOf)) };
-  });
+  app.get<{ Querystring: Static<typeof pageQuery> }>(
+    '/v1/jobs',
+    { schema: schemas.list, config },
+    async ({ client, query: { limit = STANDARD_PAGE, cursor } }, reply) => {
+      const tenant = client.scopes.has('admin') ? undefined : client.name;
+      const { data, next } = await store.list({ tenant, limit, cursor });
+      if (next !== null) reply.header('link', `</v1/jobs?limit=${limit}&cursor=${next}>; rel="next"`);
+      const speedOf = speedsOf(registry);
+      return { object: 'list', data: data.map((state) => shown(state, speedOf)), next };
+    },
+  );
   app.get<OfJob>('/v1/jobs/:id', { schema: schemas.get, config: ofJob }, async (request) =>
     shown(await jobOf(store, request)),
   );

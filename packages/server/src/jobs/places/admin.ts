@@ -5,7 +5,8 @@ import { KEEP } from '../../config/settings.js';
 import { BullmqStore } from '../queue/bullmq-store.js';
 import { SpoolFiles } from '../spool/spool-files.js';
 import { SpoolStore } from '../spool/spool-store.js';
-import { newestFirst, type JobState, type JobStore } from '../store.js';
+import { LARGEST_PAGE, pageOf } from '../page.js';
+import type { JobState, JobStore } from '../store.js';
 import { viewOf, type JobView } from '../view.js';
 
 /** The place of jobs, whose server may run or not. */
@@ -45,24 +46,54 @@ async function within<T>(place: JobPlace, work: (store: JobStore) => Promise<T>)
   }
 }
 
-async function statesOf(place: JobPlace): Promise<readonly JobState[]> {
-  const given = placeOf(place);
-  if ('queue' in given) return within(place, (store) => store.list());
-  // No lock is taken, as a server may have it.
-  const jobs = await new SpoolFiles(given.spool).load().catch((cause: unknown) => {
+/** The jobs of a spool, whose lock is not taken, as a server may have it. */
+async function spooled(spool: string): Promise<readonly JobState[]> {
+  const jobs = await new SpoolFiles(spool).load().catch((cause: unknown) => {
     if (cause instanceof DpmError) throw cause;
-    throw new DpmError('ERR_DPM_FILE', `cannot read the spool ${given.spool}: ${(cause as Error).message}`, { cause });
+    throw new DpmError('ERR_DPM_FILE', `cannot read the spool ${spool}: ${(cause as Error).message}`, { cause });
   });
-  return jobs.map(({ state }) => state).sort((a, b) => newestFirst(a.job, b.job));
+  return jobs.map(({ state }) => state);
+}
+
+/** Reads the pages of a store one after the other. */
+async function newestOf(store: Pick<JobStore, 'list'>, most: number): Promise<JobState[]> {
+  const states: JobState[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await store.list({ limit: Math.min(LARGEST_PAGE, most - states.length), cursor });
+    states.push(...page.data);
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined && states.length < most);
+  return states;
 }
 
 /**
- * Lists jobs as `GET /v1/jobs` does, the newest first.
+ * Lists jobs as `GET /v1/jobs` does, the newest first, of all clients and pages.
  *
+ * @param most - The most jobs, by default all.
  * @throws {@link DpmError} `ERR_DPM_FILE`, `ERR_DPM_CONFIG` where they cannot be read.
  */
-export async function listJobs(place: JobPlace): Promise<JobView[]> {
-  return (await statesOf(place)).map((state) => viewOf(state, undefined));
+export async function listJobs(place: JobPlace, most = Infinity): Promise<JobView[]> {
+  const given = placeOf(place);
+  const states =
+    'queue' in given
+      ? await within(place, (store) => newestOf(store, most))
+      : pageOf(await spooled(given.spool), { limit: most }).data;
+  return states.map((state) => viewOf(state, undefined));
+}
+
+/**
+ * Finds a job; undefined where there is none.
+ *
+ * @throws {@link DpmError} as {@link listJobs}.
+ */
+export async function findJob(place: JobPlace, id: string): Promise<JobView | undefined> {
+  const given = placeOf(place);
+  const state =
+    'queue' in given
+      ? await within(place, (store) => store.get(id))
+      : (await spooled(given.spool)).find(({ job }) => job.id === id);
+  return state && viewOf(state, undefined);
 }
 
 /**

@@ -9,8 +9,8 @@ import { type ChunkContext, drawChunk, roomFor, roomOf } from '../draw-chunk.js'
 import { engineClass } from '../engine-class.js';
 import { chunkSize, queueOf } from '../job.js';
 import { SpoolStore } from '../spool/spool-store.js';
-import { jobStates, rowsLeft, type JobStore } from '../store.js';
-import { speedsOf } from '../view.js';
+import { jobStates, type JobStore } from '../store.js';
+import { speedOfQueue } from '../view.js';
 
 /** The parts of a server or a worker that jobs need. */
 export interface JobsContext extends ChunkContext {
@@ -18,20 +18,15 @@ export interface JobsContext extends ChunkContext {
   readonly log: Pick<FastifyBaseLogger, 'warn' | 'error'>;
 }
 
-/** Counts the jobs in each state, and the work that they wait for. */
+/** Counts the jobs in each state, and the time that a machine like this one needs for the work that they wait for. */
 async function figuresOf({ registry }: JobsContext, store: JobStore): Promise<JobFigures> {
-  const states = await store.list();
-  const jobs = Object.fromEntries(jobStates.map((name) => [name, states.filter(({ state }) => state === name).length]));
+  const { jobs, rowsLeft } = await store.figures();
   const backlogSeconds = new Map<string, number>();
-  const speedOf = speedsOf(registry);
-  for (const state of states) {
-    const rowsPerSecond = speedOf(state.job);
-    if (rowsPerSecond === undefined) continue;
-    const queue = queueOf(state.job);
-    const seconds = rowsLeft(state) / rowsPerSecond;
-    backlogSeconds.set(queue, (backlogSeconds.get(queue) ?? 0) + seconds);
+  for (const [queue, rows] of rowsLeft) {
+    const rowsPerSecond = speedOfQueue(registry, queue);
+    if (rowsPerSecond !== undefined) backlogSeconds.set(queue, rows / rowsPerSecond);
   }
-  return { jobs, backlogSeconds };
+  return { jobs: Object.fromEntries(jobStates.map((name) => [name, jobs.get(name) ?? 0])), backlogSeconds };
 }
 
 /** Makes a listener that counts and logs chunks that failed. */

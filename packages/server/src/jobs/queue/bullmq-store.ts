@@ -1,21 +1,22 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 import type { FlowProducer, Job as Queued, Queue } from 'bullmq';
+import { DpmError } from 'dpm-native';
 
 import { ServerError } from '../../base/problem.js';
 import { allChunks, failuresOf, flowOf, isQueuedJob, queuedJob, roundId, type QueuedJob } from './bullmq-flow.js';
 import { chunkCount, chunkKey, type Job } from '../job.js';
-import { CANCELLED, connect, JOBS, loadBullmq, type Connection } from './redis.js';
+import { Ledger } from './ledger.js';
+import { Marks } from './marks.js';
+import { CANCELLED, connect, JOBS, loadBullmq, shown, type Connection } from './redis.js';
+import { Watcher } from './watcher.js';
 import { openResults } from '../results/open-results.js';
+import type { Page, PageRequest } from '../page.js';
 import type { Results } from '../results/results.js';
-import { isOver, newestFirst, type JobPhase, type JobState, type JobStore } from '../store.js';
+import { isOver, type JobPhase, type JobState, type JobStore, type StoreFigures } from '../store.js';
 
-/** The number of jobs that are listed, the newest. */
-const MOST_LISTED = 1000;
 /** The number of chunks whose samples are looked for at once. */
 const LOOKS_AT_ONCE = 16;
-/** Milliseconds between two looks at a job. */
-const LOOK_EVERY = 500;
+/** Milliseconds between two looks for jobs whose worker died before it noted their end. */
+const CATCH_UP = 30_000;
 
 /** The options for opening a queue. */
 export interface QueueOptions {
@@ -27,6 +28,8 @@ export interface QueueOptions {
   keep: number;
   /** Milliseconds until a failed chunk is tried again. */
   backoff?: number;
+  /** Milliseconds between two looks for jobs whose worker died before it noted their end. */
+  catchUp?: number;
   /** Listens to errors of the connection to Redis. */
   onError: (error: Error) => void;
 }
@@ -36,7 +39,7 @@ async function reaching<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    if (cause instanceof ServerError) throw cause;
+    if (cause instanceof DpmError) throw cause;
     throw new ServerError('ERR_DPM_QUEUE', 'the queue cannot be reached', { headers: { 'retry-after': '5' }, cause });
   }
 }
@@ -48,6 +51,10 @@ export class BullmqStore implements JobStore {
   readonly #flows: FlowProducer;
   readonly #results: Results | undefined;
   readonly #options: QueueOptions;
+  readonly #marks: Marks;
+  readonly #ledger: Ledger;
+  readonly #watcher: Watcher;
+  readonly #catchingUp: NodeJS.Timeout;
 
   private constructor(
     connection: Connection,
@@ -61,6 +68,14 @@ export class BullmqStore implements JobStore {
     this.#flows = flows;
     this.#results = results;
     this.#options = options;
+    this.#marks = new Marks(connection.redis);
+    this.#ledger = new Ledger(connection.redis, queue);
+    this.#watcher = new Watcher(connection.redis);
+    this.#catchingUp = setInterval(() => {
+      // What fails now is made up for the next time.
+      this.#ledger.catchUp().catch(() => undefined);
+    }, options.catchUp ?? CATCH_UP);
+    this.#catchingUp.unref();
   }
 
   /** @throws `DpmError` `ERR_DPM_CONFIG` where Redis or the place for samples is not as it has to be. */
@@ -78,7 +93,15 @@ export class BullmqStore implements JobStore {
     // The connection reports these errors itself.
     queue.on('error', () => undefined);
     flows.on('error', () => undefined);
-    return new BullmqStore(connection, queue, flows, results, options);
+    const store = new BullmqStore(connection, queue, flows, results, options);
+    try {
+      await store.#ledger.begin(async () => (await store.#bases()).map(({ data }) => data.job.id));
+    } catch (cause) {
+      await store.close();
+      const message = `queue ${shown(options.queue)} cannot be used: ${(cause as Error).message}`;
+      throw new DpmError('ERR_DPM_CONFIG', message, { cause });
+    }
+    return store;
   }
 
   add(job: Job): Promise<Job> {
@@ -87,7 +110,9 @@ export class BullmqStore implements JobStore {
       if (known !== undefined) return known.data.job;
       await this.#flows.add(flowOf({ job, round: 0, before: 0, isCancelled: false }, allChunks(job), this.#options));
       // Another request may have added the job first.
-      return (await this.#base(job.id))?.data.job ?? job;
+      const taken = (await this.#base(job.id))?.data.job ?? job;
+      await this.#ledger.note(job.id, taken);
+      return taken;
     });
   }
 
@@ -98,44 +123,83 @@ export class BullmqStore implements JobStore {
     });
   }
 
-  list(isWanted: (job: Job) => boolean = () => true): Promise<readonly JobState[]> {
+  list(request: PageRequest): Promise<Page<JobState>> {
     return reaching(async () => {
-      const bases = (await this.#bases()).filter(({ data }) => isWanted(data.job));
-      const states = await Promise.all(bases.slice(0, MOST_LISTED).map((base) => this.#stateOf(base)));
-      return states.map(({ state }) => state);
+      const { ids, next } = await this.#ledger.page(request);
+      const found = await Promise.all(ids.map((id) => this.#listed(id)));
+      return { data: found.filter((state) => state !== undefined), next };
     });
+  }
+
+  async #listed(id: string): Promise<JobState | undefined> {
+    const base = await this.#base(id);
+    if (base !== undefined) return (await this.#stateOf(base)).state;
+    // BullMQ has removed it since it was noted.
+    await this.#ledger.note(id);
+    return undefined;
+  }
+
+  figures(): Promise<StoreFigures> {
+    return reaching(() => this.#ledger.figures());
   }
 
   cancel(id: string): Promise<void> {
     return reaching(async () => {
-      const base = await this.#base(id);
-      if (base === undefined) return;
-      const { state, current } = await this.#stateOf(base);
-      if (isOver(state)) return;
-      await base.updateData({ ...base.data, isCancelled: true });
-      await current.removeUnprocessedChildren();
-      await this.#connection.redis.publish(CANCELLED, id);
+      while (!(await this.#cancelled(id)));
+      await this.#ledger.note(id);
     });
+  }
+
+  /** Ends a job that is not over; false where it was changed meanwhile. */
+  async #cancelled(id: string): Promise<boolean> {
+    const base = await this.#base(id);
+    if (base === undefined) return true;
+    const { state, current } = await this.#stateOf(base);
+    if (isOver(state)) return true;
+    const { data: before } = base;
+    const swap = { before, after: { ...before, isCancelled: true }, current: current.id ?? id, phase: 'open' } as const;
+    if (!(await this.#marks.swap(swap))) return false;
+    await current.removeUnprocessedChildren();
+    await this.#connection.redis.publish(CANCELLED, id);
+    return true;
   }
 
   retry(id: string): Promise<void> {
     return reaching(async () => {
-      const base = await this.#base(id);
-      if (base === undefined) return;
-      const { state } = await this.#stateOf(base);
-      if (state.state !== 'failed' && state.state !== 'done') return;
-      const { job, round } = base.data;
-      const again = await this.#undrawn(state);
-      if (again.length === 0) return;
-      const next = { job, round: round + 1, before: chunkCount(job) - again.length, isCancelled: false };
-      // If this process ends in between, the next retry finds the flow and goes on.
-      await this.#flows.add(flowOf(next, again, this.#options));
-      await base.updateData({ ...base.data, round: next.round });
-      // The time for which the job is kept begins anew, as chunks of a forgotten job are not drawn.
-      for (const set of ['failed', 'completed']) {
-        await this.#connection.redis.zadd(this.#queue.toKey(set), 'XX', Date.now(), id);
-      }
+      while (!(await this.#retried(id)));
+      await this.#ledger.note(id);
     });
+  }
+
+  /** Draws again what a job lacks; false where it was changed meanwhile. */
+  async #retried(id: string): Promise<boolean> {
+    const base = await this.#base(id);
+    if (base === undefined) return true;
+    const { state, current } = await this.#stateOf(base);
+    if (state.state !== 'failed' && state.state !== 'done') return true;
+    const { data: before } = base;
+    const { job, round } = before;
+    const again = await this.#undrawn(state);
+    if (again.length === 0) return true;
+    const next = { job, round: round + 1, before: chunkCount(job) - again.length, isCancelled: false };
+    // If this process ends in between, the next retry finds the flow and goes on.
+    await this.#flows.add(flowOf(next, again, this.#options));
+    const after = { ...before, round: next.round };
+    if (!(await this.#marks.swap({ before, after, current: current.id ?? id, phase: 'over' }))) {
+      await this.#withdraw(id, next.round);
+      return false;
+    }
+    // The time for which the job is kept begins anew, as chunks of a forgotten job are not drawn.
+    for (const set of ['failed', 'completed']) {
+      await this.#connection.redis.zadd(this.#queue.toKey(set), 'XX', Date.now(), id);
+    }
+    return true;
+  }
+
+  /** Takes back the chunks of a round of a job that was cancelled while they were sent. */
+  async #withdraw(id: string, round: number): Promise<void> {
+    if ((await this.#base(id))?.data.isCancelled !== true) return;
+    await (await this.#queue.getJob(roundId(id, round)))?.removeUnprocessedChildren();
   }
 
   /** The chunks of a job that is over which have failed, or whose samples somebody has removed, as rules of a bucket do. */
@@ -158,7 +222,9 @@ export class BullmqStore implements JobStore {
       for (const base of await this.#bases()) {
         const { state, current } = await this.#stateOf(base);
         if (!isOver(state) || (await current.isActive())) continue;
-        if (await this.#removed(base.data)) ++purged;
+        if (!(await this.#removed(base.data))) continue;
+        await this.#ledger.note(base.data.job.id);
+        ++purged;
       }
       return purged;
     });
@@ -178,15 +244,18 @@ export class BullmqStore implements JobStore {
     return this.#results?.get(chunkKey(job, chunk));
   }
 
-  async changed(_: string, signal: AbortSignal): Promise<void> {
-    await sleep(LOOK_EVERY, undefined, { signal }).catch(() => undefined);
+  changed(id: string, signal: AbortSignal): Promise<boolean> {
+    return this.#watcher.wait(id, signal);
   }
 
   pause(): void {
-    // Workers draw the chunks, so there is nothing to pause.
+    // Workers draw the chunks; only the waits end here.
+    this.#watcher.wakeAll();
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#catchingUp);
+    this.#watcher.close();
     await Promise.allSettled([this.#queue.close(), this.#flows.close()]);
     this.#connection.close();
     this.#results?.close();
@@ -196,11 +265,10 @@ export class BullmqStore implements JobStore {
     return queuedJob(this.#queue, id);
   }
 
-  /** Lists all jobs without their later rounds, the newest first. */
+  /** All jobs without their later rounds. */
   async #bases(): Promise<Queued<QueuedJob>[]> {
     const all = await this.#queue.getJobs();
-    const bases = all.filter(({ id, data }) => isQueuedJob(data) && id === data.job.id);
-    return bases.sort((a, b) => newestFirst(a.data.job, b.data.job));
+    return all.filter(({ id, data }) => isQueuedJob(data) && id === data.job.id);
   }
 
   /** The state of a job, and its current round. */

@@ -9,6 +9,7 @@ import { queuedChunkSchema, queuedJob, reasonOf, type QueuedChunk, type QueuedJo
 import { BACKOFF, chunkFailure, isFinal, isUndone } from '../failure.js';
 import { onceThereIsRoom } from '../files/full-disk.js';
 import { chunkKey, type Job } from '../job.js';
+import { Ledger } from './ledger.js';
 import { answers, CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq, type Connection } from './redis.js';
 import { openResults } from '../results/open-results.js';
 import type { Results } from '../results/results.js';
@@ -54,6 +55,8 @@ export class JobWorker {
   /** A connection that listens for cancelled jobs. */
   readonly #listener: Redis;
   readonly #jobs: Queue<QueuedJob>;
+  readonly #ledger: Ledger;
+  readonly #noting = new Set<Promise<void>>();
   /** The chunks that are being drawn here, by job. */
   readonly #running = new Map<string, Set<AbortController>>();
   /** The chunks that are in a batch. */
@@ -71,6 +74,7 @@ export class JobWorker {
     this.#listener.on('error', () => undefined);
     this.#jobs = new bullmq.Queue<QueuedJob>(JOBS, { connection: connection.redis });
     this.#jobs.on('error', () => undefined);
+    this.#ledger = new Ledger(connection.redis, this.#jobs);
   }
 
   /** @throws `DpmError` as `BullmqStore.open` does. */
@@ -115,13 +119,29 @@ export class JobWorker {
     };
     for (const { queue, concurrency } of places) {
       const take = (queued: Queued<QueuedChunk>, token?: string): Promise<object> => this.#chunk(queued, token);
-      this.#workers.push(new Taker<QueuedChunk>(queue, take, { ...common, concurrency }));
+      const taker = new Taker<QueuedChunk>(queue, take, { ...common, concurrency });
+      const ended = (queued?: Queued<QueuedChunk>): void => {
+        this.#note(queued?.data.id);
+      };
+      this.#workers.push(taker.on('completed', ended).on('failed', ended));
     }
     const finish = (queued: Queued<QueuedJob>): Promise<void> => this.#finish(queued);
-    this.#workers.push(new Taker<QueuedJob>(JOBS, finish, { ...common, concurrency: 8 }));
+    const finisher = new Taker<QueuedJob>(JOBS, finish, { ...common, concurrency: 8 });
+    const over = (queued?: Queued<QueuedJob>): void => {
+      this.#note(queued?.data.job.id);
+    };
+    this.#workers.push(finisher.on('completed', over).on('failed', over));
     for (const worker of this.#workers) worker.on('error', this.#options.onError);
     // Closing a worker that has no connection yet would never end.
     await Promise.all([this.#jobs, ...this.#workers].map((each) => each.waitUntilReady()));
+  }
+
+  /** Notes that a job has changed. Servers make up for what fails. */
+  #note(id: string | undefined): void {
+    if (id === undefined) return;
+    const noting = this.#ledger.note(id).catch(() => undefined);
+    this.#noting.add(noting);
+    void noting.finally(() => this.#noting.delete(noting));
   }
 
   /** Ends a job once all of its chunks have ended. */
@@ -180,7 +200,9 @@ export class JobWorker {
   async #tellBegun({ parent }: Queued, base: Queued<QueuedJob>): Promise<void> {
     if (parent?.id === undefined) return;
     const above = parent.id === base.id ? base : await this.#jobs.getJob(parent.id);
-    if (above?.progress === 0) await above.updateProgress(1);
+    if (above?.progress !== 0) return;
+    await above.updateProgress(1);
+    this.#note(base.id);
   }
 
   async #failed(
@@ -231,6 +253,7 @@ export class JobWorker {
     // Without Redis no chunk can be given back, and waiting would never end. Their locks then run out.
     const isForced = !(await answers(this.#connection.redis));
     await Promise.allSettled(this.#workers.map((worker) => worker.close(isForced)));
+    if (!isForced) await Promise.all(this.#noting);
     await this.#jobs.close().catch(() => undefined);
     this.#listener.disconnect();
     this.#connection.close();

@@ -10,13 +10,13 @@ import { orInsufficientStorage } from './insufficient-storage.js';
 import { SpoolFiles } from './spool-files.js';
 import { SpoolJob } from './spool-job.js';
 import { SpoolLock } from './spool-lock.js';
-import { newestFirst, type DrawChunk, type JobState, type JobStore, type RoomFor } from '../store.js';
+import { pageOf, type Page, type PageRequest } from '../page.js';
+import { Readers } from '../readers.js';
+import { rowsLeft, type DrawChunk, type JobState, type JobStore, type RoomFor, type StoreFigures } from '../store.js';
 
 /** The most jobs of a spool, as all of them are listed. */
 const MOST_JOBS = 10_000;
 const HOUR = 3_600_000;
-/** Milliseconds after which a reader is told that nothing has changed. */
-const LONGEST_WAIT = 15_000;
 
 const ranks = { high: 0, normal: 1, low: 2 } as const;
 
@@ -55,7 +55,7 @@ export class SpoolStore implements JobStore {
   readonly #options: SpoolOptions;
   /** All operations that write files. */
   readonly #work = new Set<Promise<unknown>>();
-  readonly #readers = new Map<string, Set<() => void>>();
+  readonly #readers = new Readers();
   readonly #purging: NodeJS.Timeout;
   #keeping: Promise<void> = Promise.resolve();
   #isPaused = false;
@@ -154,9 +154,21 @@ export class SpoolStore implements JobStore {
     return Promise.resolve(this.#jobs.get(id)?.state);
   }
 
-  list(isWanted: (job: Job) => boolean = () => true): Promise<readonly JobState[]> {
-    const states = [...this.#jobs.values()].filter(({ job }) => isWanted(job)).map(({ state }) => state);
-    return Promise.resolve(states.sort((a, b) => newestFirst(a.job, b.job)));
+  list(request: PageRequest): Promise<Page<JobState>> {
+    return Promise.resolve().then(() => {
+      const { data, next } = pageOf([...this.#jobs.values()], request);
+      return { data: data.map(({ state }) => state), next };
+    });
+  }
+
+  figures(): Promise<StoreFigures> {
+    const jobs = new Map<string, number>();
+    const rows = new Map<string, number>();
+    for (const { state, queue } of this.#jobs.values()) {
+      jobs.set(state.state, (jobs.get(state.state) ?? 0) + 1);
+      rows.set(queue, (rows.get(queue) ?? 0) + rowsLeft(state));
+    }
+    return Promise.resolve({ jobs, rowsLeft: rows });
   }
 
   cancel(id: string): Promise<void> {
@@ -216,28 +228,14 @@ export class SpoolStore implements JobStore {
     this.wake();
   }
 
-  async changed(id: string, signal: AbortSignal): Promise<void> {
-    if (signal.aborted || this.#closed !== undefined) return;
-    const readers = this.#readers.get(id) ?? new Set();
-    this.#readers.set(id, readers);
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', done);
-        readers.delete(done);
-        if (readers.size === 0 && this.#readers.get(id) === readers) this.#readers.delete(id);
-        resolve();
-      };
-      const timer = setTimeout(done, LONGEST_WAIT);
-      signal.addEventListener('abort', done);
-      readers.add(done);
-    });
+  changed(id: string, signal: AbortSignal): Promise<boolean> {
+    return this.#closed === undefined ? this.#readers.wait(id, signal) : Promise.resolve(true);
   }
 
   /** Takes no more chunks; those that are being drawn go on. */
   pause(): void {
     this.#isPaused = true;
-    for (const readers of this.#readers.values()) for (const reader of readers) reader();
+    this.#readers.tellAll();
   }
 
   /** Draws as many chunks as there is room for, also after a model has been loaded. */
@@ -334,7 +332,7 @@ export class SpoolStore implements JobStore {
 
   #tell(entry: SpoolJob): void {
     entry.changedAt = Date.now();
-    for (const reader of this.#readers.get(entry.job.id) ?? []) reader();
+    this.#readers.tell(entry.job.id);
   }
 
   async #purgeOld(): Promise<void> {

@@ -19,7 +19,7 @@ class OneJob {
         new Promise((resolve) => {
           const end = (): void => {
             this.waiting.delete(end);
-            resolve();
+            resolve(true);
           };
           this.waiting.add(end);
           signal.addEventListener('abort', end);

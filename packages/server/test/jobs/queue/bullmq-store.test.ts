@@ -141,7 +141,8 @@ describe.skipIf(!hasRedis)('with Redis', () => {
     for (const call of [
       () => store.add(jobOf()),
       () => store.get(job.id),
-      () => store.list(),
+      () => store.list({ limit: 1 }),
+      () => store.figures(),
       () => store.cancel(job.id),
       () => store.retry(job.id),
       () => store.purge(),

@@ -145,7 +145,7 @@ describe.skipIf(!hasRedis)('a queue', () => {
     const other = jobOf();
     const odd = { job: { ...other, digest: '../'.repeat(20) }, round: 0, before: 0, isCancelled: false };
     await queue.add('job', odd, { jobId: other.id });
-    expect((await store.list()).map(({ job: { id } }) => id)).toEqual([job.id]);
+    expect((await store.list({ limit: 9 })).data.map(({ job: { id } }) => id)).toEqual([job.id]);
     // These are names of Redis that are not jobs, and a job that no server has sent.
     for (const id of ['meta', 'events', 'id', 'wait', 'waiting-children', `${job.id}:dependencies`, other.id, '1']) {
       expect(await store.get(id)).toBeUndefined();
@@ -207,8 +207,15 @@ describe.skipIf(!hasRedis)('a queue', () => {
     const own = jobOf({ tenant: 'own', createdAt: new Date(0).toISOString() });
     const others = Array.from({ length: 1000 }, () => jobOf({ body: { model: 'm', count: 1, seed: '1' } }));
     await Promise.all([own, ...others].map((job) => store.add(job)));
-    expect((await store.list()).length).toBe(1000);
-    expect((await store.list(({ tenant }) => tenant === 'own')).map(({ job }) => job)).toEqual([own]);
+    const all = await store.list({ limit: 1000 });
+    expect(all.data).toHaveLength(1000);
+    expect(all.data.map(({ job }) => job)).not.toContainEqual(own);
+    const rest = await store.list({ limit: 1000, cursor: all.next! });
+    expect(rest.data.map(({ job }) => job)).toEqual([own]);
+    expect(rest.next).toBeNull();
+    const { data, next } = await store.list({ tenant: 'own', limit: 1000 });
+    expect(data.map(({ job }) => job)).toEqual([own]);
+    expect(next).toBeNull();
   });
 
   it('has one job where two of an id come at once', async () => {

@@ -53,10 +53,22 @@ export const takenAnswer: DescribedAnswer = {
 export const jobAnswer = jsonAnswer('The job.', jobSchema);
 
 /** The answer of `GET /v1/jobs`. */
-export const jobsAnswer = jsonAnswer(
-  'Your jobs, the newest first.',
-  Type.Object({ object: Type.Literal('list'), data: Type.Array(jobSchema) }, strict),
-);
+export const jobsAnswer: DescribedAnswer = {
+  ...jsonAnswer(
+    'Your jobs, the newest first.',
+    Type.Object(
+      {
+        object: Type.Literal('list'),
+        data: Type.Array(jobSchema),
+        next: Type.Union([Type.String(), Type.Null()], {
+          description: 'The `cursor` of the page after it; null where there are no more.',
+        }),
+      },
+      strict,
+    ),
+  ),
+  headers: { link: Type.String({ description: 'Address of the page after it, with rel="next", where there is one.' }) },
+};
 
 /** The answer of `GET /v1/jobs/{id}/events`. */
 export const eventsAnswer: DescribedAnswer = {

@@ -1,0 +1,160 @@
+// Tests of two requests that change a job at one moment.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { DpmError } from 'dpm-native';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+
+import { BullmqStore } from '../../../src/jobs/queue/bullmq-store.js';
+import { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
+import { Marks, type Swap } from '../../../src/jobs/queue/marks.js';
+import { queueOf, type Job } from '../../../src/jobs/job.js';
+import type { DrawChunk } from '../../../src/jobs/store.js';
+import { until } from '../../support.js';
+import { jobOf } from '../job-of.js';
+import { hasRedis, RedisServer } from './redis-server.js';
+
+const ignored = (): undefined => undefined;
+
+describe.skipIf(!hasRedis)('two changes of a job', () => {
+  let redis: RedisServer;
+  let folder: string;
+  let stores: BullmqStore[];
+  let worker: JobWorker | undefined;
+  let isBroken: boolean;
+  const openStore = (): Promise<BullmqStore> =>
+    BullmqStore.open({ queue: redis.url, results: pathToFileURL(folder).href, keep: 60_000, onError: ignored });
+  const draw: DrawChunk = () =>
+    isBroken ? Promise.reject(new DpmError('ERR_DPM_ARGUMENT', 'no')) : Promise.resolve(Buffer.from('x'));
+  beforeAll(async () => {
+    redis = await RedisServer.start();
+  });
+  afterAll(async () => {
+    await redis.stop();
+  });
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'results-'));
+    stores = [await openStore(), await openStore()];
+    isBroken = true;
+  });
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await worker?.close();
+    worker = undefined;
+    await Promise.all(stores.map((store) => store.close()));
+    const client = new Redis(redis.url);
+    await client.flushall();
+    client.disconnect();
+    await rm(folder, { recursive: true });
+  });
+
+  async function work(): Promise<void> {
+    worker = await JobWorker.open({
+      queue: redis.url,
+      results: pathToFileURL(folder).href,
+      places: [{ queue: queueOf(jobOf()), concurrency: 2 }],
+      draw,
+      onError: ignored,
+      onFailure: ignored,
+      onTrouble: ignored,
+    });
+  }
+  /** A job that has failed, and that nobody draws. */
+  async function failedJob(): Promise<Job> {
+    const job = jobOf();
+    await stores[0]!.add(job);
+    await work();
+    await until(async () => (await stores[0]!.get(job.id))!.state === 'failed');
+    await worker?.close();
+    worker = undefined;
+    return job;
+  }
+  /** Does something once, between the moment when a change has read the job and that when it writes. */
+  function between(doing: () => Promise<void>): { tries: () => number } {
+    const real: (this: Marks, swap: Swap) => Promise<boolean> = Reflect.get(Marks.prototype, 'swap');
+    let tries = 0;
+    vi.spyOn(Marks.prototype, 'swap').mockImplementation(async function (this: Marks, swap: Swap) {
+      if (++tries === 1) await doing();
+      return real.call(this, swap);
+    });
+    return { tries: () => tries };
+  }
+  const stateOf = async ({ id }: Job): Promise<string> => (await stores[0]!.get(id))!.state;
+
+  it('cancels the new round where a retry comes in between', async () => {
+    const job = jobOf();
+    await stores[0]!.add(job);
+    const { tries } = between(async () => {
+      await work();
+      await until(async () => (await stateOf(job)) === 'failed');
+      await worker?.close();
+      worker = undefined;
+      await stores[1]!.retry(job.id);
+    });
+    await stores[0]!.cancel(job.id);
+    // The first try, the retry, and the cancellation of what the retry has begun.
+    expect(tries()).toBe(3);
+    expect(await stateOf(job)).toBe('cancelled');
+    isBroken = false;
+    await work();
+    await stores[1]!.retry(job.id);
+    expect(await stateOf(job)).toBe('cancelled');
+  });
+
+  it('loses no cancellation where a retry has read the job before', async () => {
+    const job = await failedJob();
+    between(async () => {
+      await stores[1]!.retry(job.id);
+      await stores[1]!.cancel(job.id);
+    });
+    await stores[0]!.retry(job.id);
+    expect(await stateOf(job)).toBe('cancelled');
+    const client = new Redis(redis.url);
+    const waiting = await client.zcard(`bull:${queueOf(job)}:prioritized`);
+    client.disconnect();
+    expect(waiting).toBe(0);
+  });
+
+  it('draws once what two retries want', async () => {
+    const job = await failedJob();
+    between(() => stores[1]!.retry(job.id));
+    await stores[0]!.retry(job.id);
+    const client = new Redis(redis.url);
+    expect(JSON.parse((await client.hget(`bull:dpm-jobs:${job.id}`, 'data'))!)).toMatchObject({
+      round: 1,
+      isCancelled: false,
+    });
+    client.disconnect();
+    isBroken = false;
+    await work();
+    await until(async () => (await stateOf(job)) === 'done');
+  });
+
+  it('leaves a job alone that ends before it is cancelled', async () => {
+    isBroken = false;
+    const job = jobOf();
+    await stores[0]!.add(job);
+    between(async () => {
+      await work();
+      await until(async () => (await stateOf(job)) === 'done');
+    });
+    await stores[0]!.cancel(job.id);
+    expect(await stateOf(job)).toBe('done');
+    expect(await stores[0]!.chunk(job, 0)).toBeDefined();
+  });
+
+  it('come one after the other whenever they come', async () => {
+    for (let i = 0; i < 8; ++i) {
+      isBroken = true;
+      const job = await failedJob();
+      await Promise.all([stores[0]!.retry(job.id), stores[1]!.cancel(job.id), stores[1]!.retry(job.id)]);
+      const before = await stateOf(job);
+      expect(['queued', 'cancelled']).toContain(before);
+      await stores[0]!.cancel(job.id);
+      expect(await stateOf(job)).toBe('cancelled');
+    }
+  });
+});
