@@ -16,6 +16,7 @@ import { failureOf, ServerError } from '../base/problem.js';
 import { parsedJson } from '../base/json.js';
 import { mismatchOf } from '../base/schema.js';
 import { requireOwnNames } from './own-names.js';
+import { queryValues } from './query.js';
 import { requireStrictHeaders } from './strict-headers.js';
 import type { Tokens } from './tokens.js';
 
@@ -174,7 +175,8 @@ export async function buildApp(
       done(error as Error);
     }
   });
-  app.setValidatorCompiler(({ schema }) => (value: unknown) => {
+  app.setValidatorCompiler(({ schema, httpPart }) => (given: unknown) => {
+    const value = httpPart === 'querystring' ? queryValues(schema, given) : given;
     const mismatch = mismatchOf(schema, value);
     if (mismatch === undefined) return { value };
     const { field, reason } = mismatch;
