@@ -101,3 +101,21 @@ it('says when the job cannot be read any more', async () => {
   expect((await events.next()).value).toBe('event: error\ndata: {"message":"gone"}\n\n');
   expect((await events.next()).done).toBe(true);
 });
+
+it('reads no job that has not changed', async () => {
+  const job = new OneJob();
+  let reads = 0;
+  const store = {
+    ...job.store,
+    get: (id: string) => {
+      ++reads;
+      return job.store.get(id);
+    },
+    changed: () => Promise.resolve(false),
+  };
+  const events = eventsOf(store, '', { signal: new AbortController().signal, isEnding, shown, failed });
+  await events.next();
+  for (let i = 0; i < 2; ++i) expect((await events.next()).value).toBe(': nothing new\n\n');
+  expect(reads).toBe(1);
+  await events.return();
+});

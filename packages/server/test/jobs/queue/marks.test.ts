@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+import { FlowProducer, type FlowJob, type JobNode } from 'bullmq';
 import { DpmError } from 'dpm-native';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -109,6 +110,22 @@ describe.skipIf(!hasRedis)('two changes of a job', () => {
     between(async () => {
       await stores[1]!.retry(job.id);
       await stores[1]!.cancel(job.id);
+    });
+    await stores[0]!.retry(job.id);
+    expect(await stateOf(job)).toBe('cancelled');
+    const client = new Redis(redis.url);
+    const waiting = await client.zcard(`bull:${queueOf(job)}:prioritized`);
+    client.disconnect();
+    expect(waiting).toBe(0);
+  });
+
+  it('leaves no chunks of a retry that comes after a cancellation it did not see', async () => {
+    const job = await failedJob();
+    const real: (this: FlowProducer, flow: FlowJob) => Promise<JobNode> = Reflect.get(FlowProducer.prototype, 'add');
+    vi.spyOn(FlowProducer.prototype, 'add').mockImplementationOnce(async function (this: FlowProducer, flow) {
+      await stores[1]!.retry(job.id);
+      await stores[1]!.cancel(job.id);
+      return real.call(this, flow);
     });
     await stores[0]!.retry(job.id);
     expect(await stateOf(job)).toBe('cancelled');
