@@ -29,8 +29,7 @@ shows), sheet.png (the first 64) and NOTICE.md (licences). The packages that it 
   --size N      pixels of a side; default 64
   --common      some 260 things that people ask for first, instead of all 1,644 emoji
   --pictures    PNG files instead of images.safetensors
-  --labels WHAT  for a classifier that judges: pictures of one emoji each, nothing held out, with the labels of what they
-                 show: emoji, or look (style and background)`;
+  --labels      for a classifier that judges: pictures of one emoji each, nothing held out, with the labels of what they show`;
 
 /** Number of pictures of the sheet. */
 const SHEET = 64;
@@ -51,10 +50,10 @@ function options() {
     size: { type: 'string', default: '64' },
     common: { type: 'boolean', default: false },
     pictures: { type: 'boolean', default: false },
-    labels: { type: 'string' },
+    labels: { type: 'boolean', default: false },
   });
   if (out === undefined) throw new Error('--out names the folder of the data');
-  if (labels !== undefined && pictures) throw new Error('--labels and --pictures exclude each other');
+  if (labels && pictures) throw new Error('--labels and --pictures exclude each other');
   const numbers = { count: integer('count', count), seed: integer('seed', seed, 0), size: integer('size', size, 16) };
   return { out, ...numbers, isCommon, pictures, labels };
 }
@@ -63,7 +62,7 @@ function options() {
 function* samples(choices, { count, seed, size, labels }) {
   for (let index = 0; index < count; ++index) {
     const random = new Random(seed, kinds.picture, index);
-    const drawn = choices.draw(random, labels === undefined ? undefined : 0);
+    const drawn = choices.draw(random, labels ? 0 : undefined);
     const levels = compose(random, size, drawn);
     const emoji = drawn.shown.map((drawing) => drawing.emoji.hexcode);
     yield { index, levels, text: captionsOf(random, drawn), emoji, style: drawn.style, background: drawn.colour };
@@ -151,7 +150,7 @@ async function main() {
   const isDrawn = ({ label }) => !isCommon || common.has(label);
   const all = drawAll(emoji, 2 * size, report, isDrawn);
   const drawings = all.filter(({ pixels }) => pixels !== null);
-  const labels = wanted.labels === undefined ? undefined : labelsOf(wanted.labels, emoji.filter(isDrawn));
+  const labels = wanted.labels ? labelsOf(emoji.filter(isDrawn)) : undefined;
   // What is held out is that of all emoji, of which some may be drawn.
   const heldOut = labels === undefined ? holdOut(all) : nothing;
   const record = new Record();

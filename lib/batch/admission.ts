@@ -1,6 +1,6 @@
 import { DpmError } from '../base/errors.js';
 import { wrongValue } from '../base/checks.js';
-import { ServiceClock, type Ticket } from './clock.js';
+import { ServiceClock, type SampleWork, type Ticket } from './clock.js';
 import type { BatchCounts } from '../engine/binding.js';
 import { priorities, type BatcherOptions, type Priority, type ServiceOrder } from './options.js';
 import type { Pace, SampleDemand } from './pace.js';
@@ -115,13 +115,32 @@ export class Admission {
   }
 
   /**
+   * Refuses a request that would be late if it has these samples.
+   *
+   * @throws {@link DpmError} `ERR_DPM_DEADLINE`.
+   */
+  requireInTime(terms: ServiceTerms, samples: readonly SampleDemand[], pace: Pace): void {
+    const { deadline } = terms;
+    if (deadline === undefined) return;
+    const wait = this.expectedWait(terms);
+    const own = this.slowdown * this.#ownTime(samples, pace);
+    if (wait + own <= deadline) return;
+    ++this.refused.deadline;
+    throw new DpmError(
+      'ERR_DPM_DEADLINE',
+      `the expected wait of ${Math.ceil(wait)} ms and ${Math.ceil(own)} ms of its own work end after the deadline of ${deadline} ms`,
+      { retryAfterMs: Math.max(1, Math.ceil(wait)) },
+    );
+  }
+
+  /**
    * Accepts a request.
    *
    * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for too much work, `ERR_DPM_OVERLOADED`, `ERR_DPM_DEADLINE`.
    */
   admit(terms: ServiceTerms, { samples, bytes }: Demand, pace: Pace): Admitted {
     const works = samples.map((sample) => pace.workOf(sample));
-    const total = works.reduce((sum, { work }) => sum + work, 0);
+    const total = totalWork(works);
     if (total > this.#limits.maxWork) {
       throw new DpmError(
         'ERR_DPM_ARGUMENT',
@@ -129,7 +148,7 @@ export class Admission {
       );
     }
     this.#requireBytes(bytes);
-    this.#requireInTime(terms, samples, total, pace);
+    this.requireInTime(terms, samples, pace);
     const { tenant, weight, priority } = terms;
     // The clock's milliseconds are those that were measured.
     const deadline = terms.deadline === undefined ? undefined : terms.deadline / this.slowdown;
@@ -164,22 +183,9 @@ export class Admission {
     );
   }
 
-  #requireInTime(terms: ServiceTerms, samples: readonly SampleDemand[], total: number, pace: Pace): void {
-    const { deadline } = terms;
-    if (deadline === undefined) return;
-    const wait = this.expectedWait(terms);
-    const own = this.slowdown * this.#ownTime(samples, total, pace);
-    if (wait + own <= deadline) return;
-    ++this.refused.deadline;
-    throw new DpmError(
-      'ERR_DPM_DEADLINE',
-      `the expected wait of ${Math.ceil(wait)} ms and ${Math.ceil(own)} ms of its own work end after the deadline of ${deadline} ms`,
-      { retryAfterMs: Math.max(1, Math.ceil(wait)) },
-    );
-  }
-
   /** Computes the time of the longest sample beside those that run now, or of all samples together. */
-  #ownTime(samples: readonly SampleDemand[], total: number, pace: Pace): number {
+  #ownTime(samples: readonly SampleDemand[], pace: Pace): number {
+    const total = totalWork(samples.map((sample) => pace.workOf(sample)));
     const rows = samples.reduce((sum, sample) => sum + sample.rows, this.clock.unfinished.size);
     const step = pace.stepTime(rows);
     const longest = samples.reduce(
@@ -188,6 +194,10 @@ export class Admission {
     );
     return Math.max(total, longest);
   }
+}
+
+function totalWork(works: readonly SampleWork[]): number {
+  return works.reduce((sum, { work }) => sum + work, 0);
 }
 
 /** Computes the share of a request's remaining work that starts no later than `start`. */

@@ -13,6 +13,7 @@ import type { SamplerOptions } from '../samplers/options.js';
 import { splitOptions } from '../samplers/split-options.js';
 import type { Admission, Refusals } from './admission.js';
 import { Pace } from './pace.js';
+import { leastEvaluations } from './demand.js';
 import type { BatchEvent } from './events.js';
 import type { Batches, RowSizes } from './batches.js';
 import {
@@ -151,7 +152,7 @@ export class Batcher {
    */
   async run(program: Program | readonly Program[], options: BatchRunOptions = {}): Promise<RunResult> {
     checkOptions('run', options, batchRunKinds);
-    const work = (): Promise<Served> => this.#requests.perform(() => program, options);
+    const work = (): Promise<Served> => this.#requests.perform({ compile: () => program }, options);
     return (await traced(this.#model.name, { sampler: null, tenant: options.tenant }, work)).result;
   }
 
@@ -214,7 +215,7 @@ export class Batcher {
     // One program serves all samples of one time.
     const distinct = typeof t === 'number' ? times.subarray(0, 1) : times;
     const programs = Array.from(distinct, (time) => stepProgram([stepRecord({ time, x: linear({ out: 1 }) })]));
-    const { result } = await this.#requests.perform(() => programs, { ...options, count, init: x });
+    const { result } = await this.#requests.perform({ compile: () => programs }, { ...options, count, init: x });
     return result.images.data;
   }
 
@@ -258,8 +259,9 @@ export class Batcher {
   }
 
   #serve({ sampler, own, run }: ParsedRequest, watcher: Watcher): Promise<Served> {
+    const program = { compile: () => this.#programs.get(sampler, own), evaluations: leastEvaluations(own) };
     return traced(this.#model.name, { sampler, tenant: run.tenant }, () =>
-      this.#requests.perform(() => this.#programs.get(sampler, own), run, watcher),
+      this.#requests.perform(program, run, watcher),
     );
   }
 }

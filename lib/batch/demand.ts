@@ -3,6 +3,7 @@ import { rowsOfWeight } from '../guidance/classifier-free.js';
 import type { StepProgram } from '../program/program.js';
 import { runDefaults } from '../run/options.js';
 import type { ResolvableOptions } from '../run/resolve.js';
+import type { SamplerOptions } from '../samplers/options.js';
 import type { Demand } from './admission.js';
 import type { BatchRunOptions } from './options.js';
 
@@ -22,6 +23,17 @@ export interface Preparation {
   finish(signal: AbortSignal): Promise<void>;
   /** Gives back what was taken, however the request has ended. */
   release(): void;
+}
+
+/** Evaluations that a solver of third order leaves out where its last step would not be whole. */
+const LEFT_OUT = 2;
+
+/**
+ * The evaluations that a sampler takes at least with these options, which nobody has checked; undefined where they do not tell.
+ */
+export function leastEvaluations({ steps, timesteps, levels }: SamplerOptions): number | undefined {
+  if (timesteps !== undefined || levels !== undefined || !Number.isInteger(steps)) return undefined;
+  return Math.max(1, Number(steps) - LEFT_OUT);
 }
 
 function evaluationsOf(program: StepProgram): number {

@@ -37,6 +37,14 @@ export interface Served {
   ran: number;
 }
 
+/** What a request runs. */
+export interface ProgramToMake {
+  /** Makes the programs of its samples, or that of all. */
+  compile(): Program | readonly Program[];
+  /** The evaluations that a sample takes at least, if that is known before. */
+  readonly evaluations?: number | undefined;
+}
+
 /** Observer of a request, in addition to its caller's own functions. */
 export interface Watcher {
   accepted?(expectedWait: number): void;
@@ -150,17 +158,18 @@ export class Requests {
   /**
    * Runs a request.
    *
-   * @param compile - Makes the programs; called when there is room for the request.
+   * @param program - Makes the programs; called when there is room for the request, and time for the evaluations that it has at
+   * least.
    */
   async perform(
-    compile: () => Program | readonly Program[],
+    program: ProgramToMake,
     options: BatchRunOptions,
     watcher: Watcher = {},
     preparation: Preparation | null = null,
   ): Promise<Served> {
     return this.#counted(async () => {
       try {
-        return await this.#begin(compile, options, watcher, preparation);
+        return await this.#begin(program, options, watcher, preparation);
       } finally {
         preparation?.release();
       }
@@ -192,7 +201,7 @@ export class Requests {
   }
 
   async #begin(
-    compile: () => Program | readonly Program[],
+    { compile, evaluations }: ProgramToMake,
     options: BatchRunOptions,
     watcher: Watcher,
     preparation: Preparation | null,
@@ -201,6 +210,7 @@ export class Requests {
     const terms = termsOf(options);
     this.observe();
     const expectedWait = this.#admission.requireRoom(terms);
+    if (evaluations !== undefined) this.#admission.requireInTime(terms, [{ evaluations, rows: 1 }], this.#pace);
     const { programs, count } = programsAndCount(compile(), options.count);
     requireCount(count, options);
     if (options.previewOf !== undefined && options.onPreview === undefined && watcher.previewEvery === undefined) {

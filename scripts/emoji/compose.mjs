@@ -61,20 +61,43 @@ export class Choices {
   }
 }
 
-/** Place of a drawing inside a part of the picture, near its middle. */
-function placed(random, size, { least, most, shift }, from, width) {
-  const side = size * random.between(least, most);
-  const near = (room) => room / 2 + Math.min(size * shift, room / 2) * random.between(-1, 1);
-  return { side, left: from + near(width - side), top: near(size - side) };
+/** Place of a drawing inside a part of the picture, near its middle: `across` and `down` go from -1 to 1. */
+function place(size, { side, across, down }, { shift }, [from, width]) {
+  const near = (room, where) => room / 2 + Math.min(size * shift, room / 2) * where;
+  return { side, left: from + near(width - side, across), top: near(size - side, down) };
+}
+
+function placed(random, size, bounds, part) {
+  const side = size * random.between(bounds.least, bounds.most);
+  const [across, down] = [random.between(-1, 1), random.between(-1, 1)];
+  return place(size, { side, across, down }, bounds, part);
+}
+
+/** Where a drawing that is alone may lie, or the left one of two, at equal steps between the ends of what {@link compose} draws. */
+export function* placesOf(size, isHalf) {
+  const bounds = isHalf ? half : whole;
+  for (const share of [0, 1 / 3, 2 / 3, 1]) {
+    const side = size * (bounds.least + share * (bounds.most - bounds.least));
+    for (const across of [-1, 0, 1]) {
+      for (const down of isHalf ? [-1, -0.5, 0, 0.5, 1] : [-1, 0, 1]) {
+        yield place(size, { side, across, down }, bounds, [0, isHalf ? size / 2 : size]);
+      }
+    }
+  }
+}
+
+/** Paints drawings at their places on a background: levels [3, size, size]. */
+export function paintAt(size, colour, shown) {
+  const picture = new Uint8Array(3 * size * size);
+  colours[colour].forEach((level, c) => picture.fill(level, c * size * size, (c + 1) * size * size));
+  for (const { drawing, place: at } of shown) paint(picture, size, drawing, at);
+  return picture;
 }
 
 /** Paints what was drawn: levels [3, size, size]. */
 export function compose(random, size, { shown, colour }) {
-  const picture = new Uint8Array(3 * size * size);
-  colours[colour].forEach((level, c) => picture.fill(level, c * size * size, (c + 1) * size * size));
   const width = size / shown.length;
-  shown.forEach((drawing, i) => {
-    paint(picture, size, drawing, placed(random, size, shown.length === 1 ? whole : half, i * width, width));
-  });
-  return picture;
+  const bounds = shown.length === 1 ? whole : half;
+  const at = shown.map((drawing, i) => ({ drawing, place: placed(random, size, bounds, [i * width, width]) }));
+  return paintAt(size, colour, at);
 }

@@ -39,6 +39,14 @@ const { reduced, scores } = await load<{
   reduced: (values: Float32Array, shape: number[], side: number) => Float32Array;
   scores: (questions: object[], judged: object[]) => Record<string, number | null>;
 }>('bench/quality/emoji/judges.mjs');
+const { judgeByDrawings } = await load<{
+  judgeByDrawings: (
+    drawings: Drawing[],
+    values: Float32Array,
+    shape: number[],
+    parts: number[],
+  ) => { background: string; parts: { emoji: string[]; style: string }[] }[];
+}>('bench/quality/emoji/drawings.mjs');
 const { ask, captionsOf } = await load<{
   ask: (drawn: Drawn<Named>) => string;
   captionsOf: (random: Numbers, drawn: Drawn<Named>) => string[];
@@ -57,7 +65,7 @@ const { heldOutJson, holdOut } = await load<{
   holdOut: (drawings: Drawing[]) => HeldOut;
 }>('scripts/emoji/held-out.mjs');
 const { labelsOf } = await load<{
-  labelsOf: (what: string, emoji: Emoji[]) => { names: string[]; of: (sample: object) => number };
+  labelsOf: (emoji: Emoji[]) => { names: string[]; of: (sample: object) => number };
 }>('scripts/emoji/labels.mjs');
 const { kinds, Random } = await load<{
   kinds: Record<'picture', number>;
@@ -80,6 +88,19 @@ function drawing(emoji: Emoji, style: string, [r, g, b]: readonly [number, numbe
 
 const all = Array.from({ length: 400 }, (_, i) => emojiOf(i));
 const drawings = all.flatMap((emoji) => [drawing(emoji, 'noto', [255, 0, 0]), drawing(emoji, 'flat', [0, 0, 255])]);
+
+/** Drawings of three emoji in two styles: a disc in quarters, of which the emoji chooses one and the style its colour. */
+const patterns = all.slice(0, 3).flatMap((emoji, quarter) =>
+  ['noto', 'flat'].map((style) => {
+    const pixels = new Uint8Array(4 * 16 * 16);
+    for (let i = 0; i < 256; ++i) {
+      const [x, y] = [(i % 16) - 7.5, Math.floor(i / 16) - 7.5];
+      const isChosen = (x < 0 ? 0 : 1) + (y < 0 ? 0 : 2) === quarter;
+      if (Math.hypot(x, y) < 8) pixels.set(isChosen ? [style === 'noto' ? 255 : 0, 0, 0, 255] : [40, 40, 120, 255], 4 * i);
+    }
+    return { emoji, style, side: 16, pixels };
+  }),
+);
 
 describe('pictures of emoji', () => {
   const heldOut = holdOut(drawings);
@@ -146,20 +167,15 @@ describe('pictures of emoji', () => {
     ).toBe('a thing3 left of an egg, flat style, on blue');
   });
 
-  it('have labels of their emoji and of their look', () => {
+  it('have labels of their emoji', () => {
     const choices = new Choices(drawings, nothing);
-    const [ofEmoji, ofLook] = [labelsOf('emoji', all), labelsOf('look', all)];
-    const found = new Set<string>();
+    const labels = labelsOf(all);
     for (let index = 0; index < 300; ++index) {
-      const { shown, style, colour } = choices.draw(new Random(3, kinds.picture, index), 0);
+      const { shown } = choices.draw(new Random(3, kinds.picture, index), 0);
       expect(shown).toHaveLength(1);
-      const sample = { emoji: [shown[0]!.emoji.hexcode], style, background: colour };
-      expect(ofEmoji.names[ofEmoji.of(sample)]).toBe(shown[0]!.emoji.hexcode);
-      expect(ofLook.names[ofLook.of(sample)]).toBe(`${style} ${colour}`);
-      found.add(`${style} ${colour}`);
+      const { hexcode } = shown[0]!.emoji;
+      expect(labels.names[labels.of({ emoji: [hexcode] })]).toBe(hexcode);
     }
-    expect([...found].toSorted()).toEqual(ofLook.names.toSorted());
-    expect(() => labelsOf('tags', all)).toThrow("--labels is 'tags'");
   });
 });
 
@@ -173,26 +189,40 @@ describe('judges of pictures', () => {
     expect(() => reduced(values, [2, 3, 4, 4], 3)).toThrow('no multiple of 3');
   });
 
-  it('count what is right, of emoji where one is asked for', () => {
+  it('count what is right: every part of a picture, at its place', () => {
     const question = (emoji: string[], style: string, background: string): object => ({ emoji, style, background });
-    const judged = (emoji: string[], style: string, background: string): object => ({ emoji, style, background });
+    const part = (emoji: string, style: string): object => ({ emoji: emoji.split(''), style });
     const questions = [
       question(['a'], 'flat', 'red'),
       question(['b'], 'noto', 'red'),
       question(['a', 'b'], 'flat', 'blue'),
+      question(['a', 'b'], 'flat', 'blue'),
     ];
     const found = [
-      judged(['a', 'b', 'c', 'd', 'e', 'f'], 'flat', 'red'),
-      judged(['a', 'c', 'd', 'e', 'b', 'f'], 'flat', 'red'),
-      judged(['x'], 'flat', 'red'),
+      { background: 'red', parts: [part('abcdef', 'flat')] },
+      { background: 'red', parts: [part('acdebf', 'flat')] },
+      { background: 'red', parts: [part('axyz', 'flat'), part('baxyz', 'flat')] },
+      { background: 'blue', parts: [part('bacdef', 'flat'), part('acdefb', 'noto')] },
     ];
-    expect(scores(questions, found)).toEqual({ background: 2 / 3, style: 2 / 3, first: 0.5, topFive: 1 });
-    expect(scores([questions[1]!], [judged(['a', 'c', 'd', 'e', 'f', 'b'], 'noto', 'blue')])).toEqual({
-      background: 0,
-      style: 1,
-      first: 0,
-      topFive: 0,
-    });
-    expect(scores([questions[2]!], [found[2]!]).first).toBeNull();
+    expect(scores(questions, found)).toEqual({ background: 0.75, style: 0.5, first: 0.5, topFive: 0.75 });
+  });
+
+  it.each([1, 2])('see which drawings are the nearest, wherever they lie, with %i of them', (count) => {
+    const shown = Array.from({ length: 20 }, (_, i) => ({
+      shown: [patterns[i % 6]!, patterns[(i + 1) % 5]!].slice(0, count),
+      style: '',
+      colour: Object.keys(colours)[i % 8]!,
+    }));
+    const pictures = shown.map((drawn, i) => compose(new Random(4, kinds.picture, i), 64, drawn));
+    const values = Float32Array.from(
+      pictures.flatMap((levels) => [...levels]),
+      (level) => level / 127.5 - 1,
+    );
+    const judged = judgeByDrawings(patterns, values, [20, 3, 64, 64], Array<number>(20).fill(count));
+    expect(judged.map(({ background }) => background)).toEqual(shown.map(({ colour }) => colour));
+    expect(judged.map(({ parts }) => parts.map(({ emoji, style }) => [emoji[0], style]))).toEqual(
+      shown.map((drawn) => drawn.shown.map(({ emoji, style }) => [emoji.hexcode, style])),
+    );
+    for (const { parts } of judged) for (const { emoji } of parts) expect(new Set(emoji).size).toBe(3);
   });
 });

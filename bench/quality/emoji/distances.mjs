@@ -13,7 +13,7 @@ import { frechetDistance } from '../frechet.mjs';
 import { command, integer, list, parseOptions, requireOptions } from '../options.mjs';
 import { picturesOf } from './pictures.mjs';
 
-const usage = `node bench/quality/emoji/distances.mjs --model DIR --judges DIR --data DIR --out FILE.json [options]
+const usage = `node bench/quality/emoji/distances.mjs --model DIR --judge DIR --data DIR --out FILE.json [options]
 
 Draws the first captions of the data, and compares what the judge of emoji sees in them, the means of its middle maps, with
 what it sees in the data. Cells that the file has are not drawn again; a floor is the distance of as many other pictures of the
@@ -50,7 +50,7 @@ async function drawCell(pipeline, cell, prompts, seed) {
 await command(async () => {
   const given = parseOptions(usage, {
     model: { type: 'string' },
-    judges: { type: 'string' },
+    judge: { type: 'string' },
     data: { type: 'string' },
     out: { type: 'string' },
     samplers: { type: 'string', default: 'ddim,dpm-solver++-2m,unipc,analytic-ddim,npr-ddim' },
@@ -60,13 +60,13 @@ await command(async () => {
     reference: { type: 'string', default: '20000' },
     seed: { type: 'string', default: '0' },
   });
-  requireOptions(given, 'model', 'judges', 'data', 'out');
+  requireOptions(given, 'model', 'judge', 'data', 'out');
   const [samples, size] = [integer('samples', given.samples), integer('reference', given.reference)];
   const seed = integer('seed', given.seed, 0);
   const lines = (await readFile(join(given.data, 'captions.jsonl'), 'utf8')).split('\n', samples);
   const prompts = lines.map((line) => JSON.parse(line).text[0]);
   const extractor = fileURLToPath(new URL('features.mjs', import.meta.url));
-  const features = await openFeatures(extractor, { model: join(given.judges, 'emoji') });
+  const features = await openFeatures(extractor, { model: given.judge });
   const pipeline = await TextToImage.load(given.model, { device: 'cpu' });
   try {
     // The pictures whose captions are drawn are not those that they are compared with.

@@ -1,4 +1,4 @@
-// Classifiers of our own that tell what a picture shows: which emoji, in what style, on what background.
+// A classifier of our own that tells which emoji a picture shows, and how often pictures are right.
 import { join } from 'node:path';
 
 import { Classifier } from '../../../dist/index.js';
@@ -43,42 +43,27 @@ async function rankedClasses(classifier, values, shape, names) {
 }
 
 /**
- * Opens the judges in a folder: `emoji/` and `look/`, runs of `dpm train --classifier`, each with the `classes.json` of its data.
+ * Opens a judge of emoji: a run of `dpm train --classifier`, with the `classes.json` of its data.
  */
-export async function openJudges(folder) {
-  const open = async (name) => ({
-    classifier: await Classifier.load(join(folder, name), { device: 'cpu' }),
-    names: await readJson(join(folder, name, 'classes.json'), 'copy it from the data of make-emoji.mjs --labels'),
-  });
-  const [emoji, look] = [await open('emoji'), await open('look')];
+export async function openJudge(folder) {
+  const classifier = await Classifier.load(folder, { device: 'cpu' });
+  const names = await readJson(join(folder, 'classes.json'), 'copy it from the data of make-emoji.mjs --labels');
   return {
-    /** Judges pictures with values in [-1, 1]: of each the emoji, the most likely first, its style and background. */
-    async judge(values, shape) {
-      const emojis = await rankedClasses(emoji.classifier, values, shape, emoji.names);
-      const looks = await rankedClasses(look.classifier, values, shape, look.names);
-      return emojis.map((ranked, i) => {
-        const [style, background] = looks[i][0].split(' ');
-        return { emoji: ranked, style, background };
-      });
-    },
-    async close() {
-      await emoji.classifier.close();
-      await look.classifier.close();
-    },
+    /** Gives the emoji of pictures with values in [-1, 1], the most likely first. */
+    ranked: (values, shape) => rankedClasses(classifier, values, shape, names),
+    close: () => classifier.close(),
   };
 }
 
-/** Shares of questions that pictures answer: of the emoji only where one is asked for. */
+/** Shares of questions that pictures answer: all parts of a picture have to be right, each at its place. */
 export function scores(questions, judged) {
-  const share = (isRight, of = () => true) => {
-    const asked = questions.map((question, i) => [question, judged[i]]).filter(([question]) => of(question));
-    return asked.length === 0 ? null : asked.filter((pair) => isRight(...pair)).length / asked.length;
-  };
-  const isSingle = ({ emoji }) => emoji.length === 1;
+  const share = (isRight) => questions.filter((question, i) => isRight(question, judged[i])).length / questions.length;
+  const isAmong = (places) => (question, found) =>
+    found.parts.every(({ emoji }, i) => emoji.slice(0, places).includes(question.emoji[i]));
   return {
     background: share((question, found) => question.background === found.background),
-    style: share((question, found) => question.style === found.style),
-    first: share((question, found) => found.emoji[0] === question.emoji[0], isSingle),
-    topFive: share((question, found) => found.emoji.slice(0, 5).includes(question.emoji[0]), isSingle),
+    style: share((question, found) => found.parts.every(({ style }) => question.style === style)),
+    first: share(isAmong(1)),
+    topFive: share(isAmong(5)),
   };
 }

@@ -1,4 +1,4 @@
-// How often a model of words to emoji draws what it is asked for, by judges of our own, beside the drawings themselves.
+// How often a model of words to emoji draws what it is asked for, by the drawings of what it learned, beside the right drawings.
 //
 //   node bench/quality/emoji/measure.mjs --help
 import { readFile } from 'node:fs/promises';
@@ -8,13 +8,16 @@ import { progressBar } from '../../../dist/cli/output.js';
 import { ImageBatch, TextToImage } from '../../../dist/index.js';
 import { digits, writeJson } from '../files.mjs';
 import { command, integer, list, parseOptions, requireOptions } from '../options.mjs';
-import { openJudges, scores } from './judges.mjs';
+import { commonDrawings, judgeByDrawings } from './drawings.mjs';
+import { openJudge, scores } from './judges.mjs';
 
-const usage = `node bench/quality/emoji/measure.mjs --model DIR --questions DIR --judges DIR --out FILE [options]
+const usage = `node bench/quality/emoji/measure.mjs --model DIR --questions DIR --out FILE [options]
 
 Draws what the questions of scripts/emoji-questions.mjs ask for, and writes what share is right (JSON), by kind of question
-and weight of guidance, beside that of the right drawings.
+and weight of guidance, beside that of the right drawings. What a picture shows is told by the drawings that it is nearest to,
+at any place; of pairs, both halves have to be right.
 
+  --judge DIR      a classifier of emoji (openai-classifier, with its classes.json), which tells them in pictures of one
   --guidance LIST  weights; default 1,2,4,7
   --steps N        default that of the model
   --sampler NAME   default that of the model
@@ -56,11 +59,20 @@ async function drawings(folder, questions) {
   return { values, shape: [questions.length, ...batch.shape.slice(1)] };
 }
 
+/** What pictures show, by the drawings, and by the classifier where there is one and one emoji is asked for. */
+async function judgeAll(questions, drawn, judge, values, shape) {
+  const parts = questions.map(({ emoji }) => emoji.length);
+  const found = judgeByDrawings(drawn, values, shape, parts);
+  if (judge === undefined) return found;
+  const ranked = await judge.ranked(values, shape);
+  return found.map((each, i) => (parts[i] > 1 ? each : { ...each, parts: [{ ...each.parts[0], emoji: ranked[i] }] }));
+}
+
 const rounded = (shares) =>
   Object.fromEntries(
     Object.entries(shares).map(([kind, of]) => [
       kind,
-      Object.fromEntries(Object.entries(of).map(([what, share]) => [what, share === null ? null : digits(share, 3)])),
+      Object.fromEntries(Object.entries(of).map(([what, share]) => [what, digits(share, 3)])),
     ]),
   );
 
@@ -68,7 +80,7 @@ await command(async () => {
   const given = parseOptions(usage, {
     model: { type: 'string' },
     questions: { type: 'string' },
-    judges: { type: 'string' },
+    judge: { type: 'string' },
     out: { type: 'string' },
     guidance: { type: 'string', default: '1,2,4,7' },
     steps: { type: 'string' },
@@ -76,9 +88,11 @@ await command(async () => {
     limit: { type: 'string' },
     seed: { type: 'string', default: '0' },
   });
-  requireOptions(given, 'model', 'questions', 'judges', 'out');
+  requireOptions(given, 'model', 'questions', 'out');
   const questions = await readQuestions(given.questions, integer('limit', given.limit));
-  const judges = await openJudges(given.judges);
+  const drawn = commonDrawings();
+  const judge = given.judge === undefined ? undefined : await openJudge(given.judge);
+  const judged = (values, shape) => judgeAll(questions, drawn, judge, values, shape);
   const pipeline = await TextToImage.load(given.model, { device: 'cpu' });
   try {
     const answers = await drawings(given.questions, questions);
@@ -86,7 +100,7 @@ await command(async () => {
       questions: questions.length,
       steps: integer('steps', given.steps) ?? pipeline.defaults.steps,
       sampler: given.sampler ?? 'scheduler',
-      drawings: rounded(table(questions, await judges.judge(answers.values, answers.shape))),
+      drawings: rounded(table(questions, await judged(answers.values, answers.shape))),
       guidance: {},
     };
     console.error('drawings', JSON.stringify(result.drawings));
@@ -103,12 +117,12 @@ await command(async () => {
           onProgress: progress.update,
         })
         .finally(progress.stop);
-      result.guidance[weight] = rounded(table(questions, await judges.judge(images.data, images.shape)));
+      result.guidance[weight] = rounded(table(questions, await judged(images.data, images.shape)));
       console.error(`guidance ${weight}`, JSON.stringify(result.guidance[weight]));
     }
     await writeJson(given.out, result);
   } finally {
     await pipeline.close();
-    await judges.close();
+    await judge?.close();
   }
 });

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { ImageBatch, TextToImage } from '../../../dist/index.js';
 import { readJson } from '../files.mjs';
 import { command, integer, list, parseOptions, requireOptions } from '../options.mjs';
-import { openJudges } from './judges.mjs';
+import { commonDrawings, judgeByDrawings } from './drawings.mjs';
+import { openJudge, scores } from './judges.mjs';
 import { nearestPictures } from './nearest.mjs';
 
 const usage = `node bench/quality/emoji/sheet.mjs --model DIR --out FILE.png [options]
@@ -14,10 +15,10 @@ const usage = `node bench/quality/emoji/sheet.mjs --model DIR --out FILE.png [op
 Draws the prompts of bench/quality/emoji/prompts.json: 20 that the data show, then 20 that they do not (a style, a background,
 a pair that are held out or are not there).
 
-  --judges DIR      says which emoji the judges recognise among their first five
+  --judge DIR       says which emoji a classifier recognises among its first five, and which styles and backgrounds the drawings
   --data FILE       images of the data, safetensors; with --nearest
   --nearest FILE    receives the pictures, each above the nearest one of the data
-  --prompts LIST    numbers of prompts, from 0; default all. With others than all, no judges
+  --prompts LIST    numbers of prompts, from 0; default all. With others than all, no judge
   --columns N       default 8
   --guidance W, --steps N, --sampler NAME, --seed INT   default those of the model, and seed 0`;
 
@@ -38,19 +39,20 @@ function inPairs(levels, nearest, [count, ...sides], columns) {
 }
 
 async function judgeAll(folder, prompts, images) {
-  const judges = await openJudges(folder);
-  const judged = await judges.judge(images.data, images.shape).finally(() => judges.close());
-  const single = prompts.flatMap(({ emoji, text }, i) => (emoji.length === 1 ? [{ emoji: emoji[0], text, i }] : []));
+  const judge = await openJudge(folder);
+  const ranked = await judge.ranked(images.data, images.shape).finally(() => judge.close());
+  const parts = prompts.map(({ emoji }) => emoji.length);
+  const judged = judgeByDrawings(commonDrawings(), images.data, images.shape, parts);
   for (const [what, from, to] of [
     ['seen', 0, 20],
     ['not seen', 20, prompts.length],
   ]) {
-    const asked = single.filter(({ i }) => i >= from && i < to);
-    const missed = asked.filter(({ emoji, i }) => !judged[i].emoji.slice(0, 5).includes(emoji));
     const own = prompts.slice(from, to);
-    const share = (field) => own.filter((each, i) => each[field] === judged[from + i][field]).length;
+    const single = own.flatMap(({ emoji, text }, i) => (emoji.length === 1 ? [{ emoji: emoji[0], text, i }] : []));
+    const missed = single.filter(({ emoji, i }) => !ranked[from + i].slice(0, 5).includes(emoji));
+    const { style, background } = scores(own, judged.slice(from, to));
     console.log(
-      `${what}: emoji ${asked.length - missed.length} of ${asked.length}, style ${share('style')} and background ${share('background')} of ${own.length}; missed: ${missed.map(({ text }) => text).join('; ') || 'none'}`,
+      `${what}: emoji ${single.length - missed.length} of ${single.length}, style ${style * own.length} and background ${background * own.length} of ${own.length}; missed: ${missed.map(({ text }) => text).join('; ') || 'none'}`,
     );
   }
 }
@@ -59,7 +61,7 @@ await command(async () => {
   const given = parseOptions(usage, {
     model: { type: 'string' },
     out: { type: 'string' },
-    judges: { type: 'string' },
+    judge: { type: 'string' },
     data: { type: 'string' },
     nearest: { type: 'string' },
     prompts: { type: 'string' },
@@ -87,7 +89,7 @@ await command(async () => {
     .finally(() => pipeline.close());
   const labels = prompts.map(({ text }) => shortText(text));
   await images.save(given.out, { columns, scale: 2, gap: 4, labels });
-  if (given.judges !== undefined && prompts === all) await judgeAll(given.judges, prompts, images);
+  if (given.judge !== undefined && prompts === all) await judgeAll(given.judge, prompts, images);
   if (given.nearest === undefined) return;
   const levels = images.toUint8();
   const near = await nearestPictures(levels, prompts.length, given.data);

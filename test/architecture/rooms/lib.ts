@@ -96,7 +96,7 @@ export const libRooms: readonly Room[] = [
       'lib/guidance',
       'lib/run',
     ],
-    lines: 2970,
+    lines: 3000,
   },
   {
     path: 'lib/model.ts',

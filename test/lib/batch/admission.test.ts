@@ -57,6 +57,16 @@ describe('admission', () => {
     expect(batch.stats()).toMatchObject({ steps: 0, refused: { deadline: 1 } });
   });
 
+  it('makes no program for what would be late by its steps alone', async () => {
+    await using batch = await model.batcher({ rows: 2 });
+    // Wrong for its sampler, which only making its program tells.
+    const late = await failure(batch.sample({ sampler: 'heun', steps: 1000, rho: -1, deadline: 10 }));
+    expect(late.code).toBe('ERR_DPM_DEADLINE');
+    const wrong = await failure(batch.sample({ sampler: 'heun', steps: 1000, rho: -1 }));
+    expect(wrong.code).toBe('ERR_DPM_ARGUMENT');
+    expect(batch.stats().refused).toEqual({ wait: 0, deadline: 1, bytes: 0 });
+  });
+
   it('refuses more work than a request may ask, and more bytes than it holds', async () => {
     // Less than any machine takes for it.
     await using limited = await model.batcher({ rows: 2, maxWork: 1 });

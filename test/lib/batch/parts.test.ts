@@ -11,6 +11,7 @@ import { packRecords } from '../../../lib/program/pack.js';
 import type { RunNetwork } from '../../../lib/run/resolve.js';
 import type { SamplerName } from '../../../lib/samplers/index.js';
 import { Admission } from '../../../lib/batch/admission.js';
+import { leastEvaluations } from '../../../lib/batch/demand.js';
 import { Pace } from '../../../lib/batch/pace.js';
 import { chooseRows, measureCurve, measureUpTo, stepTime, type Curve } from '../../../lib/batch/calibrate.js';
 import { Ending } from '../../../lib/batch/ending.js';
@@ -278,9 +279,21 @@ describe('work other than sampling', () => {
     const work = vi.fn();
     await expect(requests.other({}, work)).rejects.toBe(overloaded);
     admission.observe.mockClear();
-    await expect(requests.perform(work, {})).rejects.toBe(overloaded);
+    await expect(requests.perform({ compile: work }, {})).rejects.toBe(overloaded);
     expect(work).not.toHaveBeenCalled();
     expect(requests.unfinished).toBe(0);
+  });
+});
+
+describe('the evaluations of a request before its program is made', () => {
+  it('are known where its steps alone decide', () => {
+    expect([1, 3, 7].map((steps) => leastEvaluations({ steps }))).toEqual([1, 1, 5]);
+    expect(leastEvaluations({ steps: -7 })).toBe(1);
+    expect(leastEvaluations({ steps: 7, timesteps: [3, 1] })).toBeUndefined();
+    expect(leastEvaluations({ steps: 7, levels: [{ alpha: 1, sigma: 1, time: 1 }] } as never)).toBeUndefined();
+    expect(leastEvaluations({ steps: 'many' } as never)).toBeUndefined();
+    expect(leastEvaluations({ steps: Infinity })).toBeUndefined();
+    expect(leastEvaluations({})).toBeUndefined();
   });
 });
 

@@ -1,6 +1,7 @@
 // Samplers, all of them, on the bundled network: the native loop against the float64 interpreter, record by record.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { leastEvaluations } from '../../../lib/batch/demand.js';
 import { DiffusionModel, type AnySampleOptions, type SampleOptions } from '../../../lib/model.js';
 import type { HostProgram } from '../../../lib/program/program.js';
 import { NetworkEvaluator } from '../../../lib/run/network-evaluator.js';
@@ -98,6 +99,18 @@ describe('samplers on the bundled network', () => {
     // the difference of a head and a square keeps fewer digits.
     const hidden = program.head !== null || program.records.some(({ read }) => read === 'y');
     expect(worst).toBeLessThan(hidden ? 1e-4 : 1.5e-5);
+  });
+
+  it.each(samplerNames)('%s evaluates as often as a batch takes for the least before it has the program', (sampler) => {
+    if (!takesSteps(sampler, {})) return expect(leastEvaluations({})).toBeUndefined();
+    const model = modelFor(sampler);
+    const gamma = sampler.startsWith('analytic') && { gamma: model.gamma! };
+    for (const steps of [3, 4, 5, 7, 8, 25]) {
+      const program = samplers[sampler](model.schedule, { steps, ...gamma });
+      if (program.kind === 'host') continue;
+      const evaluations = program.records.filter(({ evaluate }) => evaluate !== null).length;
+      expect(evaluations).toBeGreaterThanOrEqual(leastEvaluations({ steps })!);
+    }
   });
 
   it('take the head they need, whatever the model was loaded with', async () => {
