@@ -96,7 +96,8 @@ const patterns = all.slice(0, 3).flatMap((emoji, quarter) =>
     for (let i = 0; i < 256; ++i) {
       const [x, y] = [(i % 16) - 7.5, Math.floor(i / 16) - 7.5];
       const isChosen = (x < 0 ? 0 : 1) + (y < 0 ? 0 : 2) === quarter;
-      if (Math.hypot(x, y) < 8) pixels.set(isChosen ? [style === 'noto' ? 255 : 0, 0, 0, 255] : [40, 40, 120, 255], 4 * i);
+      if (Math.hypot(x, y) < 8)
+        pixels.set(isChosen ? [style === 'noto' ? 255 : 0, 0, 0, 255] : [40, 40, 120, 255], 4 * i);
     }
     return { emoji, style, side: 16, pixels };
   }),
