@@ -40,7 +40,7 @@ export interface Served {
 /** What a request runs. */
 export interface ProgramToMake {
   /** Makes the programs of its samples, or that of all. */
-  compile(): Program | readonly Program[];
+  readonly compile: () => Program | readonly Program[];
   /** The evaluations that a sample takes at least, if that is known before. */
   readonly evaluations?: number | undefined;
 }

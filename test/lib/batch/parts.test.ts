@@ -290,7 +290,7 @@ describe('the evaluations of a request before its program is made', () => {
     expect([1, 3, 7].map((steps) => leastEvaluations({ steps }))).toEqual([1, 1, 5]);
     expect(leastEvaluations({ steps: -7 })).toBe(1);
     expect(leastEvaluations({ steps: 7, timesteps: [3, 1] })).toBeUndefined();
-    expect(leastEvaluations({ steps: 7, levels: [{ alpha: 1, sigma: 1, time: 1 }] } as never)).toBeUndefined();
+    expect(leastEvaluations({ steps: 7, levels: [{ alpha: 1, sigma: 1, time: 1 }] })).toBeUndefined();
     expect(leastEvaluations({ steps: 'many' } as never)).toBeUndefined();
     expect(leastEvaluations({ steps: Infinity })).toBeUndefined();
     expect(leastEvaluations({})).toBeUndefined();

@@ -102,13 +102,16 @@ describe('samplers on the bundled network', () => {
   });
 
   it.each(samplerNames)('%s evaluates as often as a batch takes for the least before it has the program', (sampler) => {
-    if (!takesSteps(sampler, {})) return expect(leastEvaluations({})).toBeUndefined();
+    if (!takesSteps(sampler, {})) {
+      expect(leastEvaluations({})).toBeUndefined();
+      return;
+    }
     const model = modelFor(sampler);
     const gamma = sampler.startsWith('analytic') && { gamma: model.gamma! };
     for (const steps of [3, 4, 5, 7, 8, 25]) {
       const program = samplers[sampler](model.schedule, { steps, ...gamma });
       if (program.kind === 'host') continue;
-      const evaluations = program.records.filter(({ evaluate }) => evaluate !== null).length;
+      const evaluations = program.records.filter(({ evaluate }) => evaluate).length;
       expect(evaluations).toBeGreaterThanOrEqual(leastEvaluations({ steps })!);
     }
   });
