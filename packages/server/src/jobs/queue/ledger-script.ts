@@ -29,9 +29,8 @@ local sets = { 'completed', 'failed' }
 
 local function count(field, by)
   -- Lua would write large numbers with an exponent.
-  if by ~= 0 and call('HINCRBY', '${keys.figures}', field, string.format('%.0f', by)) == 0 then
-    call('HDEL', '${keys.figures}', field)
-  end
+  -- A figure stays when it is 0: who scales by it takes one that is missing for a failure.
+  if by ~= 0 then call('HINCRBY', '${keys.figures}', field, string.format('%.0f', by)) end
 end
 
 local function add(entry, sign)
