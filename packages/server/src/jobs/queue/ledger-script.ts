@@ -29,12 +29,13 @@ local sets = { 'completed', 'failed' }
 
 local function count(field, by)
   -- Lua would write large numbers with an exponent.
-  -- A figure stays when it is 0: who scales by it takes one that is missing for a failure.
-  if by ~= 0 then call('HINCRBY', '${keys.figures}', field, string.format('%.0f', by)) end
+  if by ~= 0 then return call('HINCRBY', '${keys.figures}', field, string.format('%.0f', by)) end
 end
 
 local function add(entry, sign)
-  count('jobs ' .. entry.state, sign)
+  local jobs = 'jobs ' .. entry.state
+  if count(jobs, sign) == 0 then call('HDEL', '${keys.figures}', jobs) end
+  -- The rows of a queue stay when they are 0: who scales by them takes a figure that is missing for a failure.
   count('rows ' .. entry.queue, sign * entry.left)
 end
 
