@@ -29,7 +29,7 @@ export function placeOfJob({ createdAt, id }: Pick<Job, 'createdAt' | 'id'>): st
 }
 
 /** The cursor of what comes after a place. Clients need not know what it is made of. */
-export function cursorOf(place: string): string {
+function cursorOf(place: string): string {
   return Buffer.from(place).toString('base64url');
 }
 
@@ -44,6 +44,12 @@ export function placeOfCursor(cursor: string): string {
   throw new DpmError('ERR_DPM_ARGUMENT', 'cursor is not the next of a page');
 }
 
+/** The cursor of the page after one of `limit` places; null where there are no more of them. */
+export function nextOf(places: readonly string[], limit: number): string | null {
+  const last = places[limit - 1];
+  return places.length > limit && last !== undefined ? cursorOf(last) : null;
+}
+
 /** Cuts a page out of jobs that are all at hand. */
 export function pageOf<T extends { job: Job }>(all: readonly T[], { tenant, limit, cursor }: PageRequest): Page<T> {
   const before = cursor === undefined ? undefined : placeOfCursor(cursor);
@@ -52,7 +58,6 @@ export function pageOf<T extends { job: Job }>(all: readonly T[], { tenant, limi
     .map((each) => ({ each, place: placeOfJob(each.job) }))
     .filter(({ place }) => before === undefined || place < before)
     .sort((a, b) => (a.place < b.place ? 1 : -1));
-  const last = placed[limit - 1];
-  const next = placed.length > limit && last !== undefined ? cursorOf(last.place) : null;
-  return { data: placed.slice(0, limit).map(({ each }) => each), next };
+  const places = placed.map(({ place }) => place);
+  return { data: placed.slice(0, limit).map(({ each }) => each), next: nextOf(places, limit) };
 }

@@ -6,7 +6,7 @@ export class Readers {
   readonly #waiting = new Map<string, Set<(isChanged: boolean) => void>>();
 
   /** Waits for a change of a job, and tells whether there may have been one. */
-  async wait(id: string, signal: AbortSignal, longest = LONGEST_WAIT): Promise<boolean> {
+  async wait(id: string, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false;
     const readers = this.#waiting.get(id) ?? new Set();
     this.#waiting.set(id, readers);
@@ -21,7 +21,7 @@ export class Readers {
       const leave = (): void => {
         end(false);
       };
-      const timer = setTimeout(leave, longest);
+      const timer = setTimeout(leave, LONGEST_WAIT);
       signal.addEventListener('abort', leave);
       readers.add(end);
     });

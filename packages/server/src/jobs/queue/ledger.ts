@@ -2,7 +2,7 @@ import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 
 import { chunkCount, isJobId, queueOf, type Job } from '../job.js';
-import { cursorOf, placeOfCursor, placeOfJob, type PageRequest } from '../page.js';
+import { nextOf, placeOfCursor, placeOfJob, type PageRequest } from '../page.js';
 import type { StoreFigures } from '../store.js';
 import { queuedJob, type QueuedJob } from './bullmq-flow.js';
 import { keys, noteScript } from './ledger-script.js';
@@ -103,8 +103,6 @@ export class Ledger {
     const key = tenant === undefined ? keys.order : `${keys.order}:${tenant}`;
     const from = cursor === undefined ? '+' : `(${placeOfCursor(cursor)}`;
     const places = await this.#redis.zrevrangebylex(key, from, '-', 'LIMIT', 0, limit + 1);
-    const last = places[limit - 1];
-    const next = places.length > limit && last !== undefined ? cursorOf(last) : null;
-    return { ids: places.slice(0, limit).map((place) => place.slice(-36)), next };
+    return { ids: places.slice(0, limit).map((place) => place.slice(-36)), next: nextOf(places, limit) };
   }
 }

@@ -47,7 +47,7 @@ export class Watcher {
   close(): void {
     this.#isClosed = true;
     this.#client?.disconnect();
-    this.#readers.tellAll();
+    this.wakeAll();
   }
 
   /** Ends the waits that there are. */

@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 
 import { FlowProducer, Queue } from 'bullmq';
@@ -13,8 +12,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 
 import { eventsOf } from '../../../src/http/routes/job-events.js';
 import { allChunks, flowOf } from '../../../src/jobs/queue/bullmq-flow.js';
-import { BullmqStore, type QueueOptions } from '../../../src/jobs/queue/bullmq-store.js';
-import { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
+import type { BullmqStore, QueueOptions } from '../../../src/jobs/queue/bullmq-store.js';
+import type { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
 import { Ledger } from '../../../src/jobs/queue/ledger.js';
 import { findJob, listJobs } from '../../../src/jobs/places/admin.js';
 import { JOBS } from '../../../src/jobs/queue/redis.js';
@@ -22,9 +21,9 @@ import { queueOf, type Job } from '../../../src/jobs/job.js';
 import type { DrawChunk, JobState } from '../../../src/jobs/store.js';
 import { until } from '../../support.js';
 import { jobOf } from '../job-of.js';
+import { openQueue, openWorker } from './open-queue.js';
 import { hasRedis, RedisServer } from './redis-server.js';
 
-const ignored = (): undefined => undefined;
 const bytes: DrawChunk = () => Promise.resolve(Buffer.from('x'));
 const small = (): Job => jobOf({ body: { model: 'm', count: 1, seed: '1' } });
 const queue = queueOf(jobOf());
@@ -36,14 +35,7 @@ describe.skipIf(!hasRedis)('the ledger of a queue', () => {
   let store: BullmqStore;
   const workers: JobWorker[] = [];
   const openStore = (more: Partial<QueueOptions> = {}): Promise<BullmqStore> =>
-    BullmqStore.open({
-      queue: redis.url,
-      results: pathToFileURL(folder).href,
-      keep: 60_000,
-      backoff: 20,
-      onError: ignored,
-      ...more,
-    });
+    openQueue(more.queue ?? redis.url, folder, more);
   beforeAll(async () => {
     redis = await RedisServer.start();
     client = new Redis(redis.url);
@@ -65,15 +57,7 @@ describe.skipIf(!hasRedis)('the ledger of a queue', () => {
   });
 
   async function work(draw: DrawChunk): Promise<JobWorker> {
-    const worker = await JobWorker.open({
-      queue: redis.url,
-      results: pathToFileURL(folder).href,
-      places: [{ queue, concurrency: 2 }],
-      draw,
-      onError: ignored,
-      onFailure: ignored,
-      onTrouble: ignored,
-    });
+    const worker = await openWorker(redis.url, folder, draw);
     workers.push(worker);
     return worker;
   }

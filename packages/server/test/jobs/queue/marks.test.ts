@@ -2,23 +2,21 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 
 import { FlowProducer, type FlowJob, type JobNode } from 'bullmq';
 import { DpmError } from 'dpm-native';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { BullmqStore } from '../../../src/jobs/queue/bullmq-store.js';
-import { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
+import type { BullmqStore } from '../../../src/jobs/queue/bullmq-store.js';
+import type { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
 import { Marks, type Swap } from '../../../src/jobs/queue/marks.js';
 import { queueOf, type Job } from '../../../src/jobs/job.js';
 import type { DrawChunk } from '../../../src/jobs/store.js';
 import { until } from '../../support.js';
 import { jobOf } from '../job-of.js';
+import { openQueue, openWorker } from './open-queue.js';
 import { hasRedis, RedisServer } from './redis-server.js';
-
-const ignored = (): undefined => undefined;
 
 describe.skipIf(!hasRedis)('two changes of a job', () => {
   let redis: RedisServer;
@@ -26,8 +24,6 @@ describe.skipIf(!hasRedis)('two changes of a job', () => {
   let stores: BullmqStore[];
   let worker: JobWorker | undefined;
   let isBroken: boolean;
-  const openStore = (): Promise<BullmqStore> =>
-    BullmqStore.open({ queue: redis.url, results: pathToFileURL(folder).href, keep: 60_000, onError: ignored });
   const draw: DrawChunk = () =>
     isBroken ? Promise.reject(new DpmError('ERR_DPM_ARGUMENT', 'no')) : Promise.resolve(Buffer.from('x'));
   beforeAll(async () => {
@@ -38,7 +34,7 @@ describe.skipIf(!hasRedis)('two changes of a job', () => {
   });
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'results-'));
-    stores = [await openStore(), await openStore()];
+    stores = [await openQueue(redis.url, folder), await openQueue(redis.url, folder)];
     isBroken = true;
   });
   afterEach(async () => {
@@ -53,15 +49,7 @@ describe.skipIf(!hasRedis)('two changes of a job', () => {
   });
 
   async function work(): Promise<void> {
-    worker = await JobWorker.open({
-      queue: redis.url,
-      results: pathToFileURL(folder).href,
-      places: [{ queue: queueOf(jobOf()), concurrency: 2 }],
-      draw,
-      onError: ignored,
-      onFailure: ignored,
-      onTrouble: ignored,
-    });
+    worker = await openWorker(redis.url, folder, draw);
   }
   /** A job that has failed, and that nobody draws. */
   async function failedJob(): Promise<Job> {
@@ -82,6 +70,12 @@ describe.skipIf(!hasRedis)('two changes of a job', () => {
       return real.call(this, swap);
     });
     return { tries: () => tries };
+  }
+  async function waitingChunks(job: Job): Promise<number> {
+    const client = new Redis(redis.url);
+    const waiting = await client.zcard(`bull:${queueOf(job)}:prioritized`);
+    client.disconnect();
+    return waiting;
   }
   const stateOf = async ({ id }: Job): Promise<string> => (await stores[0]!.get(id))!.state;
 
@@ -113,10 +107,7 @@ describe.skipIf(!hasRedis)('two changes of a job', () => {
     });
     await stores[0]!.retry(job.id);
     expect(await stateOf(job)).toBe('cancelled');
-    const client = new Redis(redis.url);
-    const waiting = await client.zcard(`bull:${queueOf(job)}:prioritized`);
-    client.disconnect();
-    expect(waiting).toBe(0);
+    expect(await waitingChunks(job)).toBe(0);
   });
 
   it('leaves no chunks of a retry that comes after a cancellation it did not see', async () => {
@@ -129,10 +120,7 @@ describe.skipIf(!hasRedis)('two changes of a job', () => {
     });
     await stores[0]!.retry(job.id);
     expect(await stateOf(job)).toBe('cancelled');
-    const client = new Redis(redis.url);
-    const waiting = await client.zcard(`bull:${queueOf(job)}:prioritized`);
-    client.disconnect();
-    expect(waiting).toBe(0);
+    expect(await waitingChunks(job)).toBe(0);
   });
 
   it('draws once what two retries want', async () => {

@@ -2,24 +2,23 @@
 import { mkdtemp, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 
 import { Queue } from 'bullmq';
 import { DpmError } from 'dpm-native';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
-import { BullmqStore } from '../../../src/jobs/queue/bullmq-store.js';
-import { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
-import { chunkKey, queueOf } from '../../../src/jobs/job.js';
+import type { BullmqStore } from '../../../src/jobs/queue/bullmq-store.js';
+import type { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
+import { chunkKey } from '../../../src/jobs/job.js';
 import { JOBS } from '../../../src/jobs/queue/redis.js';
 import { FileResults } from '../../../src/jobs/results/results-file.js';
 import type { DrawChunk } from '../../../src/jobs/store.js';
 import { until } from '../../support.js';
 import { jobOf } from '../job-of.js';
+import { openQueue, openWorker } from './open-queue.js';
 import { hasRedis, RedisServer } from './redis-server.js';
 
-const ignored = (): undefined => undefined;
 const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 describe.skipIf(!hasRedis)('a queue', () => {
@@ -36,8 +35,7 @@ describe.skipIf(!hasRedis)('a queue', () => {
     client.disconnect();
     await redis.stop();
   });
-  const openStore = (url: string, keep = 60_000): Promise<BullmqStore> =>
-    BullmqStore.open({ queue: url, results: pathToFileURL(folder).href, keep, backoff: 20, onError: ignored });
+  const openStore = (url: string, keep = 60_000): Promise<BullmqStore> => openQueue(url, folder, { keep });
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'results-'));
     store = await openStore(redis.url);
@@ -50,15 +48,7 @@ describe.skipIf(!hasRedis)('a queue', () => {
   });
 
   async function work(draw: DrawChunk, { url = redis.url, engines = ['cpu-test'] } = {}): Promise<JobWorker> {
-    const worker = await JobWorker.open({
-      queue: url,
-      results: pathToFileURL(folder).href,
-      places: engines.map((engine) => ({ queue: queueOf({ ...jobOf(), engine }), concurrency: 2 })),
-      draw,
-      onError: ignored,
-      onFailure: ignored,
-      onTrouble: ignored,
-    });
+    const worker = await openWorker(url, folder, draw, engines);
     workers.push(worker);
     return worker;
   }
