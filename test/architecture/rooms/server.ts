@@ -6,13 +6,13 @@ export const serverRooms: readonly Room[] = [
     path: 'packages/server/src/base',
     holds: 'errors of requests and what they are answered with, checks of values, JSON, clients, versions',
     uses: [],
-    lines: 520,
+    lines: 540,
   },
   {
     path: 'packages/server/src/config',
     holds: 'the configuration: its fields with their flags and defaults, what they may be, limits, watching the file',
     uses: ['packages/server/src/base'],
-    lines: 600,
+    lines: 625,
   },
   {
     path: 'packages/server/src/models',
@@ -41,7 +41,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/observe',
       'packages/server/src/samples',
     ],
-    lines: 680,
+    lines: 900,
   },
   {
     path: 'packages/server/src/jobs/files',
@@ -59,7 +59,7 @@ export const serverRooms: readonly Room[] = [
     path: 'packages/server/src/jobs/spool',
     holds: 'jobs in a folder, whose chunks one server draws itself',
     uses: ['packages/server/src/base', 'packages/server/src/jobs', 'packages/server/src/jobs/files'],
-    lines: 765,
+    lines: 930,
   },
   {
     path: 'packages/server/src/jobs/queue',
@@ -70,7 +70,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/jobs/files',
       'packages/server/src/jobs/results',
     ],
-    lines: 725,
+    lines: 960,
   },
   {
     path: 'packages/server/src/jobs/places',
@@ -83,7 +83,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/jobs/spool',
       'packages/server/src/jobs/queue',
     ],
-    lines: 220,
+    lines: 235,
   },
   {
     path: 'packages/server/src/apis/kserve/bodies',
@@ -116,7 +116,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/jobs/queue',
       'packages/server/src/threads',
     ],
-    lines: 970,
+    lines: 1000,
   },
   {
     path: 'packages/server/src/http/routes',
@@ -131,7 +131,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/threads',
       'packages/server/src/http',
     ],
-    lines: 1040,
+    lines: 1050,
   },
   {
     path: 'packages/server/src/apis',

@@ -29,6 +29,9 @@ const defaults = {
   hosts: [],
   page: true,
   requestsPerMinute: Infinity,
+  unfinishedJobs: 1000,
+  unfinishedSamples: 10_000_000,
+  resultBytes: 274_877_906_944,
   modelRoots: [],
 };
 
@@ -113,7 +116,13 @@ describe('fields of the configuration', () => {
     const flags = Object.keys({ ...optionSpecs(settingsFields), ...optionSpecs(modelFields) });
     expect(['config', ...flags, 'new-token'].sort()).toEqual(Object.keys(commands.serve.options).sort());
     const unflagged = Object.entries(settingsFields).filter(([, field]) => !('flag' in field));
-    expect(unflagged.map(([name]) => name)).toEqual(['requestsPerMinute', 'modelRoots']);
+    expect(unflagged.map(([name]) => name)).toEqual([
+      'requestsPerMinute',
+      'unfinishedJobs',
+      'unfinishedSamples',
+      'resultBytes',
+      'modelRoots',
+    ]);
   });
 
   it('tell their default where it is another', () => {

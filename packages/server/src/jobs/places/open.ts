@@ -9,7 +9,7 @@ import { type ChunkContext, drawChunk, roomFor, roomOf } from '../draw-chunk.js'
 import { engineClass } from '../engine-class.js';
 import { chunkSize, queueOf } from '../job.js';
 import { SpoolStore } from '../spool/spool-store.js';
-import { jobStates, rowsLeft, type JobStore } from '../store.js';
+import { jobStates, rowsLeft, type JobState, type JobStore } from '../store.js';
 import { speedsOf } from '../view.js';
 
 /** The parts of a server or a worker that jobs need. */
@@ -42,10 +42,19 @@ function tellingOfFailures({ metrics, log }: JobsContext): (job: string, chunk: 
   };
 }
 
+/** Makes a clock that tells how long a job still takes, where a model with its files is loaded. */
+function secondsLeftIn({ registry }: JobsContext): (state: JobState) => number | undefined {
+  return (state) => {
+    const rowsPerSecond = speedsOf(registry)(state.job);
+    return rowsPerSecond === undefined || state.job.rows === 0 ? undefined : rowsLeft(state) / rowsPerSecond;
+  };
+}
+
 async function openSpool(context: JobsContext, folder: string): Promise<SpoolStore> {
   const { registry, settings } = context;
   const store = await SpoolStore.open(folder, {
     keep: settings.keep,
+    secondsLeft: secondsLeftIn(context),
     draw: drawChunk(context),
     roomFor: roomFor(context),
     onFailure: tellingOfFailures(context),
@@ -74,7 +83,13 @@ function openStore(context: JobsContext): Promise<JobStore> | undefined {
   const { spool, queue, results, keep } = context.settings;
   if (spool !== undefined) return openSpool(context, spool);
   if (queue === undefined || results === undefined) return undefined;
-  return BullmqStore.open({ queue, results, keep, onError: tellingOfRedis(context) });
+  return BullmqStore.open({
+    queue,
+    results,
+    keep,
+    secondsLeft: secondsLeftIn(context),
+    onError: tellingOfRedis(context),
+  });
 }
 
 /**

@@ -1,11 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { FlowProducer, Job as Queued, Queue } from 'bullmq';
+import { DpmError } from 'dpm-native';
 
+import { unlimited, type Quota } from '../../base/client.js';
 import { ServerError } from '../../base/problem.js';
 import { allChunks, failuresOf, flowOf, isQueuedJob, queuedJob, roundId, type QueuedJob } from './bullmq-flow.js';
 import { chunkCount, chunkKey, type Job } from '../job.js';
+import { Ledger } from './ledger.js';
 import { CANCELLED, connect, JOBS, loadBullmq, type Connection } from './redis.js';
+import { Room, type RoomOptions } from './room.js';
 import { openResults } from '../results/open-results.js';
 import type { Results } from '../results/results.js';
 import { isOver, newestFirst, type JobPhase, type JobState, type JobStore } from '../store.js';
@@ -18,7 +22,7 @@ const LOOKS_AT_ONCE = 16;
 const LOOK_EVERY = 500;
 
 /** The options for opening a queue. */
-export interface QueueOptions {
+export interface QueueOptions extends RoomOptions {
   /** A URL, `redis://…`. */
   queue: string;
   /** A URL, `file://…` or `s3://…`; absent where samples are not read. */
@@ -36,7 +40,7 @@ async function reaching<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    if (cause instanceof ServerError) throw cause;
+    if (cause instanceof ServerError || cause instanceof DpmError) throw cause;
     throw new ServerError('ERR_DPM_QUEUE', 'the queue cannot be reached', { headers: { 'retry-after': '5' }, cause });
   }
 }
@@ -47,6 +51,7 @@ export class BullmqStore implements JobStore {
   readonly #queue: Queue<QueuedJob>;
   readonly #flows: FlowProducer;
   readonly #results: Results | undefined;
+  readonly #room: Room;
   readonly #options: QueueOptions;
 
   private constructor(
@@ -61,6 +66,8 @@ export class BullmqStore implements JobStore {
     this.#flows = flows;
     this.#results = results;
     this.#options = options;
+    const jobs = { get: (id: string) => this.get(id), remove: (id: string) => this.#evicted(id) };
+    this.#room = new Room(new Ledger(connection.redis), jobs, options);
   }
 
   /** @throws `DpmError` `ERR_DPM_CONFIG` where Redis or the place for samples is not as it has to be. */
@@ -81,10 +88,11 @@ export class BullmqStore implements JobStore {
     return new BullmqStore(connection, queue, flows, results, options);
   }
 
-  add(job: Job): Promise<Job> {
+  add(job: Job, quota: Quota = unlimited): Promise<Job> {
     return reaching(async () => {
       const known = await this.#base(job.id);
       if (known !== undefined) return known.data.job;
+      await this.#room.take(job, quota);
       await this.#flows.add(flowOf({ job, round: 0, before: 0, isCancelled: false }, allChunks(job), this.#options));
       // Another request may have added the job first.
       return (await this.#base(job.id))?.data.job ?? job;
@@ -115,10 +123,11 @@ export class BullmqStore implements JobStore {
       await base.updateData({ ...base.data, isCancelled: true });
       await current.removeUnprocessedChildren();
       await this.#connection.redis.publish(CANCELLED, id);
+      await this.#room.settle({ ...state, state: 'cancelled' });
     });
   }
 
-  retry(id: string): Promise<void> {
+  retry(id: string, quota: Quota = unlimited): Promise<void> {
     return reaching(async () => {
       const base = await this.#base(id);
       if (base === undefined) return;
@@ -128,6 +137,7 @@ export class BullmqStore implements JobStore {
       const again = await this.#undrawn(state);
       if (again.length === 0) return;
       const next = { job, round: round + 1, before: chunkCount(job) - again.length, isCancelled: false };
+      await this.#room.take(job, quota);
       // If this process ends in between, the next retry finds the flow and goes on.
       await this.#flows.add(flowOf(next, again, this.#options));
       await base.updateData({ ...base.data, round: next.round });
@@ -164,6 +174,14 @@ export class BullmqStore implements JobStore {
     });
   }
 
+  /** Removes a job that is over, for another one, and tells whether it is gone. */
+  async #evicted(id: string): Promise<boolean> {
+    const base = await this.#base(id);
+    if (base !== undefined) return this.#removed(base.data);
+    await this.#room.forget(id);
+    return true;
+  }
+
   /** Removes a job, unless some of its chunks are being drawn, and tells whether it is gone. */
   async #removed({ job, round }: QueuedJob): Promise<boolean> {
     for (let each = round; each >= 0; --each) {
@@ -171,6 +189,7 @@ export class BullmqStore implements JobStore {
       await this.#queue.remove(id, { removeChildren: true });
       if ((await this.#queue.getJob(id)) !== undefined) return false;
     }
+    await this.#room.forget(job.id);
     return true;
   }
 

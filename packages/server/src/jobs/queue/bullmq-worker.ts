@@ -6,9 +6,11 @@ import type { Redis } from 'ioredis';
 
 import { checked } from '../../base/schema.js';
 import { queuedChunkSchema, queuedJob, reasonOf, type QueuedChunk, type QueuedJob } from './bullmq-flow.js';
+import { holdingOf } from '../admission.js';
 import { BACKOFF, chunkFailure, isFinal, isUndone } from '../failure.js';
 import { onceThereIsRoom } from '../files/full-disk.js';
-import { chunkKey, type Job } from '../job.js';
+import { chunkCount, chunkKey, type Job } from '../job.js';
+import { Ledger } from './ledger.js';
 import { answers, CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq, type Connection } from './redis.js';
 import { openResults } from '../results/open-results.js';
 import type { Results } from '../results/results.js';
@@ -127,6 +129,9 @@ export class JobWorker {
   /** Ends a job once all of its chunks have ended. */
   async #finish(queued: Queued<QueuedJob>): Promise<void> {
     const failures = Object.keys(await queued.getIgnoredChildrenFailures()).length;
+    const { job, isCancelled } = queued.data;
+    const ended = { job, state: failures > 0 ? 'failed' : 'done', doneChunks: chunkCount(job) - failures } as const;
+    if (!isCancelled) await new Ledger(this.#connection.redis).update(holdingOf(ended, Date.now()));
     if (failures > 0) throw new this.#bullmq.UnrecoverableError(`${failures} chunks failed`);
   }
 
