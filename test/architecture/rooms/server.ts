@@ -12,7 +12,7 @@ export const serverRooms: readonly Room[] = [
     path: 'packages/server/src/config',
     holds: 'the configuration: its fields with their flags and defaults, what they may be, limits, watching the file',
     uses: ['packages/server/src/base'],
-    lines: 625,
+    lines: 630,
   },
   {
     path: 'packages/server/src/models',
@@ -41,25 +41,25 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/observe',
       'packages/server/src/samples',
     ],
-    lines: 900,
+    lines: 955,
   },
   {
     path: 'packages/server/src/jobs/files',
     holds: 'files that are written whole or not at all, also where a disk is full; their folders and digests',
     uses: [],
-    lines: 165,
+    lines: 180,
   },
   {
     path: 'packages/server/src/jobs/results',
     holds: 'where workers keep samples: a folder or S3',
     uses: ['packages/server/src/base', 'packages/server/src/jobs/files'],
-    lines: 200,
+    lines: 230,
   },
   {
     path: 'packages/server/src/jobs/spool',
     holds: 'jobs in a folder, whose chunks one server draws itself',
     uses: ['packages/server/src/base', 'packages/server/src/jobs', 'packages/server/src/jobs/files'],
-    lines: 930,
+    lines: 945,
   },
   {
     path: 'packages/server/src/jobs/queue',
@@ -70,7 +70,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/jobs/files',
       'packages/server/src/jobs/results',
     ],
-    lines: 960,
+    lines: 1120,
   },
   {
     path: 'packages/server/src/jobs/places',
@@ -83,7 +83,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/jobs/spool',
       'packages/server/src/jobs/queue',
     ],
-    lines: 235,
+    lines: 245,
   },
   {
     path: 'packages/server/src/apis/kserve/bodies',

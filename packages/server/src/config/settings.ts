@@ -159,6 +159,12 @@ export const servingFields = {
     standard: KEEP,
     flag: timeFlag('DAYS', DAY),
   }),
+  keepBytes: field({
+    schema: Type.Integer({ minimum: 0 }),
+    help: 'bytes that samples of all jobs may take, as 100GiB on the command line; the oldest that are over go first',
+    standard: Infinity,
+    flag: bytesFlag('SIZE'),
+  }),
   cors: field({
     schema: texts,
     help: 'origins whose pages may ask, as https://example.org',

@@ -14,7 +14,7 @@ import { speedsOf } from '../view.js';
 
 /** The parts of a server or a worker that jobs need. */
 export interface JobsContext extends ChunkContext {
-  readonly settings: Pick<Settings, 'spool' | 'queue' | 'results' | 'keep'>;
+  readonly settings: Pick<Settings, 'spool' | 'queue' | 'results' | 'keep' | 'keepBytes'>;
   readonly log: Pick<FastifyBaseLogger, 'warn' | 'error'>;
 }
 
@@ -54,6 +54,7 @@ async function openSpool(context: JobsContext, folder: string): Promise<SpoolSto
   const { registry, settings } = context;
   const store = await SpoolStore.open(folder, {
     keep: settings.keep,
+    keepBytes: settings.keepBytes,
     secondsLeft: secondsLeftIn(context),
     draw: drawChunk(context),
     roomFor: roomFor(context),
@@ -80,14 +81,17 @@ function tellingOfRedis(context: JobsContext): (error: unknown) => void {
 }
 
 function openStore(context: JobsContext): Promise<JobStore> | undefined {
-  const { spool, queue, results, keep } = context.settings;
+  const { spool, queue, results, keep, keepBytes } = context.settings;
   if (spool !== undefined) return openSpool(context, spool);
   if (queue === undefined || results === undefined) return undefined;
   return BullmqStore.open({
     queue,
     results,
     keep,
+    keepBytes,
+    cleans: true,
     secondsLeft: secondsLeftIn(context),
+    onTrouble: telling(context, 'samples cannot be removed'),
     onError: tellingOfRedis(context),
   });
 }

@@ -7,6 +7,9 @@ import { unlimited, type Quota } from '../../base/client.js';
 import { ServerError } from '../../base/problem.js';
 import { allChunks, failuresOf, flowOf, isQueuedJob, queuedJob, roundId, type QueuedJob } from './bullmq-flow.js';
 import { chunkCount, chunkKey, type Job } from '../job.js';
+import { Cleaner } from './cleaner.js';
+import { removeSamples } from './samples.js';
+import { Removals } from '../outlived.js';
 import { Ledger } from './ledger.js';
 import { CANCELLED, connect, JOBS, loadBullmq, type Connection } from './redis.js';
 import { Room, type RoomOptions } from './room.js';
@@ -21,6 +24,9 @@ const LOOKS_AT_ONCE = 16;
 /** Milliseconds between two looks at a job. */
 const LOOK_EVERY = 500;
 
+/** Milliseconds for which Redis remembers jobs longer than they are kept, so that their samples can be removed first. */
+const REMEMBER = 604_800_000;
+
 /** The options for opening a queue. */
 export interface QueueOptions extends RoomOptions {
   /** A URL, `redis://…`. */
@@ -31,6 +37,10 @@ export interface QueueOptions extends RoomOptions {
   keep: number;
   /** Milliseconds until a failed chunk is tried again. */
   backoff?: number;
+  /** True where it removes what is not kept any more. */
+  cleans?: boolean;
+  /** Listens to samples that cannot be removed. */
+  onTrouble?: (error: unknown) => void;
   /** Listens to errors of the connection to Redis. */
   onError: (error: Error) => void;
 }
@@ -52,6 +62,8 @@ export class BullmqStore implements JobStore {
   readonly #flows: FlowProducer;
   readonly #results: Results | undefined;
   readonly #room: Room;
+  readonly #removals: Removals;
+  readonly #cleaner: Cleaner | undefined;
   readonly #options: QueueOptions;
 
   private constructor(
@@ -67,7 +79,16 @@ export class BullmqStore implements JobStore {
     this.#results = results;
     this.#options = options;
     const jobs = { get: (id: string) => this.get(id), remove: (id: string) => this.#evicted(id) };
-    this.#room = new Room(new Ledger(connection.redis), jobs, options);
+    const ledger = new Ledger(connection.redis);
+    this.#room = new Room(ledger, jobs, options);
+    this.#removals = new Removals(options.onTrouble);
+    if (options.cleans !== true) return;
+    const cleaned = {
+      list: () => this.#ended(),
+      remove: (id: string, others: readonly Job[]) => this.#gone(id, others),
+    };
+    this.#cleaner = new Cleaner(ledger, cleaned, options);
+    void this.clean();
   }
 
   /** @throws `DpmError` `ERR_DPM_CONFIG` where Redis or the place for samples is not as it has to be. */
@@ -93,7 +114,7 @@ export class BullmqStore implements JobStore {
       const known = await this.#base(job.id);
       if (known !== undefined) return known.data.job;
       await this.#room.take(job, quota);
-      await this.#flows.add(flowOf({ job, round: 0, before: 0, isCancelled: false }, allChunks(job), this.#options));
+      await this.#flows.add(flowOf({ job, round: 0, before: 0, isCancelled: false }, allChunks(job), this.#remembered));
       // Another request may have added the job first.
       return (await this.#base(job.id))?.data.job ?? job;
     });
@@ -139,7 +160,7 @@ export class BullmqStore implements JobStore {
       const next = { job, round: round + 1, before: chunkCount(job) - again.length, isCancelled: false };
       await this.#room.take(job, quota);
       // If this process ends in between, the next retry finds the flow and goes on.
-      await this.#flows.add(flowOf(next, again, this.#options));
+      await this.#flows.add(flowOf(next, again, this.#remembered));
       await base.updateData({ ...base.data, round: next.round });
       // The time for which the job is kept begins anew, as chunks of a forgotten job are not drawn.
       for (const set of ['failed', 'completed']) {
@@ -165,10 +186,14 @@ export class BullmqStore implements JobStore {
   purge(): Promise<number> {
     return reaching(async () => {
       let purged = 0;
-      for (const base of await this.#bases()) {
+      const bases = await this.#bases();
+      const others = new Map(bases.map(({ data }) => [data.job.id, data.job]));
+      for (const base of bases) {
         const { state, current } = await this.#stateOf(base);
         if (!isOver(state) || (await current.isActive())) continue;
-        if (await this.#removed(base.data)) ++purged;
+        if (!(await this.#gone(base.data.job.id, [...others.values()]))) continue;
+        others.delete(base.data.job.id);
+        ++purged;
       }
       return purged;
     });
@@ -176,10 +201,42 @@ export class BullmqStore implements JobStore {
 
   /** Removes a job that is over, for another one, and tells whether it is gone. */
   async #evicted(id: string): Promise<boolean> {
+    return this.#gone(
+      id,
+      (await this.#bases()).map(({ data }) => data.job),
+    );
+  }
+
+  /** Removes a job that is over, after the samples that no other job has, and tells whether it is gone. */
+  async #gone(id: string, others: readonly Job[]): Promise<boolean> {
     const base = await this.#base(id);
-    if (base !== undefined) return this.#removed(base.data);
-    await this.#room.forget(id);
-    return true;
+    const results = this.#results;
+    if (base === undefined) {
+      await this.#room.forget(id);
+      return true;
+    }
+    // A job whose samples remain stays, too, so that they are found again.
+    const remove = (): Promise<void> =>
+      results === undefined ? Promise.resolve() : removeSamples(base.data.job, others, results);
+    return (await this.#removals.try(id, remove)) && (await this.#removed(base.data));
+  }
+
+  /** All jobs, and when those ended that are over. */
+  async #ended(): Promise<{ state: JobState; endedAt: number }[]> {
+    const found = (await this.#bases()).map(async (base) => {
+      const { state, current } = await this.#stateOf(base);
+      return { state, endedAt: current.finishedOn ?? Date.now() };
+    });
+    return Promise.all(found);
+  }
+
+  /** Removes what is not kept any more, where this store does so. */
+  async clean(): Promise<void> {
+    await this.#cleaner?.clean();
+  }
+
+  get #remembered(): QueueOptions {
+    return { ...this.#options, keep: this.#options.keep + REMEMBER };
   }
 
   /** Removes a job, unless some of its chunks are being drawn, and tells whether it is gone. */
@@ -206,6 +263,7 @@ export class BullmqStore implements JobStore {
   }
 
   async close(): Promise<void> {
+    await this.#cleaner?.close();
     await Promise.allSettled([this.#queue.close(), this.#flows.close()]);
     this.#connection.close();
     this.#results?.close();

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import Type from 'typebox';
 
-import type { Quota } from '../../base/client.js';
+import { unlimited, type Quota } from '../../base/client.js';
 import { mismatchOf } from '../../base/schema.js';
 import type { Capacity, Holding } from '../admission.js';
 
@@ -98,6 +98,11 @@ export class Ledger {
   /** Notes what a job holds now, if it is entered. */
   async update(holding: Holding): Promise<void> {
     await this.#redis.eval(replacing, KEYS.length, ...KEYS, holding.id, textOf(holding));
+  }
+
+  /** Enters a job that is there already, whatever the limits. */
+  async adopt(holding: Holding): Promise<void> {
+    await this.enter(holding, unlimited, { jobs: Infinity, bytes: Infinity });
   }
 
   /** Takes out a job that is gone. */

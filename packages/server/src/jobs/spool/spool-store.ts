@@ -9,13 +9,13 @@ import { chunkSize, type Job } from '../job.js';
 import { onceThereIsRoom } from '../files/full-disk.js';
 import { makeFolder } from '../files/make-folder.js';
 import { FairShares, order } from './fair-shares.js';
+import { CLEAN_EVERY, outlived, Removals } from '../outlived.js';
 import { orInsufficientStorage } from './insufficient-storage.js';
 import { SpoolFiles } from './spool-files.js';
 import { SpoolJob } from './spool-job.js';
 import { SpoolLock } from './spool-lock.js';
 import { isOver, newestFirst, type DrawChunk, type JobState, type JobStore, type RoomFor } from '../store.js';
 
-const HOUR = 3_600_000;
 /** Milliseconds after which a reader is told that nothing has changed. */
 const LONGEST_WAIT = 15_000;
 
@@ -58,6 +58,7 @@ export class SpoolStore implements JobStore {
   readonly #removing = new Map<string, Promise<void>>();
   readonly #shares = new FairShares();
   readonly #options: SpoolOptions;
+  readonly #removals: Removals;
   /** All operations that write files. */
   readonly #work = new Set<Promise<unknown>>();
   readonly #readers = new Map<string, Set<() => void>>();
@@ -71,7 +72,8 @@ export class SpoolStore implements JobStore {
   private constructor(folder: string, options: SpoolOptions) {
     this.#files = new SpoolFiles(folder);
     this.#options = options;
-    this.#purging = setInterval(() => void this.#purgeOld(), HOUR);
+    this.#removals = new Removals(options.onTrouble);
+    this.#purging = setInterval(() => void this.clean(), CLEAN_EVERY);
     this.#purging.unref();
   }
 
@@ -100,7 +102,7 @@ export class SpoolStore implements JobStore {
     });
     await this.#files.clean();
     for (const entry of (await this.#files.load()).toSorted(order)) this.#jobs.set(entry.job.id, entry);
-    await this.#purgeOld();
+    await this.clean();
     this.wake();
   }
 
@@ -365,10 +367,19 @@ export class SpoolStore implements JobStore {
     for (const reader of this.#readers.get(entry.job.id) ?? []) reader();
   }
 
-  async #purgeOld(): Promise<void> {
-    const oldest = Date.now() - this.#options.keep;
-    const remove = (): Promise<number> => this.#remove(({ isOver, changedAt }) => isOver && changedAt < oldest);
-    await this.#writing(remove).catch(() => undefined);
+  /** Removes jobs that are not kept any more, and what remains of removed ones. */
+  async clean(): Promise<void> {
+    await this.#writing(() => this.#clean()).catch(() => undefined);
+  }
+
+  async #clean(): Promise<void> {
+    const held = [...this.#jobs.values()].map(holdingIn);
+    for (const { id } of outlived(held, this.#options, Date.now())) {
+      const entry = this.#jobs.get(id);
+      // The job may have changed while an earlier one was removed.
+      if (entry?.isOver === true && !entry.isBusy) await this.#removals.try(id, () => this.#removeOne(entry));
+    }
+    await this.#removals.try('rest', () => this.#files.removeRest());
   }
 
   async #remove(goes: (entry: SpoolJob) => boolean): Promise<number> {
