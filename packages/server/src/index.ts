@@ -122,7 +122,7 @@ export class Server {
     begin: (context: Context) => Promise<void>,
   ): Promise<Server> {
     const settings = settingsOf(config);
-    const tokens = settings.tokens === undefined ? undefined : await Tokens.open(settings.tokens);
+    const tokens = settings.tokens === undefined ? undefined : await Tokens.open(settings.tokens, settings);
     const tracing = await Tracing.open();
     const registry = await Registry.open(settings);
     const state = { isDraining: false, open: 0 };

@@ -6,13 +6,13 @@ export const serverRooms: readonly Room[] = [
     path: 'packages/server/src/base',
     holds: 'errors of requests and what they are answered with, checks of values, JSON, clients, versions',
     uses: [],
-    lines: 520,
+    lines: 540,
   },
   {
     path: 'packages/server/src/config',
     holds: 'the configuration: its fields with their flags and defaults, what they may be, limits, watching the file',
     uses: ['packages/server/src/base'],
-    lines: 600,
+    lines: 630,
   },
   {
     path: 'packages/server/src/models',
@@ -41,25 +41,25 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/observe',
       'packages/server/src/samples',
     ],
-    lines: 800,
+    lines: 1080,
   },
   {
     path: 'packages/server/src/jobs/files',
     holds: 'files that are written whole or not at all, also where a disk is full; their folders and digests',
     uses: [],
-    lines: 165,
+    lines: 180,
   },
   {
     path: 'packages/server/src/jobs/results',
     holds: 'where workers keep samples: a folder or S3',
     uses: ['packages/server/src/base', 'packages/server/src/jobs/files'],
-    lines: 200,
+    lines: 230,
   },
   {
     path: 'packages/server/src/jobs/spool',
     holds: 'jobs in a folder, whose chunks one server draws itself',
     uses: ['packages/server/src/base', 'packages/server/src/jobs', 'packages/server/src/jobs/files'],
-    lines: 765,
+    lines: 945,
   },
   {
     path: 'packages/server/src/jobs/queue',
@@ -70,7 +70,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/jobs/files',
       'packages/server/src/jobs/results',
     ],
-    lines: 1170,
+    lines: 1600,
   },
   {
     path: 'packages/server/src/jobs/places',
@@ -83,7 +83,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/jobs/spool',
       'packages/server/src/jobs/queue',
     ],
-    lines: 250,
+    lines: 275,
   },
   {
     path: 'packages/server/src/apis/kserve/bodies',
@@ -116,7 +116,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/jobs/queue',
       'packages/server/src/threads',
     ],
-    lines: 990,
+    lines: 1020,
   },
   {
     path: 'packages/server/src/http/routes',
@@ -131,7 +131,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/threads',
       'packages/server/src/http',
     ],
-    lines: 1090,
+    lines: 1100,
   },
   {
     path: 'packages/server/src/apis',

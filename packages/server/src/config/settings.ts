@@ -32,6 +32,7 @@ function field(described: Field): Field {
 
 const SECOND = 1000;
 const DAY = 86_400_000;
+const GIBIBYTE = 2 ** 30;
 
 /** Milliseconds that jobs are kept for when they are over, unless the configuration says otherwise: a week. */
 export const KEEP = 7 * DAY;
@@ -119,6 +120,25 @@ export const workingFields = {
   }),
 };
 
+/** The limits of each tenant's jobs, which a token may have others of. */
+export const quotaFields = {
+  unfinishedJobs: field({
+    schema: Type.Integer({ minimum: 0 }),
+    help: 'jobs of a tenant that are not over',
+    standard: 1000,
+  }),
+  unfinishedSamples: field({
+    schema: Type.Integer({ minimum: 0 }),
+    help: 'samples of these jobs',
+    standard: 10_000_000,
+  }),
+  resultBytes: field({
+    schema: Type.Integer({ minimum: 0 }),
+    help: 'bytes that samples of all jobs of a tenant may take; its oldest jobs that are over go first',
+    standard: 256 * GIBIBYTE,
+  }),
+};
+
 /** The fields that a server has and a worker has not. */
 export const servingFields = {
   /** The default for models without a `maxWait` of their own. */
@@ -138,6 +158,12 @@ export const servingFields = {
     help: 'time that jobs are kept for when they are over',
     standard: KEEP,
     flag: timeFlag('DAYS', DAY),
+  }),
+  keepBytes: field({
+    schema: Type.Integer({ minimum: 0 }),
+    help: 'bytes that samples of all jobs may take, as 100GiB on the command line; the oldest that are over go first',
+    standard: Infinity,
+    flag: bytesFlag('SIZE'),
   }),
   cors: field({
     schema: texts,
@@ -162,6 +188,7 @@ export const servingFields = {
     help: 'requests of one address, on a server without tokens',
     standard: Infinity,
   }),
+  ...quotaFields,
   modelRoots: field({
     schema: texts,
     help: 'folders from which clients may load models while the server runs',

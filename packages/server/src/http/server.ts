@@ -66,7 +66,8 @@ function logLine(request: FastifyRequest, reply: FastifyReply, status: number): 
 }
 
 async function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undefined): Promise<void> {
-  const nobody = { ...anybody, requestsPerMinute: context.settings.requestsPerMinute };
+  const { settings } = context;
+  const nobody = { ...anybody, requestsPerMinute: settings.requestsPerMinute, quota: settings };
   app.decorateRequest('client', null as never);
   app.decorateRequest('noted', null as never);
   app.decorateRequest('trace', undefined);

@@ -5,8 +5,9 @@ import { DpmError } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 import { parse } from 'yaml';
 
-import { type Client, scopes } from '../base/client.js';
+import { type Client, type Quota, scopes, unlimited } from '../base/client.js';
 import { checked } from '../base/schema.js';
+import { quotaFields } from '../config/settings.js';
 
 const tokenSchema = Type.Array(
   Type.Object(
@@ -16,6 +17,9 @@ const tokenSchema = Type.Array(
       scopes: Type.Array(Type.Enum(scopes), { uniqueItems: true }),
       weight: Type.Optional(Type.Number({ minimum: 1e-6, maximum: 1e6 })),
       requestsPerMinute: Type.Optional(Type.Integer({ minimum: 1, maximum: 1e6 })),
+      unfinishedJobs: Type.Optional(quotaFields.unfinishedJobs.schema),
+      unfinishedSamples: Type.Optional(quotaFields.unfinishedSamples.schema),
+      resultBytes: Type.Optional(quotaFields.resultBytes.schema),
     },
     { additionalProperties: false },
   ),
@@ -37,17 +41,22 @@ const sha256 = (text: string): Buffer => createHash('sha256').update(text).diges
 /** The tokens of a file, which has only their hashes. It is read again within a second after it has changed. */
 export class Tokens {
   readonly #path: string;
+  readonly #quota: Quota;
   #entries: readonly Entry[] = [];
   #changed = -1;
   #lookedAt = -Infinity;
 
-  private constructor(path: string) {
+  private constructor(path: string, quota: Quota) {
     this.#path = path;
+    this.#quota = quota;
   }
 
-  /** @throws {@link DpmError} `ERR_DPM_FILE` and `ERR_DPM_CONFIG` naming the file, also where other users may read it. */
-  static async open(path: string): Promise<Tokens> {
-    const tokens = new Tokens(path);
+  /**
+   * @param quota - The limits of tokens without ones of their own.
+   * @throws {@link DpmError} `ERR_DPM_FILE` and `ERR_DPM_CONFIG` naming the file, also where other users may read it.
+   */
+  static async open(path: string, quota: Quota = unlimited): Promise<Tokens> {
+    const tokens = new Tokens(path, quota);
     await tokens.refresh();
     return tokens;
   }
@@ -66,7 +75,9 @@ export class Tokens {
       throw new DpmError('ERR_DPM_CONFIG', `others may read the tokens ${this.#path}: chmod 600 ${this.#path}`);
     }
     const listed: unknown = parse(await readFile(this.#path, 'utf8'));
-    const entries = checked(tokenSchema, listed, `the tokens ${this.#path}`).map(entryOf);
+    const entries = checked(tokenSchema, listed, `the tokens ${this.#path}`).map((token) =>
+      entryOf(token, this.#quota),
+    );
     const names = new Set(entries.map(({ client }) => client.name));
     if (names.size < entries.length) {
       throw new DpmError('ERR_DPM_CONFIG', `the tokens ${this.#path} have a name twice`);
@@ -84,11 +95,16 @@ export class Tokens {
   }
 }
 
-function entryOf(token: Static<typeof tokenSchema>[number]): Entry {
+function entryOf(token: Static<typeof tokenSchema>[number], standard: Quota): Entry {
   const { name, sha256: hash, scopes: granted, weight = 1, requestsPerMinute = REQUESTS_PER_MINUTE } = token;
+  const quota = {
+    unfinishedJobs: token.unfinishedJobs ?? standard.unfinishedJobs,
+    unfinishedSamples: token.unfinishedSamples ?? standard.unfinishedSamples,
+    resultBytes: token.resultBytes ?? standard.resultBytes,
+  };
   return {
     hash: Buffer.from(hash, 'hex'),
-    client: { name, scopes: new Set(granted), weight, requestsPerMinute },
+    client: { name, scopes: new Set(granted), weight, requestsPerMinute, quota },
   };
 }
 

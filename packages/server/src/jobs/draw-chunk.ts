@@ -7,7 +7,7 @@ import type { Encoder } from '../samples/encode.js';
 import { samplingOf, STANDARD_DTYPE } from '../samples/sample-request.js';
 import type { Registry } from '../models/registry.js';
 import type { ServedModel } from '../models/served.js';
-import { scopes } from '../base/client.js';
+import { scopes, unlimited } from '../base/client.js';
 import { engineClass } from './engine-class.js';
 import { chunkFormat, chunkRequest, chunkSize, contentTypes, type Job } from './job.js';
 import type { DrawChunk, RoomFor } from './store.js';
@@ -58,7 +58,8 @@ export function drawChunk(context: ChunkContext): DrawChunk {
     const served = modelOf(context, job);
     if (served === undefined) throw new DpmError('ERR_DPM_CLOSED', 'the model of the job is not loaded');
     // The client's scopes were checked when the job was taken in.
-    const client = { name: job.tenant, weight: job.weight, scopes: new Set(scopes), requestsPerMinute: Infinity };
+    const { tenant: name, weight } = job;
+    const client = { name, weight, scopes: new Set(scopes), requestsPerMinute: Infinity, quota: unlimited };
     const sampling = samplingOf(chunkRequest(job, chunk), served, { client, isStream: false });
     const parent = context.tracing.restored(job.trace ?? {});
     const began = performance.now();

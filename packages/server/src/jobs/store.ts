@@ -1,3 +1,4 @@
+import type { Quota } from '../base/client.js';
 import { chunkCount, chunkSize, type Job } from './job.js';
 import type { Page, PageRequest } from './page.js';
 
@@ -43,9 +44,11 @@ export interface JobStore {
   /**
    * Takes a job in, unless there is one of that id.
    *
+   * @param quota - What the jobs of its tenant may take, by default all there is.
    * @returns The job that the store has now.
+   * @throws As `admitted` does where there is no room.
    */
-  add(job: Job): Promise<Job>;
+  add(job: Job, quota?: Quota): Promise<Job>;
   /** Finds a job; undefined where there is none. */
   get(id: string): Promise<JobState | undefined>;
   /**
@@ -58,8 +61,8 @@ export interface JobStore {
   figures(): Promise<StoreFigures>;
   /** Ends a job that is not over. */
   cancel(id: string): Promise<void>;
-  /** Draws the failed chunks again. */
-  retry(id: string): Promise<void>;
+  /** Draws the failed chunks again, where there is room as for a new job. */
+  retry(id: string, quota?: Quota): Promise<void>;
   /** Forgets the jobs that are over, and samples that no other job has. */
   purge(): Promise<number>;
   /** Reads the samples of a chunk; undefined where they are missing. */

@@ -25,10 +25,14 @@ const defaults = {
   maxWait: 30_000,
   spool: undefined,
   keep: 604_800_000,
+  keepBytes: Infinity,
   cors: [],
   hosts: [],
   page: true,
   requestsPerMinute: Infinity,
+  unfinishedJobs: 1000,
+  unfinishedSamples: 10_000_000,
+  resultBytes: 274_877_906_944,
   modelRoots: [],
 };
 
@@ -60,6 +64,11 @@ const ofServer = [
   ['max-wait', 'SECONDS', 'expected wait from which on requests are refused; default 30'],
   ['spool', 'DIR', 'folder for jobs that this server draws itself; without it and --queue there are none'],
   ['keep', 'DAYS', 'time that jobs are kept for when they are over; default 7'],
+  [
+    'keep-bytes',
+    'SIZE',
+    'bytes that samples of all jobs may take, as 100GiB on the command line; the oldest that are over go first',
+  ],
   ['cors', 'ORIGIN…', 'origins whose pages may ask, as https://example.org'],
   [
     'hosts',
@@ -113,7 +122,13 @@ describe('fields of the configuration', () => {
     const flags = Object.keys({ ...optionSpecs(settingsFields), ...optionSpecs(modelFields) });
     expect(['config', ...flags, 'new-token'].sort()).toEqual(Object.keys(commands.serve.options).sort());
     const unflagged = Object.entries(settingsFields).filter(([, field]) => !('flag' in field));
-    expect(unflagged.map(([name]) => name)).toEqual(['requestsPerMinute', 'modelRoots']);
+    expect(unflagged.map(([name]) => name)).toEqual([
+      'requestsPerMinute',
+      'unfinishedJobs',
+      'unfinishedSamples',
+      'resultBytes',
+      'modelRoots',
+    ]);
   });
 
   it('tell their default where it is another', () => {
@@ -146,6 +161,7 @@ describe('fields of the configuration', () => {
         'max-wait': 2,
         spool: 's',
         keep: 2,
+        'keep-bytes': 4096,
         cors: ['https://a.example'],
         hosts: ['a.example'],
         'no-page': true,
@@ -167,6 +183,7 @@ describe('fields of the configuration', () => {
       maxWait: 2000,
       spool: 's',
       keep: 172_800_000,
+      keepBytes: 4096,
       cors: ['https://a.example'],
       hosts: ['a.example'],
       page: false,

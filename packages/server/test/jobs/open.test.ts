@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 
 import { openJobs, openWorker, type JobsContext } from '../../src/jobs/places/open.js';
 import { JobWorker } from '../../src/jobs/queue/bullmq-worker.js';
+import { BullmqStore } from '../../src/jobs/queue/bullmq-store.js';
 import { SpoolStore } from '../../src/jobs/spool/spool-store.js';
 import type { JobFigures } from '../../src/observe/metrics.js';
 import { jobOf } from './job-of.js';
@@ -26,7 +27,7 @@ function context(settings: Partial<JobsContext['settings']>) {
   // Twice as slow now as it was.
   const batcher = { capacity: { rowsPerSecond: 20 }, stats: () => ({ slowdown: 2 }) };
   const made = {
-    settings: { keep: 5000, ...settings },
+    settings: { keep: 5000, keepBytes: 6000, ...settings },
     registry: {
       models: [{ digest: 'ab'.repeat(32), batcher }],
       onLoaded: (call: () => void) => (loaded = call),
@@ -49,6 +50,16 @@ it('is none without a place, and a worker needs a queue', async () => {
   expect(() => openWorker(context({ spool: folder }).made)).toThrow(/a worker takes a queue/);
 });
 
+it('is a queue that removes what is not kept', async () => {
+  const open = vi.spyOn(BullmqStore, 'open').mockRejectedValue(new Error('none'));
+  onTestFinished(() => {
+    open.mockRestore();
+  });
+  const { made } = context({ queue: 'redis://nowhere', results: 'file:///r' });
+  await expect(openJobs(made)).rejects.toThrow('none');
+  expect(open).toHaveBeenCalledWith(expect.objectContaining({ keep: 5000, keepBytes: 6000, cleans: true }));
+});
+
 it('is a spool that keeps jobs as long as is said, and wakes when a model comes', async () => {
   const open = vi.spyOn(SpoolStore, 'open');
   const wake = vi.spyOn(SpoolStore.prototype, 'wake').mockImplementation(() => undefined);
@@ -57,7 +68,7 @@ it('is a spool that keeps jobs as long as is said, and wakes when a model comes'
   });
   const { made, load } = context({ spool: folder });
   const store = await openJobs(made);
-  expect(open).toHaveBeenCalledWith(folder, expect.objectContaining({ keep: 5000 }));
+  expect(open).toHaveBeenCalledWith(folder, expect.objectContaining({ keep: 5000, keepBytes: 6000 }));
   const counted = vi.spyOn(made.metrics.chunks, 'inc');
   open.mock.calls[0]![1].onFailure?.('job', 0, new Error('no'));
   expect(counted.mock.calls).toEqual([[{ outcome: 'failed' }]]);

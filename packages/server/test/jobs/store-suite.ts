@@ -5,6 +5,8 @@ import { DpmError } from 'dpm-native';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { queueOf, type Job } from '../../src/jobs/job.js';
+import { unlimited, type Quota } from '../../src/base/client.js';
+import { bytesOf } from '../../src/jobs/admission.js';
 import type { DrawChunk, JobState, JobStore } from '../../src/jobs/store.js';
 import { until } from '../support.js';
 import { jobOf } from './job-of.js';
@@ -334,6 +336,92 @@ export function describeStore(name: string, open: () => Promise<Harness>): void 
       await counts({ queued: 1, done: 2, cancelled: 1, rows: 0 });
       expect(await harness.store.purge()).toBe(3);
       expect(await told()).toEqual({ queued: 1, rows: 0 });
+    });
+
+    const refused = (name: string): object => ({
+      code: 'ERR_DPM_QUOTA',
+      message: expect.stringMatching(`^quota ${name} is`) as string,
+    });
+    const limits: [keyof Quota, number][] = [
+      ['unfinishedJobs', 2],
+      ['unfinishedSamples', 20],
+      ['resultBytes', 2 * bytesOf(jobOf())],
+    ];
+
+    it.each(limits)('takes of a tenant what its quota %s says, and no more', async (name, most) => {
+      const quota = { ...unlimited, [name]: most };
+      const jobs = Array.from({ length: 10 }, () => jobOf({ tenant: 'own' }));
+      const taken = await Promise.allSettled(jobs.map((job) => harness.store.add(job, quota)));
+      const reasons = taken.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []));
+      expect(reasons).toHaveLength(8);
+      for (const reason of reasons) expect(reason).toMatchObject(refused(name));
+      // What was taken in is taken in again, and others have quotas of their own.
+      const { data } = await harness.store.list({ limit: 9 });
+      expect(data).toHaveLength(2);
+      const [{ job }] = data as [JobState, JobState];
+      expect(await harness.store.add(job, quota)).toEqual(job);
+      await harness.store.add(jobOf({ tenant: 'other' }), quota);
+      await expect(
+        harness.store.add(jobOf({ tenant: 'own' }), { ...unlimited, [name]: most - 1 }),
+      ).rejects.toMatchObject(refused(name));
+    });
+
+    it.each(limits)('has room in the quota %s again for what has been drawn or cancelled', async (name, most) => {
+      const quota = { ...unlimited, [name]: most };
+      const other = jobOf({ tenant: 'own', engine: 'other' });
+      const own = jobOf({ tenant: 'own' });
+      for (const job of [own, other]) await harness.store.add(job, quota);
+      await expect(harness.store.add(jobOf({ tenant: 'own' }), quota)).rejects.toMatchObject(refused(name));
+      await harness.start(drawing().draw);
+      await comesTo(own, 'done');
+      // Of a quota of bytes the samples that were drawn go.
+      const next = jobOf({ tenant: 'own', engine: 'other' });
+      await harness.store.add(next, quota);
+      expect(await harness.store.get(own.id)).toEqual(name === 'resultBytes' ? undefined : expect.anything());
+      await expect(harness.store.add(jobOf({ tenant: 'own' }), quota)).rejects.toMatchObject(refused(name));
+      await harness.store.cancel(other.id);
+      await harness.store.cancel(other.id);
+      await harness.store.add(jobOf({ tenant: 'own', engine: 'other' }), quota);
+      await expect(harness.store.add(jobOf({ tenant: 'own' }), quota)).rejects.toMatchObject(refused(name));
+    });
+
+    it('counts for a quota what was there before it began', async () => {
+      const quota = { ...unlimited, unfinishedJobs: 1 };
+      await harness.store.add(jobOf({ tenant: 'own', engine: 'other' }), quota);
+      await harness.start(drawing().draw);
+      await expect(harness.store.add(jobOf({ tenant: 'own' }), quota)).rejects.toMatchObject(refused('unfinishedJobs'));
+    });
+
+    it('has room for the bytes of what is forgotten', async () => {
+      const quota = { ...unlimited, resultBytes: bytesOf(jobOf()) };
+      await harness.start(drawing().draw);
+      const first = jobOf();
+      await harness.store.add(first, quota);
+      await comesTo(first, 'done');
+      expect(await harness.store.purge()).toBe(1);
+      const [second, third] = [jobOf({ engine: 'other' }), jobOf()];
+      await harness.store.add(second, quota);
+      await expect(harness.store.add(third, quota)).rejects.toMatchObject(refused('resultBytes'));
+      await harness.store.cancel(second.id);
+      expect(await harness.store.purge()).toBe(1);
+      await harness.store.add(third, quota);
+    });
+
+    it('counts what is tried again as a new job', async () => {
+      const quota = { ...unlimited, unfinishedJobs: 1 };
+      await harness.start(() => Promise.reject(new DpmError('ERR_DPM_ARGUMENT', 'order is 9')));
+      const failed = jobOf();
+      await harness.store.add(failed, quota);
+      await comesTo(failed, 'failed');
+      const waiting = jobOf({ engine: 'other' });
+      await harness.store.add(waiting, quota);
+      await expect(harness.store.retry(failed.id, quota)).rejects.toMatchObject(refused('unfinishedJobs'));
+      expect((await state(failed)).state).toBe('failed');
+      await harness.store.cancel(waiting.id);
+      await harness.stop();
+      await harness.start(held().draw);
+      await harness.store.retry(failed.id, quota);
+      await expect(harness.store.add(jobOf(), quota)).rejects.toMatchObject(refused('unfinishedJobs'));
     });
 
     it('tells when a job has changed', async () => {

@@ -24,7 +24,7 @@ import { LARGEST_PAGE, STANDARD_PAGE } from '../../jobs/page.js';
 import type { JobState, JobStore } from '../../jobs/store.js';
 import { speedsOf, viewOf } from '../../jobs/view.js';
 import { ServerError } from '../../base/problem.js';
-import type { Client } from '../../base/client.js';
+import type { Client, Quota } from '../../base/client.js';
 
 interface OfJob {
   Params: { id: string; index: string };
@@ -32,6 +32,11 @@ interface OfJob {
 
 function mayRead({ name, scopes }: Client, { tenant }: Job): boolean {
   return tenant === name || scopes.has('admin');
+}
+
+/** The quota that counts for a job. An admin's own does not count for jobs of others. */
+function quotaOf({ name, quota }: Client, { tenant }: Job): Quota | undefined {
+  return tenant === name ? quota : undefined;
 }
 
 /** Finds the job that a path names. A job of another client counts as missing. */
@@ -76,7 +81,7 @@ async function takenIn(
   const key = request.headers['idempotency-key'];
   const id = typeof key === 'string' ? keyedId(client.name, requireKey(key)) : randomUUID();
   const job = newJob(body, registry.use(body.model), { id, client, trace: tracing.carried(request.trace) });
-  const taken = await store.add(job);
+  const taken = await store.add(job, client.quota);
   if (taken.asked !== job.asked) {
     throw new ServerError('ERR_DPM_IDEMPOTENCY', 'the Idempotency-Key stands for another request');
   }
@@ -190,10 +195,10 @@ export const jobRoutes: Routes = (app, context) => {
   });
   app.post<OfJob>(
     '/v1/jobs/:id/retry',
-    { schema: schemas.retry, config: { ...ofJob, isWork: true } },
+    { schema: schemas.retry, config: { ...ofJob, isWork: true, fails: [404, 422, 503, 507] } },
     async (request) => {
       const { job } = await jobOf(store, request);
-      await store.retry(job.id);
+      await store.retry(job.id, quotaOf(request.client, job));
       return shown(await jobOf(store, request));
     },
   );

@@ -9,12 +9,12 @@ import { type ChunkContext, drawChunk, roomFor, roomOf } from '../draw-chunk.js'
 import { engineClass } from '../engine-class.js';
 import { chunkSize, queueOf } from '../job.js';
 import { SpoolStore } from '../spool/spool-store.js';
-import { jobStates, type JobStore } from '../store.js';
-import { speedOfQueue } from '../view.js';
+import { jobStates, rowsLeft, type JobState, type JobStore } from '../store.js';
+import { speedOfQueue, speedsOf } from '../view.js';
 
 /** The parts of a server or a worker that jobs need. */
 export interface JobsContext extends ChunkContext {
-  readonly settings: Pick<Settings, 'spool' | 'queue' | 'results' | 'keep'>;
+  readonly settings: Pick<Settings, 'spool' | 'queue' | 'results' | 'keep' | 'keepBytes'>;
   readonly log: Pick<FastifyBaseLogger, 'warn' | 'error'>;
 }
 
@@ -37,10 +37,20 @@ function tellingOfFailures({ metrics, log }: JobsContext): (job: string, chunk: 
   };
 }
 
+/** Makes a clock that tells how long a job still takes, where a model with its files is loaded. */
+function secondsLeftIn({ registry }: JobsContext): (state: JobState) => number | undefined {
+  return (state) => {
+    const rowsPerSecond = speedsOf(registry)(state.job);
+    return rowsPerSecond === undefined || state.job.rows === 0 ? undefined : rowsLeft(state) / rowsPerSecond;
+  };
+}
+
 async function openSpool(context: JobsContext, folder: string): Promise<SpoolStore> {
   const { registry, settings } = context;
   const store = await SpoolStore.open(folder, {
     keep: settings.keep,
+    keepBytes: settings.keepBytes,
+    secondsLeft: secondsLeftIn(context),
     draw: drawChunk(context),
     roomFor: roomFor(context),
     onFailure: tellingOfFailures(context),
@@ -66,10 +76,19 @@ function tellingOfRedis(context: JobsContext): (error: unknown) => void {
 }
 
 function openStore(context: JobsContext): Promise<JobStore> | undefined {
-  const { spool, queue, results, keep } = context.settings;
+  const { spool, queue, results, keep, keepBytes } = context.settings;
   if (spool !== undefined) return openSpool(context, spool);
   if (queue === undefined || results === undefined) return undefined;
-  return BullmqStore.open({ queue, results, keep, onError: tellingOfRedis(context) });
+  return BullmqStore.open({
+    queue,
+    results,
+    keep,
+    keepBytes,
+    cleans: true,
+    secondsLeft: secondsLeftIn(context),
+    onTrouble: telling(context, 'samples cannot be removed'),
+    onError: tellingOfRedis(context),
+  });
 }
 
 /**

@@ -1,25 +1,34 @@
-import type { FlowProducer, Job as Queued, Queue } from 'bullmq';
+import type { FlowProducer, Queue } from 'bullmq';
 import { DpmError } from 'dpm-native';
 
+import { unlimited, type Quota } from '../../base/client.js';
 import { ServerError } from '../../base/problem.js';
-import { allChunks, failuresOf, flowOf, isQueuedJob, queuedJob, roundId, type QueuedJob } from './bullmq-flow.js';
+import { allChunks, flowOf, roundId, type QueuedJob } from './bullmq-flow.js';
 import { chunkCount, chunkKey, type Job } from '../job.js';
+import { Cleaner } from './cleaner.js';
+import { Holdings } from './holdings.js';
 import { Ledger } from './ledger.js';
 import { Marks } from './marks.js';
+import { QueuedJobs } from './queued-jobs.js';
 import { CANCELLED, connect, JOBS, loadBullmq, shown, type Connection } from './redis.js';
+import { Removing } from './removing.js';
+import { Room, type RoomOptions } from './room.js';
 import { Watcher } from './watcher.js';
 import { openResults } from '../results/open-results.js';
 import type { Page, PageRequest } from '../page.js';
 import type { Results } from '../results/results.js';
-import { isOver, type JobPhase, type JobState, type JobStore, type StoreFigures } from '../store.js';
+import { isOver, type JobState, type JobStore, type StoreFigures } from '../store.js';
 
 /** The number of chunks whose samples are looked for at once. */
 const LOOKS_AT_ONCE = 16;
 /** Milliseconds between two looks for jobs whose worker died before it noted their end. */
 const CATCH_UP = 30_000;
 
+/** Milliseconds for which Redis remembers jobs longer than they are kept, so that their samples can be removed first. */
+const REMEMBER = 604_800_000;
+
 /** The options for opening a queue. */
-export interface QueueOptions {
+export interface QueueOptions extends RoomOptions {
   /** A URL, `redis://…`. */
   queue: string;
   /** A URL, `file://…` or `s3://…`; absent where samples are not read. */
@@ -30,6 +39,10 @@ export interface QueueOptions {
   backoff?: number;
   /** Milliseconds between two looks for jobs whose worker died before it noted their end. */
   catchUp?: number;
+  /** True where it removes what is not kept any more. */
+  cleans?: boolean;
+  /** Listens to samples that cannot be removed. */
+  onTrouble?: (error: unknown) => void;
   /** Listens to errors of the connection to Redis. */
   onError: (error: Error) => void;
 }
@@ -39,7 +52,7 @@ async function reaching<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    if (cause instanceof DpmError) throw cause;
+    if (cause instanceof ServerError || cause instanceof DpmError) throw cause;
     throw new ServerError('ERR_DPM_QUEUE', 'the queue cannot be reached', { headers: { 'retry-after': '5' }, cause });
   }
 }
@@ -51,8 +64,12 @@ export class BullmqStore implements JobStore {
   readonly #flows: FlowProducer;
   readonly #results: Results | undefined;
   readonly #options: QueueOptions;
+  readonly #jobs: QueuedJobs;
   readonly #marks: Marks;
   readonly #ledger: Ledger;
+  readonly #room: Room;
+  readonly #removing: Removing;
+  readonly #cleaner: Cleaner | undefined;
   readonly #watcher: Watcher;
   readonly #catchingUp: NodeJS.Timeout;
 
@@ -68,8 +85,14 @@ export class BullmqStore implements JobStore {
     this.#flows = flows;
     this.#results = results;
     this.#options = options;
+    this.#jobs = new QueuedJobs(queue);
     this.#marks = new Marks(connection.redis);
     this.#ledger = new Ledger(connection.redis, queue);
+    const holdings = new Holdings(connection.redis);
+    const parts = { queue, jobs: this.#jobs, ledger: this.#ledger, holdings, results };
+    this.#removing = new Removing(parts, options.onTrouble);
+    this.#room = new Room(holdings, { get: (id) => this.get(id), evict: (ids) => this.#removing.evict(ids) }, options);
+    if (options.cleans === true) this.#cleaner = new Cleaner(holdings, this.#removing, options);
     this.#watcher = new Watcher(connection.redis);
     this.#catchingUp = setInterval(() => {
       // What fails now is made up for the next time.
@@ -95,32 +118,31 @@ export class BullmqStore implements JobStore {
     flows.on('error', () => undefined);
     const store = new BullmqStore(connection, queue, flows, results, options);
     try {
-      await store.#ledger.begin(async () => (await store.#bases()).map(({ data }) => data.job.id));
+      await store.#ledger.begin(async () => (await store.#jobs.bases()).map(({ data }) => data.job.id));
     } catch (cause) {
       await store.close();
       const message = `queue ${shown(options.queue)} cannot be used: ${(cause as Error).message}`;
       throw new DpmError('ERR_DPM_CONFIG', message, { cause });
     }
+    void store.clean();
     return store;
   }
 
-  add(job: Job): Promise<Job> {
+  add(job: Job, quota: Quota = unlimited): Promise<Job> {
     return reaching(async () => {
-      const known = await this.#base(job.id);
-      if (known !== undefined) return known.data.job;
-      await this.#flows.add(flowOf({ job, round: 0, before: 0, isCancelled: false }, allChunks(job), this.#options));
+      const known = await this.#jobs.get(job.id);
+      if (known !== undefined) return known.state.job;
+      await this.#room.take(job, quota);
+      await this.#flows.add(flowOf({ job, round: 0, before: 0, isCancelled: false }, allChunks(job), this.#remembered));
       // Another request may have added the job first.
-      const taken = (await this.#base(job.id))?.data.job ?? job;
+      const taken = (await this.#jobs.get(job.id))?.state.job ?? job;
       await this.#ledger.note(job.id, taken);
       return taken;
     });
   }
 
   get(id: string): Promise<JobState | undefined> {
-    return reaching(async () => {
-      const base = await this.#base(id);
-      return base === undefined ? undefined : (await this.#stateOf(base)).state;
-    });
+    return reaching(async () => (await this.#jobs.get(id))?.state);
   }
 
   list(request: PageRequest): Promise<Page<JobState>> {
@@ -132,8 +154,8 @@ export class BullmqStore implements JobStore {
   }
 
   async #listed(id: string): Promise<JobState | undefined> {
-    const base = await this.#base(id);
-    if (base !== undefined) return (await this.#stateOf(base)).state;
+    const found = await this.#jobs.get(id);
+    if (found !== undefined) return found.state;
     // BullMQ has removed it since it was noted.
     await this.#ledger.note(id);
     return undefined;
@@ -152,38 +174,40 @@ export class BullmqStore implements JobStore {
 
   /** Ends a job that is not over; false where it was changed meanwhile. */
   async #cancelled(id: string): Promise<boolean> {
-    const base = await this.#base(id);
-    if (base === undefined) return true;
-    const { state, current } = await this.#stateOf(base);
+    const found = await this.#jobs.get(id);
+    if (found === undefined) return true;
+    const { state, base, current } = found;
     if (isOver(state)) return true;
     const { data: before } = base;
     const swap = { before, after: { ...before, isCancelled: true }, current: current.id ?? id, phase: 'open' } as const;
     if (!(await this.#marks.swap(swap))) return false;
     await current.removeUnprocessedChildren();
     await this.#connection.redis.publish(CANCELLED, id);
+    await this.#room.settle({ ...state, state: 'cancelled' });
     return true;
   }
 
-  retry(id: string): Promise<void> {
+  retry(id: string, quota: Quota = unlimited): Promise<void> {
     return reaching(async () => {
-      while (!(await this.#retried(id)));
+      while (!(await this.#retried(id, quota)));
       await this.#ledger.note(id);
     });
   }
 
   /** Draws again what a job lacks; false where it was changed meanwhile. */
-  async #retried(id: string): Promise<boolean> {
-    const base = await this.#base(id);
-    if (base === undefined) return true;
-    const { state, current } = await this.#stateOf(base);
+  async #retried(id: string, quota: Quota): Promise<boolean> {
+    const found = await this.#jobs.get(id);
+    if (found === undefined) return true;
+    const { state, base, current } = found;
     if (state.state !== 'failed' && state.state !== 'done') return true;
     const { data: before } = base;
     const { job, round } = before;
     const again = await this.#undrawn(state);
     if (again.length === 0) return true;
     const next = { job, round: round + 1, before: chunkCount(job) - again.length, isCancelled: false };
+    await this.#room.take(job, quota);
     // If this process ends in between, the next retry finds the flow and goes on.
-    await this.#flows.add(flowOf(next, again, this.#options));
+    await this.#flows.add(flowOf(next, again, this.#remembered));
     const after = { ...before, round: next.round };
     if (!(await this.#marks.swap({ before, after, current: current.id ?? id, phase: 'over' }))) {
       await this.#withdraw(id, next.round);
@@ -198,7 +222,9 @@ export class BullmqStore implements JobStore {
 
   /** Takes back the chunks of a round of a job that was cancelled while they were sent. */
   async #withdraw(id: string, round: number): Promise<void> {
-    if ((await this.#base(id))?.data.isCancelled !== true) return;
+    const { state } = (await this.#jobs.get(id)) ?? {};
+    if (state?.state !== 'cancelled') return;
+    await this.#room.settle(state);
     await (await this.#queue.getJob(roundId(id, round)))?.removeUnprocessedChildren();
   }
 
@@ -217,27 +243,16 @@ export class BullmqStore implements JobStore {
   }
 
   purge(): Promise<number> {
-    return reaching(async () => {
-      let purged = 0;
-      for (const base of await this.#bases()) {
-        const { state, current } = await this.#stateOf(base);
-        if (!isOver(state) || (await current.isActive())) continue;
-        if (!(await this.#removed(base.data))) continue;
-        await this.#ledger.note(base.data.job.id);
-        ++purged;
-      }
-      return purged;
-    });
+    return reaching(() => this.#removing.purge());
   }
 
-  /** Removes a job, unless some of its chunks are being drawn, and tells whether it is gone. */
-  async #removed({ job, round }: QueuedJob): Promise<boolean> {
-    for (let each = round; each >= 0; --each) {
-      const id = roundId(job.id, each);
-      await this.#queue.remove(id, { removeChildren: true });
-      if ((await this.#queue.getJob(id)) !== undefined) return false;
-    }
-    return true;
+  /** Removes what is not kept any more, where this store does so. */
+  async clean(): Promise<void> {
+    await this.#cleaner?.clean();
+  }
+
+  get #remembered(): QueueOptions {
+    return { ...this.#options, keep: this.#options.keep + REMEMBER };
   }
 
   async chunk(job: Job, chunk: number): Promise<Uint8Array | undefined> {
@@ -256,41 +271,9 @@ export class BullmqStore implements JobStore {
   async close(): Promise<void> {
     clearInterval(this.#catchingUp);
     this.#watcher.close();
+    await this.#cleaner?.close();
     await Promise.allSettled([this.#queue.close(), this.#flows.close()]);
     this.#connection.close();
     this.#results?.close();
   }
-
-  #base(id: string): Promise<Queued<QueuedJob> | undefined> {
-    return queuedJob(this.#queue, id);
-  }
-
-  /** All jobs without their later rounds. */
-  async #bases(): Promise<Queued<QueuedJob>[]> {
-    const all = await this.#queue.getJobs();
-    return all.filter(({ id, data }) => isQueuedJob(data) && id === data.job.id);
-  }
-
-  /** The state of a job, and its current round. */
-  async #stateOf(base: Queued<QueuedJob>): Promise<{ state: JobState; current: Queued<QueuedJob> }> {
-    const { job, round, isCancelled } = base.data;
-    const current = round === 0 ? base : ((await this.#queue.getJob(roundId(job.id, round))) ?? base);
-    const [where, counts, ignored] = await Promise.all([
-      current.getState(),
-      current.getDependenciesCount({ processed: true }),
-      current.getIgnoredChildrenFailures(),
-    ]);
-    const failures = isCancelled ? [] : failuresOf(ignored);
-    const doneChunks = current.data.before + (counts.processed ?? 0);
-    const hasBegun = doneChunks + failures.length > 0 || current.progress !== 0;
-    const state = isCancelled ? 'cancelled' : phaseOf(where, hasBegun);
-    return { current, state: { job, state, doneChunks, failures } };
-  }
-}
-
-/** The phase of a job, from its state in the queue. */
-function phaseOf(where: string, hasBegun: boolean): JobPhase {
-  if (where === 'completed') return 'done';
-  if (where === 'failed') return 'failed';
-  return hasBegun ? 'running' : 'queued';
 }

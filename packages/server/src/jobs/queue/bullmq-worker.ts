@@ -6,9 +6,11 @@ import type { Redis } from 'ioredis';
 
 import { checked } from '../../base/schema.js';
 import { queuedChunkSchema, queuedJob, reasonOf, type QueuedChunk, type QueuedJob } from './bullmq-flow.js';
+import { holdingOf } from '../admission.js';
 import { BACKOFF, chunkFailure, isFinal, isUndone } from '../failure.js';
 import { onceThereIsRoom } from '../files/full-disk.js';
-import { chunkKey, type Job } from '../job.js';
+import { chunkCount, chunkKey, type Job } from '../job.js';
+import { Holdings } from './holdings.js';
 import { Ledger } from './ledger.js';
 import { answers, CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq, type Connection } from './redis.js';
 import { openResults } from '../results/open-results.js';
@@ -56,6 +58,7 @@ export class JobWorker {
   readonly #listener: Redis;
   readonly #jobs: Queue<QueuedJob>;
   readonly #ledger: Ledger;
+  readonly #holdings: Holdings;
   readonly #noting = new Set<Promise<void>>();
   /** The chunks that are being drawn here, by job. */
   readonly #running = new Map<string, Set<AbortController>>();
@@ -75,6 +78,7 @@ export class JobWorker {
     this.#jobs = new bullmq.Queue<QueuedJob>(JOBS, { connection: connection.redis });
     this.#jobs.on('error', () => undefined);
     this.#ledger = new Ledger(connection.redis, this.#jobs);
+    this.#holdings = new Holdings(connection.redis);
   }
 
   /** @throws `DpmError` as `BullmqStore.open` does. */
@@ -147,6 +151,9 @@ export class JobWorker {
   /** Ends a job once all of its chunks have ended. */
   async #finish(queued: Queued<QueuedJob>): Promise<void> {
     const failures = Object.keys(await queued.getIgnoredChildrenFailures()).length;
+    const { job, isCancelled } = queued.data;
+    const ended = { job, state: failures > 0 ? 'failed' : 'done', doneChunks: chunkCount(job) - failures } as const;
+    if (!isCancelled) await this.#holdings.update(holdingOf(ended, Date.now()));
     if (failures > 0) throw new this.#bullmq.UnrecoverableError(`${failures} chunks failed`);
   }
 

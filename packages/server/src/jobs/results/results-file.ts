@@ -1,9 +1,10 @@
-import { access, constants, readFile, rm } from 'node:fs/promises';
+import { access, constants, readFile, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { DpmError } from 'dpm-native';
 
+import { forEachOf } from '../files/each-of.js';
 import { makeFolder } from '../files/make-folder.js';
 import type { Results } from './results.js';
 import { unlessMissing } from '../files/unless-missing.js';
@@ -12,6 +13,9 @@ import { writeOnce } from '../files/write-once.js';
 
 /** The file with the digest of another. */
 const sumOf = (path: string): string => `${path}.sha256`;
+
+/** The number of files that are removed at once. */
+const AT_ONCE = 16;
 
 /** Samples in a folder, which several machines may share. */
 export class FileResults implements Results {
@@ -53,6 +57,16 @@ export class FileResults implements Results {
 
   async has(key: string): Promise<boolean> {
     return (await unlessMissing(access(join(this.#folder, key)).then(() => true))) ?? false;
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    await forEachOf(keys, AT_ONCE, async (key) => {
+      const path = join(this.#folder, key);
+      // Nobody reads a digest without its bytes.
+      for (const each of [path, sumOf(path)]) await rm(each, { force: true });
+      // A folder with other samples stays. A worker that has just made it for more of them tries its chunk again.
+      await rmdir(dirname(path)).catch(() => undefined);
+    });
   }
 
   close(): void {

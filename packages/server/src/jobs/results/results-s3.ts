@@ -2,6 +2,7 @@ import type * as sdk from '@aws-sdk/client-s3';
 import { DpmError } from 'dpm-native';
 
 import { optional } from '../../base/optional.js';
+import { forEachOf } from '../files/each-of.js';
 import { isWhole, sha256Of } from '../files/sha256.js';
 import type { Results } from './results.js';
 
@@ -21,6 +22,9 @@ async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
     throw error;
   }
 }
+
+/** The number of objects that are removed at once. */
+const AT_ONCE = 16;
 
 /** Samples in a bucket of S3, or of a server that speaks S3. */
 class S3Results implements Results {
@@ -65,6 +69,13 @@ class S3Results implements Results {
   async has(key: string): Promise<boolean> {
     const { HeadObjectCommand } = this.#sdk;
     return (await unlessMissing(this.#client.send(new HeadObjectCommand(this.#place(key))))) !== undefined;
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    const { DeleteObjectCommand } = this.#sdk;
+    await forEachOf(keys, AT_ONCE, async (key) => {
+      await unlessMissing(this.#client.send(new DeleteObjectCommand(this.#place(key))));
+    });
   }
 
   close(): void {

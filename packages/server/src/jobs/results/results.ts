@@ -6,5 +6,7 @@ export interface Results {
   get(key: string): Promise<Uint8Array | undefined>;
   /** Tells whether there are bytes of a key, without reading them. */
   has(key: string): Promise<boolean>;
+  /** Removes the bytes of keys, of which some may be gone already. It goes on where one cannot be removed, and throws in the end. */
+  remove(keys: readonly string[]): Promise<void>;
   close(): void;
 }

@@ -170,11 +170,18 @@ export class SpoolFiles {
     await writeOnce(join(this.#folder(job.id), 'cancelled'), '');
   }
 
+  /** Removes the files that remain of removed jobs. */
+  async removeRest(): Promise<void> {
+    for (const name of await readdir(this.#root)) {
+      if (isLeftOver(name) && name.endsWith(GONE)) await rm(this.#folder(name), { recursive: true, force: true });
+    }
+  }
+
   /** Removes a job, which is gone once this resolves, even if its files remain. */
   async remove({ job }: SpoolJob): Promise<void> {
     const gone = `${this.#folder(job.id)}.${randomUUID()}${GONE}`;
     await rename(this.#folder(job.id), gone);
-    // Files that remain are removed at the next start.
+    // Files that remain are removed later.
     await rm(gone, { recursive: true }).catch(() => undefined);
   }
 }

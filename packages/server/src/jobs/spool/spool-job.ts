@@ -39,6 +39,11 @@ export class SpoolJob {
     return isOver({ state: this.phase });
   }
 
+  /** True while a chunk is being drawn or its end is being written, in which it cannot be removed. */
+  get isBusy(): boolean {
+    return this.running.size > 0 || this.isEnding;
+  }
+
   get state(): JobState {
     return { job: this.job, state: this.phase, doneChunks: this.done.size, failures: [...this.failures.values()] };
   }

@@ -2,30 +2,29 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { DpmError } from 'dpm-native';
 
+import { unlimited, type Quota } from '../../base/client.js';
+import { admitted, holdingOf, leastSeconds, MOST_JOBS, type Holding } from '../admission.js';
 import { ATTEMPTS, BACKOFF, chunkFailure, isFinal, isUndone } from '../failure.js';
 import { chunkSize, type Job } from '../job.js';
 import { onceThereIsRoom } from '../files/full-disk.js';
 import { makeFolder } from '../files/make-folder.js';
+import { FairShares, order } from './fair-shares.js';
+import { CLEAN_EVERY, outlived, Removals } from '../outlived.js';
 import { orInsufficientStorage } from './insufficient-storage.js';
 import { SpoolFiles } from './spool-files.js';
 import { SpoolJob } from './spool-job.js';
 import { SpoolLock } from './spool-lock.js';
 import { pageOf, type Page, type PageRequest } from '../page.js';
 import { Readers } from '../readers.js';
-import { rowsLeft, type DrawChunk, type JobState, type JobStore, type RoomFor, type StoreFigures } from '../store.js';
-
-/** The most jobs of a spool, as all of them are listed. */
-const MOST_JOBS = 10_000;
-const HOUR = 3_600_000;
-
-const ranks = { high: 0, normal: 1, low: 2 } as const;
-
-/** The order in which jobs are drawn: by priority, then by age. */
-function order({ job: a }: SpoolJob, { job: b }: SpoolJob): number {
-  const priority = ranks[a.body.priority ?? 'normal'] - ranks[b.body.priority ?? 'normal'];
-  if (priority !== 0) return priority;
-  return a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : a.id < b.id ? -1 : 1;
-}
+import {
+  isOver,
+  rowsLeft,
+  type DrawChunk,
+  type JobState,
+  type JobStore,
+  type RoomFor,
+  type StoreFigures,
+} from '../store.js';
 
 /** The options for opening a spool. */
 export interface SpoolOptions {
@@ -33,6 +32,10 @@ export interface SpoolOptions {
   keep: number;
   /** The most jobs, by default 10,000. */
   mostJobs?: number;
+  /** The most bytes of samples, by default no limit. */
+  keepBytes?: number;
+  /** Tells how long a job still takes, where that is known. */
+  secondsLeft?: (state: JobState) => number | undefined;
   /** Draws a chunk. Without it no chunk is drawn. */
   draw?: DrawChunk;
   roomFor?: RoomFor;
@@ -44,15 +47,25 @@ export interface SpoolOptions {
   onTrouble?: (error: unknown) => void;
 }
 
+/** What the spool holds for a new job, and for one that it has. A job of which a chunk is still being drawn cannot go. */
+function newHolding(job: Job): Holding {
+  return holdingOf({ job, state: 'queued', doneChunks: 0 }, Date.now());
+}
+function holdingIn({ state, changedAt, isBusy }: SpoolJob): Holding {
+  return { ...holdingOf(state, changedAt), canGo: isOver(state) && !isBusy };
+}
+
 /** Jobs of one machine in a folder, whose files alone tell what remains to be done. */
 export class SpoolStore implements JobStore {
   readonly #files: SpoolFiles;
   #lock: SpoolLock | undefined;
   readonly #jobs = new Map<string, SpoolJob>();
   /** Jobs that are being written, and that are being removed. */
-  readonly #adding = new Map<string, Promise<Job>>();
+  readonly #adding = new Map<string, { job: Job; added: Promise<Job> }>();
   readonly #removing = new Map<string, Promise<void>>();
+  readonly #shares = new FairShares();
   readonly #options: SpoolOptions;
+  readonly #removals: Removals;
   /** All operations that write files. */
   readonly #work = new Set<Promise<unknown>>();
   readonly #readers = new Readers();
@@ -66,7 +79,8 @@ export class SpoolStore implements JobStore {
   private constructor(folder: string, options: SpoolOptions) {
     this.#files = new SpoolFiles(folder);
     this.#options = options;
-    this.#purging = setInterval(() => void this.#purgeOld(), HOUR);
+    this.#removals = new Removals(options.onTrouble);
+    this.#purging = setInterval(() => void this.clean(), CLEAN_EVERY);
     this.#purging.unref();
   }
 
@@ -95,7 +109,7 @@ export class SpoolStore implements JobStore {
     });
     await this.#files.clean();
     for (const entry of (await this.#files.load()).toSorted(order)) this.#jobs.set(entry.job.id, entry);
-    await this.#purgeOld();
+    await this.clean();
     this.wake();
   }
 
@@ -125,29 +139,51 @@ export class SpoolStore implements JobStore {
     }
   }
 
-  add(job: Job): Promise<Job> {
-    return this.#writing(() => this.#add(job));
+  add(job: Job, quota: Quota = unlimited): Promise<Job> {
+    return this.#writing(() => this.#add(job, quota));
   }
 
-  async #add(job: Job): Promise<Job> {
+  async #add(job: Job, quota: Quota): Promise<Job> {
     await this.#removing.get(job.id)?.catch(() => undefined);
-    const known = this.#jobs.get(job.id)?.job ?? this.#adding.get(job.id);
+    const known = this.#jobs.get(job.id)?.job ?? this.#adding.get(job.id)?.added;
     if (known !== undefined) return known;
-    const { mostJobs = MOST_JOBS } = this.#options;
-    if (this.#jobs.size + this.#adding.size >= mostJobs) {
-      throw new DpmError('ERR_DPM_OVERLOADED', `the spool has ${mostJobs} jobs`, { retryAfterMs: 60_000 });
-    }
-    const added = this.#files.add(job).then(() => {
+    const gone = this.#inTheWayOf(job, quota);
+    const added = this.#evict(gone).then(async () => {
+      await this.#files.add(job);
       this.#jobs.set(job.id, new SpoolJob(job, Date.now()));
       return job;
     });
-    this.#adding.set(job.id, added);
+    this.#adding.set(job.id, { job, added });
     try {
       return await added;
     } finally {
       this.#adding.delete(job.id);
       this.wake();
     }
+  }
+
+  /** The jobs that have to go for a new one. They go before anything is awaited, so that no two jobs get the same room. */
+  #inTheWayOf(job: Job, quota: Quota): SpoolJob[] {
+    const { mostJobs = MOST_JOBS, keepBytes = Infinity, secondsLeft } = this.#options;
+    const entries = [...this.#jobs.values()].filter((entry) => entry.job.id !== job.id);
+    const own = entries.filter((entry) => entry.job.tenant === job.tenant && !entry.isOver);
+    const gone = admitted({
+      newcomer: newHolding(job),
+      held: [...entries.map(holdingIn), ...[...this.#adding.values()].map((adding) => newHolding(adding.job))],
+      quota,
+      capacity: { jobs: mostJobs, bytes: keepBytes },
+      secondsLeft: () =>
+        leastSeconds(
+          own.map(({ state }) => state),
+          secondsLeft,
+        ),
+    });
+    const ids = new Set(gone.map(({ id }) => id));
+    return entries.filter((entry) => ids.has(entry.job.id));
+  }
+
+  async #evict(entries: readonly SpoolJob[]): Promise<void> {
+    await Promise.all(entries.map((entry) => this.#removeOne(entry)));
   }
 
   get(id: string): Promise<JobState | undefined> {
@@ -194,15 +230,17 @@ export class SpoolStore implements JobStore {
     this.#tell(entry);
   }
 
-  retry(id: string): Promise<void> {
-    return this.#writing(() => this.#retry(id));
+  retry(id: string, quota: Quota = unlimited): Promise<void> {
+    return this.#writing(() => this.#retry(id, quota));
   }
 
-  async #retry(id: string): Promise<void> {
+  async #retry(id: string, quota: Quota): Promise<void> {
     const entry = this.#jobs.get(id);
     if (entry === undefined || entry.isCancelled || entry.failures.size === 0) return;
+    const gone = this.#inTheWayOf(entry.job, quota);
     entry.failures.clear();
     entry.attempts.clear();
+    await this.#evict(gone);
     await this.#keepFailures(entry);
     this.#tell(entry);
     this.wake();
@@ -251,15 +289,14 @@ export class SpoolStore implements JobStore {
       rooms.set(kind, room);
       return room - (running.get(queue) ?? 0);
     };
-    const waiting = [...this.#jobs.values()].filter((entry) => !entry.isOver && roomOf(entry) > 0).sort(order);
-    for (const entry of waiting) {
-      while (roomOf(entry) > 0) {
-        const { next } = entry;
-        if (next === undefined) break;
-        running.set(entry.queue, (running.get(entry.queue) ?? 0) + 1);
-        void this.#writing(() => this.#draw(entry, next, draw));
-      }
-    }
+    const waiting = [...this.#jobs.values()].filter((entry) => !entry.isOver && roomOf(entry) > 0);
+    const canTake = (entry: SpoolJob): boolean => roomOf(entry) > 0 && entry.next !== undefined;
+    this.#shares.takeAll(waiting, canTake, (entry) => {
+      const chunk = entry.next;
+      if (chunk === undefined) return;
+      running.set(entry.queue, (running.get(entry.queue) ?? 0) + 1);
+      void this.#writing(() => this.#draw(entry, chunk, draw));
+    });
   }
 
   #runningByQueue(): Map<string, number> {
@@ -335,10 +372,19 @@ export class SpoolStore implements JobStore {
     this.#readers.tell(entry.job.id);
   }
 
-  async #purgeOld(): Promise<void> {
-    const oldest = Date.now() - this.#options.keep;
-    const remove = (): Promise<number> => this.#remove(({ isOver, changedAt }) => isOver && changedAt < oldest);
-    await this.#writing(remove).catch(() => undefined);
+  /** Removes jobs that are not kept any more, and what remains of removed ones. */
+  async clean(): Promise<void> {
+    await this.#writing(() => this.#clean()).catch(() => undefined);
+  }
+
+  async #clean(): Promise<void> {
+    const held = [...this.#jobs.values()].map(holdingIn);
+    for (const { id } of outlived(held, this.#options, Date.now())) {
+      const entry = this.#jobs.get(id);
+      // The job may have changed while an earlier one was removed.
+      if (entry?.isOver === true && !entry.isBusy) await this.#removals.try(id, () => this.#removeOne(entry));
+    }
+    await this.#removals.try('rest', () => this.#files.removeRest());
   }
 
   async #remove(goes: (entry: SpoolJob) => boolean): Promise<number> {
@@ -346,7 +392,7 @@ export class SpoolStore implements JobStore {
     for (const entry of [...this.#jobs.values()]) {
       // The job may have changed while an earlier one was removed.
       const { id } = entry.job;
-      if (this.#jobs.get(id) !== entry || !goes(entry) || entry.running.size > 0 || entry.isEnding) continue;
+      if (this.#jobs.get(id) !== entry || !goes(entry) || entry.isBusy) continue;
       await this.#removeOne(entry);
       ++removed;
     }

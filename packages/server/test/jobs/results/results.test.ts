@@ -1,8 +1,6 @@
 // Tests of places for samples: a folder, and a server that speaks S3.
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, open, readdir, rm, truncate, writeFile, type FileHandle } from 'node:fs/promises';
-import { createServer, type Server as HttpServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -13,55 +11,8 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'v
 import { optional } from '../../../src/base/optional.js';
 import { openResults } from '../../../src/jobs/results/open-results.js';
 import type { Results } from '../../../src/jobs/results/results.js';
+import { Bucket } from './bucket.js';
 import { replaceFile, writeOnce } from '../../../src/jobs/files/write-once.js';
-
-/** A server with S3's HEAD, GET, DELETE, and a PUT that leaves existing objects. */
-class Bucket {
-  readonly objects = new Map<string, Buffer>();
-  /** The header of each object that says its digest. */
-  readonly sums = new Map<string, string | undefined>();
-  readonly asked: string[] = [];
-  isBroken = false;
-  #server: HttpServer | undefined;
-
-  async start(): Promise<string> {
-    this.#server = createServer((request, response) => {
-      const { method = '', url = '' } = request;
-      const [path = ''] = url.split('?');
-      this.asked.push(`${method} ${path}`);
-      const parts: Buffer[] = [];
-      request.on('data', (part: Buffer) => parts.push(part));
-      request.on('end', () => {
-        const known = this.objects.get(path);
-        if (this.isBroken) response.writeHead(403).end();
-        else if (method === 'PUT') {
-          const isKept = known !== undefined && request.headers['if-none-match'] === '*';
-          if (!isKept) {
-            this.objects.set(path, Buffer.concat(parts));
-            this.sums.set(path, request.headers['x-amz-meta-sha256'] as string | undefined);
-          }
-          response.writeHead(isKept ? 412 : 200).end();
-        } else if (method === 'DELETE') {
-          this.objects.delete(path);
-          response.writeHead(204).end();
-        } else if (known === undefined) response.writeHead(404).end();
-        else {
-          const sum = this.sums.get(path);
-          response
-            .writeHead(200, { 'content-length': known.length, ...(sum !== undefined && { 'x-amz-meta-sha256': sum }) })
-            .end(method === 'GET' ? known : undefined);
-        }
-      });
-    });
-    await new Promise<void>((resolve) => this.#server!.listen(0, '127.0.0.1', resolve));
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  async stop(): Promise<void> {
-    this.#server!.closeAllConnections();
-    await new Promise((resolve) => this.#server!.close(resolve));
-  }
-}
 
 const key = '0123456789ab/cdef/0-64.npy';
 const bytes = Buffer.from([1, 2, 3]);
@@ -110,6 +61,35 @@ it('finds samples in a folder missing that are not those that were kept', async 
   expect(Buffer.from((await results.get(key))!)).toEqual(bytes);
 });
 
+/** Removes samples of which some are gone, and no others. */
+async function removes(results: Results, place: string): Promise<void> {
+  const keys = ['a', 'b', 'c'].map((name) => `${place}/${name}/0-64.npy`);
+  for (const each of [...keys, `${place}/b/64-64.npy`]) await results.put(each, bytes);
+  await results.remove([...keys.slice(1), `${place}/never/0-64.npy`]);
+  expect(await Promise.all(keys.map((each) => results.has(each)))).toEqual([true, false, false]);
+  expect(await results.has(`${place}/b/64-64.npy`)).toBe(true);
+  // Another server may have removed them.
+  await Promise.all([results.remove(keys), results.remove(keys)]);
+}
+
+it('removes samples from a folder, with their digests and the folders that are empty then', async () => {
+  const place = join(folder, 'removed');
+  const results = await openResults(pathToFileURL(place).href);
+  await removes(results, 'm');
+  expect(await readdir(join(place, 'm'))).toEqual(['b']);
+  expect(await readdir(join(place, 'm/b'))).toEqual(['64-64.npy', '64-64.npy.sha256']);
+});
+
+it('removes what it can where something cannot be removed, and says so', async () => {
+  const place = join(folder, 'stuck');
+  const results = await openResults(pathToFileURL(place).href);
+  await results.put('m/b', bytes);
+  // A folder is no file.
+  await mkdir(join(place, 'm', 'a'));
+  await expect(results.remove(['m/a', 'm/b'])).rejects.toThrow();
+  expect(await results.has('m/b')).toBe(false);
+});
+
 describe('S3', () => {
   const bucket = new Bucket();
   let endpoint: string;
@@ -154,10 +134,24 @@ describe('S3', () => {
     expect(ending).toHaveBeenCalledOnce();
   });
 
+  it('removes samples', async () => {
+    const results = await open('removed');
+    await removes(results, 'm');
+    expect([...bucket.objects.keys()].filter((path) => path.includes('/removed/'))).toEqual([
+      '/samples/removed/m/b/64-64.npy',
+    ]);
+    results.close();
+  });
+
   it('says what goes wrong', async () => {
     const results = await open('c');
     bucket.isBroken = true;
-    for (const call of [() => results.put(key, bytes), () => results.get(key), () => results.has(key)]) {
+    for (const call of [
+      () => results.put(key, bytes),
+      () => results.get(key),
+      () => results.has(key),
+      () => results.remove([key]),
+    ]) {
       await expect(call()).rejects.toThrow();
     }
     bucket.isBroken = false;
