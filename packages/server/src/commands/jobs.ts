@@ -10,8 +10,15 @@ const options: OptionSpecs = {
   queue: { value: 'URL', help: 'or redis://...' },
 };
 
+/** The options of what looks for samples, too, or removes them. */
+const samplesOptions: OptionSpecs = {
+  ...options,
+  results: { value: 'URL', help: 'where workers of the queue keep samples: file:///folder or s3://bucket/prefix' },
+};
+
 function placeOf({ options: given }: Call): JobPlace {
-  return { spool: given.string('spool'), queue: given.string('queue') };
+  const [spool, queue] = [given.string('spool'), given.string('queue')];
+  return { spool, queue, results: given.string('results') };
 }
 
 function printJob(job: JobView, { json: isJson, output }: Call): void {
@@ -60,12 +67,12 @@ async function show(call: Call): Promise<void> {
   printJob(job, call);
 }
 
-function changing(action: 'retry' | 'cancel', summary: string): GroupedCommand {
+function changing(action: 'retry' | 'cancel', summary: string, taken: OptionSpecs): GroupedCommand {
   return {
     name: `jobs ${action}`,
     summary,
     arguments: ['ID'],
-    options,
+    options: taken,
     async run(call) {
       printJob(await (await admin()).changeJob(placeOf(call), idOf(call), action), call);
     },
@@ -90,8 +97,18 @@ export const jobsCommands: CommandGroup = {
       run: list,
     },
     show: { name: 'jobs show', summary: 'All there is to say of a job.', arguments: ['ID'], options, run: show },
-    retry: changing('retry', "Draws again what has failed. The spool of a server that runs is that server's."),
-    cancel: changing('cancel', 'Ends a job.'),
-    purge: { name: 'jobs purge', summary: 'Forgets the jobs that are over.', arguments: [], options, run: purge },
+    retry: changing(
+      'retry',
+      "Draws again what has failed, and what --results lack. The spool of a server that runs is that server's.",
+      samplesOptions,
+    ),
+    cancel: changing('cancel', 'Ends a job.', options),
+    purge: {
+      name: 'jobs purge',
+      summary: 'Forgets the jobs that are over, and removes their samples.',
+      arguments: [],
+      options: samplesOptions,
+      run: purge,
+    },
   },
 };

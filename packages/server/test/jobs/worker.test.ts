@@ -1,5 +1,5 @@
 // Tests of a worker beside a server, with jobs over HTTP through a queue.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -129,7 +129,10 @@ describe.skipIf(!hasRedis)('a worker', () => {
     expect(newest).toMatchObject({ id: job.id, state: 'queued', done: 0 });
     expect(await changeJob({ queue: redis.url }, job.id, 'cancel')).toMatchObject({ state: 'cancelled' });
     expect((await view(job)).state).toBe('cancelled');
-    expect(await purgeJobs({ queue: redis.url })).toBe(4);
+    const place = { queue: redis.url, results: config.results };
+    expect(readdirSync(folder)).not.toEqual([]);
+    expect(await purgeJobs(place)).toBe(4);
+    expect(readdirSync(folder, { recursive: true, withFileTypes: true }).filter((each) => each.isFile())).toEqual([]);
     expect(await listJobs({ queue: redis.url })).toEqual([]);
     await expect(changeJob({ queue: redis.url }, job.id, 'retry')).rejects.toMatchObject({
       code: 'ERR_DPM_ARGUMENT',

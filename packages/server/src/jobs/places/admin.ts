@@ -15,16 +15,21 @@ export interface JobPlace {
   spool?: string | undefined;
   /** A URL, `redis://…`. */
   queue?: string | undefined;
+  /** Where workers of the queue keep samples: a URL, `file://…` or `s3://…`. Without it samples are neither looked for nor removed. */
+  results?: string | undefined;
 }
 
 /** An action on a job. */
 export type JobAction = 'retry' | 'cancel';
 
-function placeOf({ spool, queue }: JobPlace): { spool: string } | { queue: string } {
+function placeOf({ spool, queue, results }: JobPlace): { spool: string } | { queue: string; results?: string } {
+  if (spool !== undefined && results !== undefined) {
+    throw new DpmError('ERR_DPM_USAGE', 'results are those of a queue: a spool has its samples itself');
+  }
   if (spool !== undefined && queue === undefined) return { spool };
   if (queue !== undefined && spool === undefined) {
     requireRedisUrl(queue);
-    return { queue };
+    return results === undefined ? { queue } : { queue, results };
   }
   throw new DpmError('ERR_DPM_USAGE', 'jobs are in a spool or in a queue: one of them has to be given');
 }

@@ -6,7 +6,7 @@ import { mismatchOf } from '../../base/schema.js';
 import type { Capacity, Holding } from '../admission.js';
 
 /** What is held for each job, and the sums of it for all of them and for each tenant. */
-const KEYS = ['bull:dpm-jobs:held', 'bull:dpm-jobs:held-sums'] as const;
+const KEYS = ['dpm-jobs:held', 'dpm-jobs:held-sums'] as const;
 
 /** Adds an entry to the sums, or takes it away. */
 const counting = `

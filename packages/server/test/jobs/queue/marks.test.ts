@@ -8,9 +8,12 @@ import { DpmError } from 'dpm-native';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import type { Quota } from '../../../src/base/client.js';
 import type { BullmqStore } from '../../../src/jobs/queue/bullmq-store.js';
 import type { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
+import { Holdings } from '../../../src/jobs/queue/holdings.js';
 import { Marks, type Swap } from '../../../src/jobs/queue/marks.js';
+import { Room } from '../../../src/jobs/queue/room.js';
 import { queueOf, type Job } from '../../../src/jobs/job.js';
 import type { DrawChunk } from '../../../src/jobs/store.js';
 import { until } from '../../support.js';
@@ -121,6 +124,21 @@ describe.skipIf(!hasRedis)('two changes of a job', () => {
     await stores[0]!.retry(job.id);
     expect(await stateOf(job)).toBe('cancelled');
     expect(await waitingChunks(job)).toBe(0);
+  });
+
+  it('gives back the room that a retry has taken after a cancellation it did not see', async () => {
+    const job = await failedJob();
+    const real: (this: Room, job: Job, quota: Quota) => Promise<void> = Reflect.get(Room.prototype, 'take');
+    vi.spyOn(Room.prototype, 'take').mockImplementationOnce(async function (this: Room, ...taken) {
+      await stores[1]!.retry(job.id);
+      await stores[1]!.cancel(job.id);
+      await real.apply(this, taken);
+    });
+    await stores[0]!.retry(job.id);
+    expect(await stateOf(job)).toBe('cancelled');
+    const client = new Redis(redis.url);
+    expect((await new Holdings(client).all()).map(({ isOver }) => isOver)).toEqual([true]);
+    client.disconnect();
   });
 
   it('draws once what two retries want', async () => {

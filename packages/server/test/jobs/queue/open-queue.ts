@@ -9,25 +9,29 @@ import { jobOf } from '../job-of.js';
 
 const ignored = (): undefined => undefined;
 
+/** The URL of a folder; a URL is that itself. */
+function urlOf(place: string): string {
+  return place.includes('://') ? place : pathToFileURL(place).href;
+}
+
 export function openQueue(
   queue: string,
-  folder: string,
+  place: string,
   more: Partial<Omit<QueueOptions, 'queue'>> = {},
 ): Promise<BullmqStore> {
-  const results = pathToFileURL(folder).href;
-  return BullmqStore.open({ queue, results, keep: 60_000, backoff: 20, onError: ignored, ...more });
+  return BullmqStore.open({ queue, results: urlOf(place), keep: 60_000, backoff: 20, onError: ignored, ...more });
 }
 
 /** Opens a worker that draws the chunks of `jobOf()` for some engines. */
 export function openWorker(
   queue: string,
-  folder: string,
+  place: string,
   draw: DrawChunk,
   engines: readonly string[] = ['cpu-test'],
 ): Promise<JobWorker> {
   return JobWorker.open({
     queue,
-    results: pathToFileURL(folder).href,
+    results: urlOf(place),
     places: engines.map((engine) => ({ queue: queueOf({ ...jobOf(), engine }), concurrency: 2 })),
     draw,
     onError: ignored,

@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
 import { Redis } from 'ioredis';
@@ -9,18 +10,18 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 
 import { unlimited } from '../../../src/base/client.js';
 import { bytesOf } from '../../../src/jobs/admission.js';
-import { chunkKey, queueOf, type Job } from '../../../src/jobs/job.js';
-import { BullmqStore, type QueueOptions } from '../../../src/jobs/queue/bullmq-store.js';
-import { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
+import { chunkKey, type Job } from '../../../src/jobs/job.js';
+import type { BullmqStore, QueueOptions } from '../../../src/jobs/queue/bullmq-store.js';
+import { Removing } from '../../../src/jobs/queue/removing.js';
 import { openResults } from '../../../src/jobs/results/open-results.js';
 import type { Results } from '../../../src/jobs/results/results.js';
 import { FileResults } from '../../../src/jobs/results/results-file.js';
 import { until } from '../../support.js';
 import { jobOf } from '../job-of.js';
 import { Bucket } from '../results/bucket.js';
+import { openQueue, openWorker } from './open-queue.js';
 import { hasRedis, RedisServer } from './redis-server.js';
 
-const ignored = (): undefined => undefined;
 const hour = 3_600_000;
 
 describe.skipIf(!hasRedis).each(['a folder', 'S3'])('a queue with results in %s', (place) => {
@@ -59,22 +60,12 @@ describe.skipIf(!hasRedis).each(['a folder', 'S3'])('a queue with results in %s'
   });
 
   const opened = async (options: Partial<QueueOptions> = {}): Promise<BullmqStore> => {
-    const place = { queue: redis.url, results: url, keep: hour, cleans: true };
-    const store = await BullmqStore.open({ ...place, onError: ignored, ...options });
+    const store = await openQueue(redis.url, url, { keep: hour, cleans: true, ...options });
     open.push(store);
     return store;
   };
   const work = async (): Promise<void> => {
-    const worker = await JobWorker.open({
-      queue: redis.url,
-      results: url,
-      places: [{ queue: queueOf(jobOf()), concurrency: 2 }],
-      draw: (job, chunk) => Promise.resolve(Buffer.from(`${job.id} ${chunk}`)),
-      onError: ignored,
-      onFailure: ignored,
-      onTrouble: ignored,
-    });
-    open.push(worker);
+    open.push(await openWorker(redis.url, url, (job, chunk) => Promise.resolve(Buffer.from(`${job.id} ${chunk}`))));
   };
   const seeded = (seed: string, count = 10): Job => jobOf({ body: { model: 'm', count, chunk: 4, seed } });
   const done = async (store: BullmqStore, job: Job): Promise<Job> => {
@@ -87,6 +78,19 @@ describe.skipIf(!hasRedis).each(['a folder', 'S3'])('a queue with results in %s'
   const later = (milliseconds: number): void => {
     vi.setSystemTime(Date.now() + milliseconds);
   };
+
+  it('removes the samples of two jobs that have the same ones, where both have to go for a new one', async () => {
+    const store = await opened();
+    await work();
+    const equals = [await done(store, seeded('1')), await done(store, seeded('1'))];
+    later(1000);
+    const other = await done(store, seeded('2', 2));
+    const wide = seeded('3', 20);
+    await store.add(wide, { ...unlimited, resultBytes: bytesOf(wide) + bytesOf(other) });
+    for (const job of equals) expect(await store.get(job.id)).toBeUndefined();
+    expect(await there(equals[0]!)).toEqual([false, false, false]);
+    expect(await there(other, [0])).toEqual([true]);
+  });
 
   it('removes what is too old, and its samples', async () => {
     const store = await opened();
@@ -112,7 +116,7 @@ describe.skipIf(!hasRedis).each(['a folder', 'S3'])('a queue with results in %s'
   it('removes the oldest beyond its bytes', async () => {
     const store = await opened({ keepBytes: 2 * bytesOf(jobOf()) });
     await work();
-    const jobs = [];
+    const jobs: Job[] = [];
     for (const seed of ['1', '2']) {
       jobs.push(await done(store, seeded(seed)));
       later(1000);
@@ -120,9 +124,9 @@ describe.skipIf(!hasRedis).each(['a folder', 'S3'])('a queue with results in %s'
     await store.clean();
     expect(await there(jobs[0]!)).toEqual([true, true, true]);
     await store.close();
-    const narrow = await opened({ keepBytes: 2 * bytesOf(jobOf()) - 1 });
-    await narrow.clean();
-    expect(await there(jobs[0]!)).toEqual([false, false, false]);
+    // It looks when it is opened.
+    await opened({ keepBytes: 2 * bytesOf(jobOf()) - 1 });
+    await until(async () => !(await there(jobs[0]!)).includes(true));
     expect(await there(jobs[1]!)).toEqual([true, true, true]);
   });
 
@@ -152,7 +156,7 @@ describe.skipIf(!hasRedis).each(['a folder', 'S3'])('a queue with results in %s'
     await Promise.all(stores.map((store) => store.clean()));
     for (const job of jobs) expect(await there(job)).toEqual([false, false, false]);
     expect((await stores[0]!.list({ limit: 9 })).data).toEqual([]);
-    expect(await client.hgetall('bull:dpm-jobs:held-sums')).toEqual({});
+    expect(await client.hgetall('dpm-jobs:held-sums')).toEqual({});
   });
 
   it('tries again what could not be removed, and tells of it once', async () => {
@@ -193,14 +197,56 @@ describe.skipIf(!hasRedis).each(['a folder', 'S3'])('a queue with results in %s'
     const old = await done(store, seeded('1'));
     const waiting = jobOf({ engine: 'other' });
     await store.add(waiting);
-    await client.del('bull:dpm-jobs:held', 'bull:dpm-jobs:held-sums');
+    await client.del('dpm-jobs:held', 'dpm-jobs:held-sums');
     await store.clean();
     const bytes = String(bytesOf(old) + bytesOf(waiting));
-    expect(await client.hgetall('bull:dpm-jobs:held-sums')).toMatchObject({ jobs: '2', 'jobs ': '1', bytes });
+    expect(await client.hgetall('dpm-jobs:held-sums')).toMatchObject({ jobs: '2', 'jobs ': '1', bytes });
     later(2 * hour);
     await store.clean();
     expect(await there(old)).toEqual([false, false, false]);
     expect(await store.get(waiting.id)).toBeDefined();
+  });
+
+  it('forgets a job, and leaves its samples to one that is not over', async () => {
+    const store = await opened();
+    await work();
+    const over = await done(store, seeded('1'));
+    await open.pop()!.close();
+    await store.add(seeded('1'));
+    expect(await store.purge()).toBe(1);
+    expect(await store.get(over.id)).toBeUndefined();
+    expect(await there(over)).toEqual([true, true, true]);
+  });
+
+  it('makes room for what is tried again among the others', async () => {
+    const store = await opened();
+    await work();
+    const again = await done(store, seeded('1'));
+    later(1000);
+    const other = await done(store, seeded('2'));
+    await results.remove([chunkKey(again, 0)]);
+    await store.retry(again.id, { ...unlimited, resultBytes: bytesOf(again) });
+    expect(await store.get(other.id)).toBeUndefined();
+    await until(async () => (await there(again)).every(Boolean));
+  });
+
+  it('has ended a look before it is closed', async () => {
+    let end = (): void => undefined;
+    vi.spyOn(Removing.prototype, 'list').mockImplementationOnce(
+      () =>
+        new Promise((found) => {
+          end = () => {
+            found([]);
+          };
+        }),
+    );
+    const store = await opened();
+    let isClosed = false;
+    const closed = store.close().then(() => (isClosed = true));
+    await sleep(300);
+    expect(isClosed).toBe(false);
+    end();
+    await closed;
   });
 
   it('is left as it is by who only looks', async () => {

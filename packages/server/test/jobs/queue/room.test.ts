@@ -2,22 +2,19 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { unlimited } from '../../../src/base/client.js';
 import { bytesOf, holdingOf } from '../../../src/jobs/admission.js';
-import { queueOf, type Job } from '../../../src/jobs/job.js';
-import { BullmqStore, type QueueOptions } from '../../../src/jobs/queue/bullmq-store.js';
-import { JobWorker } from '../../../src/jobs/queue/bullmq-worker.js';
+import type { Job } from '../../../src/jobs/job.js';
+import type { BullmqStore, QueueOptions } from '../../../src/jobs/queue/bullmq-store.js';
 import { Holdings } from '../../../src/jobs/queue/holdings.js';
 import { until } from '../../support.js';
 import { jobOf } from '../job-of.js';
+import { openQueue, openWorker } from './open-queue.js';
 import { hasRedis, RedisServer } from './redis-server.js';
-
-const ignored = (): undefined => undefined;
 
 describe.skipIf(!hasRedis)('the room of a queue', () => {
   let redis: RedisServer;
@@ -40,26 +37,16 @@ describe.skipIf(!hasRedis)('the room of a queue', () => {
   });
 
   const opened = async (options: Partial<QueueOptions> = {}): Promise<BullmqStore> => {
-    const results = pathToFileURL(folder).href;
-    const store = await BullmqStore.open({ queue: redis.url, results, keep: 60_000, onError: ignored, ...options });
+    const store = await openQueue(redis.url, folder, options);
     open.push(store);
     return store;
   };
   const work = async (): Promise<void> => {
-    const worker = await JobWorker.open({
-      queue: redis.url,
-      results: pathToFileURL(folder).href,
-      places: [{ queue: queueOf(jobOf()), concurrency: 2 }],
-      draw: () => Promise.resolve(Buffer.from('x')),
-      onError: ignored,
-      onFailure: ignored,
-      onTrouble: ignored,
-    });
-    open.push(worker);
+    open.push(await openWorker(redis.url, folder, () => Promise.resolve(Buffer.from('x'))));
   };
   const isDone = (store: BullmqStore, job: Job): Promise<void> =>
     until(async () => (await store.get(job.id))!.state === 'done');
-  const sums = (): Promise<Record<string, string>> => client.hgetall('bull:dpm-jobs:held-sums');
+  const sums = (): Promise<Record<string, string>> => client.hgetall('dpm-jobs:held-sums');
 
   it('is taken by servers together, and no more than there is', async () => {
     const [one, other] = [await opened({ mostJobs: 4 }), await opened({ mostJobs: 4 })];
@@ -139,7 +126,7 @@ describe.skipIf(!hasRedis)('the room of a queue', () => {
   });
 
   it('is not that of entries which others have written', async () => {
-    await client.hset('bull:dpm-jobs:held', 'x', '{"tenant":1}');
+    await client.hset('dpm-jobs:held', 'x', '{"tenant":1}');
     expect(await new Holdings(client).all()).toEqual([]);
   });
 });
