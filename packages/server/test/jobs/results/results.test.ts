@@ -22,6 +22,8 @@ class Bucket {
   readonly sums = new Map<string, string | undefined>();
   readonly asked: string[] = [];
   isBroken = false;
+  /** The number of writes that others are said to disturb. */
+  conflicts = 0;
   #server: HttpServer | undefined;
 
   async start(): Promise<string> {
@@ -34,7 +36,11 @@ class Bucket {
       request.on('end', () => {
         const known = this.objects.get(path);
         if (this.isBroken) response.writeHead(403).end();
-        else if (method === 'PUT') {
+        else if (path.split('/').filter((part) => part !== '').length === 1) response.writeHead(200).end();
+        else if (method === 'PUT' && this.conflicts > 0) {
+          --this.conflicts;
+          response.writeHead(409).end();
+        } else if (method === 'PUT') {
           const isKept = known !== undefined && request.headers['if-none-match'] === '*';
           if (!isKept) {
             this.objects.set(path, Buffer.concat(parts));
@@ -158,9 +164,20 @@ describe('S3', () => {
     const results = await open('c');
     bucket.isBroken = true;
     for (const call of [() => results.put(key, bytes), () => results.get(key), () => results.has(key)]) {
-      await expect(call()).rejects.toThrow();
+      await expect(call()).rejects.toMatchObject({ code: 'ERR_DPM_STORAGE', status: 503 });
     }
     bucket.isBroken = false;
+    results.close();
+  });
+
+  it('puts bytes again while others write the same object, but not for ever', async () => {
+    const results = await open('e');
+    bucket.conflicts = 2;
+    await results.put(key, bytes);
+    expect(Buffer.from((await results.get(key))!)).toEqual(bytes);
+    bucket.conflicts = 1000;
+    await expect(results.put(key, bytes)).rejects.toMatchObject({ code: 'ERR_DPM_STORAGE' });
+    bucket.conflicts = 0;
     results.close();
   });
 });
