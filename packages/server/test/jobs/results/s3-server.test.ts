@@ -210,11 +210,14 @@ describe.skipIf(!hasS3)('a bucket', () => {
     const view = async ({ id }: JobView): Promise<JobView> =>
       (await (await fetch(`${server.url}/v1/jobs/${id}`)).json()) as JobView;
     const isDone = async (job: JobView): Promise<boolean> => (await view(job)).state === 'done';
-    const drawn = async (more: object): Promise<JobView> => {
+    const sent = async (more: object): Promise<JobView> => {
       const body = { model: 'mnist', sampler: 'ddim', steps: 2, count: 6, chunk: 2, ...more };
       const headers = { 'content-type': 'application/json' };
       const answer = await fetch(`${server.url}/v1/jobs`, { method: 'POST', headers, body: JSON.stringify(body) });
-      const job = (await answer.json()) as JobView;
+      return (await answer.json()) as JobView;
+    };
+    const drawn = async (more: object): Promise<JobView> => {
+      const job = await sent(more);
       await until(() => isDone(job));
       return job;
     };
@@ -227,11 +230,12 @@ describe.skipIf(!hasS3)('a bucket', () => {
     };
     const chunks = (job: JobView): Promise<(Buffer | number)[]> =>
       Promise.all([0, 1, 2].map((index) => chunk(job, index)));
-    /** The number of chunks that the worker has drawn. */
-    const drawnSoFar = async (): Promise<number> => {
+    /** How often the worker has drawn a chunk, or failed to. */
+    const chunksSoFar = async (outcome: 'done' | 'failed'): Promise<number> => {
       const metrics = await (await fetch(`${worker.url}/metrics`)).text();
-      return Number(/^dpm_chunks_total\{outcome="done"\} (\d+)$/m.exec(metrics)?.[1]);
+      return Number(new RegExp(`^dpm_chunks_total\\{outcome="${outcome}"\\} (\\d+)$`, 'm').exec(metrics)?.[1] ?? 0);
     };
+    const drawnSoFar = (): Promise<number> => chunksSoFar('done');
     /** The keys of a job's chunks, in their order. */
     const keysOf = async (seen: readonly string[]): Promise<string[]> =>
       (await keysIn('jobs')).filter((each) => !seen.includes(each)).sort();
@@ -282,6 +286,24 @@ describe.skipIf(!hasS3)('a bucket', () => {
       });
       await s3.check(false);
       expect(await chunk(job, 0)).toBeInstanceOf(Buffer);
+    });
+
+    it('waits for a bucket that refuses for a while, and fails no chunk', async () => {
+      const before = await drawnSoFar();
+      await s3.check(true);
+      onTestFinished(() => s3.check(false));
+      const refused = vi.spyOn(S3Client.prototype, 'send');
+      onTestFinished(() => {
+        refused.mockRestore();
+      });
+      const job = await sent({ seed: '6' });
+      // The first chunk was tried twice.
+      await until(() => refused.mock.calls.length > 1);
+      expect(await view(job)).toMatchObject({ state: 'running', done: 0, failedChunks: [] });
+      await s3.check(false);
+      await until(() => isDone(job));
+      expect(await chunksSoFar('failed')).toBe(0);
+      expect(await drawnSoFar()).toBe(before + 3);
     });
 
     it('draws nothing that is there already for another job', async () => {
