@@ -34,6 +34,7 @@ const ofServer = [
   'packages/server/test/{browser,process}/**/*.test.ts',
   'packages/server/test/jobs/{jobs,kills,secrets}.test.ts',
   'packages/server/test/jobs/queue/queue-faults.test.ts',
+  'packages/server/test/jobs/results/s3-*.test.ts',
   'packages/server/test/http/slow-readers.test.ts',
 ];
 const skipped = [

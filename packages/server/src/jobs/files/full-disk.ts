@@ -9,27 +9,32 @@ export function isFull(error: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
+/** Tells whether an error passes without anything that a job could do: there is no room, or a bucket cannot be reached. */
+function isPassing(error: unknown): boolean {
+  return isFull(error) || (Object(error) as { code?: unknown }).code === 'ERR_DPM_STORAGE';
+}
+
 /** How a write is tried again. */
 export interface Patience {
   /** Ends the wait. */
   readonly signal: AbortSignal;
   /** Milliseconds until the second try, doubled after each one. */
   readonly pause: number;
-  /** Hears of each try that found no room. */
+  /** Hears of each try that failed. */
   readonly onFull: (error: unknown) => void;
 }
 
 /**
- * Writes as soon as there is room: what has been drawn is not drawn again because a disk was full.
+ * Writes as soon as there is room: what has been drawn is not drawn again because a disk was full, or a bucket away.
  *
- * @throws What `write` throws but for a full disk, and an `AbortError` once `signal` is aborted.
+ * @throws What `write` throws but for these reasons, and an `AbortError` once `signal` is aborted.
  */
 export async function onceThereIsRoom<T>(write: () => Promise<T>, { signal, pause, onFull }: Patience): Promise<T> {
   for (let wait = pause; ; wait = Math.min(2 * wait, LONGEST_PAUSE)) {
     try {
       return await write();
     } catch (error) {
-      if (!isFull(error)) throw error;
+      if (!isPassing(error)) throw error;
       onFull(error);
       await sleep(wait, undefined, { signal });
     }

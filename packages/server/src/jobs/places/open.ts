@@ -131,6 +131,6 @@ export function openWorker(context: JobsContext): Promise<JobWorker> {
     draw: drawChunk(context),
     onError: tellingOfRedis(context),
     onFailure: tellingOfFailures(context),
-    onTrouble: telling(context, 'the results cannot be written'),
+    onTrouble: telling(context, 'the results cannot be used'),
   });
 }

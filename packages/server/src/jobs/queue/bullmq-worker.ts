@@ -44,7 +44,7 @@ export interface WorkerOptions {
   onError: (error: Error) => void;
   /** Listens to errors of chunks. */
   onFailure: (job: string, chunk: number, error: unknown) => void;
-  /** Listens to results that cannot be written, as their disk is full. */
+  /** Listens to results that cannot be used, as their disk is full or their bucket away. */
   onTrouble: (error: unknown) => void;
 }
 
@@ -179,8 +179,10 @@ export class JobWorker {
       await this.#tellBegun(queued, base);
       const began = performance.now();
       const key = chunkKey(job, chunk);
-      if ((await this.#results.get(key)) === undefined) {
-        await this.#kept(key, await this.#drawn(job, chunk, stop.signal), stop.signal);
+      const { signal } = stop;
+      if ((await this.#patiently(() => this.#results.get(key), signal)) === undefined) {
+        const bytes = await this.#drawn(job, chunk, signal);
+        await this.#patiently(() => this.#results.put(key, bytes), signal);
       }
       return { key, ms: Math.round(performance.now() - began) };
     } catch (error) {
@@ -198,9 +200,9 @@ export class JobWorker {
     return drawing.finally(() => this.#drawing.delete(drawing));
   }
 
-  #kept(key: string, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
-    const { onTrouble: onFull } = this.#options;
-    return onceThereIsRoom(() => this.#results.put(key, bytes), { signal, pause: BACKOFF, onFull });
+  /** Uses the results as soon as they can be used: a bucket that is away for a while fails no chunk. */
+  #patiently<T>(use: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return onceThereIsRoom(use, { signal, pause: BACKOFF, onFull: this.#options.onTrouble });
   }
 
   /** Notes in the queue that a job has begun, once for all of its chunks. */

@@ -9,6 +9,8 @@ export class Bucket {
   readonly sums = new Map<string, string | undefined>();
   readonly asked: string[] = [];
   isBroken = false;
+  /** The number of writes that others are said to disturb. */
+  conflicts = 0;
   #server: HttpServer | undefined;
 
   async start(): Promise<string> {
@@ -21,7 +23,11 @@ export class Bucket {
       request.on('end', () => {
         const known = this.objects.get(path);
         if (this.isBroken) response.writeHead(403).end();
-        else if (method === 'PUT') {
+        else if (path.split('/').filter((part) => part !== '').length === 1) response.writeHead(200).end();
+        else if (method === 'PUT' && this.conflicts > 0) {
+          --this.conflicts;
+          response.writeHead(409).end();
+        } else if (method === 'PUT') {
           const isKept = known !== undefined && request.headers['if-none-match'] === '*';
           if (!isKept) {
             this.objects.set(path, Buffer.concat(parts));

@@ -152,9 +152,20 @@ describe('S3', () => {
       () => results.has(key),
       () => results.remove([key]),
     ]) {
-      await expect(call()).rejects.toThrow();
+      await expect(call()).rejects.toMatchObject({ code: 'ERR_DPM_STORAGE', status: 503 });
     }
     bucket.isBroken = false;
+    results.close();
+  });
+
+  it('puts bytes again while others write the same object, but not for ever', async () => {
+    const results = await open('e');
+    bucket.conflicts = 2;
+    await results.put(key, bytes);
+    expect(Buffer.from((await results.get(key))!)).toEqual(bytes);
+    bucket.conflicts = 1000;
+    await expect(results.put(key, bytes)).rejects.toMatchObject({ code: 'ERR_DPM_STORAGE' });
+    bucket.conflicts = 0;
     results.close();
   });
 });
