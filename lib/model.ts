@@ -15,11 +15,10 @@ import { runOnNetwork, type RunResult } from './run/network-run.js';
 import { resolveRun, type RunModel } from './run/resolve.js';
 import { runOptionKinds, type RunOptions } from './run/options.js';
 import { streamOnNetwork, type StreamedImage } from './run/stream.js';
-import { samplerByName, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
+import { samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 import type { SamplerOptions } from './samplers/options.js';
-import { refuseNull } from './samplers/sampler.js';
 import { splitOptions } from './samplers/split-options.js';
-import { withTables } from './samplers/tables.js';
+import { compileSampler, taskOf } from './samplers/compile.js';
 import type { NetworkTime } from './schedule/network-time.js';
 import { scheduleKind, type NoiseSchedule } from './schedule/noise-schedule.js';
 import { guidedOutputShift } from './schedule/prediction.js';
@@ -177,10 +176,7 @@ export class DiffusionModel {
   }
 
   #compile(sampler: SamplerName, own: SamplerOptions): Program {
-    const compile = samplerByName(sampler);
-    // The model's own tables would replace null.
-    refuseNull(sampler, own);
-    return compile(this.schedule, withTables(sampler, own, this.schedule, this.gamma));
+    return compileSampler(this, sampler, own);
   }
 
   /**
@@ -252,6 +248,7 @@ export class DiffusionModel {
         },
         isConditional: info.classes > 0,
         compile: (sampler, own) => this.#compile(sampler, own),
+        task: (sampler, own) => taskOf(this, sampler, own),
         released: (closed) => {
           this.#batchers.delete(closed);
         },

@@ -12,6 +12,8 @@ export interface ServiceTerms {
   readonly weight: number;
   readonly priority: Priority;
   readonly deadline: number | undefined;
+  /** Milliseconds of the deadline that have passed while its program was compiled. */
+  readonly spent?: number;
 }
 
 /** Resources that a request needs from the batch. */
@@ -120,15 +122,16 @@ export class Admission {
    * @throws {@link DpmError} `ERR_DPM_DEADLINE`.
    */
   requireInTime(terms: ServiceTerms, samples: readonly SampleDemand[], pace: Pace): void {
-    const { deadline } = terms;
+    const { deadline, spent = 0 } = terms;
     if (deadline === undefined) return;
     const wait = this.expectedWait(terms);
     const own = this.slowdown * this.#ownTime(samples, pace);
-    if (wait + own <= deadline) return;
+    if (spent + wait + own <= deadline) return;
     ++this.refused.deadline;
+    const passed = spent > 0 ? `, of which ${Math.ceil(spent)} ms have passed` : '';
     throw new DpmError(
       'ERR_DPM_DEADLINE',
-      `the expected wait of ${Math.ceil(wait)} ms and ${Math.ceil(own)} ms of its own work end after the deadline of ${deadline} ms`,
+      `the expected wait of ${Math.ceil(wait)} ms and ${Math.ceil(own)} ms of its own work end after the deadline of ${deadline} ms${passed}`,
       { retryAfterMs: Math.max(1, Math.ceil(wait)) },
     );
   }
@@ -149,9 +152,9 @@ export class Admission {
     }
     this.#requireBytes(bytes);
     this.requireInTime(terms, samples, pace);
-    const { tenant, weight, priority } = terms;
+    const { tenant, weight, priority, spent = 0 } = terms;
     // The clock's milliseconds are those that were measured.
-    const deadline = terms.deadline === undefined ? undefined : terms.deadline / this.slowdown;
+    const deadline = terms.deadline === undefined ? undefined : (terms.deadline - spent) / this.slowdown;
     const ticket = this.clock.admit({ tenant, weight, samples: works, deadline });
     this.#slowdown.rested(this.#rest);
     this.#restsSince = null;
@@ -159,6 +162,19 @@ export class Admission {
     this.#admitted.set(ticket, admitted);
     this.#bytes += bytes;
     return admitted;
+  }
+
+  /**
+   * Counts bytes that a request holds before it is accepted, until the returned function is called.
+   *
+   * @throws {@link DpmError} `ERR_DPM_OVERLOADED`.
+   */
+  hold(bytes: number): () => void {
+    this.#requireBytes(bytes);
+    this.#bytes += bytes;
+    return () => {
+      this.#bytes -= bytes;
+    };
   }
 
   /** Removes a finished request. */

@@ -9,9 +9,9 @@ import type { Program } from '../program/program.js';
 import type { RunResult } from '../run/network-run.js';
 import type { RunModel } from '../run/resolve.js';
 import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
-import type { SamplerOptions } from '../samplers/options.js';
 import { splitOptions } from '../samplers/split-options.js';
 import type { Admission, Refusals } from './admission.js';
+import type { Asker } from './compile-queue.js';
 import { Pace } from './pace.js';
 import { leastEvaluations } from './demand.js';
 import type { BatchEvent } from './events.js';
@@ -26,12 +26,13 @@ import {
 } from './options.js';
 import { admissionBy, besideBy, openBatches, type BatcherCapacity } from './open-batches.js';
 import { ProgramCache } from './program-cache.js';
+import { Programs, type Compiler } from './programs.js';
 import { eventsOfRequest, requirePreviewed, tellingEvents } from './request-events.js';
 import { termsOf, Requests, type Served, type Watcher } from './requests.js';
 import { traced } from './traced.js';
 
 /** Model in the form that a batch takes. @internal */
-export interface BatchedModel {
+export interface BatchedModel extends Compiler {
   /** Name of the model in traces. */
   readonly name: string;
   readonly run: RunModel;
@@ -39,7 +40,6 @@ export interface BatchedModel {
   readonly sizes: RowSizes;
   /** True if samples can be guided, which needs two rows in a step. */
   readonly isConditional: boolean;
-  compile(sampler: SamplerName, own: SamplerOptions): Program;
   /** Releases a batcher that was closed. */
   released(batcher: Batcher): Promise<void> | void;
   /** Runs one evaluation outside of sampling, if the network gives more channels than it takes. */
@@ -92,7 +92,7 @@ export class Batcher {
   readonly #model: BatchedModel;
   readonly #batches: Batches;
   readonly #admission: Admission;
-  readonly #programs: ProgramCache;
+  readonly #programs: Programs;
   readonly #requests: Requests;
   #closing: Promise<void> | null = null;
 
@@ -101,12 +101,13 @@ export class Batcher {
     this.#model = model;
     this.#batches = batches;
     this.#admission = admissionBy(options);
-    this.#programs = new ProgramCache((sampler, own) => model.compile(sampler, own));
+    const cache = new ProgramCache();
+    this.#programs = new Programs(model, { cache, admission: this.#admission }, options.compile);
     this.#requests = new Requests({
       model: model.run,
       batches,
       admission: this.#admission,
-      programs: this.#programs,
+      programs: cache,
       pace: new Pace(capacity.curve, capacity.rows),
       beside: besideBy(options, this.#admission),
     });
@@ -152,7 +153,7 @@ export class Batcher {
    */
   async run(program: Program | readonly Program[], options: BatchRunOptions = {}): Promise<RunResult> {
     checkOptions('run', options, batchRunKinds);
-    const work = (): Promise<Served> => this.#requests.perform({ compile: () => program }, options);
+    const work = (): Promise<Served> => this.#requests.perform({ find: () => ({ made: program }) }, options);
     return (await traced(this.#model.name, { sampler: null, tenant: options.tenant }, work)).result;
   }
 
@@ -215,7 +216,10 @@ export class Batcher {
     // One program serves all samples of one time.
     const distinct = typeof t === 'number' ? times.subarray(0, 1) : times;
     const programs = Array.from(distinct, (time) => stepProgram([stepRecord({ time, x: linear({ out: 1 }) })]));
-    const { result } = await this.#requests.perform({ compile: () => programs }, { ...options, count, init: x });
+    const { result } = await this.#requests.perform(
+      { find: () => ({ made: programs }) },
+      { ...options, count, init: x },
+    );
     return result.images.data;
   }
 
@@ -259,7 +263,10 @@ export class Batcher {
   }
 
   #serve({ sampler, own, run }: ParsedRequest, watcher: Watcher): Promise<Served> {
-    const program = { compile: () => this.#programs.get(sampler, own), evaluations: leastEvaluations(own) };
+    const program = {
+      find: (asker: Asker) => this.#programs.find(sampler, own, asker),
+      evaluations: leastEvaluations(own),
+    };
     return traced(this.#model.name, { sampler, tenant: run.tenant }, () =>
       this.#requests.perform(program, run, watcher),
     );

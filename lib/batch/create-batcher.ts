@@ -14,8 +14,7 @@ import {
 } from '../base/option-kinds.js';
 import { centredRange } from '../base/pixel-range.js';
 import { Device } from '../engine/device.js';
-import { samplerByName } from '../samplers/index.js';
-import { refuseNull } from '../samplers/sampler.js';
+import { compileSampler, taskOf } from '../samplers/compile.js';
 import { scheduleKind, type NoiseSchedule } from '../schedule/noise-schedule.js';
 import { Batcher, type BatchedModel } from './batcher.js';
 import { batcherOptionKinds, type BatcherOptions } from './options.js';
@@ -74,9 +73,9 @@ function servedScript(device: Device, isOwn: boolean, options: ScriptBatcherOpti
     isConditional: classes > 0,
     compile(sampler, own) {
       if (schedule === undefined) throw wrongValue('schedule', schedule, 'given, for samplers by their names');
-      refuseNull(sampler, own);
-      return samplerByName(sampler)(schedule, own);
+      return compileSampler({ schedule, gamma: null }, sampler, own);
     },
+    task: (sampler, own) => (schedule === undefined ? null : taskOf({ schedule, gamma: null }, sampler, own)),
     released: () => (isOwn ? device.close() : undefined),
     forward: () => Promise.reject(new DpmError('ERR_DPM_INTERNAL', 'a model in JavaScript evaluates in its batch')),
   };

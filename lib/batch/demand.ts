@@ -2,7 +2,7 @@ import { isFloat32Array } from '../base/option-kinds.js';
 import { rowsOfWeight } from '../guidance/classifier-free.js';
 import type { StepProgram } from '../program/program.js';
 import { runDefaults } from '../run/options.js';
-import type { ResolvableOptions } from '../run/resolve.js';
+import { copyOf, type ResolvableOptions } from '../run/resolve.js';
 import type { SamplerOptions } from '../samplers/options.js';
 import type { Demand } from './admission.js';
 import type { BatchRunOptions } from './options.js';
@@ -48,6 +48,29 @@ function snapshotBytes(programs: readonly StepProgram[], elements: number, optio
   return Math.floor(longest / snapshotEvery) * elements * (format === 'uint8' ? 1 : Float32Array.BYTES_PER_ELEMENT);
 }
 
+/** Counts the bytes of the states and noise that a request brings. */
+function givenBytes({ init, noise }: BatchRunOptions): number {
+  const slices: readonly Float32Array[] = noise === undefined ? [] : isFloat32Array(noise) ? [noise] : noise;
+  return slices.reduce((sum, slice) => sum + slice.byteLength, init?.byteLength ?? 0);
+}
+
+/** Copies a caller's array; one that was transferred away has no elements. */
+function kept(values: Float32Array): Float32Array {
+  return values.length === 0 ? values : values.slice();
+}
+
+/** Copies the arrays of a request that has to wait before its run reads them; the caller may change its own meanwhile. */
+export function heldOptions<T extends BatchRunOptions>(options: T): { held: T; bytes: number } {
+  const { init, noise, classLabels, guidance } = options;
+  const copies = {
+    init: init && kept(init),
+    noise: noise === undefined || isFloat32Array(noise) ? noise && kept(noise) : Array.from(noise, kept),
+    classLabels: copyOf(classLabels),
+    guidance: copyOf(guidance),
+  };
+  return { held: { ...options, ...copies }, bytes: givenBytes(options) };
+}
+
 /** Computes the resources that the samples need from the batch. */
 export function demandOf(
   programs: readonly StepProgram[],
@@ -56,7 +79,7 @@ export function demandOf(
   { options, preparation }: { options: BatchRunOptions; preparation: Preparation | null },
 ): Demand {
   const evaluations = programs.map(evaluationsOf);
-  const { guidance = runDefaults.guidance, init, noise } = options;
+  const { guidance = runDefaults.guidance } = options;
   const samples = Array.from({ length: count }, (_, sample) => {
     const weight = typeof guidance === 'number' ? guidance : (guidance[sample] ?? 1);
     return {
@@ -65,7 +88,6 @@ export function demandOf(
       beside: preparation?.besideEach ?? 0,
     };
   });
-  const slices: readonly Float32Array[] = noise === undefined ? [] : isFloat32Array(noise) ? [noise] : noise;
-  const given = slices.reduce((sum, slice) => sum + slice.byteLength, init?.byteLength ?? 0);
-  return { samples, bytes: (preparation?.bytes ?? 0) + given + count * snapshotBytes(programs, elements, options) };
+  const bytes = (preparation?.bytes ?? 0) + givenBytes(options) + count * snapshotBytes(programs, elements, options);
+  return { samples, bytes };
 }

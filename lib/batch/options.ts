@@ -11,6 +11,7 @@ import {
 import { MOST_AT_ONCE } from '../engine/binding.js';
 import type { RunOptions } from '../run/options.js';
 import { runOptionKinds } from '../run/options.js';
+import type { CompileElsewhere } from '../samplers/compile.js';
 import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
 
 /** Every {@link BatcherOptions.order}. */
@@ -69,6 +70,11 @@ export interface BatcherOptions {
   sizes?: 'fit' | 'pad' | 'one' | undefined;
   /** Number of adaptive samplers that run at once beside the batch; 0: they are refused. Default 1. */
   hostPrograms?: number | undefined;
+  /**
+   * Function that makes long programs elsewhere, e.g. by `compileTask` in a thread, so that they do not block the event loop.
+   * Default: they are made here.
+   */
+  compile?: CompileElsewhere | undefined;
 }
 
 /** Options of a request beside those of sampling. */
@@ -176,6 +182,7 @@ export const batcherOptionFacts = {
     standard: 1,
     value: 'N',
   },
+  compile: { kind: kinds.function, help: 'makes long programs elsewhere, e.g. by compileTask in a thread' },
 } as const satisfies OptionFacts<BatcherOptions>;
 
 /** Kind of each option of {@link BatcherOptions}. */

@@ -15,7 +15,7 @@ function isPlain(value: unknown): boolean {
 }
 
 /** Makes a text that is equal for equal options; null if they hold more than plain values, are circular or too deep. */
-function keyOf(sampler: SamplerName, options: object): string | null {
+export function keyOf(sampler: SamplerName, options: object): string | null {
   try {
     return textOf(sampler, options);
   } catch {
@@ -36,30 +36,27 @@ function textOf(sampler: SamplerName, options: object): string | null {
   return others.length === 0 && text.length <= MOST_CHARACTERS ? text : null;
 }
 
-/** Cache of a model's programs by their sampler and options; keeps the last used ones. */
+/** Cache of a model's programs by the key of their sampler and options; keeps the last used ones. */
 export class ProgramCache {
   readonly #programs = new Map<string, Program>();
   readonly #made = new WeakSet<Program>();
   readonly #packed = new WeakMap<Program, Uint8Array>();
-  readonly #compile: (sampler: SamplerName, options: object) => Program;
 
-  constructor(compile: (sampler: SamplerName, options: object) => Program) {
-    this.#compile = compile;
+  /** Gives the program of a key, which is the last used one then; undefined if it is not known. */
+  known(key: string): Program | undefined {
+    const program = this.#programs.get(key);
+    if (program !== undefined) this.keep(key, program);
+    return program;
   }
 
-  /** Gives the program of a sampler with options; compiles it if it is not known. */
-  get(sampler: SamplerName, options: object): Program {
-    const key = keyOf(sampler, options);
-    if (key === null) return this.#compile(sampler, options);
-    const known = this.#programs.get(key);
-    const program = known ?? this.#compile(sampler, options);
+  /** Keeps a program. */
+  keep(key: string, program: Program): void {
     this.#made.add(program);
     // The last in order is the last used.
     this.#programs.delete(key);
     this.#programs.set(key, program);
     const [oldest] = this.#programs.keys();
     if (this.#programs.size > MOST_PROGRAMS && oldest !== undefined) this.#programs.delete(oldest);
-    return program;
   }
 
   /** Packs a program into binary records; keeps those of programs from this cache, which never change. */

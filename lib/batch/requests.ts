@@ -22,10 +22,12 @@ import type { Admission, Admitted, ServiceTerms } from './admission.js';
 import type { Pace } from './pace.js';
 import type { Batches } from './batches.js';
 import type { Beside } from './beside.js';
-import { demandOf, type Preparation } from './demand.js';
+import type { Asker } from './compile-queue.js';
+import { demandOf, heldOptions, type Preparation } from './demand.js';
 import { Ending } from './ending.js';
 import { serviceDefaults, type BatchRunOptions, type Priority } from './options.js';
 import type { ProgramCache } from './program-cache.js';
+import type { Found as FoundProgram } from './programs.js';
 
 /** Work and times of a finished request. */
 export interface Served {
@@ -37,10 +39,16 @@ export interface Served {
   ran: number;
 }
 
+/** Programs that are there, or one that comes once it is asked for. */
+type Found = { readonly made: Program | readonly Program[] } | Extract<FoundProgram, { coming: unknown }>;
+
 /** What a request runs. */
 export interface ProgramToMake {
-  /** Makes the programs of its samples, or that of all. */
-  readonly compile: () => Program | readonly Program[];
+  /**
+   * Finds the programs of its samples, or that of all; called when there is room for the request, and time for the evaluations that
+   * it has at least.
+   */
+  readonly find: (asker: Asker) => Found;
   /** The evaluations that a sample takes at least, if that is known before. */
   readonly evaluations?: number | undefined;
 }
@@ -155,12 +163,7 @@ export class Requests {
     return this.#work.size;
   }
 
-  /**
-   * Runs a request.
-   *
-   * @param program - Makes the programs; called when there is room for the request, and time for the evaluations that it has at
-   * least.
-   */
+  /** Runs a request. */
   async perform(
     program: ProgramToMake,
     options: BatchRunOptions,
@@ -201,17 +204,42 @@ export class Requests {
   }
 
   async #begin(
-    { compile, evaluations }: ProgramToMake,
+    { find, evaluations }: ProgramToMake,
     options: BatchRunOptions,
     watcher: Watcher,
     preparation: Preparation | null,
   ): Promise<Served> {
+    const came = performance.now();
     this.#requireOpen(options.signal);
     const terms = termsOf(options);
-    this.observe();
-    const expectedWait = this.#admission.requireRoom(terms);
+    const expectedWait = this.#requireRoom(terms);
     if (evaluations !== undefined) this.#admission.requireInTime(terms, [{ evaluations, rows: 1 }], this.#pace);
-    const { programs, count } = programsAndCount(compile(), options.count);
+    const found = find(terms);
+    return this.#until(options, terms, async (signal) => {
+      const asked = { options: { ...options, signal }, terms, watcher, preparation };
+      // Without a wait where the program is there: the run reads its inputs at the call.
+      if ('made' in found) return this.#perform(found.made, asked, expectedWait);
+      const { held, bytes } = heldOptions(asked.options);
+      const release = this.#admission.hold(bytes);
+      const program = await found.coming(signal).finally(release);
+      const late = { ...terms, spent: performance.now() - came };
+      // Others may have taken the room meanwhile.
+      return this.#perform(program, { ...asked, options: held, terms: late }, this.#requireRoom(late));
+    });
+  }
+
+  #requireRoom(terms: ServiceTerms): number {
+    this.observe();
+    return this.#admission.requireRoom(terms);
+  }
+
+  async #perform(
+    program: Program | readonly Program[],
+    asked: Omit<Asked, 'options'> & { options: BatchRunOptions & { signal: AbortSignal } },
+    expectedWait: number,
+  ): Promise<Served> {
+    const { options, watcher, preparation } = asked;
+    const { programs, count } = programsAndCount(program, options.count);
     requireCount(count, options);
     if (options.previewOf !== undefined && options.onPreview === undefined && watcher.previewEvery === undefined) {
       throw new DpmError(
@@ -219,12 +247,10 @@ export class Requests {
         'previewOf is for onPreview or the previewEvery of a stream, which is missing',
       );
     }
-    return this.#until(options, terms, (signal) => {
-      const steps = programs.filter((program): program is StepProgram => program.kind === 'step');
-      const asked = { options: { ...options, count, signal }, terms, watcher, preparation };
-      const isForBatch = steps.length === programs.length && preparation?.isAlone !== true;
-      return isForBatch ? this.#inBatch(steps, asked, expectedWait) : this.#besideBatch(programs, asked);
-    });
+    const steps = programs.filter((each): each is StepProgram => each.kind === 'step');
+    const counted = { ...asked, options: { ...options, count } };
+    const isForBatch = steps.length === programs.length && preparation?.isAlone !== true;
+    return isForBatch ? this.#inBatch(steps, counted, expectedWait) : this.#besideBatch(programs, counted);
   }
 
   /**
@@ -236,8 +262,7 @@ export class Requests {
     const terms = termsOf(options);
     return this.#counted(async () => {
       this.#requireOpen(options.signal);
-      this.observe();
-      this.#admission.requireRoom(terms);
+      this.#requireRoom(terms);
       return this.#until(options, terms, work);
     });
   }

@@ -5,6 +5,7 @@ import { DpmError } from '../base/errors.js';
 import type { SignalCurve } from './curve.js';
 import { completeDefaults, type ScheduleDefaults } from './defaults.js';
 import { networkTimeFunction, type NetworkTime, type TimeAxis } from './network-time.js';
+import { extendedRecipe, type ScheduleRecipe } from './recipe.js';
 import {
   scheduleOptionKinds as of,
   type BetaScheduleOptions,
@@ -71,8 +72,10 @@ export class NoiseSchedule {
   readonly #greatestTime: number;
   readonly #networkTimeRule: NetworkTime;
   readonly #networkTime: (time: number) => number;
+  readonly #recipe: ScheduleRecipe | null;
 
-  private constructor(parts: ScheduleParts) {
+  private constructor(parts: ScheduleParts, recipe: ScheduleRecipe | null) {
+    this.#recipe = recipe;
     this.name = parts.name;
     this.steps = parts.steps;
     this.scheduler = parts.scheduler ?? null;
@@ -96,26 +99,26 @@ export class NoiseSchedule {
    */
   static linear(options: RateScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.linear', options, of.rate);
-    return new NoiseSchedule(linearParts(options));
+    return new NoiseSchedule(linearParts(options), extendedRecipe([], 'linear', options));
   }
 
   /** Makes the discrete schedule of latent diffusion, betas squares of evenly spaced roots (Rombach et al. 2022). */
   static scaledLinear(options: RateScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.scaledLinear', options, of.rate);
-    return new NoiseSchedule(scaledLinearParts(options));
+    return new NoiseSchedule(scaledLinearParts(options), extendedRecipe([], 'scaledLinear', options));
   }
 
   /** Makes a discrete cosine schedule with betas limited to 0.999 (Nichol & Dhariwal 2021). */
   static cosine(options: CosineScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.cosine', options, of.cosine);
-    return new NoiseSchedule(cosineParts(options));
+    return new NoiseSchedule(cosineParts(options), extendedRecipe([], 'cosine', options));
   }
 
   /** Makes a discrete schedule from b_1 … b_N, each in (0, 1). */
   static fromBetas(betas: ArrayLike<number>, options: BetaScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.fromBetas', options, of.betas);
     requireKind('betas', betas, kinds.numbers);
-    return new NoiseSchedule(betaParts('betas', betas, options));
+    return new NoiseSchedule(betaParts('betas', betas, options), extendedRecipe([], 'fromBetas', betas, options));
   }
 
   /**
@@ -124,7 +127,7 @@ export class NoiseSchedule {
    */
   static vp(options: SdeScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.vp', options, of.sde);
-    return new NoiseSchedule(vpParts(options));
+    return new NoiseSchedule(vpParts(options), extendedRecipe([], 'vp', options));
   }
 
   /**
@@ -133,7 +136,7 @@ export class NoiseSchedule {
    */
   static ve(options: NoiseOnlyScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.ve', options, of.noiseOnly);
-    return new NoiseSchedule(veParts(options));
+    return new NoiseSchedule(veParts(options), extendedRecipe([], 've', options));
   }
 
   /**
@@ -142,13 +145,13 @@ export class NoiseSchedule {
    */
   static edm(options: EdmScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.edm', options, of.edm);
-    return new NoiseSchedule(edmParts(options));
+    return new NoiseSchedule(edmParts(options), extendedRecipe([], 'edm', options));
   }
 
   /** Makes the VP-SDE discretised exactly: A_n equals the continuous A at t = n / N ("vpsde_N"). */
   static vpDiscrete(options: SdeScheduleOptions = {}): NoiseSchedule {
     checkOptions('NoiseSchedule.vpDiscrete', options, of.sde);
-    return new NoiseSchedule(vpDiscreteParts(options));
+    return new NoiseSchedule(vpDiscreteParts(options), extendedRecipe([], 'vpDiscrete', options));
   }
 
   /**
@@ -166,7 +169,13 @@ export class NoiseSchedule {
     checkOptions('NoiseSchedule.fromSchedulerConfig', options, of.plain);
     requireKind('the scheduler configuration', config, kinds.object);
     requireKind('source', source, kinds.string);
-    return new NoiseSchedule(schedulerParts({ config, source }, options));
+    const recipe = extendedRecipe([], 'fromSchedulerConfig', config, options, source);
+    return new NoiseSchedule(schedulerParts({ config, source }, options), recipe);
+  }
+
+  /** Calls that make it again in any thread; null if a function is a part of it. @internal */
+  get recipe(): ScheduleRecipe | null {
+    return this.#recipe;
   }
 
   #parts(): ScheduleParts {
@@ -195,11 +204,14 @@ export class NoiseSchedule {
   /** Copies the schedule with another network time, or other defaults. */
   with(options: ScheduleOptions): NoiseSchedule {
     checkOptions('schedule.with', options, of.plain);
-    return new NoiseSchedule({
-      ...this.#parts(),
-      ...(options.networkTime !== undefined && { networkTime: options.networkTime }),
-      defaults: { ...this.defaults, ...options.defaults },
-    });
+    return new NoiseSchedule(
+      {
+        ...this.#parts(),
+        ...(options.networkTime !== undefined && { networkTime: options.networkTime }),
+        defaults: { ...this.defaults, ...options.defaults },
+      },
+      extendedRecipe(this.#recipe, 'with', options),
+    );
   }
 
   /**
@@ -211,7 +223,7 @@ export class NoiseSchedule {
   continuous(options: { networkTime?: NetworkTime } = {}): NoiseSchedule {
     checkOptions('schedule.continuous', options, { networkTime: of.plain.networkTime });
     if (!this.discrete) return options.networkTime === undefined ? this : this.with(options);
-    return this.#onUnitAxis(this.#curve, options.networkTime);
+    return this.#onUnitAxis(this.#curve, extendedRecipe(this.#recipe, 'continuous', options), options.networkTime);
   }
 
   /**
@@ -219,7 +231,7 @@ export class NoiseSchedule {
    * spaced betas and {@link NoiseSchedule.vpDiscrete}, {@link NoiseSchedule.continuous} for others.
    */
   sde(): NoiseSchedule {
-    return this.discrete ? this.#onUnitAxis(this.#sde ?? this.#curve) : this;
+    return this.discrete ? this.#onUnitAxis(this.#sde ?? this.#curve, extendedRecipe(this.#recipe, 'sde')) : this;
   }
 
   /**
@@ -243,11 +255,15 @@ export class NoiseSchedule {
     return this.#table?.some((value, n, table) => n > 0 && value - at(table, n - 1) < limit) ?? false;
   }
 
-  #onUnitAxis(curve: SignalCurve, networkTime: NetworkTime = this.#networkTimeRule): NoiseSchedule {
+  #onUnitAxis(
+    curve: SignalCurve,
+    recipe: ScheduleRecipe | null,
+    networkTime: NetworkTime = this.#networkTimeRule,
+  ): NoiseSchedule {
     const { steps } = this;
     const inherited = networkTime === this.#networkTimeRule && typeof networkTime === 'function';
     const { table: _, ...parts } = this.#parts();
-    return new NoiseSchedule({
+    const onAxis: ScheduleParts = {
       ...parts,
       curve,
       axis: 'unit',
@@ -255,7 +271,8 @@ export class NoiseSchedule {
       greatestTime: this.#isCapped() ? this.#lastUsedTime() / steps : 1,
       cleanest: 1 / steps,
       networkTime: inherited ? (time) => networkTime(time * steps) : networkTime,
-    });
+    };
+    return new NoiseSchedule(onAxis, recipe);
   }
 
   /** True if B = 1 - A; false for {@link NoiseSchedule.ve} and {@link NoiseSchedule.edm}, where A = 1. */

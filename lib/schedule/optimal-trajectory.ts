@@ -25,20 +25,29 @@ function costMatrix(costs: JumpCosts, last: number): Float64Array {
   return matrix;
 }
 
-/** Adds one node: finds the cheapest way to every t over the ways to all s < t, and the s it comes from. */
-function extend(cost: Float64Array, matrix: Float64Array): { cost: Float64Array; from: Int32Array } {
+/**
+ * Adds one node: finds the cheapest way to every t over the ways to all s < t, and the s it comes from.
+ *
+ * @param least - First s to which there is a way.
+ */
+function extend(cost: Float64Array, matrix: Float64Array, least: number): { cost: Float64Array; from: Int32Array } {
   const size = cost.length;
   const next = new Float64Array(size).fill(Infinity);
   const from = new Int32Array(size).fill(-1);
-  for (let t = 1; t < size; ++t) {
-    for (let s = 0; s < t; ++s) {
-      const total = at(cost, s) + at(matrix, t * size + s);
+  for (let t = least + 1; t < size; ++t) {
+    let best = Infinity;
+    let origin = -1;
+    // This runs K N^2 / 2 times, so it reads without the checks of `at`.
+    for (let s = least, place = t * size + least; s < t; ++s, ++place) {
+      const total = (cost[s] ?? Infinity) + (matrix[place] ?? Infinity);
       // The first minimiser wins, so that equal costs give the same path everywhere.
-      if (total < at(next, t)) {
-        next[t] = total;
-        from[t] = s;
+      if (total < best) {
+        best = total;
+        origin = s;
       }
     }
+    next[t] = best;
+    from[t] = origin;
   }
   return { cost: next, from };
 }
@@ -50,7 +59,8 @@ function cheapestPath(costs: JumpCosts, nodes: number, last: number): number[] {
   cost[costs.first] = 0;
   const predecessors: Int32Array[] = [];
   for (let k = 2; k <= nodes; ++k) {
-    const step = extend(cost, matrix);
+    // With k - 1 nodes no way is shorter than that.
+    const step = extend(cost, matrix, costs.first + k - 2);
     cost = step.cost;
     predecessors.push(step.from);
   }

@@ -133,7 +133,7 @@ export class Lane {
   /** Draws the latents of a call. */
   async perform(call: GenerateCall, begun: BegunProgram, options: BatchRunOptions, told: CallWatcher): Promise<Served> {
     const preparation = this.#prepared(call, begun, told);
-    const served = await this.requests.perform({ compile: () => begun.program }, options, told, preparation);
+    const served = await this.requests.perform({ find: () => ({ made: begun.program }) }, options, told, preparation);
     return { ...served, evaluations: served.evaluations * this.#measuredRows };
   }
 

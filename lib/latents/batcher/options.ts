@@ -11,7 +11,7 @@ import { generateOptionFacts, type GenerateOptions } from '../generate-options.j
 import { loraList, type LoraOptions } from '../loras.js';
 
 /** Options of a batcher of prompts; rows and slots are those of samples of one size, a guided one counts as one row. */
-export interface PromptBatcherOptions extends BatcherOptions {
+export interface PromptBatcherOptions extends Omit<BatcherOptions, 'compile'> {
   /**
    * Most sizes and sets of LoRAs that have a batch at once. A batch without requests goes for another; while there is none,
    * requests of others are refused. Default 4.
@@ -21,9 +21,11 @@ export interface PromptBatcherOptions extends BatcherOptions {
   promptSlots?: number | undefined;
 }
 
+const { compile: _compile, ...batcherFacts } = batcherOptionFacts;
+
 /** Facts about each option of {@link PromptBatcherOptions}. @internal */
 export const promptBatcherFacts = {
-  ...batcherOptionFacts,
+  ...batcherFacts,
   batches: {
     kind: kinds.positiveInteger,
     help: 'sizes and sets of LoRAs that have a batch at once; idle ones go for others',

@@ -28,7 +28,12 @@ const quadrature = gaussLegendre(40);
 /** Evaluates the Lagrange polynomial of node j at a point. */
 function lagrange(nodes: readonly number[], j: number, point: number): number {
   const own = at(nodes, j);
-  return nodes.reduce((product, node, k) => (k === j ? product : (product * (point - node)) / (own - node)), 1);
+  let product = 1;
+  // A loop, as this runs a hundred times and more for each step.
+  for (let k = 0; k < nodes.length; ++k) {
+    if (k !== j) product = (product * (point - at(nodes, k))) / (own - at(nodes, k));
+  }
+  return product;
 }
 
 /**
@@ -41,12 +46,13 @@ export function lagrangeIntegrals(
   nodes: readonly number[],
   place: (node: number) => { point: number; density: number },
 ): number[] {
-  return nodes.map((_, j) =>
-    quadrature.reduce((sum, { node, weight }) => {
-      const { point, density } = place(node);
-      return sum + weight * density * lagrange(nodes, j, point);
-    }, 0),
-  );
+  // A place is looked up once for all polynomials: finding it is most of the work.
+  const places = quadrature.map(({ node, weight }) => ({ ...place(node), weight }));
+  return nodes.map((_, j) => {
+    let sum = 0;
+    for (const { point, density, weight } of places) sum += weight * density * lagrange(nodes, j, point);
+    return sum;
+  });
 }
 
 /** Weights of past levels' predictions in a step. */

@@ -124,9 +124,9 @@ export class Server {
     const settings = settingsOf(config);
     const tokens = settings.tokens === undefined ? undefined : await Tokens.open(settings.tokens, settings);
     const tracing = await Tracing.open();
-    const registry = await Registry.open(settings);
-    const state = { isDraining: false, open: 0 };
     const pool = new ThreadPool(within.inLine);
+    const registry = await Registry.open(settings, (task) => pool.compile(task));
+    const state = { isDraining: false, open: 0 };
     const liveness = new Liveness(registry);
     const metrics = new Metrics(registry);
     const keys = new IdempotencyKeys<WholeAnswer>();

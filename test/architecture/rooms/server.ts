@@ -18,7 +18,7 @@ export const serverRooms: readonly Room[] = [
     path: 'packages/server/src/models',
     holds: 'the models of a server: loading, replacing, removing, reloading them; their files, folders and bytes',
     uses: ['packages/server/src/base', 'packages/server/src/config'],
-    lines: 700,
+    lines: 715,
   },
   {
     path: 'packages/server/src/observe',
@@ -101,7 +101,7 @@ export const serverRooms: readonly Room[] = [
       'packages/server/src/jobs',
       'packages/server/src/apis/kserve/bodies',
     ],
-    lines: 200,
+    lines: 220,
   },
   {
     path: 'packages/server/src/http',

@@ -40,6 +40,9 @@ export function servingCalls(model: dpm.DiffusionModel, batcher: dpm.Batcher): P
       { rows: 1 },
     ]),
     of('createBatcher: a model', (given: never) => opened(dpm.createBatcher([given])), [model]),
+    of('compileTask', (task: never) => dpm.compileTask(task), [
+      { schedule: [['linear', {}]], gamma: null, sampler: 'ddim', options: {} },
+    ]),
     of('Batcher.sample', (options: never) => batcher.sample(options), [request]),
     of(
       'Batcher.stream',

@@ -208,7 +208,7 @@ describe('work other than sampling', () => {
     const work = vi.fn();
     await expect(requests.other({}, work)).rejects.toBe(overloaded);
     admission.observe.mockClear();
-    await expect(requests.perform({ compile: work }, {})).rejects.toBe(overloaded);
+    await expect(requests.perform({ find: work }, {})).rejects.toBe(overloaded);
     expect(work).not.toHaveBeenCalled();
     expect(requests.unfinished).toBe(0);
   });

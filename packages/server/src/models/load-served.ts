@@ -75,11 +75,12 @@ async function digestOf(model: TextToImage, { loras = {} }: ModelConfig): Promis
 async function loadPrompts(
   id: string,
   config: ModelConfig,
-  options: BatcherOptions,
+  // Calls of a pipeline make their programs themselves.
+  { compile: _, ...options }: BatcherOptions,
   replicas: TextToImage[],
 ): Promise<Omit<ServedPrompts, 'created'>> {
   requireFields(id, config, ofPixels, 'pipelines of text to image');
-  const { config: _, ...load }: LoadOptions = loadOptions(config);
+  const { config: __, ...load }: LoadOptions = loadOptions(config);
   const model = await TextToImage.load(config.path, { ...load, preview: config.preview });
   replicas.push(model);
   const { promptSlots, sizes = [] } = config;

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 
-import { type BatcherOptions, DpmError } from 'dpm-native';
+import { type BatcherOptions, type CompileElsewhere, DpmError } from 'dpm-native';
 
 import type { ModelConfig } from '../config/model-config.js';
 import { stateOfFiles } from './model-files.js';
@@ -52,6 +52,7 @@ function withoutId({ id: _id, ...options }: ModelConfig): object {
 /** The models of a server, by their ids. */
 export class Registry {
   readonly #settings: Settings;
+  readonly #compile: CompileElsewhere | undefined;
   readonly #loaded = new Map<string, Loaded>();
   /** Models that were replaced or removed and still finish their requests, each with a promise of its end. */
   readonly #leaving = new Map<Loaded, Promise<void>>();
@@ -63,8 +64,9 @@ export class Registry {
   #unloadable = new Map<string, string>();
   #isClosed = false;
 
-  private constructor(settings: Settings) {
+  private constructor(settings: Settings, compile: CompileElsewhere | undefined) {
     this.#settings = settings;
+    this.#compile = compile;
   }
 
   get #all(): Loaded[] {
@@ -94,10 +96,11 @@ export class Registry {
   /**
    * Loads the models of a configuration. If one fails, all are closed again.
    *
+   * @param compile - Makes long programs of requests in another thread.
    * @throws {@link DpmError} as {@link loadServed} does.
    */
-  static async open(settings: Settings): Promise<Registry> {
-    const registry = new Registry(settings);
+  static async open(settings: Settings, compile?: CompileElsewhere): Promise<Registry> {
+    const registry = new Registry(settings, compile);
     try {
       for (const config of settings.models) await registry.put(config.id, config, { isConfigured: true });
     } catch (error) {
@@ -161,6 +164,7 @@ export class Registry {
       rows: config.rows,
       maxWait: config.maxWait ?? this.#settings.maxWait,
       sizes: this.#settings.deterministic ? 'one' : 'fit',
+      ...(this.#compile !== undefined && { compile: this.#compile }),
     };
   }
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 
-import { ImageBatch } from 'dpm-native';
+import { type Compiled, type CompileTask, ImageBatch } from 'dpm-native';
 import { Piscina } from 'piscina';
 
 import { type Encoder, type Encoding, sentImages } from '../samples/encode.js';
@@ -33,6 +33,8 @@ export class ThreadPool implements Encoder, PictureDecoder {
   readonly #forImages = threads(2);
   /** A pool of its own, so that images do not wait behind tensors, which may take seconds. */
   readonly #forTensors = threads(1);
+  /** And one for programs, which wait in their batch, where tenants take turns. */
+  readonly #forPrograms = threads(1);
 
   constructor(small: InLine = limits.inLine) {
     this.#inLine = small;
@@ -84,6 +86,11 @@ export class ThreadPool implements Encoder, PictureDecoder {
     return this.#done({ kind: 'outputs', outputs }, isSmall, this.#forTensors);
   }
 
+  /** Makes a long program; quick ones are made where they are wanted. */
+  compile(program: CompileTask): Promise<Compiled> {
+    return this.#done({ kind: 'program', program }, false, this.#forPrograms);
+  }
+
   async #done<K extends Task['kind']>(
     task: Task & { kind: K },
     isSmall: boolean,
@@ -97,6 +104,7 @@ export class ThreadPool implements Encoder, PictureDecoder {
 
   /** Ends the threads. */
   async close(): Promise<void> {
-    await Promise.all([this.#forImages.close({ force: true }), this.#forTensors.close({ force: true })]);
+    const all = [this.#forImages, this.#forTensors, this.#forPrograms];
+    await Promise.all(all.map((pool) => pool.close({ force: true })));
   }
 }

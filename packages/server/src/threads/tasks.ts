@@ -1,4 +1,4 @@
-import { DpmError, ImageBatch } from 'dpm-native';
+import { type Compiled, compileTask, type CompileTask, DpmError, ImageBatch } from 'dpm-native';
 
 import { encoded, type Encoding, sentImages, type SentImages } from '../samples/encode.js';
 import type { EncodedPicture } from '../samples/pictures.js';
@@ -13,7 +13,8 @@ export type Task =
   | { kind: 'image'; image: ImageInChunk }
   | { kind: 'inference'; body: InferenceBody }
   | { kind: 'outputs'; outputs: Outputs }
-  | { kind: 'picture'; picture: EncodedPicture };
+  | { kind: 'picture'; picture: EncodedPicture }
+  | { kind: 'program'; program: CompileTask };
 
 /** The results of tasks by their kinds. */
 export interface Results {
@@ -22,6 +23,7 @@ export interface Results {
   inference: Inference;
   outputs: Uint8Array;
   picture: SentImages;
+  program: Compiled;
 }
 
 /** An error of a request in a form that can be sent to another thread. An error itself would lose its class. */
@@ -56,6 +58,8 @@ export async function done(task: Task): Promise<Results[Task['kind']]> {
       return textOf(task.outputs);
     case 'picture':
       return decoded(task.picture);
+    case 'program':
+      return compileTask(task.program);
   }
 }
 

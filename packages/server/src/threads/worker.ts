@@ -6,7 +6,7 @@ import { type Outcome, outcomeOf, type Task } from './tasks.js';
 function transferable(outcome: Outcome): ArrayBuffer[] {
   if ('refused' in outcome || outcome.result instanceof Uint8Array) return [];
   if ('values' in outcome.result) return [outcome.result.values.buffer as ArrayBuffer];
-  return outcome.result.tensors.map(({ values }) => values.buffer);
+  return 'tensors' in outcome.result ? outcome.result.tensors.map(({ values }) => values.buffer) : [];
 }
 
 /** Does a task in a thread of the pool. */

@@ -2,9 +2,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
-import { ImageBatch } from 'dpm-native';
+import { compileTask, type CompileTask, DiffusionModel, ImageBatch } from 'dpm-native';
 
 import { Server } from '../../src/index.js';
 import { limits } from '../../src/config/limits.js';
@@ -129,7 +129,69 @@ async function unblocked<T>(work: () => Promise<T>, blocking: () => unknown): Pr
 /** Other work on the machine takes time of the event loop, too. */
 const mayWait = { retry: 3 };
 
+describe('a long program of a request', () => {
+  const asking = { sampler: 'analytic-ddpm', seed: 5, model: 'mnist' };
+  const headers = { accept: 'image/png' };
+  const watched = () => {
+    const compile = vi.spyOn(ThreadPool.prototype, 'compile');
+    onTestFinished(() => {
+      compile.mockRestore();
+    });
+    return compile;
+  };
+
+  it('is made once, by a thread, and draws what the library draws', async () => {
+    const compile = watched();
+    const body = { ...asking, steps: 7, options: { trajectory: 'optimal' } };
+    const answers = [];
+    for (let i = 0; i < 2; ++i) answers.push(await ask(server, 'POST', '/v1/samples', { body, headers }));
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
+    const { images } = await model.sample({ sampler: 'analytic-ddpm', steps: 7, trajectory: 'optimal', seed: 5 });
+    for (const { status, bytes } of answers) {
+      expect(status).toBe(200);
+      expect((await ImageBatch.decode(bytes)).toUint8()).toEqual(images.toUint8());
+    }
+    expect(compile).toHaveBeenCalledTimes(1);
+    expect(compile.mock.calls[0]![0].options).toEqual({ steps: 7, trajectory: 'optimal' });
+    await ask(server, 'POST', '/v1/samples', { body: { ...asking, steps: 8 }, headers });
+    expect(compile).toHaveBeenCalledTimes(1);
+  });
+
+  it('is refused in the words of a short one', async () => {
+    const compile = watched();
+    const answers = [];
+    for (const steps of [6, 60]) {
+      const body = { ...asking, sampler: 'deis', steps, options: { order: 9 } };
+      const { status, json } = await ask(server, 'POST', '/v1/samples', { body });
+      answers.push({ status, ...json, id: '' });
+    }
+    expect(answers[0]).toMatchObject({ status: 400, param: 'order' });
+    expect(answers[1]).toEqual(answers[0]);
+    expect(compile).toHaveBeenCalledTimes(1);
+  });
+});
+
 describe('a pool of threads', () => {
+  const program: CompileTask = { schedule: [['linear', {}]], gamma: null, sampler: 'deis', options: { steps: 1000 } };
+
+  it('leaves the event loop free while it makes a program of 1,000 steps', mayWait, async () => {
+    const pool = new ThreadPool();
+    const made = await unblocked(
+      () => pool.compile(program),
+      () => compileTask(program),
+    );
+    await pool.close();
+    expect(made.program).toEqual(compileTask(program).program);
+  });
+
+  it('ends a program that it makes when it is closed', async () => {
+    const pool = new ThreadPool();
+    const making = pool.compile({ ...program, options: { ...program.options, order: 4 } });
+    const ended = expect(making).rejects.toThrow();
+    await pool.close();
+    await ended;
+  });
+
   const rows = 1300;
   const data = Array.from({ length: rows * 784 }, (_, i) => Math.sin(i));
   const inputs = [

@@ -1,0 +1,128 @@
+import { DpmError } from '../base/errors.js';
+import { requireKind, type Kind } from '../base/option-kinds.js';
+import type { CompileElsewhere, Compiled, CompileTask } from '../samplers/compile.js';
+import type { Refusals, ServiceTerms } from './admission.js';
+import { ServiceClock, type Ticket } from './clock.js';
+import { priorities } from './options.js';
+
+/** Who asks for a program and is charged for the time that it takes. */
+export type Asker = Pick<ServiceTerms, 'tenant' | 'weight' | 'priority'>;
+
+/** A program that is being made elsewhere, or waits for it. */
+export interface Compilation {
+  readonly task: CompileTask;
+  readonly asker: Asker;
+  readonly done: Promise<Compiled>;
+  /** Number of requests that want it. */
+  askers: number;
+}
+
+interface Waiting extends Compilation {
+  readonly turn: Ticket;
+  settle(done: Promise<Compiled>): void;
+}
+
+/** Most programs of a tenant that wait to be made. */
+const MOST_WAITING = 16;
+
+/** Milliseconds that a program is thought to take until it is made. */
+const GUESS = 10;
+
+const compiledKind: Kind = {
+  expected: 'what compileTask gives',
+  holds: (value) => {
+    const { milliseconds } = Object(value) as Partial<Compiled>;
+    return typeof milliseconds === 'number' && milliseconds >= 0 && milliseconds < Infinity;
+  },
+};
+
+/**
+ * Programs that another thread makes, one at a time, in turns that are fair between tenants. Each tenant is charged for its time
+ * as for work of the device.
+ */
+export class CompileQueue {
+  readonly #compile: CompileElsewhere;
+  readonly #clock: ServiceClock;
+  readonly #refused: Refusals;
+  readonly #waiting = new Set<Waiting>();
+  /** Turns of tenants: the batch's own clock stands still where only programs are made. */
+  readonly #turns = new ServiceClock('share', 0);
+  #running: Waiting | null = null;
+  /** Milliseconds of the last program. */
+  #last = GUESS;
+
+  constructor(compile: CompileElsewhere, { clock, refused }: { clock: ServiceClock; refused: Refusals }) {
+    this.#compile = compile;
+    this.#clock = clock;
+    this.#refused = refused;
+  }
+
+  /** Number of programs that are made or wait for it. */
+  get unfinished(): number {
+    return this.#waiting.size + (this.#running === null ? 0 : 1);
+  }
+
+  /**
+   * Adds a program.
+   *
+   * @throws {@link DpmError} `ERR_DPM_OVERLOADED` if too many of its tenant wait.
+   */
+  add(task: CompileTask, asker: Asker): Compilation {
+    const own = [...this.#waiting].filter(({ asker: { tenant } }) => tenant === asker.tenant).length;
+    if (own >= MOST_WAITING) {
+      ++this.#refused.wait;
+      const text = `${own} programs of this tenant wait to be compiled already, at most ${MOST_WAITING} may`;
+      throw new DpmError('ERR_DPM_OVERLOADED', text, { retryAfterMs: Math.max(1, Math.ceil(own * this.#last)) });
+    }
+    let settle: Waiting['settle'] = () => undefined;
+    const done = new Promise<Compiled>((resolve) => (settle = resolve));
+    // It fails for those who wait for it; there may be none left.
+    done.catch(() => undefined);
+    const { tenant, weight } = asker;
+    const turn = this.#turns.admit({ tenant, weight, samples: [{ work: GUESS, run: 0 }] });
+    const added: Waiting = { task, asker, done, askers: 0, settle, turn };
+    this.#waiting.add(added);
+    this.#begin();
+    return added;
+  }
+
+  /** Leaves out a program that nobody wants any more. @returns False for one that is being made, which goes on. */
+  drop(compilation: Compilation): boolean {
+    const dropped = compilation as Waiting;
+    if (!this.#waiting.delete(dropped)) return false;
+    this.#turns.finish(dropped.turn);
+    return true;
+  }
+
+  #begin(): void {
+    const next = this.#running === null ? this.#first() : undefined;
+    if (next === undefined) return;
+    this.#waiting.delete(next);
+    this.#running = next;
+    next.settle(this.#made(next));
+  }
+
+  async #made({ task, asker: { tenant, weight }, turn }: Waiting): Promise<Compiled> {
+    try {
+      const compiled = await this.#compile(task);
+      requireKind('the answer of compile', compiled, compiledKind);
+      const { milliseconds } = compiled;
+      this.#clock.charge(tenant, weight, milliseconds);
+      turn.done = Math.min(milliseconds / GUESS, 1);
+      this.#turns.charge(tenant, weight, Math.max(milliseconds - GUESS, 0));
+      this.#last = milliseconds;
+      return compiled;
+    } finally {
+      this.#turns.finish(turn);
+      this.#running = null;
+      this.#begin();
+    }
+  }
+
+  /** Finds the program of the highest priority whose turn is first. */
+  #first(): Waiting | undefined {
+    const rank = ({ asker }: Waiting): number => priorities.indexOf(asker.priority);
+    const [first] = [...this.#waiting].sort((a, b) => rank(a) - rank(b) || a.turn.start - b.turn.start);
+    return first;
+  }
+}
