@@ -33,6 +33,9 @@ export interface Arrival {
   readonly deadline?: number | undefined;
 }
 
+/** Milliseconds of the time that passes. */
+const monotonic = (): number => performance.now();
+
 /** Number of tenants above which those whose tags have passed are forgotten. */
 const MOST_TENANTS = 1024;
 
@@ -112,6 +115,16 @@ export class ServiceClock {
   /** Charges a tenant for work that was done beside the batch. */
   charge(tenant: string, weight: number, work: number): void {
     this.#setFinish(tenant, this.start(tenant) + work / weight);
+  }
+
+  /** Does work here, such as making a program, and charges a tenant for the time that it takes, whether it fails or not. */
+  charging<T>({ tenant, weight }: Pick<Arrival, 'tenant' | 'weight'>, work: () => T, now = monotonic): T {
+    const began = now();
+    try {
+      return work();
+    } finally {
+      this.charge(tenant, weight, now() - began);
+    }
   }
 
   #key(start: number, run: number): number {

@@ -24,7 +24,7 @@ export class Programs {
   readonly #cache: ProgramCache;
   readonly #clock: Admission['clock'];
   readonly #queue: CompileQueue | null;
-  readonly #now: () => number;
+  readonly #now: (() => number) | undefined;
   /** Programs that are being made, by their keys. */
   readonly #coming = new Map<string, Compilation>();
 
@@ -36,7 +36,7 @@ export class Programs {
     compiler: Compiler,
     { cache, admission }: { cache: ProgramCache; admission: Pick<Admission, 'clock' | 'refused'> },
     elsewhere: CompileElsewhere | undefined,
-    now = (): number => performance.now(),
+    now?: () => number,
   ) {
     this.#compiler = compiler;
     this.#cache = cache;
@@ -65,13 +65,8 @@ export class Programs {
     return { coming: (signal) => this.#await(key, queue, { task, asker, signal }) };
   }
 
-  #made(sampler: SamplerName, own: SamplerOptions, { tenant, weight }: Asker): Program {
-    const began = this.#now();
-    try {
-      return this.#compiler.compile(sampler, own);
-    } finally {
-      this.#clock.charge(tenant, weight, this.#now() - began);
-    }
+  #made(sampler: SamplerName, own: SamplerOptions, asker: Asker): Program {
+    return this.#clock.charging(asker, () => this.#compiler.compile(sampler, own), this.#now);
   }
 
   #kept(key: string | null, program: Program): Program {

@@ -248,13 +248,14 @@ export class PromptBatcher {
     const { loras, tenant, weight, priority, deadline, previewOf, ...options } = run;
     const parts = this.#model.parts();
     const call = { ...completeCall(parts, { ...options, sampler }, { who, isKept }), own };
-    const begun = programOfCall(parts, call);
+    const service = { tenant, weight, priority, deadline, previewOf };
+    const begun = this.#admission.clock.charging(termsOf(service), () => programOfCall(parts, call));
     return {
       sampler,
       call,
       begun,
       loras: loras === undefined ? null : checkedLoras(loras),
-      service: { tenant, weight, priority, deadline, previewOf },
+      service,
     };
   }
 

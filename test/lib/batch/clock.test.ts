@@ -215,4 +215,20 @@ describe('the clock', () => {
     expect(clock.tenants).toBeLessThan(1100);
     expect([clock.now, clock.start('running'), clock.start('ahead')]).toEqual([0, 1, 100]);
   });
+
+  it('charges for the time of work, whether it fails or not', () => {
+    const clock = new ServiceClock('share', 0);
+    clock.admit({ tenant: 'other', weight: 1, samples: [{ work: 1, run: 1 }] });
+    let time = 5;
+    const now = () => time;
+    const work = () => (time += 12);
+    expect(clock.charging({ tenant: 'a', weight: 2 }, work, now)).toBe(17);
+    expect(clock.start('a')).toBe(6);
+    const failing = () => {
+      work();
+      throw new RangeError('mine');
+    };
+    expect(() => clock.charging({ tenant: 'a', weight: 1 }, failing, now)).toThrow(RangeError);
+    expect([clock.start('a'), clock.start('b')]).toEqual([18, 0]);
+  });
 });

@@ -1,8 +1,9 @@
 // What a batcher of prompts takes and refuses, and what is left of requests that end, for any reason.
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { DpmError, ImageBatch, type PromptRequest } from '../../../lib/index.js';
 import { Admission } from '../../../lib/batch/admission.js';
+import { ServiceClock } from '../../../lib/batch/clock.js';
 import { failure } from '../../support/failure.js';
 import { lora, long, pipeline, request, running, usePipeline } from './pipeline.js';
 
@@ -28,6 +29,21 @@ describe('admission', () => {
     await batcher.generate({ ...request, priority: 'high' });
     await first;
     expect(batcher.stats().backlog).toBe(0);
+  });
+
+  it('charges a tenant for the time of making its program, be it right or wrong', async () => {
+    await using batcher = await pipeline.batcher({ rows: 1 });
+    const charge = vi.spyOn(ServiceClock.prototype, 'charge');
+    onTestFinished(() => {
+      charge.mockRestore();
+    });
+    await batcher.generate({ ...request, tenant: 'a', weight: 2 });
+    const wrong = await failure(batcher.generate({ ...request, tenant: 'b', sampler: 'deis', steps: 5, order: 9 }));
+    expect(wrong.message).toMatch(/order is 9/);
+    expect(charge.mock.calls).toEqual([
+      ['a', 2, expect.any(Number)],
+      ['b', 1, expect.any(Number)],
+    ]);
   });
 
   it('counts evaluations and images to be decoded', async () => {
