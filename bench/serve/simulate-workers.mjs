@@ -161,6 +161,7 @@ async function measure(redis, load) {
       load === 'full'
         ? Array.from({ length: Math.ceil((FULL_CHUNKS * seconds) / chunks) }, () => 0)
         : randomArrivals((Number(load) * workers) / cardMs / chunks, 1e3 * seconds);
+    if (arrivals.length === 0) throw new Error(`no job comes within ${seconds} s: --seconds has to be more`);
     const done = await redis.watch();
     const used = process.cpuUsage();
     const begin = now();
