@@ -19,9 +19,13 @@ export interface CompileTables {
 
 /** A program to make, as it can be sent to another thread. */
 export interface CompileTask {
+  /** The calls that make the model's schedule again. */
   readonly schedule: ScheduleRecipe;
+  /** The model's estimate of its variances; null without one. */
   readonly gamma: GammaTable | null;
+  /** The name of the sampler. */
   readonly sampler: SamplerName;
+  /** The sampler's options, as they were given. */
   readonly options: SamplerOptions;
 }
 

@@ -15,7 +15,7 @@ export const scheduleMakers = [
 export const scheduleChanges = ['with', 'continuous', 'sde'] as const;
 
 /** A call of a maker, or of a method that makes another schedule, with its arguments. */
-type ScheduleCall = readonly [
+export type ScheduleCall = readonly [
   name: (typeof scheduleMakers)[number] | (typeof scheduleChanges)[number],
   ...args: unknown[],
 ];

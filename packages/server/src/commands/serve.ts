@@ -40,22 +40,18 @@ async function serve(call: Call): Promise<void> {
     else call.output.line(`${token}\n\n${entry}`);
     return;
   }
-  await runUntilInterrupted(call, (config) => Server.start(config), { reloads: true });
+  await runUntilInterrupted(call, (config) => Server.start(config));
 }
 
 /** Runs a server or a worker until the user interrupts. */
-export async function runUntilInterrupted(
-  call: Call,
-  start: (config: ServerConfig) => Promise<Server>,
-  { reloads }: { reloads: boolean },
-): Promise<void> {
+export async function runUntilInterrupted(call: Call, start: (config: ServerConfig) => Promise<Server>): Promise<void> {
   const file = call.options.string('config');
   const read = async (): Promise<ServerConfig> => configOf(call, file === undefined ? {} : await readConfig(file));
   const config = await read();
   process.env.DPM_NICE ??= NICENESS;
   if (config.models?.length === 0) throw usageError('give models to serve, or --config FILE');
   const server = await start(config);
-  if (file !== undefined && reloads) server.follow(file, read);
+  if (file !== undefined) server.follow(file, read);
   const { url, metricsUrl } = server;
   if (call.json) call.output.json({ url, ...(metricsUrl !== undefined && { metricsUrl }) });
   else {

@@ -3,7 +3,7 @@ import { commonServerOptions, runUntilInterrupted } from './serve.js';
 
 async function work(call: Call): Promise<void> {
   const { Server } = await import('../index.js');
-  await runUntilInterrupted(call, (config) => Server.work(config), { reloads: false });
+  await runUntilInterrupted(call, (config) => Server.work(config));
 }
 
 /** The command `dpm worker`. */

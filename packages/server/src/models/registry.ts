@@ -132,7 +132,7 @@ export class Registry {
       this.#loaded.set(id, loaded);
       this.#unloadable.delete(id);
       if (before !== undefined) this.#leave(before);
-      for (const listener of this.#listeners) listener();
+      this.#tell();
       return loaded.served;
     });
   }
@@ -148,8 +148,13 @@ export class Registry {
       this.#loaded.delete(id);
       this.#unloadable.delete(id);
       this.#leave(loaded);
+      this.#tell();
       return Promise.resolve();
     });
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   async #load(id: string, config: ModelConfig): Promise<Omit<Loaded, 'isConfigured'>> {
@@ -286,8 +291,8 @@ export class Registry {
     if (error instanceof DpmError && error.code === 'ERR_DPM_DEVICE') this.#failed.add(served);
   }
 
-  /** Calls back whenever a model has been loaded. */
-  onLoaded(listener: () => void): void {
+  /** Calls back whenever models have come or gone. */
+  onChange(listener: () => void): void {
     this.#listeners.add(listener);
   }
 

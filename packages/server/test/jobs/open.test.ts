@@ -30,7 +30,7 @@ function context(settings: Partial<JobsContext['settings']>) {
     settings: { keep: 5000, keepBytes: 6000, ...settings },
     registry: {
       models: [{ digest: 'ab'.repeat(32), batcher }],
-      onLoaded: (call: () => void) => (loaded = call),
+      onChange: (call: () => void) => (loaded = call),
     },
     metrics: { readJobs: (read: () => Promise<JobFigures>) => (figures = read), chunks: { inc: () => undefined } },
     log: { warn: () => undefined, error: () => undefined },
@@ -47,7 +47,7 @@ function context(settings: Partial<JobsContext['settings']>) {
 it('is none without a place, and a worker needs a queue', async () => {
   expect(await openJobs(context({}).made)).toBeUndefined();
   expect(await openJobs(context({ queue: 'redis://nowhere' }).made)).toBeUndefined();
-  expect(() => openWorker(context({ spool: folder }).made)).toThrow(/a worker takes a queue/);
+  await expect(openWorker(context({ spool: folder }).made)).rejects.toThrow(/a worker takes a queue/);
 });
 
 it('is a queue that removes what is not kept', async () => {
@@ -85,7 +85,8 @@ it('draws as many chunks of a queue at once as all models of the same files have
   onTestFinished(() => {
     open.mockRestore();
   });
-  const { made } = context({ queue: 'redis://nowhere', results: 'file:///nowhere' });
+  const place = vi.spyOn(JobWorker.prototype, 'place').mockResolvedValue();
+  const { made, load } = context({ queue: 'redis://nowhere', results: 'file:///nowhere' });
   const model = { device: { name: 'cpu', description: 'avx2' } };
   const served = (rows: number, digest: string) => ({
     config: {},
@@ -99,6 +100,10 @@ it('draws as many chunks of a queue at once as all models of the same files have
   // Twice the rows of each, in chunks of 64.
   expect(room).toMatchObject({ 'dpm-abababababab-any': 5, 'dpm-cdcdcdcdcdcd-any': 1 });
   expect(Object.values(room).sort()).toEqual([1, 1, 5, 5]);
+  Object.assign(made.registry, { models: [served(32, 'cd')] });
+  load();
+  expect(place.mock.calls[0]![0].map(({ concurrency }) => concurrency)).toEqual([1, 1]);
+  place.mockRestore();
 });
 
 it('counts jobs by their state, and the seconds that each queue needs', async () => {

@@ -4,7 +4,8 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { JobFigures } from '../../observe/metrics.js';
 import type { Settings } from '../../config/settings.js';
 import { BullmqStore } from '../queue/bullmq-store.js';
-import { JobWorker, type Workplace } from '../queue/bullmq-worker.js';
+import { JobWorker } from '../queue/bullmq-worker.js';
+import type { Workplace } from '../queue/takers.js';
 import { type ChunkContext, drawChunk, roomFor, roomOf } from '../draw-chunk.js';
 import { engineClass } from '../engine-class.js';
 import { chunkSize, queueOf } from '../job.js';
@@ -56,7 +57,7 @@ async function openSpool(context: JobsContext, folder: string): Promise<SpoolSto
     onFailure: tellingOfFailures(context),
     onTrouble: telling(context, 'the spool cannot be written'),
   });
-  registry.onLoaded(() => {
+  registry.onChange(() => {
     store.wake();
   });
   return store;
@@ -119,18 +120,23 @@ function workplaces({ registry }: JobsContext): Workplace[] {
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` without a queue, and as {@link JobWorker.open} does.
  */
-export function openWorker(context: JobsContext): Promise<JobWorker> {
+export async function openWorker(context: JobsContext): Promise<JobWorker> {
   const { queue, results } = context.settings;
   if (queue === undefined || results === undefined) {
     throw new DpmError('ERR_DPM_CONFIG', 'a worker takes a queue, and results to keep samples in');
   }
-  return JobWorker.open({
+  const onError = tellingOfRedis(context);
+  const worker = await JobWorker.open({
     queue,
     results,
     places: workplaces(context),
     draw: drawChunk(context),
-    onError: tellingOfRedis(context),
+    onError,
     onFailure: tellingOfFailures(context),
     onTrouble: telling(context, 'the results cannot be used'),
   });
+  context.registry.onChange(() => {
+    worker.place(workplaces(context)).catch(onError);
+  });
+  return worker;
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Job as Queued, Queue, Worker } from 'bullmq';
+import type { Job as Queued, Queue, Worker, WorkerOptions as BullmqOptions } from 'bullmq';
 import { DpmError } from 'dpm-native';
 import type { Redis } from 'ioredis';
 
@@ -16,19 +16,13 @@ import { answers, CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq, type
 import { openResults } from '../results/open-results.js';
 import type { Results } from '../results/results.js';
 import type { DrawChunk } from '../store.js';
+import { Takers, type Workplace } from './takers.js';
 
 /** Milliseconds for which a silent worker keeps a chunk, and between two looks for such workers. */
 const LOCK = 10_000;
 const LOOK_FOR_STALLED = 5000;
 /** The number of workers that may die with a chunk before it fails. */
 const MOST_STALLED = 3;
-
-/** A queue whose chunks can be drawn here. */
-export interface Workplace {
-  readonly queue: string;
-  /** The number of chunks that are drawn at once. */
-  readonly concurrency: number;
-}
 
 /** The options for opening a worker. */
 export interface WorkerOptions {
@@ -64,7 +58,8 @@ export class JobWorker {
   readonly #running = new Map<string, Set<AbortController>>();
   /** The chunks that are in a batch. */
   readonly #drawing = new Set<Promise<Uint8Array>>();
-  readonly #workers: Worker[] = [];
+  readonly #takers: Takers;
+  #finisher: Worker | undefined;
   #isClosing = false;
   #closed: Promise<void> | undefined;
 
@@ -79,6 +74,7 @@ export class JobWorker {
     this.#jobs.on('error', () => undefined);
     this.#ledger = new Ledger(connection.redis, this.#jobs);
     this.#holdings = new Holdings(connection.redis);
+    this.#takers = new Takers((place) => this.#takerOf(place), options.onError);
   }
 
   /** @throws `DpmError` as `BullmqStore.open` does. */
@@ -114,30 +110,40 @@ export class JobWorker {
 
   async #begin(): Promise<void> {
     const { Worker: Taker } = this.#bullmq;
-    const { places, lock = LOCK } = this.#options;
-    const common = {
+    const finish = (queued: Queued<QueuedJob>): Promise<void> => this.#finish(queued);
+    const finisher = new Taker<QueuedJob>(JOBS, finish, { ...this.#common, concurrency: 8 });
+    this.#finisher = finisher;
+    const over = (queued?: Queued<QueuedJob>): void => {
+      this.#note(queued?.data.job.id);
+    };
+    finisher.on('completed', over).on('failed', over).on('error', this.#options.onError);
+    // Closing a worker that has no connection yet would never end.
+    const ready = [this.#jobs, finisher].map((each) => each.waitUntilReady());
+    await Promise.all([...ready, this.place(this.#options.places)]);
+  }
+
+  get #common(): BullmqOptions {
+    const { lock = LOCK } = this.#options;
+    return {
       connection: this.#connection.redis,
       lockDuration: lock,
       stalledInterval: Math.min(lock, LOOK_FOR_STALLED),
       maxStalledCount: MOST_STALLED,
     };
-    for (const { queue, concurrency } of places) {
-      const take = (queued: Queued<QueuedChunk>, token?: string): Promise<object> => this.#chunk(queued, token);
-      const taker = new Taker<QueuedChunk>(queue, take, { ...common, concurrency });
-      const ended = (queued?: Queued<QueuedChunk>): void => {
-        this.#note(queued?.data.id);
-      };
-      this.#workers.push(taker.on('completed', ended).on('failed', ended));
-    }
-    const finish = (queued: Queued<QueuedJob>): Promise<void> => this.#finish(queued);
-    const finisher = new Taker<QueuedJob>(JOBS, finish, { ...common, concurrency: 8 });
-    const over = (queued?: Queued<QueuedJob>): void => {
-      this.#note(queued?.data.job.id);
+  }
+
+  #takerOf({ queue, concurrency }: Workplace): Worker {
+    const take = (queued: Queued<QueuedChunk>, token?: string): Promise<object> => this.#chunk(queued, token);
+    const taker = new this.#bullmq.Worker<QueuedChunk>(queue, take, { ...this.#common, concurrency });
+    const ended = (queued?: Queued<QueuedChunk>): void => {
+      this.#note(queued?.data.id);
     };
-    this.#workers.push(finisher.on('completed', over).on('failed', over));
-    for (const worker of this.#workers) worker.on('error', this.#options.onError);
-    // Closing a worker that has no connection yet would never end.
-    await Promise.all([this.#jobs, ...this.#workers].map((each) => each.waitUntilReady()));
+    return taker.on('completed', ended).on('failed', ended);
+  }
+
+  /** Takes chunks of these queues alone from now on. Chunks of others that are being drawn are drawn to their end. */
+  place(places: readonly Workplace[]): Promise<void> {
+    return this.#takers.place(places);
   }
 
   /** Notes that a job has changed. Servers make up for what fails. */
@@ -225,17 +231,13 @@ export class JobWorker {
     if (aborted && !this.#isClosing) throw new UnrecoverableError('cancelled');
     if (this.#isClosing || isUndone(error)) {
       // Another worker takes the chunk. This one takes no more of them, as its card has failed or its model is gone.
-      if (!this.#isClosing) this.#stopTaking(queued.queueName);
+      if (!this.#isClosing) this.#takers.stop(queued.queueName);
       await queued.moveToWait(token);
       throw new WaitingError();
     }
     this.#options.onFailure(id, chunk, error);
     const reason = reasonOf(chunkFailure(chunk, error));
     throw isFinal(error) ? new UnrecoverableError(reason) : new Error(reason, { cause: error });
-  }
-
-  #stopTaking(queue: string): void {
-    for (const worker of this.#workers) if (worker.name === queue) void worker.pause(true);
   }
 
   /** Why the queue cannot be used now, in a few words; undefined where it can. */
@@ -245,7 +247,8 @@ export class JobWorker {
 
   /** Takes no more chunks, and waits for the running ones. */
   async drain(): Promise<void> {
-    for (const worker of this.#workers) void worker.pause(true).catch(this.#options.onError);
+    this.#takers.pause();
+    void this.#finisher?.pause(true).catch(this.#options.onError);
     while (this.#running.size > 0 && !this.#isClosing) await sleep(20);
   }
 
@@ -261,7 +264,7 @@ export class JobWorker {
     await Promise.allSettled(this.#drawing);
     // Without Redis no chunk can be given back, and waiting would never end. Their locks then run out.
     const isForced = !(await answers(this.#connection.redis));
-    await Promise.allSettled(this.#workers.map((worker) => worker.close(isForced)));
+    await Promise.allSettled([this.#takers.close(isForced), this.#finisher?.close(isForced)]);
     if (!isForced) await Promise.all(this.#noting);
     await this.#jobs.close().catch(() => undefined);
     this.#listener.disconnect();
