@@ -168,7 +168,7 @@ export {
   type ServiceOrder,
 } from './batch/options.js';
 export { compileTask, type Compiled, type CompileElsewhere, type CompileTask } from './samplers/compile.js';
-export type { ScheduleCall, ScheduleRecipe } from './schedule/recipe.js';
+export type { ScheduleRecipe } from './schedule/recipe.js';
 export { DEFAULT_STEPS } from './samplers/common-options.js';
 export { samplerNames, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 export type { ReverseFamily, ReverseSampler } from './samplers/numerics/reverse-step.js';

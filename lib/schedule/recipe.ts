@@ -15,13 +15,13 @@ export const scheduleMakers = [
 export const scheduleChanges = ['with', 'continuous', 'sde'] as const;
 
 /** A call of a maker, or of a method that makes another schedule, with its arguments. */
-export type ScheduleCall = readonly [
+type ScheduleCall = readonly [
   name: (typeof scheduleMakers)[number] | (typeof scheduleChanges)[number],
   ...args: unknown[],
 ];
 
 /** Calls that make a schedule again, of values that can be sent to another thread. */
-export type ScheduleRecipe = readonly ScheduleCall[];
+export type ScheduleRecipe = readonly (readonly [name: string, ...args: unknown[]])[];
 
 /** Most calls of a recipe. */
 export const MOST_CALLS = 64;
