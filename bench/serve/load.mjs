@@ -228,6 +228,7 @@ async function send(drawn, due) {
     status: answer.status,
     latency: finished - due,
     finished,
+    queued: Number(/queue;dur=([\d.]+)/.exec(answer.headers['server-timing'] ?? '')?.[1] ?? Number.NaN),
     toFirst: first === undefined ? null : first - due,
   };
   if (answer.status === 200 && stream && abandon) result.outcome = 'abandoned';
@@ -370,6 +371,18 @@ const report = {
       ),
     ),
   },
+  // How long the server says that a request waited for its place; a stream does not say it beforehand.
+  queuedMs: Object.fromEntries(
+    [0.5, 0.99, 1].map((share) => [
+      share === 1 ? 'most' : `p${100 * share}`,
+      rounded(
+        quantile(
+          done.map(({ queued }) => queued).filter((queued) => !Number.isNaN(queued)),
+          share,
+        ),
+      ),
+    ]),
+  ),
   perStepMs: { p50: rounded(quantile(perStep, 0.5)), p99: rounded(quantile(perStep, 0.99)) },
   bySteps: Object.fromEntries(
     mix.map((steps) => {

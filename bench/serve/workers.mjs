@@ -4,14 +4,13 @@
 //
 // Needs a build (`npm run build`), redis-server and a few minutes. Every worker is a process with one thread. The machine's other work,
 // and more workers than there are cores, slow them down: the table is a statement about this machine.
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { startProcess } from './process.mjs';
 import { startRedis, until } from './redis.mjs';
 
 const { values: flags } = parseArgs({
@@ -27,33 +26,9 @@ const counts = flags.counts.split(',').map(Number);
 const [samples, rounds, steps] = [flags.samples, flags.rounds, flags.steps].map(Number);
 /** The jobs among which the samples are divided, as those of several clients. */
 const JOBS = 4;
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
-/** Starts a server or a worker, and waits until it listens. */
-async function start(command, place) {
-  const own = [
-    'mnist',
-    '--device',
-    'cpu',
-    '--threads',
-    '1',
-    '--rows',
-    '16',
-    '--port',
-    '0',
-    '--log-level',
-    'warn',
-    '--json',
-  ];
-  const running = spawn(process.execPath, [main, command, ...own, ...place], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = new Promise((resolve) => running.once('exit', resolve));
-  const stop = () => {
-    running.kill('SIGTERM');
-    return ended;
-  };
-  for await (const line of createInterface({ input: running.stdout })) return { url: JSON.parse(line).url, stop };
-  throw new Error(`${command} does not start`);
-}
+/** Starts a server or a worker of one thread. */
+const start = (command, place) => startProcess(command, ['--threads', '1', '--rows', '16', ...place]);
 
 async function send(url, seed, count) {
   const body = { model: 'mnist', sampler: 'ddim', steps, seed: String(seed), count };

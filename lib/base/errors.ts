@@ -56,6 +56,25 @@ export class DpmError extends Error {
   }
 }
 
+/**
+ * Makes the error of a request that is not taken now. It has no stack: nothing is wrong with the caller, and a server that is full
+ * makes more of these than of all else.
+ */
+export function refusal(
+  code: 'ERR_DPM_OVERLOADED' | 'ERR_DPM_DEADLINE',
+  message: string,
+  retryAfterMs: number,
+): DpmError {
+  const { stackTraceLimit } = Error;
+  // Where the process has frozen its classes, errors have stacks.
+  Reflect.set(Error, 'stackTraceLimit', 0);
+  try {
+    return new DpmError(code, message, { retryAfterMs });
+  } finally {
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
+  }
+}
+
 const knownCodes: ReadonlySet<string> = new Set(dpmErrorCodes);
 
 function isDpmErrorCode(code: unknown): code is DpmErrorCode {

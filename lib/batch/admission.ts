@@ -1,10 +1,13 @@
-import { DpmError } from '../base/errors.js';
+import { DpmError, refusal } from '../base/errors.js';
 import { wrongValue } from '../base/checks.js';
 import { ServiceClock, type SampleWork, type Ticket } from './clock.js';
 import type { BatchCounts } from '../engine/binding.js';
 import { priorities, type BatcherOptions, type Priority, type ServiceOrder } from './options.js';
 import type { Pace, SampleDemand } from './pace.js';
 import { Slowdown } from './slowdown.js';
+
+/** Part of `maxWait` that an accepted request waits at most. */
+const MOST_LATE = 1.1;
 
 /** Tenant and urgency of a request. */
 export interface ServiceTerms {
@@ -109,10 +112,28 @@ export class Admission {
     const wait = this.expectedWait(terms);
     if (wait <= this.#limits.maxWait) return wait;
     ++this.refused.wait;
-    throw new DpmError(
+    throw refusal(
       'ERR_DPM_OVERLOADED',
       `the expected wait is ${Math.ceil(wait)} ms, above maxWait of ${this.#limits.maxWait} ms`,
-      { retryAfterMs: Math.ceil(wait) },
+      Math.ceil(wait),
+    );
+  }
+
+  /** Milliseconds that an accepted request waits at most, also where its expected wait turns out to be wrong. */
+  get mostQueued(): number {
+    return MOST_LATE * this.#limits.maxWait;
+  }
+
+  /** The error of a request in the batch: that of a refusal if it has waited for too long. */
+  whileQueued(error: unknown, terms: ServiceTerms, ticket: Admitted): unknown {
+    if (!(error instanceof DpmError) || error.code !== 'ERR_DPM_OVERLOADED') return error;
+    ++this.refused.wait;
+    // Its own work is not what another request would wait for.
+    this.finish(ticket);
+    return refusal(
+      'ERR_DPM_OVERLOADED',
+      `the request has waited for more than maxWait of ${this.#limits.maxWait} ms: the device has become slower, or more urgent ones came`,
+      Math.max(1, Math.ceil(this.expectedWait(terms))),
     );
   }
 
@@ -129,10 +150,10 @@ export class Admission {
     if (spent + wait + own <= deadline) return;
     ++this.refused.deadline;
     const passed = spent > 0 ? `, of which ${Math.ceil(spent)} ms have passed` : '';
-    throw new DpmError(
+    throw refusal(
       'ERR_DPM_DEADLINE',
       `the expected wait of ${Math.ceil(wait)} ms and ${Math.ceil(own)} ms of its own work end after the deadline of ${deadline} ms${passed}`,
-      { retryAfterMs: Math.max(1, Math.ceil(wait)) },
+      Math.max(1, Math.ceil(wait)),
     );
   }
 
@@ -192,10 +213,10 @@ export class Admission {
     }
     if (this.#bytes + bytes <= maxWaitingBytes) return;
     ++this.refused.bytes;
-    throw new DpmError(
+    throw refusal(
       'ERR_DPM_OVERLOADED',
       `requests hold ${this.#bytes} bytes of init and noise already, ${bytes} more are above maxWaitingBytes of ${maxWaitingBytes}`,
-      { retryAfterMs: Math.max(1, Math.ceil(this.backlog)) },
+      Math.max(1, Math.ceil(this.backlog)),
     );
   }
 

@@ -230,6 +230,18 @@ export class Batcher {
     return this.#admission.expectedWait(termsOf(request));
   }
 
+  /**
+   * Refuses a request for which there is no room now, and counts the refusal: a server that is full asks before it makes anything of
+   * a request.
+   *
+   * @returns The milliseconds of {@link Batcher.expectedWait}.
+   * @throws {@link DpmError} `ERR_DPM_OVERLOADED` with `retryAfterMs`.
+   */
+  requireRoom(request: Pick<BatchRequest, 'tenant' | 'priority'> = {}): number {
+    requireObject('the request', request);
+    return this.#requests.requireRoom(termsOf(request));
+  }
+
   /** Counts of the finished and pending work. */
   stats(): BatcherStats {
     const { unfinished } = this.#requests;

@@ -1,4 +1,4 @@
-import { DpmError } from '../base/errors.js';
+import { DpmError, refusal } from '../base/errors.js';
 import type { Refusals } from './admission.js';
 import { Turnstile } from './turnstile.js';
 
@@ -40,10 +40,10 @@ export class Beside {
     const wait = (before * this.#milliseconds) / this.#places;
     if (wait <= this.#maxWait) return wait;
     ++this.#refused.wait;
-    throw new DpmError(
+    throw refusal(
       'ERR_DPM_OVERLOADED',
       `the expected wait of an adaptive sampler is ${Math.ceil(wait)} ms, above maxWait of ${this.#maxWait} ms`,
-      { retryAfterMs: Math.ceil(wait) },
+      Math.ceil(wait),
     );
   }
 

@@ -52,7 +52,10 @@ export interface BatcherOptions {
   order?: ServiceOrder | undefined;
   /** Factor, from 0 (not at all), by which `share` favours short samples. Default 1. */
   stretch?: number | undefined;
-  /** Maximum expected wait in milliseconds, above which requests are refused. Default 30,000. */
+  /**
+   * Maximum expected wait in milliseconds, above which requests are refused. A request that was accepted and has waited a tenth
+   * longer, as the device has become slower, is refused then. Default 30,000.
+   */
   maxWait?: number | undefined;
   /** Maximum work of one request, in milliseconds of the full batch. Default 600,000. */
   maxWork?: number | undefined;
@@ -146,7 +149,7 @@ export const batcherOptionFacts = {
   stretch: { kind: fromZero, help: 'how much share favours short samples, 0: not at all', standard: 1, value: 'X' },
   maxWait: {
     kind: limit,
-    help: 'milliseconds of expected waiting from which on requests are refused',
+    help: 'milliseconds of expected waiting from which on requests are refused; who has waited a tenth longer is refused, too',
     standard: 30_000,
     value: 'MS',
   },

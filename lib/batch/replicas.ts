@@ -91,6 +91,9 @@ export class ReplicatedBatcher implements BatchService {
   /** Works as {@link Batcher.expectedWait}, for the batch that gets the next request. */
   readonly expectedWait: Batcher['expectedWait'] = (request) => this.#least().expectedWait(request);
 
+  /** Works as {@link Batcher.requireRoom}, for the batch that gets the next request. */
+  readonly requireRoom: Batcher['requireRoom'] = (request) => this.#least().requireRoom(request);
+
   /** Capacity of all batches together; the curve is that of the first batch. */
   get capacity(): BatcherCapacity {
     const sum = (of: (capacity: BatcherCapacity) => number): number =>

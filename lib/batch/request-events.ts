@@ -68,6 +68,7 @@ export function eventsOfRequest(
   const left = new AbortController();
   return endingAtReturn(read(queue, eitherSignal(left.signal, signal), serve), () => {
     queue.end();
-    left.abort();
+    // A reason of its own spares the exception, with its stack, that Node would make for every request.
+    left.abort('the reader has left');
   });
 }

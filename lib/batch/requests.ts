@@ -186,6 +186,16 @@ export class Requests {
     return counts;
   }
 
+  /**
+   * Refuses a request for which there is no room, before anything is made of it.
+   *
+   * @returns Milliseconds until a request on these terms would begin.
+   */
+  requireRoom(terms: ServiceTerms): number {
+    this.observe();
+    return this.#admission.requireRoom(terms);
+  }
+
   /** Refuses new requests; `refusal` is the message of their errors. */
   refuse(refusal: string): void {
     this.#refusal ??= refusal;
@@ -212,7 +222,7 @@ export class Requests {
     const came = performance.now();
     this.#requireOpen(options.signal);
     const terms = termsOf(options);
-    const expectedWait = this.#requireRoom(terms);
+    const expectedWait = this.requireRoom(terms);
     if (evaluations !== undefined) this.#admission.requireInTime(terms, [{ evaluations, rows: 1 }], this.#pace);
     const found = find(terms);
     return this.#until(options, terms, async (signal) => {
@@ -224,13 +234,8 @@ export class Requests {
       const program = await found.coming(signal).finally(release);
       const late = { ...terms, spent: performance.now() - came };
       // Others may have taken the room meanwhile.
-      return this.#perform(program, { ...asked, options: held, terms: late }, this.#requireRoom(late));
+      return this.#perform(program, { ...asked, options: held, terms: late }, this.requireRoom(late));
     });
-  }
-
-  #requireRoom(terms: ServiceTerms): number {
-    this.observe();
-    return this.#admission.requireRoom(terms);
   }
 
   async #perform(
@@ -262,7 +267,7 @@ export class Requests {
     const terms = termsOf(options);
     return this.#counted(async () => {
       this.#requireOpen(options.signal);
-      this.#requireRoom(terms);
+      this.requireRoom(terms);
       return this.#until(options, terms, work);
     });
   }
@@ -316,16 +321,21 @@ export class Requests {
       const submit = async (request: NativeRunRequest): Promise<NativeBatchResult> => {
         const batch = await this.#batches.of(run.network);
         const showsData = options.previewOf === 'prediction' && request.previewEvery > 0;
-        return nativeWork(() =>
+        const submitted = nativeWork(() =>
           batch.submit({
             ...request,
             priority: nativePriority[terms.priority],
             keys: ticket.keys,
+            mostQueued: this.#admission.mostQueued,
             previewsRows: false,
             dataPredictions: showsData ? dataPredictions(programs) : null,
             onImage: this.#onImage(run, watcher),
           }),
         );
+        return submitted.catch((error: unknown) => {
+          this.observe();
+          throw this.#admission.whileQueued(error, terms, ticket);
+        });
       };
       const runner = { run: submit, pack: (program: StepProgram) => this.#programs.pack(program) };
       const { result, native } = await asThrown(run, () => runPrograms(programs, run, runner));

@@ -240,6 +240,8 @@ export interface NativeBatchRequest extends NativeRunRequest {
   priority: number;
   /** Keys, one per sample; within a priority the least key runs first. */
   keys: Float64Array;
+  /** Milliseconds after which it ends with `ERR_DPM_OVERLOADED` if none of its samples has had a slot. */
+  mostQueued: number;
   /** True if a preview shows all consecutive samples of equal progress; otherwise it shows one, its `first`. */
   previewsRows: boolean;
   /** Coefficients of input and output per record, for previews that show the data prediction. Null: the state. */

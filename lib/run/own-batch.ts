@@ -87,6 +87,7 @@ export async function runInOwnBatch(
         ...request,
         priority: 0,
         keys: Float64Array.from(request.sampleProgram, (_, sample) => sample),
+        mostQueued: Infinity,
         previewsRows: true,
         dataPredictions: null,
         onImage: null,

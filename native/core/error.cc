@@ -30,6 +30,8 @@ const char* error_code_name(ErrorCode code) noexcept {
       return "ERR_DPM_TENSOR_MISSING";
     case ErrorCode::kTensorShape:
       return "ERR_DPM_TENSOR_SHAPE";
+    case ErrorCode::kOverloaded:
+      return "ERR_DPM_OVERLOADED";
   }
   return "ERR_DPM_INTERNAL";
 }

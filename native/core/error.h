@@ -21,6 +21,7 @@ enum class ErrorCode : int {
   kFileTruncated = 9,
   kTensorMissing = 10,
   kTensorShape = 11,
+  kOverloaded = 12,
 };
 
 /// The public spelling, e.g. `ERR_DPM_ARGUMENT`.

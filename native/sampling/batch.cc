@@ -91,6 +91,7 @@ double Batch::take_turn() noexcept {
     if (!evaluator_) return;
     take_inbox();
     drop_cancelled();
+    drop_overdue();
     if (waits_) return;
     // The states of the last step, if they are wanted, are fetched before other samples take their rows or the device
     // continues from them.
@@ -203,6 +204,16 @@ void Batch::drop_cancelled() {
     finish(active, ErrorCode::kAborted,
            "sampling was aborted after " + std::to_string(active.records_done) + " of " +
                std::to_string(active.records) + " records");
+  }
+}
+
+void Batch::drop_overdue() {
+  const double now = seconds_now();
+  for (std::size_t i = active_.size(); i > 0; --i) {
+    Active& active = *active_[i - 1];
+    const BatchRequest& request = *active.request;
+    if (active.entered_at > 0 || now - request.submitted_at <= request.most_queued_seconds) continue;
+    finish(active, ErrorCode::kOverloaded, "no sample of the request has begun in time");
   }
 }
 

@@ -144,6 +144,8 @@ class Batch final : public TurnTaker {
   /// is no memory.
   bool make_result(Active& active);
   void drop_cancelled();
+  /// Ends requests that have waited for longer than they may.
+  void drop_overdue();
   /// Removes a request from all lists and reports its end.
   void finish(Active& active, ErrorCode code, const std::string& message);
   void remove_samples(const Active& active);

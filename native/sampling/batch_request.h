@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct BatchRequest {
   std::int32_t priority = 0;
   /// One key per sample; within one priority the lowest runs first.
   std::vector<double> keys;
+  /// Seconds after which the request ends with kOverloaded if none of its samples has had a slot.
+  double most_queued_seconds = std::numeric_limits<double>::infinity();
   /// A preview shows neighbouring samples that have done the same number of records together; otherwise it shows one
   /// sample, its `first`.
   bool previews_rows = false;

@@ -208,6 +208,13 @@ export class PromptBatcher {
     return this.#admission.expectedWait(termsOf(request));
   }
 
+  /** Works as {@link Batcher.requireRoom}. */
+  requireRoom(request: Pick<PromptServiceOptions, 'tenant' | 'priority'> = {}): number {
+    requireObject('the request', request);
+    this.#lanes.observe();
+    return this.#admission.requireRoom(termsOf(request));
+  }
+
   /** Counts of the finished and pending work, and of what is kept for requests. */
   stats(): PromptBatcherStats {
     const counts = this.#lanes.observe();

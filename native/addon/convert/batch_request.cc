@@ -11,6 +11,7 @@ std::unique_ptr<BatchRequest> to_batch_request(const Napi::Object& object) {
   const Napi::Value key_values = object.Get("keys");
   const Napi::Value data_predictions = object.Get("dataPredictions");
   request->priority = to_int(object, "priority");
+  request->most_queued_seconds = to_double(object, "mostQueued") / 1000;
   request->previews_rows = to_bool(object, "previewsRows");
   request->run = to_run_request(object);
   const auto keys = double_elements(key_values, "keys");

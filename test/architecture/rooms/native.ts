@@ -87,6 +87,6 @@ export const nativeRooms: readonly Room[] = [
       'native/sampling',
       'native/training',
     ],
-    lines: 3520,
+    lines: 3530,
   },
 ];

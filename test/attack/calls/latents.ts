@@ -57,6 +57,9 @@ export function pipelineCalls(
     of('PromptBatcher.expectedWait', (client: never) => batcher.expectedWait(client), [{}], {
       0: ['tenant', 'priority'],
     }),
+    of('PromptBatcher.requireRoom', (client: never) => batcher.requireRoom(client), [{}], {
+      0: ['tenant', 'priority'],
+    }),
     of('isPipeline', (path: never) => dpm.isPipeline(path), [place]),
     of('TextToImage.invert', (options: never) => pipeline.invert(options), [
       { prompt: 'a', image: new Float32Array(16), steps: 1, height: 8, width: 8, iterations: 1, guidance: 2, controls },

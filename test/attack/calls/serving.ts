@@ -58,6 +58,7 @@ export function servingCalls(model: dpm.DiffusionModel, batcher: dpm.Batcher): P
       {},
     ]),
     of('Batcher.expectedWait', (client: never) => batcher.expectedWait(client), [{}], { 0: ['tenant', 'priority'] }),
+    of('Batcher.requireRoom', (client: never) => batcher.requireRoom(client), [{}], { 0: ['tenant', 'priority'] }),
     of('exposeBatcher', dpm.exposeBatcher, [batcher, new MessageChannel().port1]),
     of('connectBatcher: sample', (options: never) => answering((remote) => remote.sample(options)), [request]),
     of('connectBatcher: forward', (x: never, t: never) => answering((remote) => remote.forward(x, t)), [

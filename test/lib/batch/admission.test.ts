@@ -23,10 +23,16 @@ describe('admission', () => {
     expect(refused.message).toMatch(/^the expected wait is \d+ ms, above maxWait of 50 ms$/);
     expect(refused.retryAfterMs).toBeGreaterThan(50);
     expect(refused.retryAfterMs).toBeLessThanOrEqual(Math.ceil(wait));
+    // Nothing is wrong with the caller, whose place would take longer to find out than the refusal.
+    expect(refused.stack).not.toContain(' at ');
+    expect(new Error('next').stack).toContain(' at ');
+    expect(() => batch.requireRoom({ tenant: 'a' })).toThrow(/above maxWait of 50 ms$/);
+    expect(batch.stats().refused.wait).toBe(2);
+    expect(batch.requireRoom({ tenant: 'a', priority: 'high' })).toBe(0);
     // Others and those of a higher priority do not wait for this tenant.
     expect(batch.expectedWait({ priority: 'high' })).toBe(0);
     await batch.sample({ sampler: 'ddim', steps: 2, tenant: 'a', priority: 'high' });
-    expect(batch.stats().refused).toEqual({ wait: 1, deadline: 0, bytes: 0 });
+    expect(batch.stats().refused).toEqual({ wait: 2, deadline: 0, bytes: 0 });
     await first;
     expect(batch.expectedWait({ tenant: 'a' })).toBe(0);
   });

@@ -83,6 +83,7 @@ describe('a batcher over replicas', () => {
     expect(types).toContain('image');
     expect(types.at(-1)).toBe('done');
     expect(batcher.expectedWait()).toBe(0);
+    expect(batcher.requireRoom()).toBe(0);
   });
 
   it('can be used over a port', async () => {
@@ -155,6 +156,7 @@ describe('the choice of a replica', () => {
       fake({
         stats: () => ({ ...idle, backlog: backlogs[i]!, slowdown: [1, 3][i]! }),
         expectedWait: () => i,
+        requireRoom: () => 10 * i,
         capacity: { rows: 1, slots: 2, rowsPerSecond: 3, curve: [{ rows: 1, ms: i }] },
         memory: 10 ** i,
         sample: () => {
@@ -181,6 +183,7 @@ describe('the choice of a replica', () => {
     const { batcher, asked } = await replicas(backlogs);
     void batcher.sample(request(0));
     expect(batcher.expectedWait()).toBe(1);
+    expect(batcher.requireRoom()).toBe(10);
     backlogs[1] = 6;
     void batcher.sample(request(0));
     expect(asked).toEqual([1, 2]);

@@ -16,6 +16,7 @@ import {
   type DpmError,
 } from '../../../lib/index.js';
 import { batchBytes } from '../../../lib/batch/batches.js';
+import { failure } from '../../support/failure.js';
 import { packagePath } from '../../support/temporary.js';
 
 const PIXELS = 28 * 28;
@@ -73,6 +74,42 @@ describe('a batcher over a function', () => {
     await running;
     await run(400);
     expect(batcher.stats().slowdown).toBeLessThan(2);
+  });
+
+  it('refuses what it has accepted where that waits for longer than it may', { timeout: 60_000 }, async () => {
+    let milliseconds = 2;
+    await using batcher = await createBatcher({
+      shape: [1, 1, 2],
+      schedule: NoiseSchedule.linear(),
+      rows: 1,
+      maxWait: 500,
+      order: 'arrival',
+      async evaluate(x) {
+        await sleep(milliseconds);
+        return x;
+      },
+    });
+    await batcher.sample({ sampler: 'ddim', steps: 30 });
+    const from = performance.now();
+    const begun = batcher.sample({ sampler: 'ddim', steps: 40 });
+    const waits = batcher.sample({ sampler: 'ddim', steps: 40 });
+    // The function becomes slower than it was when both were accepted.
+    milliseconds = 60;
+    const refused = await failure(waits);
+    expect(refused.code).toBe('ERR_DPM_OVERLOADED');
+    expect(refused.message).toMatch(/^the request has waited for more than maxWait of 500 ms/);
+    expect(refused.stack).not.toContain(' at ');
+    const waited = performance.now() - from;
+    expect(waited).toBeGreaterThan(540);
+    expect(waited).toBeLessThan(1000);
+    // What is left of the other request takes 1,800 ms as slow as the function is now, and 60 as fast as it was.
+    expect(refused.retryAfterMs).toBeGreaterThan(120);
+    expect(refused.retryAfterMs).toBeLessThan(2500);
+    expect(batcher.stats().refused).toEqual({ wait: 1, deadline: 0, bytes: 0 });
+    // A request that has begun goes on: it takes more than two seconds.
+    await begun;
+    expect(performance.now() - from).toBeGreaterThan(2000);
+    expect(batcher.stats().unfinished).toBe(0);
   });
 
   it('gives its function labels and rows of guided samples', async () => {

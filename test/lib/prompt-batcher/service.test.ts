@@ -26,6 +26,9 @@ describe('admission', () => {
     expect(after.batches).toBe(before.batches);
     expect(after.prompts).toBe(before.prompts);
     expect(batcher.expectedWait({ priority: 'high' })).toBe(0);
+    expect(() => batcher.requireRoom()).toThrow(/above maxWait/);
+    expect(batcher.stats().refused.wait).toBe(2);
+    expect(batcher.requireRoom({ priority: 'high' })).toBe(0);
     await batcher.generate({ ...request, priority: 'high' });
     await first;
     expect(batcher.stats().backlog).toBe(0);

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "core/error.h"
 #include "graph_runner.h"
@@ -32,6 +34,38 @@ TEST_F(CancelledBatch, ACancelledRequestIsOutAtTheNextStep) {
   EXPECT_EQ(batch.statistics().cancelled, 1u);
   EXPECT_EQ(batch.statistics().finished, 2u);
   EXPECT_EQ(batch.statistics().rows, 10u);
+  EXPECT_FALSE(batch.has_work());
+}
+
+TEST_F(CancelledBatch, ARequestThatHasWaitedForTooLongIsRefused) {
+  Batch batch(evaluator_of(network_), {1, 4});
+  Outcome begun;
+  Outcome overdue;
+  Outcome patient;
+  auto runs = batch_request(plain(3), begun);
+  runs->most_queued_seconds = 1e-3;
+  batch.submit(std::move(runs));
+  turns(batch, 1);
+  auto waits = batch_request(plain(1, 2), overdue, 0, 1);
+  waits->most_queued_seconds = 1e-3;
+  batch.submit(std::move(waits));
+  auto longer = batch_request(plain(1), patient, 0, 2);
+  longer->most_queued_seconds = 60;
+  batch.submit(std::move(longer));
+  EXPECT_EQ(batch.statistics().waiting, 3u);
+  std::this_thread::sleep_for(std::chrono::milliseconds(3));
+  turns(batch, 1);
+  EXPECT_EQ(overdue.code, ErrorCode::kOverloaded);
+  EXPECT_EQ(overdue.message, "no sample of the request has begun in time");
+  EXPECT_STREQ(error_code_name(*overdue.code), "ERR_DPM_OVERLOADED");
+  EXPECT_GE(overdue.queued_seconds, 3e-3);
+  EXPECT_EQ(batch.statistics().waiting, 1u);
+  turns(batch, 5);
+  // A request that has begun goes on, however long it takes.
+  EXPECT_EQ(begun.code, ErrorCode::kOk);
+  EXPECT_EQ(patient.code, ErrorCode::kOk);
+  EXPECT_EQ(batch.statistics().finished, 3u);
+  EXPECT_EQ(batch.statistics().cancelled, 0u);
   EXPECT_FALSE(batch.has_work());
 }
 

@@ -144,7 +144,7 @@ export const servingFields = {
   /** The default for models without a `maxWait` of their own. */
   maxWait: field({
     schema: milliseconds,
-    help: 'expected wait from which on requests are refused',
+    help: 'expected wait from which on requests are refused; a request that has waited a tenth longer is refused, too',
     standard: Number(optionFacts.batcher.maxWait.value),
     flag: timeFlag('SECONDS', SECOND),
   }),

@@ -104,9 +104,9 @@ export function onAnswered(request: FastifyRequest, reply: FastifyReply, call: (
 /** Aborts when the client leaves before it has its answer. (Fastify's own signal does not once the body has been read.) */
 export function untilLeft(request: FastifyRequest, reply: FastifyReply): AbortSignal {
   const left = new AbortController();
-  if (request.raw.socket.destroyed) left.abort();
+  if (request.raw.socket.destroyed) left.abort('the client has left');
   onAnswered(request, reply, (isSent) => {
-    if (!isSent) left.abort();
+    if (!isSent) left.abort('the client has left');
   });
   return left.signal;
 }

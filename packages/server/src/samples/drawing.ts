@@ -1,9 +1,11 @@
-import { type BatchEvent, DpmError } from 'dpm-native';
+import { type BatchEvent, DpmError, type Priority } from 'dpm-native';
 
 import { sentImages, type SentImages } from './encode.js';
 import type { Metrics, Outcome } from '../observe/metrics.js';
+import type { Client } from '../base/client.js';
 import { ServerError } from '../base/problem.js';
 import type { Registry } from '../models/registry.js';
+import type { ServedModel } from '../models/served.js';
 import type { Sampling } from './sample-request.js';
 import { SamplingTrace } from './sampling-trace.js';
 import type { TraceContext, Tracing } from '../observe/tracing.js';
@@ -31,6 +33,34 @@ function whileRunning(error: unknown): unknown {
   return new ServerError('ERR_DPM_DEADLINE', error.message, { status: 504 });
 }
 
+function countFailure(metrics: Metrics, model: string, error: unknown): void {
+  const outcome = outcomeOf(error);
+  metrics.outcomes.inc({ model, outcome });
+  if (outcome !== 'refused') return;
+  const reason = (error as DpmError).code === 'ERR_DPM_DEADLINE' ? 'deadline' : 'wait';
+  metrics.refused.inc({ model, reason });
+}
+
+/**
+ * Refuses and counts a request for which its model has no room, before anything is made of it: what a server that is full spends on
+ * those that it refuses is lost to those that it has taken.
+ *
+ * @throws {@link DpmError} `ERR_DPM_OVERLOADED`.
+ */
+export function requireRoom(
+  { metrics }: Pick<DrawingContext, 'metrics'>,
+  { id, batcher }: ServedModel,
+  { name }: Client,
+  priority: Priority | undefined,
+): void {
+  try {
+    batcher.requireRoom({ tenant: name, priority });
+  } catch (error) {
+    countFailure(metrics, id, error);
+    throw error;
+  }
+}
+
 /** Counts a request for samples. */
 function countOutcome(
   { metrics }: Pick<DrawingContext, 'metrics'>,
@@ -39,12 +69,7 @@ function countOutcome(
 ): void {
   const model = served.id;
   if ('error' in ended) {
-    const outcome = outcomeOf(ended.error);
-    metrics.outcomes.inc({ model, outcome });
-    if (outcome === 'refused') {
-      const reason = (ended.error as DpmError).code === 'ERR_DPM_DEADLINE' ? 'deadline' : 'wait';
-      metrics.refused.inc({ model, reason });
-    }
+    countFailure(metrics, model, ended.error);
     return;
   }
   metrics.outcomes.inc({ model, outcome: 'done' });

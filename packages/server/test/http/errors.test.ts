@@ -118,6 +118,14 @@ describe('a request', () => {
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(Math.ceil(wait));
     expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(Math.ceil(1.25 * wait));
     expect(await metric('dpm_refused_total', 'reason="wait"')).toBe(1);
+    // Nothing is made of a request that is refused, be it right or not; one with a key may be at work already.
+    const wrong = { sampler: 'ddim', options: { nothing: 1 } };
+    expectProblem(await sample(wrong), 503, 'ERR_DPM_OVERLOADED');
+    const images = await post('/v1/images/generations', { model: 'mnist', prompt: '' });
+    expect([images.status, images.json.error]).toMatchObject([503, { code: 'ERR_DPM_OVERLOADED' }]);
+    expect(await metric('dpm_refused_total', 'reason="wait"')).toBe(3);
+    expect(await metric('dpm_requests_total', 'outcome="refused"')).toBe(3);
+    expectProblem(await sample(wrong, { 'idempotency-key': 'a' }), 400, 'ERR_DPM_ARGUMENT');
     const early = await sample({ priority: 'high', deadlineMs: 1, steps: 500 });
     expectProblem(early, 503, 'ERR_DPM_DEADLINE');
     expect(early.headers.get('retry-after')).toMatch(/^\d+$/);

@@ -9,7 +9,7 @@ import { imagesAnswer } from './answer.js';
 import { editSchema, generationSchema, sampleBodyOf, sizeOf, wrongField, type ImageBody } from './bodies.js';
 import { formOf } from './multipart.js';
 import { type Context, errorHandler, note, notedFailure, type Routes, untilLeft } from '../../http/context.js';
-import { drawing } from '../../samples/drawing.js';
+import { drawing, requireRoom } from '../../samples/drawing.js';
 import { decodedPictures } from '../../samples/pictures.js';
 import type { Pictures } from '../../samples/prompt-fields.js';
 import { eventOf, eventStreamHeaders } from '../../http/event-stream.js';
@@ -92,6 +92,7 @@ async function answer(
   const { quality = 'auto', stream = false, partial_images: partial = 0 } = body;
   const wanted = sizeOf(body, served, pictures.image !== undefined);
   requireDrawable(body, served);
+  requireRoom(context, served, request.client, undefined);
   const translated = sampleBodyOf(body, served, wanted);
   const steps = translated.steps ?? (served.kind === 'prompts' ? served.model.defaults.steps : DEFAULT_STEPS);
   // This distance gives at most `partial` previews before the image.

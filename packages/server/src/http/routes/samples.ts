@@ -6,7 +6,7 @@ import type { FastifyRequest } from 'fastify';
 import { type Form, forms, negotiated } from '../accept.js';
 import { samplesAnswer } from './answers/samples.js';
 import { note, notedFailure, untilLeft, type Context, type Routes, type WholeAnswer } from '../context.js';
-import { type Done, drawing, drawn } from '../../samples/drawing.js';
+import { type Done, drawing, drawn, requireRoom } from '../../samples/drawing.js';
 import { type Encoding, gridOf } from '../../samples/encode.js';
 import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import { type Keyed, keyHeaders } from '../idempotency.js';
@@ -97,13 +97,32 @@ async function whole(
   };
 }
 
-/** The request that its key stands for, or a new one where it has no key. */
-function keyed(context: Context, request: FastifyRequest, form: Form, { digest }: ServedModel): Keyed<WholeAnswer> {
+/** What a request asks for, and how the answer comes about. */
+interface Asked {
+  readonly sampling: Sampling;
+  readonly run: Keyed<WholeAnswer>['run'];
+}
+
+/** Reads a request; one with a key stands for all that have it. */
+async function askedBy(context: Context, request: FastifyRequest, served: ServedModel, form: Form): Promise<Asked> {
+  const { client } = request;
   const body = request.body as SampleBody;
-  const draw = (): bigint => seedOf(body.seed);
   const key = request.headers['idempotency-key'];
-  if (typeof key === 'string') return context.keys.of(request.client.name, key, [form, digest, body], draw);
-  return { seed: draw(), run: (signal, run) => run(signal) };
+  const hasKey = typeof key === 'string';
+  // A request with a key may be one that is at work, which it joins.
+  if (!hasKey) requireRoom(context, served, client, body.priority);
+  const isStream = form === 'text/event-stream';
+  const terms = { client, isStream, pictures: await picturesOf(body, served, context.pool) };
+  // Errors are found before the key is noted, so that a wrong request does not take it.
+  const sampling = samplingOf(body, served, terms);
+  if (!hasKey) return { sampling, run: (signal, run) => run(signal) };
+  const draw = (): bigint => seedOf(body.seed);
+  const keyed = context.keys.of(client.name, key, [form, served.digest, body], draw);
+  const { seed } = keyed;
+  return {
+    sampling: samplingOf({ ...body, seed: String(seed) }, served, terms),
+    run: (signal, run) => keyed.run(signal, run),
+  };
 }
 
 /** Waits for the next event, or for null after a while. */
@@ -214,16 +233,11 @@ export const sampleRoutes: Routes = (app, context) => {
       const body = request.body as SampleBody;
       const served = context.registry.use(body.model);
       const form = negotiated(request.headers.accept, formsOf(served));
-      const isStream = form === 'text/event-stream';
-      // Errors are found before the key is noted, so that a wrong request does not take it.
-      const terms = { client: request.client, isStream, pictures: await picturesOf(body, served, context.pool) };
-      samplingOf(body, served, terms);
-      const own = keyed(context, request, form, served);
-      const sampling = samplingOf({ ...body, seed: String(own.seed) }, served, terms);
+      const { sampling, run } = await askedBy(context, request, served, form);
       note(request, { model: served.id, sampler: sampling.sampler, steps: body.steps, count: sampling.count });
       if (form !== 'text/event-stream') {
         const dtype = body.dtype ?? STANDARD_DTYPE;
-        const answer = await own.run(untilLeft(request, reply), (signal) =>
+        const answer = await run(untilLeft(request, reply), (signal) =>
           whole(context, request, sampling, form, dtype, signal),
         );
         note(request, answer.noted);
