@@ -134,7 +134,7 @@ export interface Failure {
 
 /** The field that a message of the library begins with: `count is 0, it has to be …`. */
 export function paramOf(message: string): string | undefined {
-  return /^(?:sampler [\w+-]+: )?([A-Za-z]\w*)(?:\[\d+\])? (?:is|has|are) /.exec(message)?.[1];
+  return /^(?:sampler [\w+-]+: )?([A-Za-z]\w*)(?:\[\d+\])? (?:is|has|are|have) /.exec(message)?.[1];
 }
 
 /** Seconds to wait: up to a quarter is added at random, so that clients that were refused together do not all return together. */
@@ -168,7 +168,9 @@ function problemOf(code: string, status: number, detail: string, id: string): Pr
 
 /** Translates errors of the framework into errors of ours. */
 function translated(error: unknown): unknown {
-  const { code, message } = Object(error) as { code?: unknown; message?: unknown };
+  const { code, message, name } = Object(error) as Record<'code' | 'message' | 'name', unknown>;
+  // Paths that lead out of a folder of files have it.
+  if (name === 'ForbiddenError') return new ServerError('ERR_DPM_NOT_FOUND', 'there is nothing at this path');
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new ServerError('ERR_DPM_TOO_LARGE', 'the body is too large');

@@ -47,6 +47,9 @@ const { steps } = samplers.ddim.facts.options;
 /** The numbers of steps that requests may ask for. */
 export const stepsRange = { minimum: 1, maximum: 1000 } as const;
 
+/** Elements of a sampler's table: levels have one more than there are steps. */
+const MOST_ELEMENTS = stepsRange.maximum + 1;
+
 /** The field of a number of steps; `standard` is its default in words. */
 export function stepsField(standard = String(DEFAULT_STEPS)): TInteger {
   return Type.Integer({ ...stepsRange, description: describe({ help: steps.help, standard }) });
@@ -161,6 +164,12 @@ export function optionsOf(
     (name) => !Object.hasOwn(taken, name) || name === 'gamma' || name === 'steps',
   );
   if (named !== undefined) throw wrong(`options/${named}`, `is no option of the sampler ${sampler}`);
+  // Making a key of a table of millions of elements, which no sampler takes, would hold up everybody.
+  for (const [name, value] of Object.entries(options)) {
+    if (Array.isArray(value) && value.length > MOST_ELEMENTS) {
+      throw wrong(`options/${name}`, `has ${value.length} elements, at most ${MOST_ELEMENTS} are taken`);
+    }
+  }
   const takesSteps = Object.hasOwn(taken, 'steps');
   if (steps !== undefined && !takesSteps) throw wrong('steps', `is no option of the sampler ${sampler}`);
   const spaced = options.timesteps !== undefined || options.levels !== undefined;
