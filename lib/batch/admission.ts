@@ -6,8 +6,10 @@ import { priorities, type BatcherOptions, type Priority, type ServiceOrder } fro
 import type { Pace, SampleDemand } from './pace.js';
 import { Slowdown } from './slowdown.js';
 
-/** Part of `maxWait` that an accepted request waits at most. */
+/** Part of `maxWait` that an accepted request waits at most, unless it is short. */
 const MOST_LATE = 1.1;
+/** Milliseconds above a short `maxWait`, and steps of the batch: whoever comes during a step waits for its end. */
+const [LEAST_LATE, STEPS_LATE] = [100, 2];
 
 /** Tenant and urgency of a request. */
 export interface ServiceTerms {
@@ -119,9 +121,11 @@ export class Admission {
     );
   }
 
-  /** Milliseconds that an accepted request waits at most, also where its expected wait turns out to be wrong. */
-  get mostQueued(): number {
-    return MOST_LATE * this.#limits.maxWait;
+  /** Computes the milliseconds that an accepted request waits at most, also where its expected wait turns out to be wrong. */
+  mostQueued(pace: Pace): number {
+    const { maxWait } = this.#limits;
+    const steps = STEPS_LATE * this.slowdown * pace.stepTime(pace.rows);
+    return Math.max(MOST_LATE * maxWait, maxWait + LEAST_LATE + steps);
   }
 
   /** The error of a request in the batch: that of a refusal if it has waited for too long. */

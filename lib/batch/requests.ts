@@ -326,7 +326,7 @@ export class Requests {
             ...request,
             priority: nativePriority[terms.priority],
             keys: ticket.keys,
-            mostQueued: this.#admission.mostQueued,
+            mostQueued: this.#admission.mostQueued(this.#pace),
             previewsRows: false,
             dataPredictions: showsData ? dataPredictions(programs) : null,
             onImage: this.#onImage(run, watcher),

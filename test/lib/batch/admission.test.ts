@@ -37,6 +37,17 @@ describe('admission', () => {
     expect(batch.expectedWait({ tenant: 'a' })).toBe(0);
   });
 
+  it('takes what comes where nothing is to be done, also where nobody may wait', async () => {
+    await using batch = await model.batcher({ rows: 1, maxWait: 0 });
+    const request = { sampler: 'ddim', steps: 20 } as const;
+    const running = batch.sample(request);
+    expect((await failure(batch.sample(request))).message).toMatch(/above maxWait of 0 ms$/);
+    await running;
+    // More samples than a step has rows wait for one another, and not for their request.
+    await batch.sample({ ...request, count: 3 });
+    expect(batch.stats().refused.wait).toBe(1);
+  });
+
   it('lets higher priorities run first, and counts what is done', async () => {
     await using batch = await model.batcher({ rows: 1, order: 'arrival' });
     const order: string[] = [];

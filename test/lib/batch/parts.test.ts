@@ -149,6 +149,17 @@ describe('admission', () => {
     expect(admission.backlog).toBe(10);
   });
 
+  it('lets requests wait a tenth longer than they may, or for the steps that are at work', () => {
+    const waits = (maxWait: number): number =>
+      new Admission({ order: 'share', stretch: 1 }, { ...limits, maxWait }).mostQueued(pace);
+    const step = pace.stepTime(pace.rows);
+    expect(step).toBeGreaterThan(0);
+    expect(waits(0)).toBe(100 + 2 * step);
+    expect(waits(500)).toBe(600 + 2 * step);
+    expect(waits(30_000)).toBeCloseTo(33_000);
+    expect(waits(Infinity)).toBe(Infinity);
+  });
+
   it('takes the batch into account where it asks for the time of a request', () => {
     const admission = new Admission({ order: 'share', stretch: 1 }, limits);
     // Steps alone: ten of one row. Steps beside three others: of four rows.
