@@ -57,7 +57,7 @@ TEST_F(CancelledBatch, ARequestThatHasWaitedForTooLongIsRefused) {
   turns(batch, 1);
   EXPECT_EQ(overdue.code, ErrorCode::kOverloaded);
   EXPECT_EQ(overdue.message, "no sample of the request has begun in time");
-  EXPECT_STREQ(error_code_name(*overdue.code), "ERR_DPM_OVERLOADED");
+  EXPECT_STREQ(error_code_name(overdue.code.value_or(ErrorCode::kOk)), "ERR_DPM_OVERLOADED");
   EXPECT_GE(overdue.queued_seconds, 3e-3);
   EXPECT_EQ(batch.statistics().waiting, 1u);
   turns(batch, 5);
