@@ -61,7 +61,11 @@ const common = [
 ];
 const ofServer = [
   ['new-token', 'NAME', 'print a new token and its line for that file, and end'],
-  ['max-wait', 'SECONDS', 'expected wait from which on requests are refused; a request that has waited a tenth longer is refused, too; default 30'],
+  [
+    'max-wait',
+    'SECONDS',
+    'expected wait from which on requests are refused; a request that has waited a tenth longer is refused, too; default 30',
+  ],
   ['spool', 'DIR', 'folder for jobs that this server draws itself; without it and --queue there are none'],
   ['keep', 'DAYS', 'time that jobs are kept for when they are over; default 7'],
   [
