@@ -33,6 +33,11 @@ const evaluations = new Map(
   [...bits.matchAll(/^DPM_BITS\((\w+), (0x[0-9A-F]{16})\)$/gm)].map(([, instructions, hash]) => [instructions, hash]),
 );
 
+/** The result of the noise in the native tests, by any instruction set. */
+const [, noiseBits] = /kNoiseBits = (0x[0-9A-F]{16});/.exec(
+  readFileSync(join(root, 'test/native/devices/cpu/noise_bits.h'), 'utf8'),
+);
+
 let project;
 const folderOf = (system) =>
   join(project, 'node_modules/dpm-native/prebuilds', system.split('-').slice(0, 2).join('-'));
@@ -53,6 +58,8 @@ async function runProgram({ system, packaged, command, options: more = [], envir
   if (found.evaluation !== expected) {
     throw new Error(`the evaluation comes to ${found.evaluation}, in the native tests to ${expected}`);
   }
+  if (found.noise !== noiseBits)
+    throw new Error(`the noise comes to ${found.noise}, in the native tests to ${noiseBits}`);
   return found;
 }
 

@@ -20,6 +20,11 @@ DPM_HOST_DEVICE float bits_float(std::int32_t bits) {
   return value;
 }
 
+/// Returns -value if the highest bit of `word` is set, else `value`.
+DPM_HOST_DEVICE float negated_by(float value, std::uint32_t word) {
+  return bits_float(static_cast<std::int32_t>(static_cast<std::uint32_t>(float_bits(value)) ^ (word & 0x80000000u)));
+}
+
 /// e^x, relative error below 2e-7; saturates at both ends of the normal range, NaN stays NaN.
 DPM_HOST_DEVICE float exp(float x) {
   x = x < -87.0F ? -87.0F : x;
@@ -127,19 +132,6 @@ DPM_HOST_DEVICE float tanh_slope(float x) {
 
 /// Derivative of max(x, 0); 0 at 0.
 DPM_HOST_DEVICE float relu_slope(float x) { return x > 0.0F ? 1.0F : 0.0F; }
-
-/// Computes ln(1 + f) + e ln 2 for f in [sqrt(1/2) - 1, sqrt(2) - 1], with a relative error below 1.5e-7. The
-/// polynomial has the least maximum relative error for its degree; without a division it takes half the time.
-DPM_HOST_DEVICE float log1p_scaled(float f, float e) {
-  float p = 8.700361102819443e-2F;
-  p = p * f - 1.426747590303421e-1F;
-  p = p * f + 1.491478681564331e-1F;
-  p = p * f - 1.65775865316391e-1F;
-  p = p * f + 1.9963061809539795e-1F;
-  p = p * f - 2.500133812427521e-1F;
-  p = p * f + 3.333390951156616e-1F;
-  return e * 0.693147180559945F + ((p * f - 0.5F) * (f * f) + f);
-}
 
 /// sin(x) for x in [-pi/4, pi/4].
 DPM_HOST_DEVICE float sin_quarter(float x) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "core/fused_multiply_add.h"
 #include "core/median.h"
 #include "core/philox.h"
 #include "core/scalar_math.h"
@@ -59,6 +60,43 @@ TEST(Philox, BoxMullerAgreesWithDouble) {
     const double angle = 6.283185307179586 * ((word1 + 0.5) * 0x1p-32);
     ASSERT_NEAR(cosine, radius * std::cos(angle), 2e-6);
     ASSERT_NEAR(sine, radius * std::sin(angle), 2e-6);
+  }
+}
+
+TEST(FusedMultiplyAdd, InDoubleIsTheProcessors) {
+  const auto expect_equal = [](float a, float b, float c) {
+    const float expected = std::fma(a, b, c);
+    ASSERT_EQ(math::fused_multiply_add_in_double(a, b, c), expected) << a << " * " << b << " + " << c;
+    ASSERT_EQ(math::fused_multiply_add(a, b, c), expected) << a << " * " << b << " + " << c;
+  };
+  for (std::uint32_t i = 0; i < 200000; ++i) {
+    const PhiloxWords words = philox4x32(i, 0, 0, 0, 1, 2);
+    float values[3];
+    for (int j = 0; j < 3; ++j) {
+      // Exponents that differ by up to 60, so that each term may be the rest of the other.
+      values[j] = std::ldexp(static_cast<float>(static_cast<std::int32_t>(words.word[j])) * 0x1p-31F,
+                             static_cast<int>(words.word[3] >> (8 * j) & 31u) - 16);
+    }
+    expect_equal(values[0], values[1], values[2]);
+  }
+}
+
+TEST(FusedMultiplyAdd, RoundsOnceWhereADoubleLiesHalfWayBetweenFloats) {
+  // The products are 2^24 + 1 and 2^24 + 3, each between two floats: a term that is too small for a double decides.
+  struct Case {
+    float a;
+    float b;
+    float below;
+    float even;
+  };
+  constexpr float kPower = 16777216;
+  for (const Case& each : {Case{24929, 673, kPower, kPower}, Case{1549, 10831, kPower + 2, kPower + 4}}) {
+    for (const float sign : {1.0F, -1.0F}) {
+      const auto fused = [&](float c) { return math::fused_multiply_add_in_double(sign * each.a, each.b, sign * c); };
+      EXPECT_EQ(fused(-0x1p-60F), sign * each.below);
+      EXPECT_EQ(fused(0x1p-60F), sign * (each.below + 2));
+      EXPECT_EQ(fused(0), sign * each.even);
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-// The network of test/native/devices/cpu/evaluation_bits_test.cc, evaluated by the addon.
+// The network of test/native/devices/cpu/evaluation_bits_test.cc, evaluated by the addon, and the noise of update_test.cc.
 
 const BATCH = 2;
 const IMAGE = 100;
@@ -61,4 +61,20 @@ export async function evaluationBits(dist) {
   await network.forward(BATCH, fractions(IMAGE, out.length), Float32Array.of(1, 1), null, out, null);
   await engine.close();
   return bitsOf(out);
+}
+
+/** @param dist - As of evaluationBits(). */
+export async function noiseBits(dist) {
+  const { Device } = await import(new URL('engine/device.js', dist));
+  const { normals } = await import(new URL('engine/normals.js', dist));
+  const device = Device.open({ device: 'cpu' });
+  const streams = [
+    { seed: 0x0123456789abcdefn, sampleIndex: 2, record: 3, draw: 0 },
+    { seed: 0x80000000ffffffffn, sampleIndex: 0x7fffffff, record: 0xffffffff, draw: 5 },
+  ];
+  try {
+    return bitsOf(await normals(device, [1003], streams));
+  } finally {
+    await device.close();
+  }
 }

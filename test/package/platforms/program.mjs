@@ -10,7 +10,7 @@ import { isMainThread, Worker } from 'node:worker_threads';
 
 import { devices, DiffusionModel, DpmError } from 'dpm-native';
 
-import { evaluationBits } from './evaluation.mjs';
+import { evaluationBits, noiseBits } from './evaluation.mjs';
 
 const sha256 = (array) =>
   createHash('sha256')
@@ -63,13 +63,14 @@ if (isMainThread) {
     new Worker(new URL(import.meta.url)).once('message', resolve).once('error', reject);
   });
   assert.equal(inWorker, sha256(drawn));
-  const evaluation = await evaluationBits(new URL('node_modules/dpm-native/dist/', import.meta.url));
+  const dist = new URL('node_modules/dpm-native/dist/', import.meta.url);
+  const [evaluation, noise] = [await evaluationBits(dist), await noiseBits(dist)];
   const { bun, deno, node } = process.versions;
   const name = bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`;
   const instructions = listed.find((device) => device.name === 'cpu').description.split(',')[0];
   const digits = sha256(drawn);
   console.log(
-    JSON.stringify({ name, system: `${process.platform}-${process.arch}`, instructions, digits, evaluation }),
+    JSON.stringify({ name, system: `${process.platform}-${process.arch}`, instructions, digits, evaluation, noise }),
   );
 } else {
   const { parentPort } = await import('node:worker_threads');

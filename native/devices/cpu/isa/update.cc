@@ -13,32 +13,28 @@ constexpr int kBlock = 512;
 constexpr int kCounters = kPhiloxVectors * kWidth;
 static_assert(kBlock % (4 * kCounters) == 0, "a block is whole groups of normals");
 
-/// Computes 4 * kCounters normals from consecutive counters: first the words, then the normals, then their order,
-/// because the compiler vectorises each of these loops.
-void fill_normal_group(const dpm_update_sample& sample, std::uint32_t counter, float* z) {
-  Words vectors[4][kPhiloxVectors];
-  philox_vectors(sample, counter, vectors);
-  std::uint32_t words[4][kCounters];
-  __builtin_memcpy(words, vectors, sizeof words);
-  float normals[4][kCounters];
+/// Computes normals of elements first .. first + count of one sample, in whole groups: z has room for a multiple of the
+/// group. First all words, then the normals, then their order, because the compiler vectorises each of these loops.
+void fill_normals(const dpm_update_sample& sample, std::uint64_t first, int count, float* z) {
+  const auto counter = static_cast<std::uint32_t>(first / 4);
+  const int counters = (count + 4 * kCounters - 1) / (4 * kCounters) * kCounters;
+  std::uint32_t words[4][kBlock / 4];
+  for (int j = 0; j < counters; j += kCounters) {
+    Words vectors[4][kPhiloxVectors];
+    philox_vectors(sample, counter + static_cast<std::uint32_t>(j), vectors);
+    for (int i = 0; i < 4; ++i) __builtin_memcpy(words[i] + j, vectors[i], sizeof vectors[i]);
+  }
+  float normals[4][kBlock / 4];
   for (int pair = 0; pair < 4; pair += 2) {
-    for (int j = 0; j < kCounters; ++j) {
+    for (int j = 0; j < counters; ++j) {
       box_muller(words[pair][j], words[pair + 1][j], &normals[pair][j], &normals[pair + 1][j]);
     }
   }
-  for (int j = 0; j < kCounters; ++j) {
+  for (int j = 0; j < counters; ++j) {
     z[4 * j] = normals[0][j];
     z[4 * j + 1] = normals[1][j];
     z[4 * j + 2] = normals[2][j];
     z[4 * j + 3] = normals[3][j];
-  }
-}
-
-/// Computes normals of elements first .. first + count of one sample, in whole groups: z has room for a multiple of the
-/// group.
-void fill_normals(const dpm_update_sample& sample, std::uint64_t first, int count, float* z) {
-  for (int i = 0; i < count; i += 4 * kCounters) {
-    fill_normal_group(sample, static_cast<std::uint32_t>((first + static_cast<std::uint64_t>(i)) / 4), z + i);
   }
 }
 

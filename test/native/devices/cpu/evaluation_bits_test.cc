@@ -4,12 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <cstring>
 #include <deque>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "bits_of.h"
 #include "graph_maker.h"
 #include "graph_runner.h"
 
@@ -45,14 +45,6 @@ std::vector<float> evaluate(const std::string& isa) {
   }
   const ScopedEnvironment chosen("DPM_CPU_ISA", isa);
   return run_graph(Device::open("cpu", {1, false}), graph, kBatch, {fractions(kImage, 1024), {1, 1}, {}}, true);
-}
-
-std::uint64_t bits_of(const std::vector<float>& values) {
-  std::vector<unsigned char> bytes(values.size() * sizeof(float));
-  std::memcpy(bytes.data(), values.data(), bytes.size());
-  std::uint64_t hash = 0xCBF29CE484222325;
-  for (const unsigned char byte : bytes) hash = (hash ^ byte) * 0x100000001B3;
-  return hash;
 }
 
 TEST(EvaluationBits, AreThoseOfThePrebuilds) {

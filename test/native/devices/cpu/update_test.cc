@@ -4,8 +4,11 @@
 #include <functional>
 #include <limits>
 
+#include "bits_of.h"
 #include "core/error.h"
+#include "core/philox.h"
 #include "graph_runner.h"
+#include "noise_bits.h"
 #include "registers.h"
 
 namespace dpm::test {
@@ -18,23 +21,35 @@ TEST(Update, RandomRecordsAgreeWithTheReference) {
   }
 }
 
-TEST(Update, NormalsAreStandardAndDistinctPerStream) {
-  const auto device = Device::open("cpu", {2, false});
-  constexpr std::uint64_t kElements = 200001;
+dpm_record noise_alone() {
   dpm_record record{};
   record.flags = DPM_RECORD_WRITE_X;
   record.variance = DPM_VARIANCE_SCALAR;
   record.deviation = 1;
-  const auto buffer = device->allocate(2 * kElements * sizeof(float));
-  const dpm_update_sample samples[] = {{&record, 0, 0, 0, 1, 0, 0, 0, 0}, {&record, 1, 1, 1, 1, 0, 1, 0, 0}};
+  return record;
+}
+
+/// Normals of two streams, one behind the other, as a device draws them.
+std::vector<float> drawn(const std::string& device_name, const dpm_update_sample (&samples)[2],
+                         std::uint64_t elements) {
+  const auto device = Device::open(device_name, {2, false});
+  const auto buffer = device->allocate(2 * elements * sizeof(float));
   dpm_update update{};
   update.batch = 2;
-  update.elements = kElements;
+  update.elements = elements;
   update.samples = samples;
-  update.x = buffer->view(kElements);
+  update.x = buffer->view(elements);
   device->update(update);
-  std::vector<float> z(2 * kElements);
+  std::vector<float> z(2 * elements);
   buffer->download(0, z.data(), buffer->bytes());
+  return z;
+}
+
+TEST(Update, NormalsAreStandardAndDistinctPerStream) {
+  constexpr std::uint64_t kElements = 200001;
+  const dpm_record record = noise_alone();
+  const dpm_update_sample samples[] = {{&record, 0, 0, 0, 1, 0, 0, 0, 0}, {&record, 1, 1, 1, 1, 0, 1, 0, 0}};
+  const std::vector<float> z = drawn("cpu", samples, kElements);
   double sum = 0;
   double squares = 0;
   double fourth = 0;
@@ -51,6 +66,30 @@ TEST(Update, NormalsAreStandardAndDistinctPerStream) {
   EXPECT_NEAR(squares / n, 1, 5 * std::sqrt(2 / n));
   EXPECT_NEAR(fourth / n, 3, 5 * std::sqrt(96 / n));
   EXPECT_NEAR(product / n, 0, 5 / std::sqrt(n));
+}
+
+TEST(Update, NormalsHaveTheSameBitsEverywhere) {
+  // test/package/platforms/evaluation.mjs draws the same ones; all words of counter and key take part.
+  constexpr std::uint64_t kElements = 1003;
+  const dpm_record record = noise_alone();
+  const dpm_update_sample samples[] = {{&record, 0, 0, 0, 0x89ABCDEF, 0x01234567, 2, 3, 0},
+                                       {&record, 1, 1, 1, 0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0xFFFFFFFF, 5}};
+  std::vector<float> expected;
+  for (const dpm_update_sample& sample : samples) {
+    for (std::uint32_t i = 0; i < kElements; ++i) {
+      const PhiloxWords words =
+          philox4x32(i / 4, sample.record_index, sample.sample_index, sample.draw, sample.seed_low, sample.seed_high);
+      float pair[2];
+      box_muller(words.word[i % 4 / 2 * 2], words.word[i % 4 / 2 * 2 + 1], &pair[0], &pair[1]);
+      expected.push_back(pair[i % 2]);
+    }
+  }
+  EXPECT_EQ(drawn("cuda:0", samples, kElements), expected);
+  for (const std::string& isa : usable_isas()) {
+    const ScopedEnvironment forced("DPM_CPU_ISA", isa);
+    EXPECT_EQ(drawn("cpu", samples, kElements), expected) << isa;
+  }
+  EXPECT_EQ(bits_of(expected), kNoiseBits);
 }
 
 class UpdateRefusals : public testing::TestWithParam<const char*> {};
