@@ -30,7 +30,7 @@ export const benchCommand: Command = {
     steps: { value: 'LENGTHS', help: `serve: steps of the requests, equally likely; default ${lengths.join()}` },
     long: { value: 'SHARE', help: `serve: share of requests of 1000 steps; default ${longShare}` },
     rows: { value: 'N', help: 'serve: rows of a step; default as measured' },
-    profile: { help: 'nfe: also time every node, at the first batch size' },
+    profile: { help: 'nfe: also time every node, at the first batch size, and tell the least that it could take' },
   },
   async run(call) {
     const [name = ''] = call.positionals;

@@ -10,6 +10,7 @@ import { usageError } from '../usage-error.js';
 import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';
 import { benchNetworks } from './networks.js';
+import { printProfile, type Profile, profile } from './profile.js';
 import { loadRandomNetwork } from './random-network.js';
 import { benchDefaults } from './settings.js';
 import { timeCalls } from './timing.js';
@@ -62,36 +63,6 @@ async function measure(
   };
 }
 
-interface Profile {
-  network: string;
-  batch: number;
-  nodes: { name: string; milliseconds: number; multiplyAdds: number; gflops: number }[];
-}
-
-async function profile(loaded: Network, network: string, batch: number): Promise<Profile> {
-  const nodes = await nativeWork(() => loaded.native.profile(batch, 10));
-  return { network, batch, nodes: nodes.map((node) => ({ ...node, gflops: nodeGflops(node) })) };
-}
-
-function printProfile({ network, batch, nodes }: Profile, peak: number): void {
-  const total = nodes.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-  printLine(`${network}, batch ${batch}, by node:`);
-  printTable([
-    ['node', 'ms', '% of time', 'GFLOP/s', '% of peak'],
-    ...nodes.map(({ name, milliseconds, gflops }) => [
-      name,
-      milliseconds.toFixed(3),
-      ((100 * milliseconds) / total).toFixed(1),
-      gflops.toFixed(1),
-      ((100 * gflops) / peak).toFixed(0),
-    ]),
-  ]);
-}
-
-function nodeGflops({ milliseconds, multiplyAdds }: { milliseconds: number; multiplyAdds: number }): number {
-  return (2 * multiplyAdds) / milliseconds / 1e6;
-}
-
 function formatRow(row: Measurement): string[] {
   return [
     row.network,
@@ -113,7 +84,8 @@ export async function benchNfe(call: Call): Promise<void> {
   }
   const device = Device.open(loadOptions(call.options));
   try {
-    const { gflops: peak } = await nativeWork(() => device.engine.measurePeak());
+    const rates = await nativeWork(() => device.engine.measurePeak());
+    const peak = rates.gflops;
     const rows: Measurement[] = [];
     const profiles: Profile[] = [];
     for (const name of networks) {
@@ -122,16 +94,25 @@ export async function benchNfe(call: Call): Promise<void> {
         const row = await measure(loaded, name, batch, peak, call);
         rows.push(row);
       }
-      if (call.options.flag('profile')) profiles.push(await profile(loaded, name, batches[0] ?? 1));
+      if (call.options.flag('profile')) profiles.push(await profile(loaded, name, batches[0] ?? 1, rates));
       await loaded.close();
     }
     if (call.json) {
       const { name, threads } = device;
       const profiled = profiles.length > 0 && { profiles };
-      printJson({ benchmark: 'nfe', device: name, threads, peakGflops: peak, rows, ...profiled });
+      const { copyGigabytesPerSecond } = rates;
+      printJson({
+        benchmark: 'nfe',
+        device: name,
+        threads,
+        peakGflops: peak,
+        copyGigabytesPerSecond,
+        rows,
+        ...profiled,
+      });
       return;
     }
-    for (const each of profiles) printProfile(each, peak);
+    for (const each of profiles) printProfile(each, rates);
     printLine(`${device.name}: ${device.description}; ${device.threads} threads, peak ${peak.toFixed(0)} GFLOP/s`);
     printLine("GFLOP/s count a direct convolution, the peak is float32's: Winograd, bfloat16 and AMX can exceed it");
     printTable([

@@ -172,13 +172,24 @@ describe('other commands', () => {
     const document = JSON.parse(run.stdout) as {
       peakGflops: number;
       rows: { batch: number; gflops: number; shareOfPeak: number }[];
-      profiles: { nodes: unknown[] }[];
+      copyGigabytesPerSecond: number;
+      profiles: {
+        nodes: { milliseconds: number; bytes: number; floor: { milliseconds: number } }[];
+        kinds: { nodes: number; milliseconds: number }[];
+      }[];
     };
     expect(document.rows.map(({ batch }) => batch)).toEqual([1, 2]);
     for (const { gflops, shareOfPeak } of document.rows) {
       expect(shareOfPeak * document.peakGflops).toBeCloseTo(gflops, 6);
     }
-    expect(document.profiles[0]!.nodes.length).toBeGreaterThan(10);
+    const { nodes, kinds } = document.profiles[0]!;
+    expect(nodes.length).toBeGreaterThan(10);
+    for (const { bytes, floor } of nodes) {
+      expect(floor.milliseconds).toBeGreaterThanOrEqual(bytes / document.copyGigabytesPerSecond / 1e6 - 1e-12);
+    }
+    const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
+    expect(sumOf(kinds.map((kind) => kind.nodes))).toBe(nodes.length);
+    expect(sumOf(kinds.map((kind) => kind.milliseconds))).toBeCloseTo(sumOf(nodes.map((node) => node.milliseconds)), 9);
     const boundary = JSON.parse((await dpm('bench', 'boundary', '--device', 'cpu', '--json')).stdout) as {
       rows: unknown[];
     };
