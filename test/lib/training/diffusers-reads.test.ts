@@ -1,6 +1,4 @@
 // Folders that training writes, as diffusers itself loads and evaluates them.
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -8,28 +6,18 @@ import { expect, it } from 'vitest';
 
 import { Trainer, type TrainerOptions } from '../../../lib/index.js';
 import { maxDifference } from '../../support/golden.js';
+import { absentPeer, askPeer } from '../../support/peers.js';
 import { namedNumbers } from '../../support/splitmix.js';
 import { largest } from '../../support/tensors.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 import { tinyNetwork, tinyRun } from '../../support/training-data.js';
 
 const folder = temporaryFolder();
-const library = packagePath('.toolchain/peers');
 const tiny = packagePath('test/fixtures/gradients/class-rows/diffusers-adm-tiny');
 
 interface Evaluated {
   out: number[];
   prediction: string;
-}
-
-function evaluated(request: object): Evaluated {
-  const python = packagePath('.toolchain/python/bin/python3');
-  const program = packagePath('test/fixtures/unet/evaluate-diffusers.py');
-  const env = { ...process.env, PYTHONPATH: library, PYTHONDONTWRITEBYTECODE: '1' };
-  const stdio: ['pipe', 'pipe', 'ignore'] = ['pipe', 'pipe', 'ignore'];
-  return JSON.parse(
-    execFileSync(python, [program], { env, stdio, input: JSON.stringify(request) }).toString(),
-  ) as Evaluated;
 }
 
 async function withChannels(channels: number): Promise<Record<string, unknown>> {
@@ -58,9 +46,10 @@ it.for(Object.keys(runs))(
     ];
     const { out: own } = await model.unet.forward(x, t, { classLabels: labels });
     expect(own.some((value) => value !== 0)).toBe(true);
-    if (!existsSync(join(library, 'diffusers')))
-      skip('skipped: there is no diffusers, which scripts/setup --peers brings');
-    const found = evaluated({ folder: out, x: [...x], shape: [2, 3, 8, 8], t, labels });
+    const absent = absentPeer('diffusers');
+    if (absent !== null) skip(absent);
+    const request = { folder: out, x: [...x], shape: [2, 3, 8, 8], t, labels };
+    const found = askPeer('unet/evaluate-diffusers.py', request) as Evaluated;
     expect(found.prediction).toBe(prediction);
     expect(maxDifference(own, Float64Array.from(found.out))).toBeLessThan(1e-5 * largest(own));
   },
