@@ -1,8 +1,7 @@
-// Programs in Python that ask another library for the same thing: scripts/setup --peers brings the libraries.
-import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { askPython } from './python.js';
 import { packagePath } from './temporary.js';
 
 const libraries = packagePath('.toolchain/peers');
@@ -13,11 +12,7 @@ export function absentPeer(name: string): string | null {
   return `skipped: there is no ${name}, which scripts/setup --peers brings`;
 }
 
-/** Gives a program of test/fixtures the request as JSON; returns the JSON that it writes. */
+/** Gives a program of test/fixtures that uses such libraries the request as JSON; returns the JSON that it writes. */
 export function askPeer(program: string, request: object): unknown {
-  const python = packagePath('.toolchain/python/bin/python3');
-  const env = { ...process.env, PYTHONPATH: libraries, PYTHONDONTWRITEBYTECODE: '1' };
-  const stdio: ['pipe', 'pipe', 'ignore'] = ['pipe', 'pipe', 'ignore'];
-  const options = { env, stdio, input: JSON.stringify(request), maxBuffer: 64 << 20 };
-  return JSON.parse(execFileSync(python, [packagePath(`test/fixtures/${program}`)], options).toString());
+  return askPython('peers', `test/fixtures/${program}`, { request });
 }

@@ -1,10 +1,10 @@
 // The files of examples/kubernetes as objects, and what Kubernetes and KEDA would say of them.
-import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 import Type, { type Static } from 'typebox';
 import { parseAllDocuments } from 'yaml';
 
+import { askPython } from '../../support/python.js';
 import { packagePath } from '../../support/temporary.js';
 
 /** An object of Kubernetes, as one reads it here. */
@@ -66,18 +66,12 @@ export function objectOf(kind: string, name: string): KubernetesObject {
   return found;
 }
 
-const library = packagePath('.toolchain/kubernetes');
-
 /** True where the schemas of Kubernetes are installed, as `scripts/setup --server` does. */
-export const hasSchemas = existsSync(library);
+export const hasSchemas = existsSync(packagePath('.toolchain/kubernetes'));
 
 /** What Kubernetes has against objects, field by field; null for each that is right. */
 export function complaintsAbout(values: readonly object[]): (string | null)[] {
-  const env = { ...process.env, PYTHONPATH: library, PYTHONDONTWRITEBYTECODE: '1' };
-  const script = packagePath('test/package/kubernetes/validate.py');
-  const python = packagePath('.toolchain/python/bin/python3');
-  const answer = execFileSync(python, [script], { env, input: JSON.stringify(values) });
-  return JSON.parse(answer.toString()) as (string | null)[];
+  return askPython('kubernetes', 'test/package/kubernetes/validate.py', { request: values }) as (string | null)[];
 }
 
 const strict = { additionalProperties: false };

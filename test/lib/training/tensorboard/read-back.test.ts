@@ -1,5 +1,4 @@
 // Events as TensorBoard's own reader gives them back.
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -8,6 +7,7 @@ import { expect, it, type TestContext } from 'vitest';
 import { ImageBatch, Trainer } from '../../../../lib/index.js';
 import type { StepMetrics } from '../../../../lib/training/metrics.js';
 import { EventFile } from '../../../../lib/training/tensorboard/event-file.js';
+import { askPython } from '../../../support/python.js';
 import { eventFiles, shownEvents } from '../../../support/read-events.js';
 import { packagePath, temporaryFolder } from '../../../support/temporary.js';
 import { tinyRun } from '../../../support/training-data.js';
@@ -18,16 +18,12 @@ interface Shown {
 }
 
 const folder = temporaryFolder();
-const library = packagePath('.toolchain/tensorboard');
 
 /** What TensorBoard shows of a folder. */
 function shownBy(context: TestContext, path: string): Shown {
-  if (!existsSync(library)) context.skip('skipped: there is no TensorBoard, which scripts/setup --dev brings');
-  const python = packagePath('.toolchain/python/bin/python3');
-  const env = { ...process.env, PYTHONPATH: library, PYTHONDONTWRITEBYTECODE: '1' };
-  const stdio: ['ignore', 'pipe', 'ignore'] = ['ignore', 'pipe', 'ignore'];
-  const text = execFileSync(python, [packagePath('test/fixtures/tensorboard/read.py'), path], { env, stdio });
-  return JSON.parse(text.toString()) as Shown;
+  if (!existsSync(packagePath('.toolchain/tensorboard')))
+    context.skip('skipped: there is no TensorBoard, which scripts/setup --dev brings');
+  return askPython('tensorboard', 'test/fixtures/tensorboard/read.py', { words: [path] }) as Shown;
 }
 
 /** The same by the tests' own reader. */
