@@ -58,8 +58,9 @@ async function runProgram({ system, packaged, command, options: more = [], envir
   if (found.evaluation !== expected) {
     throw new Error(`the evaluation comes to ${found.evaluation}, in the native tests to ${expected}`);
   }
-  if (found.noise !== noiseBits)
+  if (found.noise !== noiseBits) {
     throw new Error(`the noise comes to ${found.noise}, in the native tests to ${noiseBits}`);
+  }
   return found;
 }
 

@@ -73,7 +73,7 @@ TEST(FusedMultiplyAdd, InDoubleIsTheProcessors) {
     const PhiloxWords words = philox4x32(i, 0, 0, 0, 1, 2);
     float values[3];
     for (int j = 0; j < 3; ++j) {
-      // Exponents that differ by up to 60, so that each term may be the rest of the other.
+      // Exponents that differ by up to 47, so that each term may be the rest of the other.
       values[j] = std::ldexp(static_cast<float>(static_cast<std::int32_t>(words.word[j])) * 0x1p-31F,
                              static_cast<int>(words.word[3] >> (8 * j) & 31u) - 16);
     }

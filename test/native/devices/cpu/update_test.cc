@@ -6,9 +6,9 @@
 
 #include "bits_of.h"
 #include "core/error.h"
-#include "core/philox.h"
 #include "graph_runner.h"
 #include "noise_bits.h"
+#include "normal_of.h"
 #include "registers.h"
 
 namespace dpm::test {
@@ -79,9 +79,7 @@ TEST(Update, NormalsHaveTheSameBitsEverywhere) {
     for (std::uint32_t i = 0; i < kElements; ++i) {
       const PhiloxWords words =
           philox4x32(i / 4, sample.record_index, sample.sample_index, sample.draw, sample.seed_low, sample.seed_high);
-      float pair[2];
-      box_muller(words.word[i % 4 / 2 * 2], words.word[i % 4 / 2 * 2 + 1], &pair[0], &pair[1]);
-      expected.push_back(pair[i % 2]);
+      expected.push_back(normal_of(words, i));
     }
   }
   EXPECT_EQ(drawn("cuda:0", samples, kElements), expected);
