@@ -14,6 +14,14 @@ import type { NativeTrainer, NativeTrainerOptions } from './native-trainer.js';
 /** Version of the addon's surface; the addon reports the same number or is refused. */
 export const NATIVE_ABI_VERSION = 16;
 
+/** What a device does at most in a second. */
+export interface NativeRates {
+  /** GFLOP/s of float32 multiply-adds. */
+  gflops: number;
+  /** GB/s of a copy, read and written. */
+  copyGigabytesPerSecond: number;
+}
+
 /** One device the process knows about, usable or not. */
 export interface NativeDeviceInfo {
   /** Name: `cpu`, `reference`, `cuda:0`, … */
@@ -66,7 +74,7 @@ export interface NativeEngine {
     b: NativeTensor | null,
   ): Promise<Float64Array>;
   /** Measures the device's peak GFLOP/s of multiply-adds and GB/s of a copy. */
-  measurePeak(): Promise<{ gflops: number; copyGigabytesPerSecond: number }>;
+  measurePeak(): Promise<NativeRates>;
   memory(): { host: number; device: number; peakDevice: number };
   /** Returns released memory that the device keeps. */
   trim(): Promise<void>;

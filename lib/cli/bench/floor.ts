@@ -1,11 +1,6 @@
 // What a measured operation is compared with, on any device; bench/roofline predicts the kernels of a card.
+import type { NativeRates } from '../../engine/native-engine.js';
 import type { NativeMap, NativeNode } from '../../engine/native-node.js';
-
-/** What a device does at most in a second. */
-export interface Rates {
-  gflops: number;
-  copyGigabytesPerSecond: number;
-}
 
 /** The least that an operation could take, by the roofline model (Williams et al. 2009). */
 export interface Floor {
@@ -34,7 +29,12 @@ function kindOf({ op, kernel, stride, output }: NativeNode): string {
   return `convolution ${kernel}x${kernel}${stride > 1 ? `, stride ${stride}` : ''}`;
 }
 
-function floorOf(multiplyAdds: number, bytes: number, { gflops, copyGigabytesPerSecond }: Rates): Floor {
+/** GFLOP/s of so many multiply-adds in that time. */
+export function gflopsOf(multiplyAdds: number, milliseconds: number): number {
+  return (2 * multiplyAdds) / milliseconds / 1e6;
+}
+
+function floorOf(multiplyAdds: number, bytes: number, { gflops, copyGigabytesPerSecond }: NativeRates): Floor {
   const arithmetic = (2 * multiplyAdds) / gflops / 1e6;
   const memory = bytes / copyGigabytesPerSecond / 1e6;
   return memory > arithmetic
@@ -47,7 +47,7 @@ function floorOf(multiplyAdds: number, bytes: number, { gflops, copyGigabytesPer
  * and of its bytes at the rate of a copy. For 3x3 convolutions of stride 1 it is that of a direct convolution or of Winograd's,
  * whichever is less.
  */
-export function workOf(node: NativeNode, batch: number, rates: Rates): Work {
+export function workOf(node: NativeNode, batch: number, rates: NativeRates): Work {
   const { inputs, output, weightElements, multiplyAdds } = node;
   const maps = batch * FLOAT_BYTES * [...inputs, output].reduce((sum, map) => sum + elementsOf(map), 0);
   const weights = FLOAT_BYTES * weightElements;

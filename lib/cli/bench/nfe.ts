@@ -9,6 +9,7 @@ import { type Call } from '../command.js';
 import { usageError } from '../usage-error.js';
 import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';
+import { gflopsOf } from './floor.js';
 import { benchNetworks } from './networks.js';
 import { printProfile, type Profile, profile } from './profile.js';
 import { loadRandomNetwork } from './random-network.js';
@@ -51,7 +52,7 @@ async function measure(
     },
     { milliseconds: 1500, least: 5, signal: call.signal },
   );
-  const gflops = (2 * multiplyAdds * batch) / times.median / 1e6;
+  const gflops = gflopsOf(multiplyAdds * batch, times.median);
   return {
     network,
     batch,
@@ -85,7 +86,7 @@ export async function benchNfe(call: Call): Promise<void> {
   const device = Device.open(loadOptions(call.options));
   try {
     const rates = await nativeWork(() => device.engine.measurePeak());
-    const peak = rates.gflops;
+    const { gflops: peak, copyGigabytesPerSecond } = rates;
     const rows: Measurement[] = [];
     const profiles: Profile[] = [];
     for (const name of networks) {
@@ -100,7 +101,6 @@ export async function benchNfe(call: Call): Promise<void> {
     if (call.json) {
       const { name, threads } = device;
       const profiled = profiles.length > 0 && { profiles };
-      const { copyGigabytesPerSecond } = rates;
       printJson({
         benchmark: 'nfe',
         device: name,

@@ -1,8 +1,9 @@
-import { nativeWork } from '../../base/errors.js';
-import type { Network } from '../../engine/network.js';
 import { at } from '../../base/arrays.js';
+import { nativeWork } from '../../base/errors.js';
+import type { NativeRates } from '../../engine/native-engine.js';
+import type { Network } from '../../engine/network.js';
 import { printLine, printTable } from '../output.js';
-import { type KindSum, type Rates, sumByKind, type Work, workOf } from './floor.js';
+import { gflopsOf, type KindSum, sumByKind, type Work, workOf } from './floor.js';
 
 /** A node's time and work. */
 interface NodeProfile extends Work {
@@ -21,12 +22,12 @@ export interface Profile {
 }
 
 /** Times every node of an evaluation. */
-export async function profile(loaded: Network, network: string, batch: number, rates: Rates): Promise<Profile> {
+export async function profile(loaded: Network, network: string, batch: number, rates: NativeRates): Promise<Profile> {
   const times = await nativeWork(() => loaded.native.profile(batch, 10));
   const graph = loaded.native.nodes();
   const nodes = times.map((time, i) => ({
     ...time,
-    gflops: (2 * time.multiplyAdds) / time.milliseconds / 1e6,
+    gflops: gflopsOf(time.multiplyAdds, time.milliseconds),
     ...workOf(at(graph, i), batch, rates),
   }));
   return { network, batch, nodes, kinds: sumByKind(nodes) };
@@ -51,7 +52,7 @@ function kindRow({ kind, nodes, milliseconds, floorMilliseconds, aboveMillisecon
 }
 
 /** Prints the nodes in order of evaluation, then the kinds of operations by what there is to gain. */
-export function printProfile({ network, batch, nodes, kinds }: Profile, { gflops }: Rates): void {
+export function printProfile({ network, batch, nodes, kinds }: Profile, { gflops }: NativeRates): void {
   const sum = (of: (kind: KindSum) => number): number => kinds.reduce((before, kind) => before + of(kind), 0);
   const total = sum(({ milliseconds }) => milliseconds);
   printLine(`${network}, batch ${batch}, by node:`);
