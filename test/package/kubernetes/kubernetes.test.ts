@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { parse } from 'yaml';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { parseCall } from '../../../lib/cli/parser.js';
 import { commands } from '../../../lib/cli/registry.js';
@@ -14,6 +14,7 @@ import { mismatchOf } from '../../../packages/server/src/base/schema.js';
 import { settingsOf } from '../../../packages/server/src/config/config.js';
 import { givenFields } from '../../../packages/server/src/config/flag.js';
 import { settingsFields, type Settings } from '../../../packages/server/src/config/settings.js';
+import { isOpenToOthers } from '../../../packages/server/src/http/tokens.js';
 import { Server } from '../../../packages/server/src/index.js';
 import { writeTokens } from '../../../packages/server/test/support.js';
 import {
@@ -140,6 +141,23 @@ describe.each(parts)('the %s', (part) => {
     await expect(settingsFrom({ args: wrong })).rejects.toMatchObject({ code: 'ERR_DPM_USAGE' });
   });
 
+  it('may read its tokens, as Kubernetes mounts them', async () => {
+    const { volumes, securityContext } = podOf(part);
+    const secret = volumes.flatMap(({ secret: mounted }) => mounted ?? []);
+    const { tokens } = await settingsFrom(containerOf(part));
+    expect(secret).toHaveLength(tokens === undefined ? 0 : 1);
+    const user = vi.spyOn(process, 'getuid').mockReturnValue(securityContext.runAsUser);
+    onTestFinished(() => {
+      user.mockRestore();
+    });
+    // The files are root's and of the group fsGroup, which the user has.
+    for (const { defaultMode } of secret) {
+      expect(isOpenToOthers({ uid: 0, mode: defaultMode })).toBe(false);
+      expect(securityContext.fsGroup).toBe(securityContext.runAsGroup);
+      expect(defaultMode & 0o040).toBeGreaterThan(0);
+    }
+  });
+
   it('has the ports where it listens', async () => {
     const { port, metricsPort } = await settingsFrom(containerOf(part));
     const { ports, startupProbe, livenessProbe, readinessProbe } = containerOf(part);
@@ -181,11 +199,11 @@ describe.each(parts)('the %s', (part) => {
   });
 
   it('is nobody on its node', () => {
-    const { securityContext, containers, initContainers = [], volumes } = podOf(part);
+    const { securityContext, containers, volumes } = podOf(part);
     expect(securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 1000 });
     expect(dockerfile).toContain('\nUSER 1000:1000\n');
     const names = volumes.map(({ name }) => name);
-    for (const each of [...containers, ...initContainers]) {
+    for (const each of containers) {
       expect(each.securityContext).toEqual({
         allowPrivilegeEscalation: false,
         readOnlyRootFilesystem: true,

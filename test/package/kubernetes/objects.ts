@@ -40,10 +40,9 @@ export interface Deployment {
     metadata: { labels: Labels; annotations: Record<string, string> };
     spec: {
       terminationGracePeriodSeconds: number;
-      securityContext: object;
-      initContainers?: Pick<Container, 'volumeMounts' | 'securityContext'>[];
+      securityContext: { runAsUser: number; runAsGroup: number; fsGroup?: number };
       containers: [Container];
-      volumes: { name: string }[];
+      volumes: { name: string; secret?: { defaultMode: number } }[];
     };
   };
 }

@@ -60,7 +60,7 @@ export const listeningFields = {
   }),
   tokens: field({
     schema: text,
-    help: 'YAML list of tokens, a file that has to be readable by its owner alone',
+    help: 'YAML list of tokens, a file that others may not read',
     flag: textFlag('FILE'),
   }),
   insecure: field({

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 
 import { DpmError } from 'dpm-native';
@@ -36,6 +37,16 @@ interface Entry {
   client: Client;
 }
 
+/**
+ * True where more than this process may read a file. One of root's may be read by its group: so Kubernetes mounts a secret for the group
+ * of a pod.
+ */
+export function isOpenToOthers({ uid, mode }: Pick<Stats, 'uid' | 'mode'>): boolean {
+  // Windows keeps these rights in lists that Node does not see.
+  if (process.platform === 'win32') return false;
+  return (mode & (uid === 0 && process.getuid?.() !== 0 ? 0o037 : 0o077)) !== 0;
+}
+
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** The tokens of a file, which has only their hashes. It is read again within a second after it has changed. */
@@ -66,12 +77,11 @@ export class Tokens {
     const now = performance.now();
     if (now - this.#lookedAt < EVERY) return;
     this.#lookedAt = now;
-    const { mtimeMs, mode } = await stat(this.#path).catch((cause: unknown) => {
+    const file = await stat(this.#path).catch((cause: unknown) => {
       throw new DpmError('ERR_DPM_FILE', `cannot read the tokens ${this.#path}`, { cause });
     });
-    if (mtimeMs === this.#changed) return;
-    // Windows keeps these rights in lists that Node does not see.
-    if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+    if (file.mtimeMs === this.#changed) return;
+    if (isOpenToOthers(file)) {
       throw new DpmError('ERR_DPM_CONFIG', `others may read the tokens ${this.#path}: chmod 600 ${this.#path}`);
     }
     const listed: unknown = parse(await readFile(this.#path, 'utf8'));
@@ -83,7 +93,7 @@ export class Tokens {
       throw new DpmError('ERR_DPM_CONFIG', `the tokens ${this.#path} have a name twice`);
     }
     this.#entries = entries;
-    this.#changed = mtimeMs;
+    this.#changed = file.mtimeMs;
   }
 
   /** Finds the client of a token; undefined where there is none. It takes as long for every token. */

@@ -40,7 +40,7 @@ const common = [
   ['config', 'FILE', 'YAML or JSON with the same and more, docs/http.md'],
   ['host', 'HOST', 'address to listen at; one for other machines takes --tokens or --insecure; default 127.0.0.1'],
   ['port', 'N', 'port to listen at, 0: any that is free; default 8080'],
-  ['tokens', 'FILE', 'YAML list of tokens, a file that has to be readable by its owner alone'],
+  ['tokens', 'FILE', 'YAML list of tokens, a file that others may not read'],
   ['insecure', undefined, 'serve others than this machine without tokens'],
   ['device', 'NAME', 'auto (the best that can be used), cpu, cuda, cuda:N; default auto'],
   ['dtype', 'TYPE', 'f32, bf16, f16; default f32 on cpu, bf16 on cuda'],

@@ -5,10 +5,10 @@ import { chmod, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { newToken, Server } from '../../src/index.js';
-import { Tokens } from '../../src/http/tokens.js';
+import { isOpenToOthers, Tokens } from '../../src/http/tokens.js';
 import { ask as askServer, expectProblem, type Answer } from '../support.js';
 
 // Calls of the file system are counted.
@@ -143,6 +143,19 @@ describe('a file of tokens', () => {
       code: 'ERR_DPM_CONFIG',
       message: expect.stringMatching(/others may read/) as string,
     });
+  });
+
+  it.skipIf(process.platform === 'win32')("may be root's and read by the group of its user", () => {
+    const openModes = (uid: number): number[] =>
+      [0o400, 0o440, 0o600, 0o640, 0o620, 0o650, 0o644, 0o602, 0o601].filter((mode) => isOpenToOthers({ uid, mode }));
+    const user = vi.spyOn(process, 'getuid').mockReturnValue(1000);
+    onTestFinished(() => {
+      user.mockRestore();
+    });
+    expect(openModes(0)).toEqual([0o620, 0o650, 0o644, 0o602, 0o601]);
+    expect(openModes(1000)).toEqual([0o440, 0o640, 0o620, 0o650, 0o644, 0o602, 0o601]);
+    user.mockReturnValue(0);
+    expect(openModes(0)).toEqual(openModes(1000));
   });
 
   it('has to be there', async () => {
