@@ -21,8 +21,10 @@ export type Outcome = 'done' | 'refused' | 'late' | 'cancelled' | 'failed';
 /** The figures of all jobs. */
 export interface JobFigures {
   /** The number of jobs in each state. */
-  readonly jobs: Readonly<Record<string, number>>;
-  /** The seconds of work that wait, by queue. */
+  readonly jobs: ReadonlyMap<string, number>;
+  /** The rows of network evaluations that jobs wait for, by queue. */
+  readonly rowsLeft: ReadonlyMap<string, number>;
+  /** The seconds that they take here, by those queues that a model here draws for. */
   readonly backlogSeconds: ReadonlyMap<string, number>;
 }
 
@@ -124,7 +126,7 @@ export class Metrics {
 
   /** Adds gauges for jobs, whose figures are read whenever metrics are asked for. */
   readJobs(read: () => Promise<JobFigures>): void {
-    // Both gauges share one reading.
+    // The gauges share one reading.
     let figures: Promise<JobFigures | null> | undefined;
     const figuresNow = (): Promise<JobFigures | null> => {
       figures ??= read()
@@ -132,29 +134,24 @@ export class Metrics {
         .finally(() => (figures = undefined));
       return figures;
     };
-    const registers = [this.register];
-    new Gauge({
-      name: 'dpm_jobs',
-      help: 'Jobs that are known',
-      labelNames: ['state'],
-      registers,
-      async collect() {
-        this.reset();
-        const { jobs = {} } = (await figuresNow()) ?? {};
-        for (const [state, count] of Object.entries(jobs)) this.set({ state }, count);
-      },
-    });
-    new Gauge({
-      name: 'dpm_jobs_backlog_seconds',
-      help: 'Work that jobs wait for, over the capacity of one worker: scale on this',
-      labelNames: ['queue'],
-      registers,
-      async collect() {
-        this.reset();
-        const { backlogSeconds = new Map<string, number>() } = (await figuresNow()) ?? {};
-        for (const [queue, seconds] of backlogSeconds) this.set({ queue }, seconds);
-      },
-    });
+    const gauge = (name: string, help: string, [label, field]: [label: string, field: keyof JobFigures]): void => {
+      new Gauge({
+        name,
+        help,
+        labelNames: [label],
+        registers: [this.register],
+        async collect() {
+          this.reset();
+          for (const [value, figure] of (await figuresNow())?.[field] ?? []) this.set({ [label]: value }, figure);
+        },
+      });
+    };
+    gauge('dpm_jobs', 'Jobs that are known', ['state', 'jobs']);
+    gauge('dpm_jobs_rows_left', 'Rows of network evaluations that jobs wait for', ['queue', 'rowsLeft']);
+    gauge('dpm_jobs_backlog_seconds', 'Work that jobs wait for, over the capacity of one worker: scale on this', [
+      'queue',
+      'backlogSeconds',
+    ]);
   }
 
   /** Adds the counts that batchers keep, which are read whenever metrics are asked for. */

@@ -118,7 +118,7 @@ it('counts jobs by their state, and the seconds that each queue needs', async ()
   for (const job of jobs) await store!.add(job);
   await store!.cancel(cancelled.id);
   const found = await figures();
-  expect(found.jobs).toEqual({ queued: 4, running: 0, done: 0, failed: 0, cancelled: 1 });
+  expect(Object.fromEntries(found.jobs)).toEqual({ queued: 4, running: 0, done: 0, failed: 0, cancelled: 1 });
   expect([...found.backlogSeconds]).toEqual(
     expect.arrayContaining([
       ['dpm-abababababab-cpu-test', 15],
@@ -126,5 +126,7 @@ it('counts jobs by their state, and the seconds that each queue needs', async ()
     ]),
   );
   expect(found.backlogSeconds.size).toBe(2);
+  // Also those of a queue that no model here draws for.
+  expect([...found.rowsLeft.values()].sort((a, b) => a - b)).toEqual([100, 100, 150]);
   await store!.close();
 });

@@ -27,7 +27,7 @@ async function figuresOf({ registry }: JobsContext, store: JobStore): Promise<Jo
     const rowsPerSecond = speedOfQueue(registry, queue);
     if (rowsPerSecond !== undefined) backlogSeconds.set(queue, rows / rowsPerSecond);
   }
-  return { jobs: Object.fromEntries(jobStates.map((name) => [name, jobs.get(name) ?? 0])), backlogSeconds };
+  return { jobs: new Map(jobStates.map((name) => [name, jobs.get(name) ?? 0])), rowsLeft, backlogSeconds };
 }
 
 /** Makes a listener that counts and logs chunks that failed. */
