@@ -14,10 +14,13 @@ export interface Compilation {
   readonly asker: Asker;
   readonly done: Promise<Compiled>;
   /** Number of requests that want it. */
-  askers: number;
+  readonly askers: number;
 }
 
 interface Waiting extends Compilation {
+  askers: number;
+  /** The highest of those who have asked for it. */
+  priority: Asker['priority'];
   readonly turn: Ticket;
   settle(done: Promise<Compiled>): void;
 }
@@ -63,7 +66,7 @@ export class CompileQueue {
   }
 
   /**
-   * Adds a program.
+   * Adds a program that one asker wants.
    *
    * @throws {@link DpmError} `ERR_DPM_OVERLOADED` if too many of its tenant wait.
    */
@@ -80,17 +83,24 @@ export class CompileQueue {
     done.catch(() => undefined);
     const { tenant, weight } = asker;
     const turn = this.#turns.admit({ tenant, weight, samples: [{ work: GUESS, run: 0 }] });
-    const added: Waiting = { task, asker, done, askers: 0, settle, turn };
+    const added: Waiting = { task, asker, done, askers: 1, priority: asker.priority, settle, turn };
     this.#waiting.add(added);
     this.#begin();
     return added;
   }
 
-  /** Leaves out a program that nobody wants any more. @returns False for one that is being made, which goes on. */
-  drop(compilation: Compilation): boolean {
-    const dropped = compilation as Waiting;
-    if (!this.#waiting.delete(dropped)) return false;
-    this.#turns.finish(dropped.turn);
+  /** Adds somebody who wants a program, too, which does not wait longer then than others of that priority. */
+  join(compilation: Compilation, { priority }: Pick<Asker, 'priority'>): void {
+    const joined = compilation as Waiting;
+    ++joined.askers;
+    if (priorities.indexOf(priority) < priorities.indexOf(joined.priority)) joined.priority = priority;
+  }
+
+  /** Takes away somebody. @returns True where nobody wants it any more and it is left out; what is being made goes on. */
+  leave(compilation: Compilation): boolean {
+    const left = compilation as Waiting;
+    if (--left.askers > 0 || !this.#waiting.delete(left)) return false;
+    this.#turns.finish(left.turn);
     return true;
   }
 
@@ -121,7 +131,7 @@ export class CompileQueue {
 
   /** Finds the program of the highest priority whose turn is first. */
   #first(): Waiting | undefined {
-    const rank = ({ asker }: Waiting): number => priorities.indexOf(asker.priority);
+    const rank = ({ priority }: Waiting): number => priorities.indexOf(priority);
     const [first] = [...this.#waiting].sort((a, b) => rank(a) - rank(b) || a.turn.start - b.turn.start);
     return first;
   }

@@ -82,16 +82,16 @@ export class Programs {
     // The same program may have been finished, or begun, since it was looked for.
     const known = key === null ? undefined : this.#cache.known(key);
     if (known !== undefined) return known;
-    const coming = (key === null ? undefined : this.#coming.get(key)) ?? this.#begun(key, queue, task, asker);
-    ++coming.askers;
+    const begun = key === null ? undefined : this.#coming.get(key);
+    if (begun !== undefined) queue.join(begun, asker);
+    const coming = begun ?? this.#begun(key, queue, task, asker);
     try {
       const { program, refused, options = task.options } = await untilAborted(signal, () => coming.done);
       if (refused !== undefined) throw new DpmError(refused.code, refused.message);
       // Programs of functions cannot come from another thread.
       return program ?? this.#kept(key, this.#made(task.sampler, options, asker));
     } finally {
-      --coming.askers;
-      if (coming.askers === 0 && queue.drop(coming) && key !== null) this.#coming.delete(key);
+      if (queue.leave(coming) && key !== null) this.#coming.delete(key);
     }
   }
 

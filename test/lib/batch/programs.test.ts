@@ -187,6 +187,16 @@ describe('programs that wait', () => {
     expect([order(), programs.unfinished]).toEqual([[100, 300, 200, 101, 102], 0]);
   });
 
+  it('are of the highest priority of those who want them', async () => {
+    const { get, running, order } = opened();
+    for (const steps of [100, 101, 102, 103]) void get(steps);
+    void get(103, asked('b', { priority: 'high' }));
+    void get(103, asked('b', { priority: 'low' }));
+    void get(102, asked('b', { priority: 'low' }));
+    for (let i = 0; i < 4; ++i) await running[i]!.end(10);
+    expect(order()).toEqual([100, 103, 101, 102]);
+  });
+
   it('go after those of a tenant whose programs took less time', async () => {
     const { get, running, order } = opened();
     void get(100, asked('a'));
