@@ -285,6 +285,36 @@ describe.skipIf(!hasChromium)(`the page as a playground${why}`, () => {
     await page.locator('.state', { hasText: /^cancelled/ }).waitFor();
   });
 
+  it('turns to the pages of older jobs, and back', async () => {
+    const page = await open();
+    const job = (id: string): object => ({
+      ...{ id, state: 'done', done: 0, total: 1, failedChunks: [], createdAt: new Date(0).toISOString() },
+      ...{ expectedSeconds: null, model: 'mnist', sampler: 'ddim', seed: id },
+    });
+    const pages: Record<string, object> = {
+      '': { data: [job('3')], next: 'to/2' },
+      '?cursor=to%2F2': { data: [job('2')], next: 'to/1' },
+      '?cursor=to%2F1': { data: [], next: null },
+    };
+    await page.route(
+      (url) => url.pathname === '/v1/jobs',
+      (route) => route.fulfill({ json: pages[new URL(route.request().url()).search] }),
+    );
+    const shown = (): Promise<string[]> => page.locator('.job h3').allInnerTexts();
+    const turn = async (name: string, jobs: string[]): Promise<void> => {
+      await page.getByRole('button', { name }).click();
+      await expect.poll(shown).toEqual(jobs.map((seed) => `mnist, ddim, seed ${seed}`));
+    };
+    await page.getByRole('link', { name: 'Jobs' }).click();
+    await expect.poll(shown).toEqual(['mnist, ddim, seed 3']);
+    expect(await page.getByRole('button', { name: 'Newest jobs' }).count()).toBe(0);
+    await turn('Older jobs', ['2']);
+    expect(await violationsOf(page)).toEqual([]);
+    await turn('Older jobs', []);
+    expect(await page.getByRole('button', { name: 'Older jobs' }).count()).toBe(0);
+    await turn('Newest jobs', ['3']);
+  });
+
   it('has a view of jobs where the server takes them alone', async () => {
     await using other = await Server.start({
       models: [{ path: 'mnist', device: 'cpu', rows: 1 }],

@@ -114,6 +114,14 @@ describe('the description', () => {
     expect([...told, ...helps].filter((text) => /^(?:$|Of )/.test(text))).toEqual([]);
   });
 
+  it('tells how jobs are listed by pages', async () => {
+    const { paths } = await documentOf(server);
+    expect(paths['/v1/jobs']!.get!.parameters).toMatchObject([
+      { name: 'limit', in: 'query', schema: { type: 'integer', minimum: 1, maximum: 1000, default: 100 } },
+      { name: 'cursor', in: 'query', schema: { type: 'string', maxLength: 128 } },
+    ]);
+  });
+
   it('tells of errors in the words of each API', async () => {
     const { paths, components } = await documentOf(server);
     const typeOf = (path: string, method: string, status: string) => paths[path]![method]!.responses[status]?.content;

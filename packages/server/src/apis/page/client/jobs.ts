@@ -14,17 +14,21 @@ export interface Job {
   readonly seed: string;
 }
 
-interface JobList {
+/** Some jobs of the server, the newest first. */
+export interface JobPage {
   readonly data: readonly Job[];
+  /** Names the page of those before them; null where there are none. */
+  readonly next: string | null;
 }
 
-/** The jobs of the server; null where it takes none, or asks for a token first. */
+/** The newest jobs of the server; null where it takes none, or asks for a token first. */
 export async function jobsIfAny(): Promise<readonly Job[] | null> {
-  return (await toldIfAny<JobList>('/v1/jobs'))?.data ?? null;
+  return (await toldIfAny<JobPage>('/v1/jobs'))?.data ?? null;
 }
 
-export async function jobs(): Promise<readonly Job[]> {
-  return (await told<JobList>('/v1/jobs')).data;
+/** @param cursor - Names the page; null is the one of the newest. */
+export function jobPage(cursor: string | null): Promise<JobPage> {
+  return told<JobPage>(cursor === null ? '/v1/jobs' : `/v1/jobs?cursor=${encodeURIComponent(cursor)}`);
 }
 
 const path = (id: string): string => `/v1/jobs/${encodeURIComponent(id)}`;

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 
-import { cancelJob, firstImage, jobs, retryJob, type Job } from '../jobs.js';
+import { cancelJob, firstImage, jobPage, retryJob, type Job, type JobPage } from '../jobs.js';
 import { messageOf } from './use-offered.js';
 
 const EVERY_MS = 1000;
@@ -78,22 +78,61 @@ function JobRow({ job, act }: { job: Job; act: (work: Promise<void>) => void }):
   );
 }
 
-/** The jobs of the server, asked for every second while any of them goes on. */
+/** Buttons to the pages of older jobs, and back. */
+function Pages({
+  page,
+  cursor,
+  turnTo,
+}: {
+  page: JobPage;
+  cursor: string | null;
+  turnTo: (cursor: string | null) => void;
+}): JSX.Element | null {
+  const { next } = page;
+  if (cursor === null && next === null) return null;
+  return (
+    <nav class="buttons" aria-label="Pages of jobs">
+      {cursor !== null && (
+        <button
+          type="button"
+          onClick={() => {
+            turnTo(null);
+          }}
+        >
+          Newest jobs
+        </button>
+      )}
+      {next !== null && (
+        <button
+          type="button"
+          onClick={() => {
+            turnTo(next);
+          }}
+        >
+          Older jobs
+        </button>
+      )}
+    </nav>
+  );
+}
+
+/** A page of the server's jobs, asked for every second while any of them goes on. */
 export function Jobs({ announce }: { announce: (text: string) => void }): JSX.Element {
-  const [list, setList] = useState<readonly Job[] | null>(null);
+  const [page, setPage] = useState<JobPage | null>(null);
+  const [cursor, setCursor] = useState<string | null>(null);
   const [turn, setTurn] = useState(0);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let isGone = false;
     let told = '';
     const show = async (): Promise<void> => {
-      const found = await jobs().catch((error: unknown) => messageOf(error));
+      const found = await jobPage(cursor).catch((error: unknown) => messageOf(error));
       if (isGone) return;
       // A server that cannot be reached may come back.
-      if (typeof found !== 'string') setList(found);
+      if (typeof found !== 'string') setPage(found);
       else if (found !== told) announce(found);
       told = typeof found === 'string' ? found : '';
-      const goesOn = typeof found === 'string' || found.some((job) => !isOver(job));
+      const goesOn = typeof found === 'string' || found.data.some((job) => !isOver(job));
       if (goesOn) timer = setTimeout(() => void show(), EVERY_MS);
     };
     void show();
@@ -101,7 +140,7 @@ export function Jobs({ announce }: { announce: (text: string) => void }): JSX.El
       isGone = true;
       clearTimeout(timer);
     };
-  }, [turn]);
+  }, [turn, cursor]);
   const act = (work: Promise<void>): void => {
     work
       .catch((error: unknown) => {
@@ -111,13 +150,16 @@ export function Jobs({ announce }: { announce: (text: string) => void }): JSX.El
         setTurn((now) => now + 1);
       });
   };
-  if (list === null) return <p>Asking for the jobs</p>;
-  if (list.length === 0) return <p>There are no jobs. “Start as a job” of the view Draw makes one.</p>;
+  if (page === null) return <p>Asking for the jobs</p>;
+  if (page.data.length === 0 && cursor === null) {
+    return <p>There are no jobs. “Start as a job” of the view Draw makes one.</p>;
+  }
   return (
     <div id="jobs">
-      {list.map((job) => (
+      {page.data.map((job) => (
         <JobRow key={job.id} job={job} act={act} />
       ))}
+      <Pages page={page} cursor={cursor} turnTo={setCursor} />
     </div>
   );
 }
