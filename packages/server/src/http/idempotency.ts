@@ -42,9 +42,11 @@ class SharedRun<T> {
 
   join(signal: AbortSignal): Promise<T> {
     ++this.#waiting;
-    signal.addEventListener('abort', () => {
+    const leave = (): void => {
       if (--this.#waiting === 0) this.#nobody.abort();
-    });
+    };
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave, { once: true });
     return this.#result;
   }
 }

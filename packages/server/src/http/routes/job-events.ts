@@ -31,7 +31,8 @@ async function* statesOf(
     const leave = (): void => {
       read.abort();
     };
-    signal.addEventListener('abort', leave);
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave);
     // The wait begins before the job is read, so that no change is missed while the reader is slow.
     const changed = store.changed(id, read.signal);
     try {

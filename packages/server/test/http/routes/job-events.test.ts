@@ -21,6 +21,10 @@ class OneJob {
             this.waiting.delete(end);
             resolve(true);
           };
+          if (signal.aborted) {
+            resolve(false);
+            return;
+          }
           this.waiting.add(end);
           signal.addEventListener('abort', end);
         }),
@@ -75,6 +79,14 @@ it.each(['its reader leaves', 'the server ends', 'it is forgotten'])('ends when 
   if (why === 'the server ends') isDraining = true;
   job.become(why === 'it is forgotten' ? undefined : {});
   expect(await next).toEqual({ done: true, value: undefined });
+  expect(job.waiting.size).toBe(0);
+});
+
+it('ends where its reader left before it began', async () => {
+  const job = new OneJob();
+  const events = eventsOf(job.store, '', { signal: AbortSignal.abort(), isEnding, shown, failed });
+  expect((await events.next()).value).toMatch(/^id: running-0\n/);
+  expect((await events.next()).done).toBe(true);
   expect(job.waiting.size).toBe(0);
 });
 
