@@ -33,6 +33,17 @@ const chart: Chart = {
   ],
 };
 
+it.each(['linear', 'log'] as const)('a %s axis of chosen marks ends where its values end', (scale) => {
+  const places = (ticks?: number[]): number[] => {
+    const { place } = scaleOf('x', { label: 'x', scale, ...(ticks && { ticks }) }, [3, 7, 73], [0, 1]);
+    return [place(3), place(73)];
+  };
+  expect(places([3, 73])).toEqual([expect.closeTo(0, 12), expect.closeTo(1, 12)]);
+  const [low, high] = places();
+  expect(low).toBeGreaterThan(0);
+  expect(high).toBeLessThan(1);
+});
+
 describe('a line chart', () => {
   const source = lineChart(chart);
   const svg = parseXml(source);

@@ -51,6 +51,19 @@ describe.each(devices)('a classifier on $device, exact $exact', (options) => {
     expect(maxDifference(logits, out!)).toBeLessThan(5e-5 * largest(out!));
   });
 
+  it('takes the states of its gradients as they are at the call', async () => {
+    await using first = await Classifier.load(folder, options);
+    const wanted = await first.gradient(states(1), 17, 3);
+    // The derivative is loaded at the first call.
+    await using classifier = await Classifier.load(folder, options);
+    for (let call = 0; call < 2; ++call) {
+      const x = states(1);
+      const gradient = classifier.gradient(x, 17, 3);
+      x.fill(NaN);
+      expect(await gradient).toEqual(wanted);
+    }
+  });
+
   it.each([17, 803])('has its gradients, at time %d', async (t) => {
     const golden = await readTensors(packagePath('test/fixtures/gradients/guidance/adm-class.safetensors'));
     const [logits, gradient] = [golden[`logits.${t}`]!, golden[`gradient.${t}`]!];

@@ -90,6 +90,7 @@ describe('a single file of Stable Diffusion 2', () => {
     { options: { config: 'sd-turbo' }, prediction: 'epsilon' },
     { options: { config: 'sd2-v' }, prediction: 'v' },
     { options: { prediction: 'v' }, prediction: 'v' },
+    { options: { prediction: 'x0' }, prediction: 'x0' },
     { options: { schedule: join(sd2, 'scheduler') }, prediction: 'v' },
   ] as const)('predicts as $options says, without an evaluation', async ({ options, prediction }) => {
     await using pipeline = await load(file, { ...parts, ...options });

@@ -254,6 +254,11 @@ const damaged: [string, string, () => Uint8Array][] = [
     FILE_HEADER,
     () => bytes('](', nested(100).subarray(0, -1), 'q\x00', ']'.repeat(60), 'h\x00', 'a'.repeat(60), 'e.'),
   ],
+  [
+    'a deep list with a shallow one behind it, seen from above later',
+    FILE_HEADER,
+    () => bytes('](](', nested(100).subarray(0, -1), ']eq\x00', ']'.repeat(60), 'h\x00', 'a'.repeat(60), 'e.'),
+  ],
   ['references that unfold without end', FILE_HEADER, () => bomb(30)],
   ['two million open values', FILE_HEADER, () => bytes('N'.repeat(2_000_000), '.')],
   ['two million open marks', FILE_HEADER, () => bytes('('.repeat(2_000_000), '.')],

@@ -1,5 +1,6 @@
 // The lock of a run's folder.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -54,6 +55,24 @@ describe('the lock of a folder', () => {
     const began = readFileSync('/proc/self/stat', 'latin1').split(') ').at(-1)!.split(' ')[22 - 3];
     const { pid, host } = { pid: process.pid, host: hostname() };
     expect(JSON.parse(readFileSync(own.path, 'utf8'))).toMatchObject({ pid, host, began: `${boot} ${began}` });
+  });
+
+  it.skipIf(process.platform !== 'linux')('knows a process whose name has brackets', async () => {
+    const path = fresh();
+    const named = spawn(process.execPath, [
+      '-e',
+      "process.title = 'a) b) c'; console.log(1); setInterval(() => 0, 1e3)",
+    ]);
+    onTestFinished(() => {
+      named.kill();
+    });
+    await once(named.stdout, 'data');
+    const pid = named.pid!;
+    const status = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    expect(status).toContain('(a) b) c)');
+    const began = status.split(') ').at(-1)!.split(' ')[22 - 3];
+    lock(path, { pid, began: `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()} ${began}` });
+    expect((await failure(RunLock.take(path))).message).toContain(`process ${pid} trains there`);
   });
 
   it('of a process that may not be asked is left to it', async () => {
