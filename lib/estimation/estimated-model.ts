@@ -25,11 +25,13 @@ export type NoisyModel = EstimatedModel | LabelledModel;
 
 const anyModel = objectOf('a DiffusionModel, or { schedule, device, sampleShape, model }');
 
+const sizes = arrayOf('an array of three sizes', kinds.positiveInteger);
+
 const fields: OptionKinds<ScriptedModel> = {
   model: kinds.function,
   schedule: scheduleKind,
   device: deviceKind,
-  sampleShape: arrayOf('an array of three sizes', kinds.positiveInteger),
+  sampleShape: { ...sizes, holds: (value) => sizes.holds(value) && (value as ArrayLike<number>).length === 3 },
 };
 
 /**

@@ -28,6 +28,17 @@ describe('schedules of presets', () => {
     expect(presetSchedule('edm-imagenet64-adm').defaults.prediction).toBe('edm');
   });
 
+  it('are cosines where their networks were trained with them', () => {
+    const cosine = Object.keys(presets).filter((name) => presetSchedule(name).name === 'squaredcos_cap_v2');
+    expect(cosine.sort()).toEqual([
+      'adm-imagenet64',
+      'analytic-cifar10-cosine',
+      'iddpm-cifar10',
+      'iddpm-imagenet64',
+      'iddpm-imagenet64-class',
+    ]);
+  });
+
   it('have the variances of their networks', () => {
     expect(presetSchedule('adm-imagenet64').defaults.variance).toBe('learned');
     expect(schedule('openai', { out_channels: 6, head: {} }).defaults.variance).toBe('beta');

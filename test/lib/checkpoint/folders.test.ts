@@ -110,3 +110,14 @@ describe('model folders', () => {
     expect(graph.constants.every((each) => 'dtype' in each && each.dtype === 'F16')).toBe(true);
   });
 });
+
+it.each(['mnist', 'test/fixtures/unet/classifier-attention'])(
+  'the folder %s has its own configuration',
+  async (name) => {
+    const folder = name === 'mnist' ? folderOf('models/mnist') : folderOf(name);
+    await expect(readModelFolder(folder, { config: 'ho-ddpm' })).rejects.toMatchObject({
+      code: 'ERR_DPM_ARGUMENT',
+      message: `${folder} is not a file: config is for checkpoint files`,
+    });
+  },
+);

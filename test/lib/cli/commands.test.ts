@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 
@@ -14,6 +15,7 @@ import { runCommandLine } from '../../../lib/cli/run.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { unetGraph } from '../../../lib/network/unet.js';
 import { commandNames, dpm, dpmMain } from '../../support/dpm.js';
+import { fileTensors, writeFileTensors } from '../../support/file-tensors.js';
 import { maxDifference } from '../../support/golden.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 
@@ -168,6 +170,26 @@ describe('dpm inspect', () => {
       unused: [],
     });
     expect(facts.parameters).toBeGreaterThan(649_329);
+  });
+
+  it('names up to fifty tensors that a model does not use', async () => {
+    const path = temporary('unused');
+    await cp(mnist, path, { recursive: true });
+    const file = join(path, 'unet/diffusion_pytorch_model.safetensors');
+    const tensors = await fileTensors(file);
+    const extra = Array.from({ length: 51 }, (_, i) => `extra.${i}`);
+    const scalar = { dtype: 'F32', shape: [1], bytes: new Uint8Array(4) } as const;
+    const unusedWith = async (count: number): Promise<string | undefined> => {
+      await writeFileTensors(
+        file,
+        new Map([...tensors, ...extra.slice(0, count).map((name) => [name, scalar] as const)]),
+      );
+      const { stdout } = await dpm('inspect', path, '--device', 'cpu');
+      return /^unused tensors: (.*)$/m.exec(stdout)?.[1];
+    };
+    expect((await unusedWith(50))?.split(', ').sort()).toEqual(extra.slice(0, 50).sort());
+    expect(await unusedWith(51)).toMatch(/^(?:extra\.\d+(?:, | and )){50}1 more$/);
+    expect(await unusedWith(0)).toBe('none');
   });
 
   it('takes the size of the images', async () => {

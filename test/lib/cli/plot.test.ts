@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { parseCall } from '../../../lib/cli/parser.js';
 import { lineChart } from '../../../lib/cli/plot/chart.js';
 import { elboChart, parseElbo, plotElboCommand } from '../../../lib/cli/plot/elbo.js';
-import { gammaSeries } from '../../../lib/cli/plot/gamma.js';
+import { gammaSeries, requiredGamma } from '../../../lib/cli/plot/gamma.js';
 import { parseQualityResults, qualityChart } from '../../../lib/cli/plot/quality.js';
 import { plotStripCommand, stripRecords } from '../../../lib/cli/plot/strip.js';
 import { varianceSeries } from '../../../lib/cli/plot/variance.js';
@@ -60,6 +60,13 @@ describe('charts of variances', () => {
     expect(program.records).toHaveLength(10);
     const deviations = varianceSeries(linear, { gamma, steps: 10, sampler });
     expect(deviations[0]!.points[3]![1]).toBe(Math.sqrt(series[0]!.points[3]![1]));
+  });
+
+  it("of gamma are those of the table that is given, else the model's", () => {
+    const other = { ...gamma, imagesPerStep: 1 };
+    const model = { schedule: linear, gamma } as unknown as DiffusionModel;
+    expect(requiredGamma(model, other)).toBe(other);
+    expect(requiredGamma(model, null)).toBe(gamma);
   });
 
   it('need a jump', () => {

@@ -190,6 +190,8 @@ describe('other commands', () => {
     const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
     expect(sumOf(kinds.map((kind) => kind.nodes))).toBe(nodes.length);
     expect(sumOf(kinds.map((kind) => kind.milliseconds))).toBeCloseTo(sumOf(nodes.map((node) => node.milliseconds)), 9);
+    const plain = await dpm('bench', 'nfe', '--network', 'mnist', '--batch', '1', '--device', 'cpu', '--json');
+    expect(Object.keys(JSON.parse(plain.stdout) as object)).not.toContain('profiles');
     const boundary = JSON.parse((await dpm('bench', 'boundary', '--device', 'cpu', '--json')).stdout) as {
       rows: unknown[];
     };

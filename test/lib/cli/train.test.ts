@@ -123,6 +123,14 @@ describe('dpm train', () => {
     expect((await train(...options)).stderr).toMatch(/^passed over the damaged checkpoint .*damaged-step-3: /);
   });
 
+  it.each(['-1', '1.5', 'x'])('refuses %s samples before it makes a folder', async (samples) => {
+    const out = newFolder();
+    const told = await train('--out', out, '--steps', '1', '--checkpoint-every', '1', '--samples', samples);
+    expect(told.code).toBe(2);
+    expect(told.stderr).toContain('--samples');
+    await expect(readdir(out)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
   it('shows TensorBoard the numbers of each step and the samples of each checkpoint, where it is wanted', async () => {
     const out = newFolder();
     const options = ['--steps', '5', '--checkpoint-every', '2', '--samples', '3'];
