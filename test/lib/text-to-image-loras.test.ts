@@ -8,8 +8,9 @@ import { MapNetwork } from '../../lib/engine/map-network.js';
 import { readJson } from '../../lib/files/files.js';
 import { ConditionalUNet, Device, TextToImage, type LoraOptions } from '../../lib/index.js';
 import { closePipeline, loadPipeline } from '../../lib/latents/load-pipeline.js';
+import { stampsOf } from '../../lib/latents/swapped-networks.js';
 import { failure } from '../support/failure.js';
-import { fileTensors, writeFileTensors } from '../support/file-tensors.js';
+import { fileTensors, writeFileTensors, type FileTensors } from '../support/file-tensors.js';
 import { difference, hostDevices, latentFixtures } from '../support/latent-goldens.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { readTensors, tensorReader } from '../support/tensors.js';
@@ -19,6 +20,16 @@ const model = join(latentFixtures, 'sd1');
 const file = (name: string): string => join(model, 'lora', `${name}.safetensors`);
 const [kohya, peft, unetAlone] = [file('kohya'), file('peft'), file('peft-no-alpha')];
 const small = { prompt: 'a cat', steps: 3, height: 16, width: 16, output: 'latents' } as const;
+
+/** Additions of nothing, in the same layout. */
+function emptied(tensors: FileTensors): FileTensors {
+  return new Map(
+    [...tensors].map(([name, tensor]) => [
+      name,
+      name.includes('lora_up') ? { ...tensor, bytes: new Uint8Array(tensor.bytes.length) } : tensor,
+    ]),
+  );
+}
 
 interface Stage {
   stage: string;
@@ -131,21 +142,16 @@ describe('the additions of a pipeline', () => {
     expect(await own.unet.bytesFor(size)).toBe(told);
     // Other contents of the same layout in the place of the file: additions of nothing.
     const tensors = await fileTensors(kohya);
-    const emptied = new Map(
-      [...tensors].map(([name, tensor]) => [
-        name,
-        name.includes('lora_up') ? { ...tensor, bytes: new Uint8Array(tensor.bytes.length) } : tensor,
-      ]),
-    );
+    const without = emptied(tensors);
     const same = await writeFileTensors(join(folder, 'same.safetensors'), tensors);
-    await writeFileTensors(copy, emptied);
+    await writeFileTensors(copy, without);
     expect((await stat(same)).size).toBe((await stat(copy)).size);
     await own.setLoras([{ path: copy, scale: 0.7 }]);
     expect(await draw(own)).toEqual(drawn.base);
     await writeFileTensors(copy, tensors);
     await own.setLoras([{ path: copy, scale: 0.7 }]);
     expect(await draw(own)).toEqual(drawn.a);
-    await writeFileTensors(copy, emptied);
+    await writeFileTensors(copy, without);
     await own.setLoras([{ path: copy, scale: 0.7 }]);
     expect(await draw(own)).toEqual(drawn.base);
     // A file that takes the place of another one of the same time is another one, too.
@@ -161,6 +167,22 @@ describe('the additions of a pipeline', () => {
     await own.close();
     expect(device.memory().host).toBe(0);
     await device.close();
+  });
+
+  it('of loading are read anew where their file has changed', async () => {
+    const copy = await writeFileTensors(join(folder, 'loaded.safetensors'), await fileTensors(kohya));
+    await using own = await TextToImage.load(model, { device: 'cpu', loras: [{ path: copy, scale: 0.7 }] });
+    expect(await draw(own)).toEqual(drawn.a);
+    await writeFileTensors(copy, emptied(await fileTensors(kohya)));
+    await own.setLoras([{ path: copy, scale: 0.7 }]);
+    expect(await draw(own)).toEqual(drawn.base);
+  });
+
+  it('are told apart by the device, the number and the time of their files', async () => {
+    const found = await stat(kohya);
+    const [stamp] = (await stampsOf([{ path: kohya }])).values();
+    expect(stamp).toBe([found.dev, found.ino, found.mtimeMs].join(' '));
+    expect([...(await stampsOf([{ path: join(folder, 'none') }])).values()]).toEqual(['']);
   });
 
   it('of running calls are those that these began with', async () => {

@@ -174,6 +174,25 @@ describe('the folder of a pipeline', () => {
     expect((await readPipelineFolder(own)).zerosForNone).toBe(zerosForNone);
   });
 
+  it.each([
+    ['first', [null, null], ['text_encoder_2']],
+    ['first', ['transformers', 'CLIPTextModel'], ['text_encoder', 'text_encoder_2']],
+    ['control', [null, null], []],
+    ['control', ['diffusers', 'ControlNetModel'], ['controlnet']],
+  ])('of a refiner with a %s part %j has %j', async (part, listed, expected) => {
+    const own = join(folder, 'parts');
+    await mkdir(own, { recursive: true });
+    const index = JSON.parse(await readFile(join(latentFixtures, 'sdxl-refiner/model_index.json'), 'utf8')) as object;
+    const changed =
+      part === 'first'
+        ? { text_encoder: listed, tokenizer: [listed[0], listed[0] === null ? null : 'CLIPTokenizer'] }
+        : { controlnet: listed };
+    await writeFile(join(own, 'model_index.json'), JSON.stringify({ ...index, ...changed }));
+    const { encoders, controlNets } = await readPipelineFolder(own);
+    const found = part === 'first' ? encoders.map(({ encoder }) => encoder) : controlNets;
+    expect(found).toEqual(expected.map((name) => join(own, name)));
+  });
+
   it('says by its own file how many steps are taken, and how texts guide, where a call does not', async () => {
     await cp(join(latentFixtures, 'sd1'), place, { recursive: true });
     const file = join(place, 'generation_config.json');

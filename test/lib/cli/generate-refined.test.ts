@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { readPngText } from '../../../lib/images/png-text.js';
 import { ImageBatch, TextToImage } from '../../../lib/index.js';
@@ -50,6 +50,18 @@ describe('dpm generate --refiner', () => {
     expect(await drawn('a cat', '--out', out, ...own, '--refiner-start', '0.8')).toEqual(standard);
     expect(await readPngText(out, 'parameters')).toContain('Refiner switch at: 0.8');
     expect(await drawn('a cat', '--out', out, ...own, '--keep', 'none')).toEqual(standard);
+  });
+
+  it('runs on the device of the base', async () => {
+    const load = vi.spyOn(TextToImage, 'load');
+    onTestFinished(() => {
+      load.mockRestore();
+    });
+    await drawn('a cat', '--out', out, ...own, '--threads', '1', '--exact', '--keep', 'none');
+    expect(load.mock.calls.map(([path]) => path)).toEqual([base, refiner]);
+    const settings = { device: 'cpu', threads: 1, exact: true };
+    for (const [, given] of load.mock.calls) expect(given).toMatchObject(settings);
+    expect(load.mock.calls[1]![1]).toMatchObject({ keep: 'none' });
   });
 
   it('goes on from a picture, too', async () => {

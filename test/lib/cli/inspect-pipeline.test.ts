@@ -1,5 +1,5 @@
 // dpm inspect of text-to-image pipelines: facts, costs and what they take in memory.
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -62,6 +62,20 @@ describe('dpm inspect of a pipeline', () => {
       schedule: { name: 'scaled_linear', steps: 1000, prediction: 'epsilon' },
       scheduler: { scheduler: 'EulerDiscreteScheduler', evaluations: 50 },
       defaults: { steps: 50, guidance: 5 },
+    });
+  });
+
+  it('tells of a tokenizer that knows less than its encoder', async () => {
+    const path = join(folder, 'fewer-words');
+    cpSync(fixture('sd1'), path, { recursive: true });
+    const [words, merges] = ['vocab.json', 'merges.txt'].map((name) => join(path, 'tokenizer', name));
+    const { 'vase</w>': gone, ...ids } = JSON.parse(readFileSync(words!, 'utf8')) as Record<string, number>;
+    const fewer = Object.entries(ids).map(([token, id]) => [token, id > gone! ? id - 1 : id]);
+    writeFileSync(words!, JSON.stringify(Object.fromEntries(fewer)));
+    writeFileSync(merges!, readFileSync(merges!, 'utf8').replace('v ase</w>\n', ''));
+    expect(await inspected(path)).toMatchObject({
+      textEncoders: [{ vocabulary: 814 }],
+      tokenizers: [{ vocabulary: 813 }],
     });
   });
 

@@ -65,6 +65,17 @@ describe('estimating second moments', () => {
     });
   });
 
+  it.each([[[4, 4]], [[1, 1, 4, 4]], [[1, 0, 4]], [[1, 4, 2.5]], [7]])(
+    'refuses a model of samples %j',
+    async (sampleShape) => {
+      const wrong = { ...growing, sampleShape: sampleShape as unknown as typeof growing.sampleShape };
+      await expect(estimateGamma(wrong, new Float32Array(16), { samples: 1 })).rejects.toMatchObject({
+        code: 'ERR_DPM_ARGUMENT',
+        message: expect.stringContaining('an array of three sizes') as string,
+      });
+    },
+  );
+
   it.each([0, 1.5, 3, -1])('refuses %d of two images', async (samples) => {
     await expect(estimateGamma(growing, new Float32Array(32), { samples })).rejects.toMatchObject({
       code: 'ERR_DPM_ARGUMENT',

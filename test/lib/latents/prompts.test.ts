@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { resolveCall } from '../../../lib/latents/resolve-call.js';
 import { closePipeline, loadPipeline, type LoadedPipeline } from '../../../lib/latents/load-pipeline.js';
-import { promptedSamples } from '../../../lib/latents/prompted-samples.js';
+import { promptedSamples, requireRoomForSamples } from '../../../lib/latents/prompted-samples.js';
 import { latentFixtures } from '../../support/latent-goldens.js';
 
 let pipeline: LoadedPipeline;
@@ -13,6 +13,28 @@ beforeAll(async () => {
   pipeline = await loadPipeline(join(latentFixtures, 'sdxl'), { device: 'cpu', threads: 1 });
 });
 afterAll(() => closePipeline(pipeline));
+
+it('the memory of samples is that of the largest batch, with two states for each that is guided', async () => {
+  const rowsOf = async (guided: readonly boolean[], batch: number): Promise<number> => {
+    const seen: { batch: number; tokens: number }[] = [];
+    const unet = {
+      bytesFor: (size: { batch: number; tokens: number }) => {
+        seen.push(size);
+        return Promise.resolve(0);
+      },
+    };
+    const samples = guided.map((isGuided, i) => ({
+      positive: { context: { tokens: 77 * (i + 1) } },
+      negative: isGuided ? {} : null,
+    }));
+    const size = { height: 8, width: 8, batch, controls: [] };
+    await requireRoomForSamples(unet as never, samples as never, size);
+    expect(seen.map(({ tokens }) => tokens)).toEqual([77 * guided.length]);
+    return seen[0]!.batch;
+  };
+  const guided = [true, false, false, false, true, true, false];
+  expect(await Promise.all([1, 2, 3, 4, 7].map((batch) => rowsOf(guided, batch)))).toEqual([2, 4, 5, 5, 10]);
+});
 
 describe('the pooled states', () => {
   it('of a text in parts are those of its first part', async () => {

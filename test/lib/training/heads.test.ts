@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { headNames, type HeadName } from '../../../lib/checkpoint/heads.js';
 import type { RecomputePolicy } from '../../../lib/engine/binding.js';
 import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
+import { readTrainable } from '../../../lib/checkpoint/trainable.js';
 import { readJson } from '../../../lib/files/files.js';
 import { DiffusionModel, Trainer, type TrainerOptions } from '../../../lib/index.js';
 import { packagePath, pathsIn, temporaryFolder } from '../../support/temporary.js';
@@ -78,6 +79,15 @@ describe('a head of a model', () => {
       expect(Math.max(...values.map((value, i) => Math.abs(value - learned[name]![i]!))), name).toBeLessThan(4e-3);
     }
     expect(learned).not.toEqual(await before!);
+  });
+
+  it('has all other files of its model beside it', async () => {
+    const read = await readTrainable(mnist, { head: 'npr' });
+    expect([...read.head!.companions.keys()].sort()).toEqual([
+      'gamma.json',
+      'heads/ocm.safetensors',
+      'heads/sn.safetensors',
+    ]);
   });
 
   it('serves the samplers of its model', async () => {
