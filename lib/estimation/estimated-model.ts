@@ -1,4 +1,4 @@
-import { arrayOf, kinds, objectOf, type OptionKinds, requireKind } from '../base/option-kinds.js';
+import { kinds, objectOf, type OptionKinds, requireKind, threeSizes } from '../base/option-kinds.js';
 import { deviceKind } from '../engine/device.js';
 import type { Network } from '../engine/network.js';
 import { DiffusionModel } from '../model.js';
@@ -25,13 +25,11 @@ export type NoisyModel = EstimatedModel | LabelledModel;
 
 const anyModel = objectOf('a DiffusionModel, or { schedule, device, sampleShape, model }');
 
-const sizes = arrayOf('an array of three sizes', kinds.positiveInteger);
-
 const fields: OptionKinds<ScriptedModel> = {
   model: kinds.function,
   schedule: scheduleKind,
   device: deviceKind,
-  sampleShape: { ...sizes, holds: (value) => sizes.holds(value) && (value as ArrayLike<number>).length === 3 },
+  sampleShape: threeSizes,
 };
 
 /**
