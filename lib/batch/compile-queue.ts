@@ -10,17 +10,15 @@ export type Asker = Pick<ServiceTerms, 'tenant' | 'weight' | 'priority'>;
 
 /** A program that is being made elsewhere, or waits for it. */
 export interface Compilation {
-  readonly task: CompileTask;
-  readonly asker: Asker;
   readonly done: Promise<Compiled>;
-  /** Number of requests that want it. */
-  readonly askers: number;
 }
 
 interface Waiting extends Compilation {
+  readonly task: CompileTask;
+  /** Who has asked first, with the highest priority of all who have. */
+  asker: Asker;
+  /** Number of requests that want it. */
   askers: number;
-  /** The highest of those who have asked for it. */
-  priority: Asker['priority'];
   readonly turn: Ticket;
   settle(done: Promise<Compiled>): void;
 }
@@ -30,6 +28,8 @@ const MOST_WAITING = 16;
 
 /** Milliseconds that a program is thought to take until it is made. */
 const GUESS = 10;
+
+const rank = (priority: Asker['priority']): number => priorities.indexOf(priority);
 
 const compiledKind: Kind = {
   expected: 'what compileTask gives',
@@ -83,7 +83,7 @@ export class CompileQueue {
     done.catch(() => undefined);
     const { tenant, weight } = asker;
     const turn = this.#turns.admit({ tenant, weight, samples: [{ work: GUESS, run: 0 }] });
-    const added: Waiting = { task, asker, done, askers: 1, priority: asker.priority, settle, turn };
+    const added: Waiting = { task, asker, done, askers: 1, settle, turn };
     this.#waiting.add(added);
     this.#begin();
     return added;
@@ -93,7 +93,7 @@ export class CompileQueue {
   join(compilation: Compilation, { priority }: Pick<Asker, 'priority'>): void {
     const joined = compilation as Waiting;
     ++joined.askers;
-    if (priorities.indexOf(priority) < priorities.indexOf(joined.priority)) joined.priority = priority;
+    if (rank(priority) < rank(joined.asker.priority)) joined.asker = { ...joined.asker, priority };
   }
 
   /** Takes away somebody. @returns True where nobody wants it any more and it is left out; what is being made goes on. */
@@ -131,8 +131,9 @@ export class CompileQueue {
 
   /** Finds the program of the highest priority whose turn is first. */
   #first(): Waiting | undefined {
-    const rank = ({ priority }: Waiting): number => priorities.indexOf(priority);
-    const [first] = [...this.#waiting].sort((a, b) => rank(a) - rank(b) || a.turn.start - b.turn.start);
+    const [first] = [...this.#waiting].sort(
+      (a, b) => rank(a.asker.priority) - rank(b.asker.priority) || a.turn.start - b.turn.start,
+    );
     return first;
   }
 }
