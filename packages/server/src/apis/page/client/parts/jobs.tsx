@@ -88,30 +88,24 @@ function Pages({
   cursor: string | null;
   turnTo: (cursor: string | null) => void;
 }): JSX.Element | null {
-  const { next } = page;
-  if (cursor === null && next === null) return null;
+  const pages = [
+    ...(cursor === null ? [] : [{ name: 'Newest jobs', to: null }]),
+    ...(page.next === null ? [] : [{ name: 'Older jobs', to: page.next }]),
+  ];
+  if (pages.length === 0) return null;
   return (
     <nav class="buttons" aria-label="Pages of jobs">
-      {cursor !== null && (
+      {pages.map(({ name, to }) => (
         <button
+          key={name}
           type="button"
           onClick={() => {
-            turnTo(null);
+            turnTo(to);
           }}
         >
-          Newest jobs
+          {name}
         </button>
-      )}
-      {next !== null && (
-        <button
-          type="button"
-          onClick={() => {
-            turnTo(next);
-          }}
-        >
-          Older jobs
-        </button>
-      )}
+      ))}
     </nav>
   );
 }
