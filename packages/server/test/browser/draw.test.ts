@@ -1,20 +1,16 @@
 // Tests of the views that draw and show jobs, in a browser.
-import { existsSync, mkdtempSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import axe from 'axe-core';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { DiffusionModel, ImageBatch, TextToImage } from 'dpm-native';
 
 import { Server } from '../../src/index.js';
-
-const CHROMIUM = '/usr/bin/chromium';
-const hasChromium = existsSync(CHROMIUM);
-const why = hasChromium ? '' : ` (skipped: there is no ${CHROMIUM}, apt-get install chromium brings it)`;
+import { hasChromium, launchChromium, violationsOf, why } from './chromium.js';
 
 describe.skipIf(!hasChromium)(`the page as a playground${why}`, () => {
   let browser: Browser;
@@ -24,7 +20,7 @@ describe.skipIf(!hasChromium)(`the page as a playground${why}`, () => {
   const spool = mkdtempSync(join(tmpdir(), 'page-spool-'));
 
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+    browser = await launchChromium();
     model = await DiffusionModel.load('mnist', { device: 'cpu' });
     server = await Server.start({
       models: [
@@ -75,14 +71,6 @@ describe.skipIf(!hasChromium)(`the page as a playground${why}`, () => {
   async function bytesOf(page: Page, name: string): Promise<Buffer> {
     const source = await page.getByAltText(name, { exact: true }).first().getAttribute('src');
     return Buffer.from(source!.replace('data:image/png;base64,', ''), 'base64');
-  }
-
-  async function violationsOf(page: Page): Promise<string[]> {
-    await page.evaluate('Promise.all(document.getAnimations().map(({ finished }) => finished))');
-    await page.evaluate(axe.source);
-    return page.evaluate<string[]>(
-      'axe.run().then(({ violations }) => violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`))',
-    );
   }
 
   it('draws several samples, with options of the sampler, to the bytes of the library', async () => {

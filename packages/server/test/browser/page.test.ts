@@ -1,21 +1,16 @@
 // Tests of the page in a browser.
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import axe from 'axe-core';
-import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
+import { type Browser, type BrowserContextOptions, type Locator, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { DiffusionModel } from 'dpm-native';
 
 import { Server, type ServerConfig } from '../../src/index.js';
-
-const CHROMIUM = '/usr/bin/chromium';
-const hasChromium = existsSync(CHROMIUM);
-const why = hasChromium ? '' : ` (skipped: there is no ${CHROMIUM}, apt-get install chromium brings it)`;
+import { hasChromium, launchChromium, violationsOf, why } from './chromium.js';
 
 const start = (config: Partial<ServerConfig>): Promise<Server> =>
   Server.start({ models: [{ path: 'mnist', device: 'cpu', rows: 2 }], port: 0, logLevel: 'silent', ...config });
@@ -28,7 +23,7 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
   let complaints: string[] = [];
 
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+    browser = await launchChromium();
     model = await DiffusionModel.load('mnist', { device: 'cpu' });
     server = await start({
       models: [
@@ -493,16 +488,6 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     await expect.poll(() => complaints.join()).toMatch(/Content Security Policy/);
     complaints = [];
   });
-
-  /** Faults that axe finds in a page. */
-  async function violationsOf(page: Page): Promise<string[]> {
-    // Transitions are ended first, as colours in between do not count.
-    await page.evaluate('Promise.all(document.getAnimations().map(({ finished }) => finished))');
-    await page.evaluate(axe.source);
-    return page.evaluate<string[]>(
-      'axe.run().then(({ violations }) => violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`))',
-    );
-  }
 
   it.each([
     ['light', 'rgb(251, 251, 253)'],
