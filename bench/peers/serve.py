@@ -54,6 +54,26 @@ class Torch:
         return self.run().float().contiguous().numpy()
 
 
+class TorchRun(Torch):
+    """A whole run: as many `steps` of the scheduler in the folder `scheduler` as diffusers' pipelines take them."""
+
+    def __init__(self, request):
+        import diffusers
+
+        super().__init__(request)
+        self.scheduler = diffusers.DDIMScheduler.from_pretrained(request["scheduler"])
+        self.steps = request["steps"]
+        self.version += f", diffusers {diffusers.__version__}"
+
+    def run(self):
+        self.scheduler.set_timesteps(self.steps)
+        x = self.x
+        for t in self.scheduler.timesteps:
+            epsilon = self.model(x, t, return_dict=False)[0]
+            x = self.scheduler.step(epsilon, t, x, return_dict=False)[0]
+        return x
+
+
 class OpenVino:
     """An ONNX file, for one batch size; float32 is forced, or bfloat16 asked for."""
 
@@ -141,6 +161,7 @@ def text_to_image(name):
 
 ENGINES = {
     "torch": Torch,
+    "torch-run": TorchRun,
     "openvino": OpenVino,
     "torch-update": TorchUpdate,
     "torch-derivatives": torch_derivatives,
