@@ -1,10 +1,13 @@
-import { type BatchCounts, ReplicatedBatcher } from 'dpm-native';
+import { type BatcherCapacity, type BatcherStats, ReplicatedBatcher } from 'dpm-native';
 
 import type { Registry } from '../models/registry.js';
 import type { ServedModel } from '../models/served.js';
 
-/** Milliseconds without a step after which a batch with samples counts as stuck. */
+/** Milliseconds without a step after which a batch with samples counts as stuck, unless its steps take long. */
 const LIMIT = 60_000;
+
+/** Steps of all its rows that a batch is given the time of: those of large images take minutes on a CPU. */
+const STEPS = 10;
 
 /** The last look at a batch. */
 interface Seen {
@@ -13,11 +16,14 @@ interface Seen {
   readonly at: number;
 }
 
-/** The counts of a batch that matter here. */
-type Counts = Pick<BatchCounts, 'steps' | 'resident' | 'waiting'>;
+/** A batch, as far as it matters here. */
+interface Batch {
+  readonly capacity: Pick<BatcherCapacity, 'rows' | 'rowsPerSecond'>;
+  stats(): Pick<BatcherStats, 'steps' | 'resident' | 'waiting' | 'slowdown'>;
+}
 
 /** The batches of a model. Replicas are separate, as the steps of some would hide that another is stuck. */
-function batchesOf(batcher: ServedModel['batcher']): readonly { stats(): Counts }[] {
+function batchesOf(batcher: ServedModel['batcher']): readonly Batch[] {
   return batcher instanceof ReplicatedBatcher ? batcher.batchers : [batcher];
 }
 
@@ -39,29 +45,37 @@ export class Liveness {
 
   /** The reasons for a restart of the process; empty while all is well. */
   reasons(): string[] {
-    return this.#silent().map(({ id }) => `${id} has samples and has made no step for ${this.#limit / 1000} seconds`);
+    return this.#silent().map(
+      ({ id, seconds }) => `${id} has samples and has made no step for ${Math.floor(seconds)} seconds`,
+    );
   }
 
   close(): void {
     clearInterval(this.#timer);
   }
 
-  #silent(): ServedModel[] {
-    // No batch is skipped, as each look has to be noted.
-    return this.#registry.working.filter(({ batcher }) =>
-      batchesOf(batcher)
-        .map((each) => this.#isSilent(each))
-        .includes(true),
-    );
+  /** The models that have made no step for too long, and for how long. */
+  #silent(): { id: string; seconds: number }[] {
+    return this.#registry.working.flatMap(({ id, batcher }) => {
+      // No batch is skipped, as each look has to be noted.
+      const silences = batchesOf(batcher).map((each) => this.#silenceOf(each));
+      const longest = Math.max(...silences);
+      return longest > 0 ? [{ id, seconds: longest / 1000 }] : [];
+    });
   }
 
-  #isSilent(batch: { stats(): Counts }): boolean {
-    const { steps, resident, waiting } = batch.stats();
+  /** The milliseconds that a batch has been stuck for; 0 if it is not. */
+  #silenceOf(batch: Batch): number {
+    const { steps, resident, waiting, slowdown } = batch.stats();
     const seen = this.#seen.get(batch);
     const now = performance.now();
     // Adaptive samplers run outside of the batch and do not count as its samples.
-    if (seen?.steps === steps && resident + waiting > 0) return now - seen.at >= this.#limit;
-    this.#seen.set(batch, { steps, at: now });
-    return false;
+    if (seen?.steps !== steps || resident + waiting === 0) {
+      this.#seen.set(batch, { steps, at: now });
+      return 0;
+    }
+    const { rows, rowsPerSecond } = batch.capacity;
+    const limit = Math.max(this.#limit, (STEPS * 1000 * rows * slowdown) / rowsPerSecond);
+    return now - seen.at >= limit ? now - seen.at : 0;
   }
 }

@@ -17,11 +17,15 @@ interface Counts {
   waiting: number;
 }
 const modelOf = (id: string, batcher: object): ServedModel => ({ id, batcher }) as ServedModel;
-const batchOf = (counts: Counts): { stats(): Counts } => ({ stats: () => counts });
+/** A batch whose full step takes as many milliseconds as said, of 4 rows. */
+const batchOf = (counts: Counts, milliseconds = 100, slowdown = 1): object => ({
+  capacity: { rows: 4, rowsPerSecond: 4000 / milliseconds },
+  stats: () => ({ ...counts, slowdown }),
+});
 
 let liveness: Liveness;
 const working: ServedModel[] = [];
-const told = ['digits has samples and has made no step for 60 seconds'];
+const toldAfter = (seconds: number): string[] => [`digits has samples and has made no step for ${seconds} seconds`];
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -40,13 +44,13 @@ describe('a batch', () => {
     vi.advanceTimersByTime(59_000);
     expect(liveness.reasons()).toEqual([]);
     vi.advanceTimersByTime(6000);
-    expect(liveness.reasons()).toEqual(told);
+    expect(liveness.reasons()).toEqual(toldAfter(60));
     ++counts.steps;
     expect(liveness.reasons()).toEqual([]);
     vi.advanceTimersByTime(59_000);
     expect(liveness.reasons()).toEqual([]);
     vi.advanceTimersByTime(1000);
-    expect(liveness.reasons()).toEqual(told);
+    expect(liveness.reasons()).toEqual(toldAfter(60));
   });
 
   it('that had nothing to do has a minute from then on', () => {
@@ -58,7 +62,21 @@ describe('a batch', () => {
     vi.advanceTimersByTime(55_000);
     expect(liveness.reasons()).toEqual([]);
     vi.advanceTimersByTime(5000);
-    expect(liveness.reasons()).toEqual(told);
+    expect(liveness.reasons()).toEqual(toldAfter(60));
+  });
+
+  it.each([
+    { milliseconds: 6000, slowdown: 1, seconds: 60 },
+    { milliseconds: 9000, slowdown: 1, seconds: 90 },
+    { milliseconds: 9000, slowdown: 2.5, seconds: 225 },
+  ])('has the time of ten full steps, $milliseconds ms each, $slowdown times as slow now', (given) => {
+    const counts = { steps: 7, resident: 1, waiting: 0 };
+    working.push(modelOf('digits', batchOf(counts, given.milliseconds, given.slowdown)));
+    liveness.reasons();
+    vi.advanceTimersByTime(1000 * given.seconds - 1);
+    expect(liveness.reasons()).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(liveness.reasons()).toEqual(toldAfter(given.seconds));
   });
 
   it('that is silent is found among replicas that are not', () => {
@@ -72,14 +90,15 @@ describe('a batch', () => {
       vi.advanceTimersByTime(5000);
       ++busy.steps;
     }
-    expect(liveness.reasons()).toEqual(told);
+    expect(liveness.reasons()).toEqual(toldAfter(60));
     ++silent.steps;
     expect(liveness.reasons()).toEqual([]);
   });
 
   it('is looked at no more after the end', () => {
-    const stats = vi.fn(() => ({ steps: 0, resident: 1, waiting: 0 }));
-    working.push(modelOf('digits', { stats }));
+    const batch = { ...batchOf({ steps: 0, resident: 1, waiting: 0 }), stats: vi.fn(() => ({ steps: 0 })) };
+    const { stats } = batch;
+    working.push(modelOf('digits', batch));
     vi.advanceTimersByTime(10_000);
     const calls = stats.mock.calls.length;
     expect(calls).toBeGreaterThan(0);
@@ -108,7 +127,7 @@ it('a silent batch is told of by the probes', async () => {
   };
   expect(await live()).toEqual([200, { status: 'alive' }, 200, { live: true }]);
   vi.advanceTimersByTime(65_000);
-  expect(await live()).toEqual([503, { status: 'silent', reasons: told }, 503, { live: false }]);
+  expect(await live()).toEqual([503, { status: 'silent', reasons: toldAfter(65) }, 503, { live: false }]);
   await app.close();
 });
 
